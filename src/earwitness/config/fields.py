@@ -1,0 +1,183 @@
+"""The scalar types of the configuration, and the strict base that every section shares. Imports nothing of ours.
+
+Scalars arrive as text, whatever YAML would have made of them, so `press: 0123` keeps its zero and `on` stays a word.
+"""
+
+import re
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+
+class Spec(BaseModel):
+    """A section of the configuration: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+def problem(message: str, at: str | None = None) -> PydanticCustomError:
+    """Return an error for a validator to raise; `at` names the key inside the section that it should point to."""
+    return PydanticCustomError("earwitness", "{message}", {"message": message, "at": at})
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
+def parse_duration(value: Any) -> float:
+    """Return seconds. `1h30m`, `250ms`, `7d`; a bare number is refused, since nobody knows its unit."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    text = str(value).strip()
+    if not text or _DURATION.sub("", text):
+        raise problem(f"{text!r} is not a duration; write a number and a unit, such as 250ms, 30s, 5m, 1h30m or 7d")
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str)]
+
+
+class Money(NamedTuple):
+    """An amount and its ISO 4217 currency."""
+
+    amount: Decimal
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+def parse_money(value: Any) -> Money:
+    if isinstance(value, Money):
+        return value
+    amount, _, currency = str(value).strip().partition(" ")
+    try:
+        parsed = Decimal(amount)
+    except InvalidOperation:
+        parsed = Decimal(-1)
+    if not parsed.is_finite() or parsed < 0 or not re.fullmatch(r"[A-Z]{3}", currency):
+        raise problem(f"{value!r} is not an amount of money; write a number and a currency, such as 25 USD")
+    return Money(parsed, currency)
+
+
+Price = Annotated[Money, BeforeValidator(parse_money, json_schema_input_type=str)]
+
+
+def parse_share(value: Any) -> float:
+    """Return a share between 0 and 1 from `20%` or `0.2`."""
+    text = str(value).strip()
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise problem(f"{text!r} is not a share; write a percentage between 0% and 100%")
+    return share
+
+
+Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str)]
+
+
+_SIZES = {"": 1, "B": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+
+def parse_size(value: Any) -> int:
+    """Return bytes from `64 kB`, `1MiB` or a bare number of bytes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
+    if not match or match[2] not in _SIZES:
+        raise problem(f"{value!r} is not a size; write a number and a unit, such as 64kB or 1MiB")
+    return int(float(match[1]) * _SIZES[match[2]])
+
+
+Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=str)]
+
+
+class Secret:
+    """A value that prints as `<secret>` wherever it is shown; `reveal()` is the only way to the text."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not pickled")
+
+
+def _secret(value: Any) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if not isinstance(value, str) or not value:
+        raise problem("an empty secret; set the environment variable or write the file it comes from")
+    return Secret(value)
+
+
+SecretValue = Annotated[Secret, BeforeValidator(_secret, json_schema_input_type=str)]
+
+
+def read_secret_file(path: Path, key: str) -> Secret:
+    """Return the file's text without the newline at its end; errors name the file, never its content."""
+    try:
+        text = path.read_text().rstrip("\r\n")
+    except OSError as error:
+        raise problem(f"cannot read {path}: {error.strerror}; write the secret there, readable for this user", key) from error
+    except UnicodeDecodeError as error:
+        raise problem(f"{path} is not text; write the secret there as UTF-8", key) from error
+    if not text:
+        raise problem(f"{path} is empty; write the secret there", key)
+    return Secret(text)
+
+
+class WithSecret(Spec):
+    """A section in which each secret `NAME` may come from a file instead: `NAME_file`. One of the two, not both."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        for name in [n for n in cls.model_fields if f"{n}_file" in cls.model_fields]:
+            file_key = f"{name}_file"
+            if name in data and file_key in data:
+                raise problem(f"both {name} and {file_key} are set; keep one", file_key)
+            if data.get(file_key):
+                data = {**data, name: read_secret_file(Path(str(data[file_key])), file_key)}
+        return data
+
+
+class Limits(Spec):
+    """Two limits on one measure: past `minor` it is a nuisance, past `major` the customer is blocked."""
+
+    minor: Duration | None = None
+    major: Duration | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.minor is not None and self.major is not None and self.minor > self.major:
+            raise problem("minor is above major; the minor limit is the one that is passed first", "minor")
+        return self
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]

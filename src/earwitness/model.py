@@ -1,0 +1,358 @@
+"""The words of Earwitness, frozen and typed: what a run saw, what the judge concluded, what people are told.
+
+Times are seconds since the epoch (UTC), durations are seconds. This module imports nothing of ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+Scalar = str | int | float | bool | None
+NOTHING: Mapping[str, Scalar] = MappingProxyType({})
+
+
+class Channel(StrEnum):
+    """How a probe reaches the customer's world."""
+
+    CALL = "call"
+    HTTP = "http"
+
+
+class Why(StrEnum):
+    """What asked for a run."""
+
+    SCHEDULED = "scheduled"
+    MANUAL = "manual"
+    CONFIRM = "confirm"
+    WORKAROUND = "workaround"
+
+
+class Outcome(StrEnum):
+    """How a run ended. UNKNOWN: the monitor could not tell, and nobody may read it as the customer's outage."""
+
+    OK = "ok"
+    FINDING = "finding"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+
+
+class Effect(StrEnum):
+    """What a finding does to a customer: cannot finish, finishes by a detour, finishes annoyed, notices nothing."""
+
+    BLOCKED = "blocked"
+    DIVERTED = "diverted"
+    NUISANCE = "nuisance"
+    NONE = "none"
+
+
+class Attribution(StrEnum):
+    """Whose fault a finding is."""
+
+    TARGET = "target"
+    THIRD_PARTY = "third_party"
+    CARRIER = "carrier"
+    MONITOR = "monitor"
+    UNKNOWN = "unknown"
+
+
+class Failure(StrEnum):
+    """The class of a finding, before any cause: a closed list, safe as a metric label."""
+
+    # reaching a web address
+    NAME_NOT_FOUND = "name_not_found"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_FAILED = "connection_failed"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS_FAILED = "tls_failed"
+    CERTIFICATE_INVALID = "certificate_invalid"
+    CERTIFICATE_EXPIRING = "certificate_expiring"
+    FIRST_BYTE_TIMEOUT = "first_byte_timeout"
+    TRANSFER_TIMEOUT = "transfer_timeout"
+    CONNECTION_LOST = "connection_lost"
+    PROTOCOL_ERROR = "protocol_error"
+    TOO_MANY_REDIRECTS = "too_many_redirects"
+    # what the web said
+    WRONG_REDIRECT = "wrong_redirect"
+    WRONG_STATUS = "wrong_status"
+    WRONG_HEADER = "wrong_header"
+    WRONG_BODY = "wrong_body"
+    WRONG_SIZE = "wrong_size"
+    BODY_TOO_LARGE = "body_too_large"
+    SLOW = "slow"
+    # reaching a telephone number
+    NEVER_CONNECTED = "never_connected"
+    BUSY = "busy"
+    UNOBTAINABLE = "unobtainable"
+    NO_ANSWER = "no_answer"
+    EARLY_HANGUP = "early_hangup"
+    # what the line said
+    DEAD_AIR = "dead_air"
+    WRONG_PROMPT = "wrong_prompt"
+    PROMPT_MISSING = "prompt_missing"
+    PROMPT_TRUNCATED = "prompt_truncated"
+    DTMF_IGNORED = "dtmf_ignored"
+    MISROUTED = "misrouted"
+    POOR_AUDIO = "poor_audio"
+    # the monitor could not tell
+    ADDRESS_REFUSED = "address_refused"
+    RESOLVER_FAILED = "resolver_failed"
+    NO_TRUST_STORE = "no_trust_store"
+    UPLINK_DOWN = "uplink_down"
+    ACCOUNT_REFUSED = "account_refused"
+    CARRIER_API_FAILED = "carrier_api_failed"
+    RECORDING_MISSING = "recording_missing"
+    RECORDING_UNREADABLE = "recording_unreadable"
+    NOT_ALLOWED_TO_DIAL = "not_allowed_to_dial"
+    OVER_BUDGET = "over_budget"
+    INTERRUPTED = "interrupted"
+    MONITOR_ERROR = "monitor_error"
+
+
+class Severity(StrEnum):
+    """How bad an incident is, worst first."""
+
+    SEV1 = "sev1"
+    SEV2 = "sev2"
+    SEV3 = "sev3"
+    NONPROD = "nonprod"
+
+
+class Status(StrEnum):
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A file that a run left behind, named by its content."""
+
+    kind: str  # recording, transcript, response, request, ...
+    media_type: str
+    sha256: str
+    size: int  # bytes
+    name: str  # a file name a person can read
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong."""
+
+    failure: Failure
+    message: str  # one sentence for a person: what was expected, what was there
+    effect: Effect = Effect.BLOCKED
+    attribution: Attribution = Attribution.TARGET
+    step: str | None = None
+    at: float | None = None  # seconds into the run, or into the recording for a call
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing the run did or waited for."""
+
+    name: str
+    ok: bool
+    started: float  # seconds into the run
+    duration: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One planned try of a probe."""
+
+    id: str
+    probe: str
+    journey: str
+    channel: Channel
+    location: str
+    environment: str
+    why: Why
+    scheduled_at: float
+    slot: int | None = None  # the slot's nominal time in ms since the epoch; None for requested runs
+    request: str | None = None  # the key of the request that asked for it
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that a run saw."""
+
+    run: Run
+    started_at: float
+    duration: float
+    findings: tuple[Finding, ...] = ()
+    steps: tuple[Step, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    facts: Mapping[str, Scalar] = field(default_factory=dict)  # numbers dialled, URL, address, call SID, certificate
+    measures: Mapping[str, float] = field(default_factory=dict)  # seconds and ratios that metrics publish
+    skipped: str | None = None  # why the run did not happen
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.skipped is not None:
+            return Outcome.SKIPPED
+        if any(f.attribution in (Attribution.MONITOR, Attribution.UNKNOWN) for f in self.findings):
+            return Outcome.UNKNOWN
+        return Outcome.FINDING if any(f.effect is not Effect.NONE for f in self.findings) else Outcome.OK
+
+    @property
+    def ended_at(self) -> float:
+        return self.started_at + self.duration
+
+
+_EFFECT_ORDER = (Effect.BLOCKED, Effect.DIVERTED, Effect.NUISANCE, Effect.NONE)
+_SEVERITY_ORDER = (Severity.SEV1, Severity.SEV2, Severity.SEV3, Severity.NONPROD)
+
+
+def worst_effect(findings: tuple[Finding, ...]) -> Effect:
+    return min((f.effect for f in findings), key=_EFFECT_ORDER.index, default=Effect.NONE)
+
+
+def worse(a: Severity, b: Severity) -> bool:
+    """Whether `a` is worse than `b`."""
+    return _SEVERITY_ORDER.index(a) < _SEVERITY_ORDER.index(b)
+
+
+# --- what the judge is told ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    observation: Observation
+
+    @property
+    def at(self) -> float:
+        return self.observation.ended_at
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """A person acts on an incident: acknowledge or resolve."""
+
+    at: float
+    incident: str
+    action: str
+    who: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """The configuration changed; probes may have gone."""
+
+    at: float
+
+
+Event = Observed | Commanded | Reconfigured
+
+
+# --- what the judge knows of the configuration -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyRule:
+    title: str
+    owner: str | None = None
+    workarounds: tuple[str, ...] = ()  # names of probes; a journey named as a workaround stands for its probes
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRule:
+    journey: str
+    environment: str
+    channel: Channel
+    depends_on: tuple[str, ...] = ()
+    interval: float = 60.0  # seconds between starts
+    budget: float = 30.0  # seconds a run may take until it is judged
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyRule:
+    title: str
+    third_party: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the judge knows besides the events. Every mapping is in the order of the configuration."""
+
+    production: frozenset[str]
+    journeys: Mapping[str, JourneyRule]
+    probes: Mapping[str, ProbeRule]
+    dependencies: Mapping[str, DependencyRule]
+    open_after: int = 2  # failures in a row, or independent failures on one dependency
+    nuisance_open_after: int = 3  # failures in a row for a nuisance
+    resolve_after: int = 2  # successes in a row of every probe of the incident
+
+
+# --- what the judge says ---------------------------------------------------------------------------------------------
+
+
+class TransitionKind(StrEnum):
+    OPEN = "open"
+    RAISE = "raise"
+    LOWER = "lower"
+    ATTACH = "attach"
+    ACKNOWLEDGE = "acknowledge"
+    RESOLVE = "resolve"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    at: float
+    kind: TransitionKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What explains the failures. `supporting` and `contradicting` are names of probes."""
+
+    dependency: str | None
+    confidence: float  # 0..1, defined in docs/judgement.md
+    supporting: tuple[str, ...]
+    contradicting: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()  # dependencies that explain the failures just as well
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    id: str
+    severity: Severity
+    status: Status
+    title: str
+    reason: str  # the written argument: facts used, rule, what would change the verdict
+    environment: str
+    journeys: tuple[str, ...]
+    probes: tuple[str, ...]
+    cause: Cause
+    opened_at: float
+    failing_since: float  # when the first failure was seen
+    resolved_at: float | None = None
+    acknowledged_by: str | None = None
+    timeline: tuple[TimelineEntry, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    observations: tuple[str, ...] = ()  # run ids whose observations carried the evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One change of one incident, with the incident as it is after the change."""
+
+    incident: Incident
+    kind: TransitionKind
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A run that the judge wants. The key is unique, so a crash neither loses nor doubles it."""
+
+    key: str
+    probe: str
+    why: Why
+    not_after: float
+    incident: str | None = None

@@ -1,0 +1,115 @@
+"""What a probe is given for one run: its ports to the rest of the house. A probe reaches nothing else of ours."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from earwitness.clock import Clock
+from earwitness.config.fields import Money, Spec
+from earwitness.model import Channel, Evidence, Finding, Observation, Run, Scalar, Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from earwitness.telephony.carrier import Carrier
+    from earwitness.transport.client import WebClient
+
+
+class EvidenceSink(Protocol):
+    """Keeps what a run saw. The file is on disk when the call returns."""
+
+    async def save(self, data: bytes, *, kind: str, media_type: str, name: str) -> Evidence: ...
+
+
+class OverBudgetError(Exception):
+    """The run would spend more than the budget allows."""
+
+
+class CallLedger(Protocol):
+    """The memory of one run's call, written before each thing that cannot be undone."""
+
+    async def reserve(self, cost: Money) -> None:
+        """Set the money aside. Raises OverBudgetError."""
+
+    async def intent(self, to: str, from_: str) -> None:
+        """Record that the next thing to happen is the POST that dials."""
+
+    async def dialled(self, sid: str) -> None:
+        """Record the carrier's name of the call."""
+
+    async def settle(self, cost: Money) -> None:
+        """Replace what was reserved by what it cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptedCall:
+    """A call that was in flight when an earlier process ended. `sid` is None when its POST was never answered."""
+
+    to: str
+    from_: str
+    intended_at: float
+    sid: str | None
+
+
+@dataclass(slots=True)
+class RunContext:
+    """The ports of one run."""
+
+    run: Run
+    clock: Clock
+    evidence: EvidenceSink
+    web: "WebClient | None" = None
+    calls: CallLedger | None = None
+    carrier: "Callable[[str | None], Carrier] | None" = None  # by name; None is the only one
+    dial_allowed: frozenset[str] = frozenset()
+    prompts: "Path | None" = None  # folder of reference recordings
+    on_released: Callable[[], None] = lambda: None
+    started_at: float = field(init=False)
+    _started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started_at = self.clock.now()
+        self._started = self.clock.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return self.clock.monotonic() - self._started
+
+    def release(self) -> None:
+        """Say that what is left is waiting (for a recording): the probe no longer counts as running."""
+        self.on_released()
+
+    def observe(
+        self,
+        *,
+        findings: Sequence[Finding] = (),
+        steps: Sequence[Step] = (),
+        evidence: Sequence[Evidence] = (),
+        facts: dict[str, Scalar] | None = None,
+        measures: dict[str, float] | None = None,
+        skipped: str | None = None,
+    ) -> Observation:
+        """Return the observation of this run, with its times filled in."""
+        return Observation(
+            run=self.run,
+            started_at=self.started_at,
+            duration=self.elapsed,
+            findings=tuple(findings),
+            steps=tuple(steps),
+            evidence=tuple(evidence),
+            facts=facts or {},
+            measures=measures or {},
+            skipped=skipped,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of probe: the section of the configuration that describes one, and the function that runs it."""
+
+    channel: Channel
+    spec: type[Spec]
+    run: Callable[[Any, RunContext], Awaitable[Observation]]
+    budget: Callable[[Any], float]  # seconds that a run of this spec may occupy its probe
+    resume: Callable[[Any, RunContext, InterruptedCall], Awaitable[Observation]] | None = None
