@@ -1,0 +1,139 @@
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from earwitness.model import Effect
+from earwitness.probes.call import CallSpec
+from earwitness.telephony.spec import StepSpec, mask_keys
+from earwitness.telephony.twiml import compile_plan
+
+TO = "+12025550199"
+CARD = "4242424242424242"
+
+
+def call(*steps, **rest):
+    return CallSpec.model_validate({"to": TO, "steps": list(steps), **rest})
+
+
+def test_the_call_of_the_contract_is_understood():
+    spec = call(
+        {"expect": "Welcome to Acme", "within": {"minor": "3s", "major": "8s"}},
+        {"press": "2"},
+        {
+            "expect": ["Please enter your card number", "Card number please"],
+            "misroute": "Lost cards",
+            "effect": "diverted",
+        },
+        {"press": f"{CARD}#"},
+        {"listen": "5s"},
+        {"say": "representative"},
+        {"pause": "2s"},
+        quality={"minor": "2.5"},
+        **{"from": "+12025550143"},
+    )
+    assert [step.verb for step in spec.steps] == ["expect", "press", "expect", "press", "listen", "say", "pause"]
+    assert spec.steps[0].limits == (3.0, 8.0)
+    assert spec.steps[2].misroute == ("Lost cards",)
+    assert spec.steps[2].effect is Effect.DIVERTED
+    assert (spec.from_, spec.quality.minor, spec.ring_timeout) == ("+12025550143", 2.5, 30.0)
+
+
+def test_card_numbers_show_nowhere_but_in_the_script_for_the_carrier():
+    spec = call({"press": f"{CARD}#"})
+    plan = compile_plan(spec.steps)
+    assert CARD in plan.twiml
+    for shown in (
+        repr(spec),
+        str(spec),
+        spec.model_dump_json(fallback=str),
+        spec.steps[0].title,
+        plan.masked,
+        repr(plan),
+    ):
+        assert "42424242" not in shown
+    assert spec.steps[0].title == "press ************4242#"
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        ("2", "2"),
+        ("ww1#", "ww1#"),
+        ("1234#", "****#"),
+        ("123", "***"),
+        (f"{CARD}#", "************4242#"),
+        ("12w34", "**w**"),
+    ],
+)
+def test_masks_keep_menu_choices_and_the_last_four_of_cards(keys, shown):
+    assert mask_keys(keys) == shown
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({}, "no verb"),
+        ({"expect": "a", "press": "1"}, "expect and press; write exactly one"),
+        ({"press": "1", "within": {"major": "3s"}}, "within belongs to an expect step"),
+        ({"pause": "2s", "misroute": "x"}, "misroute belongs to an expect step"),
+        ({"press": "1;2"}, "press takes 1 to 64"),
+        ({"press": "ww"}, "names no key"),
+        ({"pause": "5"}, "not a duration"),
+        ({"listen": "1h"}, "1s to 600s"),
+        ({"expect": []}, "expect is empty"),
+        ({"expect": "x", "within": {"minor": "9s", "major": "3s"}}, "minor is above major"),
+        ({"expect": "x", "within": {"major": "10m"}}, "1s to 120s"),
+        ({"shout": "x"}, "Extra inputs"),
+    ],
+)
+def test_a_bad_step_says_what_is_wrong(step, said):
+    with pytest.raises(ValidationError, match=said):
+        call(step)
+
+
+@pytest.mark.parametrize(
+    "number", ["+911", "+112", "+1911", "+44999", "+61000", "+19005551234", "+449091234567", "+123456", "+33112"]
+)
+@pytest.mark.parametrize("key", ["to", "from"])
+def test_emergency_short_and_premium_numbers_do_not_load(number, key):
+    with pytest.raises(ValidationError, match=r"emergency|short code|premium|not a telephone number"):
+        call({"pause": "1s"}, **{key: number})
+
+
+@pytest.mark.parametrize("number", ["12025550199", "tel:+12025550199", "+1 202 555 0199", "+1202555019x", ""])
+def test_other_spellings_do_not_load(number):
+    with pytest.raises(ValidationError, match=r"E\.164"):
+        call({"pause": "1s"}, to=number)
+
+
+def test_a_plan_longer_than_the_call_may_be_does_not_load():
+    with pytest.raises(ValidationError, match="above length_limit"):
+        call({"pause": "100s"}, length_limit="60s")
+
+
+def test_a_script_beyond_the_carriers_limit_is_refused_not_cut():
+    with pytest.raises(ValidationError, match="characters of TwiML; Twilio takes 4000"):
+        call(*[{"say": "&" * 500}] * 2, length_limit="15m")
+
+
+def test_what_a_step_needs_is_the_script():
+    steps = [
+        StepSpec(expect=("Hello",), within={"major": "4s"}),
+        StepSpec(press="w1#"),
+        StepSpec(say="a < b & c"),
+        StepSpec(listen="2.5s"),
+    ]
+    plan = compile_plan(steps, prompt_length={"Hello": 2.2}.get)
+    assert plan.twiml == (
+        '<Response><Pause length="8"/><Play digits="w1#"/><Say>a &lt; b &amp; c</Say><Pause length="3"/>'
+        '<Pause length="2"/><Hangup/></Response>'
+    )
+    assert 14 < plan.seconds < 17
+
+
+def test_importing_the_probe_loads_neither_numpy_nor_twilio():
+    program = "import sys, earwitness.probes.call; print(sorted({'numpy', 'twilio'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
