@@ -284,6 +284,14 @@ class Rules:
     open_after: int = 2  # failures in a row, or independent failures on one dependency
     nuisance_open_after: int = 3  # failures in a row for a nuisance
     resolve_after: int = 2  # successes in a row of every probe of the incident
+    dependents: Mapping[str, tuple[str, ...]] = field(init=False)  # dependency -> probes that need it
+
+    def __post_init__(self) -> None:
+        found: dict[str, list[str]] = {name: [] for name in self.dependencies}
+        for probe, rule in self.probes.items():
+            for dependency in rule.depends_on:
+                found.setdefault(dependency, []).append(probe)
+        object.__setattr__(self, "dependents", {name: tuple(probes) for name, probes in found.items()})
 
 
 # --- what the judge says ---------------------------------------------------------------------------------------------

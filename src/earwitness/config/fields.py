@@ -137,7 +137,9 @@ def read_secret_file(path: Path, key: str) -> Secret:
     try:
         text = path.read_text().rstrip("\r\n")
     except OSError as error:
-        raise problem(f"cannot read {path}: {error.strerror}; write the secret there, readable for this user", key) from error
+        raise problem(
+            f"cannot read {path}: {error.strerror}; write the secret there, readable for this user", key
+        ) from error
     except UnicodeDecodeError as error:
         raise problem(f"{path} is not text; write the secret there as UTF-8", key) from error
     if not text:

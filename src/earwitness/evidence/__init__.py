@@ -1,1 +1,1 @@
-
+"""What a run saw, kept as files: storage, redaction, bundles."""

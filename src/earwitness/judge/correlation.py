@@ -1,0 +1,95 @@
+"""Which shared dependency explains the failures: it has to explain all of them and be contradicted by no probe that passes.
+
+A pass contradicts only if its run started after the failures began: what passed before the outage says nothing about it.
+Order comes from the configuration, never from names.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from earwitness.judge.state import ProbeState, State
+from earwitness.model import Cause, Effect, Rules
+
+_SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
+
+
+def serious(probe: ProbeState) -> bool:
+    """Whether the probe's failure keeps customers from their goal or sends them on a detour."""
+    return probe.effect in _SERIOUS
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Failing probes with one explanation, in the order of the configuration."""
+
+    cause: Cause
+    members: tuple[str, ...]
+    since: float  # when the first of them began to fail
+
+
+def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float) -> Group:
+    """Return the group of failures that the seeds belong to; `since` is when the first of them began to fail.
+
+    The seeds are failing probes that are known to belong together: one probe, or the members of an open incident.
+    Members of an incident do not contradict it when they recover one by one.
+    """
+    wanted = set(seeds)
+    seeds = tuple(name for name in rules.probes if name in wanted)
+    groups = [g for g in (_explained_by(d, seeds, state, rules, since) for d in _shared(seeds, rules)) if g]
+    if not groups:
+        against = _contradicting(state, rules, seeds, since)
+        return Group(Cause(None, confidence(len(seeds), len(against), 1), seeds, against), seeds, since)
+    best = max(groups, key=lambda g: len(g.members))
+    equals = [g.cause.dependency for g in groups if g is not best and set(g.members) == set(best.members)]
+    return _with_alternatives(best, tuple(name for name in equals if name))
+
+
+def confidence(supporting: int, contradicting: int, explanations: int) -> float:
+    """Laplace's rule of succession over the probes that depend on the cause, shared among equally good explanations."""
+    return round((supporting + 1) / (supporting + contradicting + 2) / explanations, 2)
+
+
+def _shared(seeds: tuple[str, ...], rules: Rules) -> list[str]:
+    """Return the dependencies that every seed has."""
+    first, *others = (rules.probes[name].depends_on for name in seeds)
+    return [d for d in first if all(d in other for other in others)]
+
+
+def _explained_by(dependency: str, seeds: tuple[str, ...], state: State, rules: Rules, since: float) -> Group | None:
+    environment, kind = rules.probes[seeds[0]].environment, serious(state.probes[seeds[0]])
+    members: list[str] = []
+    for name in rules.dependents[dependency]:
+        probe = state.probes.get(name)
+        if probe is None or rules.probes[name].environment != environment:
+            continue
+        if name in seeds or (probe.failing and serious(probe) is kind):
+            members.append(name)
+        elif _passed_since(probe, since):
+            return None
+    began = min([since, *(state.probes[name].since for name in members if state.probes[name].failing)])
+    supporting = tuple(members)
+    return Group(Cause(dependency, confidence(len(supporting), 0, 1), supporting), supporting, began)
+
+
+def _with_alternatives(group: Group, alternatives: tuple[str, ...]) -> Group:
+    share = confidence(len(group.members), 0, 1 + len(alternatives))
+    cause = Cause(group.cause.dependency, share, group.cause.supporting, alternatives=alternatives)
+    return Group(cause, group.members, group.since)
+
+
+def _contradicting(state: State, rules: Rules, seeds: tuple[str, ...], since: float) -> tuple[str, ...]:
+    """Return the probes whose passing ruled out the dependencies that the seeds have."""
+    suspects = {d for name in seeds for d in rules.probes[name].depends_on}
+    others = {
+        name: rule for name, rule in rules.probes.items() if name not in seeds and suspects & set(rule.depends_on)
+    }
+    environment = rules.probes[seeds[0]].environment
+    return tuple(
+        name
+        for name, rule in others.items()
+        if rule.environment == environment and (probe := state.probes.get(name)) and _passed_since(probe, since)
+    )
+
+
+def _passed_since(probe: ProbeState, since: float) -> bool:
+    return not probe.failing and probe.started_at > since

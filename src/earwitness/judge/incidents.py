@@ -1,0 +1,97 @@
+"""The life of an incident: each change returns the incident as it is after it, and the transition that tells of it."""
+
+import hashlib
+from dataclasses import replace
+
+from earwitness.judge.correlation import Group
+from earwitness.judge.severity import Verdict
+from earwitness.judge.state import ProbeState, State
+from earwitness.model import (
+    Cause,
+    Commanded,
+    Evidence,
+    Incident,
+    Rules,
+    Status,
+    TimelineEntry,
+    Transition,
+    TransitionKind,
+    worse,
+)
+
+
+def opened(
+    group: Group, trigger: ProbeState, state: State, verdict: Verdict, rules: Rules, now: float
+) -> tuple[Incident, Transition]:
+    """The id comes from the run that opened it, so that judging the same history again gives the same incident."""
+    members = [state.probes[name] for name in group.members]
+    incident = Incident(
+        id="inc-" + hashlib.sha256(trigger.run.encode()).hexdigest()[:12],
+        severity=verdict.severity,
+        status=Status.OPEN,
+        title=verdict.title,
+        reason=verdict.reason,
+        environment=rules.probes[trigger.probe].environment,
+        journeys=tuple(dict.fromkeys(rules.probes[name].journey for name in group.members)),
+        probes=group.members,
+        cause=group.cause,
+        opened_at=now,
+        failing_since=group.since,
+        evidence=_evidence(members),
+        observations=tuple(m.failed.run for m in members if m.failed),
+    )
+    return noted(incident, now, TransitionKind.OPEN, f"{verdict.title}. {verdict.reason}")
+
+
+def attached(
+    incident: Incident, probe: ProbeState, group: Group, rules: Rules, now: float
+) -> tuple[Incident, Transition]:
+    """Add one more failing probe, with what it saw."""
+    assert probe.failed
+    grown = replace(
+        incident,
+        probes=group.members,
+        journeys=tuple(dict.fromkeys((*incident.journeys, rules.probes[probe.probe].journey))),
+        failing_since=min(incident.failing_since, group.since),
+        evidence=tuple(dict.fromkeys((*incident.evidence, *probe.failed.evidence))),
+        observations=(*incident.observations, probe.failed.run),
+    )
+    return noted(grown, now, TransitionKind.ATTACH, f"{probe.probe} fails too: {probe.failed.message}")
+
+
+def reassessed(incident: Incident, cause: Cause, verdict: Verdict, now: float) -> tuple[Incident, list[Transition]]:
+    """Take over a new verdict; say so where people would act differently."""
+    changed = replace(incident, severity=verdict.severity, title=verdict.title, reason=verdict.reason, cause=cause)
+    if verdict.severity is not incident.severity:
+        kind = TransitionKind.RAISE if worse(verdict.severity, incident.severity) else TransitionKind.LOWER
+        text = f"{incident.severity} -> {verdict.severity}. {verdict.reason}"
+    elif cause.dependency != incident.cause.dependency:
+        kind, text = TransitionKind.NOTE, f"the cause is now taken to be {cause.dependency or 'unknown'}"
+    else:
+        return changed, []
+    after, transition = noted(changed, now, kind, text)
+    return after, [transition]
+
+
+def acknowledged(incident: Incident, command: Commanded) -> tuple[Incident, Transition]:
+    changed = replace(incident, status=Status.ACKNOWLEDGED, acknowledged_by=command.who)
+    return noted(changed, command.at, TransitionKind.ACKNOWLEDGE, f"acknowledged {by(command)}")
+
+
+def resolved(incident: Incident, now: float, why: str) -> Transition:
+    closed = replace(incident, status=Status.RESOLVED, resolved_at=now)
+    return noted(closed, now, TransitionKind.RESOLVE, why)[1]
+
+
+def by(command: Commanded) -> str:
+    return f"by {command.who}" + (f": {command.note}" if command.note else "")
+
+
+def noted(incident: Incident, now: float, kind: TransitionKind, text: str) -> tuple[Incident, Transition]:
+    after = replace(incident, timeline=(*incident.timeline, TimelineEntry(now, kind, text)))
+    return after, Transition(after, kind, now, text)
+
+
+def _evidence(members: list[ProbeState]) -> tuple[Evidence, ...]:
+    found = (e for m in members if m.failed for e in m.failed.evidence)
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,219 @@
+"""The pure judge: it is told what happened and says what changed and which runs it wants. It reads no clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from earwitness.judge import incidents
+from earwitness.judge.correlation import Group, correlate, serious
+from earwitness.judge.severity import assess, workaround_probes
+from earwitness.judge.state import ProbeState, State, after
+from earwitness.model import (
+    Commanded,
+    Event,
+    Incident,
+    Observation,
+    Observed,
+    Outcome,
+    Reconfigured,
+    Request,
+    Rules,
+    Transition,
+    TransitionKind,
+    Why,
+)
+
+_CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is worth three extra runs
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    state: State
+    transitions: Sequence[Transition] = field(default=())
+    requests: Sequence[Request] = field(default=())
+
+
+def judge(state: State, event: Event, rules: Rules) -> Judgement:
+    """Return the new state, what changed for people, and the runs that are wanted."""
+    match event:
+        case Observed(observation):
+            return _observed(state, observation, rules)
+        case Commanded():
+            return _commanded(state, event)
+        case Reconfigured(at):
+            return _reconfigured(state, at, rules)
+
+
+def _observed(state: State, seen: Observation, rules: Rules) -> Judgement:
+    name = seen.run.probe
+    previous = state.probes.get(name)
+    if name not in rules.probes or seen.outcome not in (Outcome.OK, Outcome.FINDING):
+        return Judgement(state)
+    if previous and (previous.run == seen.run.id or previous.started_at > seen.started_at):
+        return Judgement(state)  # told twice, or overtaken by a later run
+    probe = after(previous, seen)
+    judged = _judged(state.with_probe(probe), probe, rules, seen.ended_at)
+    return _reassess_where_it_is_a_workaround(judged, name, rules, seen.ended_at)
+
+
+def _judged(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    incident = state.incident_of(probe.probe)
+    if incident:
+        return _member_seen(state, incident, probe, rules, now)
+    if probe.failing:
+        return _new_failure(state, probe, rules, now)
+    return Judgement(state)
+
+
+# --- failures of probes that no open incident holds ------------------------------------------------------------------
+
+
+def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    group = correlate(state, rules, [probe.probe], probe.since)
+    home = _home(state, group, rules, probe)
+    if home:
+        members = (*home.probes, probe.probe)
+        joined = correlate(state, rules, members, min(home.failing_since, group.since))
+        return _attach(state, home, probe, replace(joined, members=members), rules, now)
+    fresh = _without_members_of_others(state, group)
+    if not _believed(state, fresh, rules):
+        return Judgement(state, requests=_confirmation(state, group, probe, rules, now))
+    incident, opened = incidents.opened(fresh, probe, state, assess(fresh, state, rules, now), rules, now)
+    wanted = _workaround_runs(incident, rules, now)
+    return Judgement(state.with_incident(incident), [opened], wanted)
+
+
+def _home(state: State, group: Group, rules: Rules, probe: ProbeState) -> Incident | None:
+    """Return the oldest open incident that this failure belongs to."""
+    for incident in state.open_incidents():
+        if incident.environment != rules.probes[probe.probe].environment or group.cause.dependency is None:
+            continue
+        if serious(probe) is not any(serious(state.probes[m]) for m in incident.probes if m in state.probes):
+            continue
+        if incident.cause.dependency == group.cause.dependency or set(group.members) & set(incident.probes):
+            return incident
+    return None
+
+
+def _without_members_of_others(state: State, group: Group) -> Group:
+    taken = {name for incident in state.open_incidents() for name in incident.probes}
+    return replace(group, members=tuple(name for name in group.members if name not in taken))
+
+
+def _believed(state: State, group: Group, rules: Rules) -> bool:
+    """Whether the failures confirm each other, or one of them repeated itself."""
+    members = [state.probes[name] for name in group.members]
+    if not any(serious(m) for m in members):
+        return any(m.streak >= rules.nuisance_open_after for m in members)
+    together = group.cause.dependency is not None and len(members) >= rules.open_after
+    return together or any(m.streak >= rules.open_after for m in members)
+
+
+def _confirmation(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> list[Request]:
+    """Ask for a second run at once. A nuisance waits for its schedule."""
+    suspects = [name for name in group.members if state.probes[name].streak < rules.open_after]
+    if not serious(probe) or probe.probe not in suspects[:_CONFIRMATIONS_PER_CAUSE]:
+        return []
+    return [_wanted(Why.CONFIRM, probe, rules, now)]
+
+
+def _wanted(why: Why, probe: ProbeState, rules: Rules, now: float, incident: str | None = None) -> Request:
+    rule = rules.probes[probe.probe]
+    return Request(f"{why}:{probe.run}", probe.probe, why, now + rule.interval + rule.budget, incident)
+
+
+def _workaround_runs(incident: Incident, rules: Rules, now: float) -> list[Request]:
+    names = dict.fromkeys(n for journey in incident.journeys for n in workaround_probes(journey, rules))
+    return [
+        Request(
+            key=f"{Why.WORKAROUND}:{incident.id}:{name}",
+            probe=name,
+            why=Why.WORKAROUND,
+            not_after=now + rules.probes[name].interval + rules.probes[name].budget,
+            incident=incident.id,
+        )
+        for name in names
+        if name not in incident.probes
+    ]
+
+
+# --- members of open incidents ---------------------------------------------------------------------------------------
+
+
+def _attach(state: State, home: Incident, probe: ProbeState, group: Group, rules: Rules, now: float) -> Judgement:
+    incident, attached = incidents.attached(home, probe, group, rules, now)
+    grown = Judgement(state.with_incident(incident), [attached])
+    requests = [
+        r for r in _workaround_runs(incident, rules, now) if rules.probes[probe.probe].journey not in home.journeys
+    ]
+    reassessed = _reassess(grown.state, incident, rules, now)
+    return Judgement(reassessed.state, [attached, *reassessed.transitions], requests)
+
+
+def _member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    first_pass = not probe.failing and probe.streak < rules.resolve_after
+    reassessed = _reassess(state, incident, rules, now)
+    unsure = first_pass and incident.id in reassessed.state.incidents
+    requests = [_wanted(Why.CONFIRM, probe, rules, now, incident.id)] if unsure else []
+    return Judgement(reassessed.state, reassessed.transitions, requests)
+
+
+def _reassess(state: State, incident: Incident, rules: Rules, now: float) -> Judgement:
+    members = [name for name in incident.probes if name in rules.probes]
+    if all(state.probes[name].recovered(rules.resolve_after) for name in members):
+        return _resolve(state, incident, now, "every probe of the incident passes again")
+    group = replace(correlate(state, rules, members, incident.failing_since), members=tuple(members))
+    changed, transitions = incidents.reassessed(incident, group.cause, assess(group, state, rules, now), now)
+    return Judgement(state.with_incident(changed), transitions)
+
+
+def _reassess_where_it_is_a_workaround(judged: Judgement, name: str, rules: Rules, now: float) -> Judgement:
+    state, transitions = judged.state, list(judged.transitions)
+    for incident in state.open_incidents():
+        helps = any(name in workaround_probes(journey, rules) for journey in incident.journeys)
+        if helps and name not in incident.probes:
+            reassessed = _reassess(state, incident, rules, now)
+            state, transitions = reassessed.state, [*transitions, *reassessed.transitions]
+    return Judgement(state, transitions, judged.requests)
+
+
+def _resolve(state: State, incident: Incident, now: float, why: str) -> Judgement:
+    return Judgement(state.without_incident(incident.id), [incidents.resolved(incident, now, why)])
+
+
+# --- people and configuration ----------------------------------------------------------------------------------------
+
+
+def _commanded(state: State, command: Commanded) -> Judgement:
+    incident = state.incidents.get(command.incident)
+    if incident is None:
+        return Judgement(state)
+    if command.action == "resolve":
+        return _resolve(state, incident, command.at, incidents.by(command))
+    if command.action == "acknowledge" and incident.acknowledged_by is None:
+        changed, transition = incidents.acknowledged(incident, command)
+        return Judgement(state.with_incident(changed), [transition])
+    return Judgement(state)
+
+
+def _reconfigured(state: State, at: float, rules: Rules) -> Judgement:
+    """Forget the probes that are gone, and resolve what nothing watches any more."""
+    gone = [name for name in state.probes if name not in rules.probes]
+    for name in gone:
+        state = replace(state, probes=state.probes.delete(name))
+    judged = Judgement(state)
+    for incident in state.open_incidents():
+        left = tuple(name for name in incident.probes if name in rules.probes)
+        if left == incident.probes:
+            continue
+        done = _shrunk(judged.state, incident, left, rules, at)
+        judged = Judgement(done.state, [*judged.transitions, *done.transitions])
+    return judged
+
+
+def _shrunk(state: State, incident: Incident, left: tuple[str, ...], rules: Rules, at: float) -> Judgement:
+    if not left:
+        return _resolve(state, incident, at, "its probes were removed from the configuration")
+    if all(state.probes[name].recovered(rules.resolve_after) for name in left):
+        return _resolve(state, incident, at, "its last failing probe was removed from the configuration")
+    kept, noted = incidents.noted(replace(incident, probes=left), at, TransitionKind.NOTE, "a probe was removed")
+    return Judgement(state.with_incident(kept), [noted])

@@ -1,0 +1,163 @@
+"""Effect x workaround x environment -> severity, with the argument in writing.
+
+| what failed does this to customers          | production          | elsewhere |
+|---------------------------------------------|---------------------|-----------|
+| blocked, and no workaround passes           | Sev1                | nonprod   |
+| blocked, but a workaround passes            | Sev2                | nonprod   |
+| diverted: they reach the goal by a detour   | Sev2                | nonprod   |
+| nuisance: they reach the goal, annoyed      | Sev3                | nonprod   |
+"""
+
+from dataclasses import dataclass
+
+from earwitness.judge.correlation import Group
+from earwitness.judge.state import ProbeState, State
+from earwitness.model import Cause, Effect, Rules, Severity, worse
+
+_LABEL = {
+    Severity.SEV1: "Sev1",
+    Severity.SEV2: "Sev2",
+    Severity.SEV3: "Sev3",
+    Severity.NONPROD: "Non-production defect",
+}
+_HARM = {
+    Effect.BLOCKED: "cannot finish",
+    Effect.DIVERTED: "only finish by a detour",
+    Effect.NUISANCE: "finish, but annoyed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    severity: Severity
+    title: str
+    reason: str
+    tries: tuple[str, ...]  # workaround probes whose result would change the verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Journey:
+    """What one journey's failing probes mean for its customers."""
+
+    name: str
+    title: str
+    failing: tuple[ProbeState, ...]
+    effect: Effect
+    passing: tuple[str, ...]  # workarounds that pass
+    untested: tuple[str, ...]  # workarounds that fail, or were not seen to pass lately
+
+    @property
+    def severity(self) -> Severity:
+        if self.effect is Effect.BLOCKED:
+            return Severity.SEV2 if self.passing else Severity.SEV1
+        return Severity.SEV2 if self.effect is Effect.DIVERTED else Severity.SEV3
+
+
+def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
+    """Return how bad the group's failures are, and why."""
+    journeys = _journeys(group, state, rules, now)
+    worst = journeys[0]
+    for journey in journeys[1:]:
+        worst = journey if worse(journey.severity, worst.severity) else worst
+    environment = rules.probes[group.members[0]].environment
+    production = environment in rules.production
+    severity = worst.severity if production else Severity.NONPROD
+    return Verdict(
+        severity=severity,
+        title=_title(worst, group.cause, rules, None if production else environment),
+        reason=" ".join(
+            [
+                f"{_LABEL[severity]}, because " + "; ".join(_harm(j) for j in journeys) + ".",
+                _place(environment, production),
+                *(_workaround(j) for j in journeys if j.effect is Effect.BLOCKED),
+                _cause(group.cause, rules),
+                _what_would_change(worst, severity),
+            ]
+        ),
+        tries=tuple(n for j in journeys if j.effect is Effect.BLOCKED for n in (*j.passing, *j.untested)),
+    )
+
+
+def workaround_probes(journey: str, rules: Rules) -> tuple[str, ...]:
+    """Return the probes that try the journey's workarounds; a journey named there stands for its probes."""
+    names = rules.journeys[journey].workarounds
+    return tuple(n for n, rule in rules.probes.items() if n in names or rule.journey in names)
+
+
+def _journeys(group: Group, state: State, rules: Rules, now: float) -> list[_Journey]:
+    failing: dict[str, list[ProbeState]] = {}
+    for name in group.members:
+        probe = state.probes[name]
+        if not probe.recovered(rules.resolve_after):
+            failing.setdefault(rules.probes[name].journey, []).append(probe)
+    return [_journey(name, tuple(probes), state, rules, now) for name, probes in failing.items()]
+
+
+def _journey(name: str, failing: tuple[ProbeState, ...], state: State, rules: Rules, now: float) -> _Journey:
+    effects = [p.effect for p in failing]
+    effect = next(e for e in Effect if e in effects)
+    workarounds = workaround_probes(name, rules) if effect is Effect.BLOCKED else ()
+    passing = tuple(w for w in workarounds if _passes(state.probes.get(w), rules, now))
+    untested = tuple(w for w in workarounds if w not in passing)
+    return _Journey(name, rules.journeys[name].title, failing, effect, passing, untested)
+
+
+def _passes(probe: ProbeState | None, rules: Rules, now: float) -> bool:
+    """Whether the workaround passed when it was last due; an older pass proves nothing."""
+    if probe is None or probe.failing:
+        return False
+    rule = rules.probes[probe.probe]
+    return probe.started_at >= now - 2 * (rule.interval + rule.budget)
+
+
+def _title(journey: _Journey, cause: Cause, rules: Rules, environment: str | None) -> str:
+    what = f"{journey.title}: customers {_HARM[journey.effect]}"
+    if environment:
+        what = f"{journey.title} fails in {environment}"
+    return f"{rules.dependencies[cause.dependency].title}: {what}" if cause.dependency else what
+
+
+def _harm(journey: _Journey) -> str:
+    seen = "; ".join(f"{p.probe}: {p.failed.message}" for p in journey.failing if p.failed)
+    return f"customers {_HARM[journey.effect]} “{journey.title}” ({seen})"
+
+
+def _place(environment: str, production: bool) -> str:
+    if production:
+        return f"The environment, {environment}, is production."
+    return f"The environment, {environment}, is not production: no customer is affected, however bad it is."
+
+
+def _workaround(journey: _Journey) -> str:
+    if journey.passing:
+        return f"A workaround for “{journey.title}” passes: {', '.join(journey.passing)}."
+    if journey.untested:
+        return f"No workaround for “{journey.title}” passes: {', '.join(journey.untested)} did not."
+    return f"No workaround is named for “{journey.title}”."
+
+
+def _cause(cause: Cause, rules: Rules) -> str:
+    if cause.dependency is None:
+        ruled_out = (
+            f"; what it depends on is ruled out by {', '.join(cause.contradicting)}, passing"
+            if cause.contradicting
+            else ""
+        )
+        return f"No shared cause explains it{ruled_out}."
+    others = f"; {', '.join(cause.alternatives)} would explain it as well" if cause.alternatives else ""
+    return (
+        f"The cause is taken to be {rules.dependencies[cause.dependency].title} (confidence {cause.confidence:.2f}): "
+        f"{', '.join(cause.supporting)} need it and fail, and no probe that needs it passes{others}."
+    )
+
+
+def _what_would_change(worst: _Journey, severity: Severity) -> str:
+    if severity is Severity.SEV1:
+        if worst.untested:
+            return f"It would be Sev2 if {' or '.join(worst.untested)} passed."
+        return "It would be Sev2 if the journey had a workaround that passes."
+    if severity is Severity.SEV2 and worst.passing:
+        return f"It would be Sev1 if {' and '.join(worst.passing)} failed."
+    if severity is Severity.NONPROD:
+        return "It would count in full if the environment were listed under production_environments."
+    return "It would be Sev1 if customers were blocked and had no workaround."

@@ -1,0 +1,144 @@
+"""Runs, observations and their evidence: what was tried and what was seen."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
+
+from earwitness.judge.state import ProbeState
+from earwitness.model import Observation, Run
+from earwitness.store.codec import decode, encode
+from earwitness.store.dialect import insert_if_new
+from earwitness.store.tables import calls, evidence, observations, probe_states, runs
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Slots in which a probe was not run."""
+
+    run: Run
+    state: str  # missed or skipped
+    reason: str
+    slots: int = 1
+
+
+def begin_run(connection: Connection, run: Run, started_at: float) -> bool:
+    """Record that the run starts. False: this slot, or this request, was already taken."""
+    row = _run_row(run) | {"state": "running", "started_at": started_at, "lateness": started_at - run.scheduled_at}
+    return insert_if_new(connection, runs, row)
+
+
+def record_missed(connection: Connection, missed: Missed) -> bool:
+    """Record slots that were not run. False: the slot is already recorded."""
+    row = _run_row(missed.run) | {"state": missed.state, "reason": missed.reason, "slots": missed.slots}
+    return insert_if_new(connection, runs, row)
+
+
+def _run_row(run: Run) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "probe": run.probe,
+        "slot": run.slot,
+        "request": run.request,
+        "why": run.why.value,
+        "slots": 1,
+        "scheduled_at": run.scheduled_at,
+        "document": encode(run),
+    }
+
+
+def last_slots(connection: Connection) -> dict[str, int]:
+    """Return each probe's newest recorded slot, in ms since the epoch."""
+    rows = connection.execute(
+        select(runs.c.probe, func.max(runs.c.slot)).where(runs.c.slot.is_not(None)).group_by(runs.c.probe)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def unfinished_runs(connection: Connection) -> list[Run]:
+    """Return the runs that began and were never judged."""
+    rows = connection.execute(select(runs.c.document).where(runs.c.state == "running"))
+    return [decode(Run, document) for (document,) in rows]
+
+
+def add_observations(connection: Connection, seen: Sequence[Observation]) -> None:
+    """Record observations and end their runs; one that is already there stays as it is."""
+    known = set(connection.scalars(select(observations.c.run).where(observations.c.run.in_([o.run.id for o in seen]))))
+    fresh = [o for o in seen if o.run.id not in known]
+    if not fresh:
+        return
+    connection.execute(insert(observations), [_observation_row(o) for o in fresh])
+    connection.execute(update(runs).where(runs.c.id.in_([o.run.id for o in fresh])).values(state="done"))
+    files = {(o.run.id, e.sha256, e.kind): e for o in fresh for e in o.evidence}
+    if files:
+        connection.execute(
+            insert(evidence),
+            [
+                {"run": run, "sha256": sha256, "kind": kind, "media_type": e.media_type, "size": e.size, "name": e.name}
+                for (run, sha256, kind), e in files.items()
+            ],
+        )
+
+
+def _observation_row(seen: Observation) -> dict[str, object]:
+    return {
+        "run": seen.run.id,
+        "probe": seen.run.probe,
+        "journey": seen.run.journey,
+        "environment": seen.run.environment,
+        "outcome": seen.outcome.value,
+        "ended_at": seen.ended_at,
+        "document": encode(seen),
+    }
+
+
+def recent_observations(connection: Connection, *, probe: str | None, limit: int) -> list[Observation]:
+    """Return the newest observations, newest first."""
+    query = select(observations.c.document).order_by(observations.c.ended_at.desc()).limit(limit)
+    if probe is not None:
+        query = query.where(observations.c.probe == probe)
+    return [decode(Observation, document) for document in connection.scalars(query)]
+
+
+def observation(connection: Connection, run: str) -> Observation | None:
+    document = connection.scalar(select(observations.c.document).where(observations.c.run == run))
+    return decode(Observation, document) if document else None
+
+
+def save_probe_states(connection: Connection, states: Iterable[ProbeState]) -> None:
+    rows = [{"probe": s.probe, "document": encode(s)} for s in states]
+    if rows:
+        connection.execute(delete(probe_states).where(probe_states.c.probe.in_([r["probe"] for r in rows])))
+        connection.execute(insert(probe_states), rows)
+
+
+def forget_probes(connection: Connection, names: Iterable[str]) -> None:
+    connection.execute(delete(probe_states).where(probe_states.c.probe.in_(list(names))))
+
+
+def load_probe_states(connection: Connection) -> list[ProbeState]:
+    return [decode(ProbeState, document) for document in connection.scalars(select(probe_states.c.document))]
+
+
+def named_evidence(connection: Connection) -> set[str]:
+    """Return the sha256 of every file that an observation names."""
+    return set(connection.scalars(select(evidence.c.sha256).distinct()))
+
+
+def evidence_type(connection: Connection, sha256: str) -> tuple[str, str] | None:
+    """Return the media type and name of a file, if an observation names it."""
+    row = connection.execute(select(evidence.c.media_type, evidence.c.name).where(evidence.c.sha256 == sha256)).first()
+    return (row[0], row[1]) if row else None
+
+
+def forget_before(connection: Connection, moment: float, keep: frozenset[str]) -> int:
+    """Drop runs and observations that ended before this moment, except those that incidents hold. Returns how many."""
+    old = select(observations.c.run).where(observations.c.ended_at < moment, observations.c.run.not_in(keep))
+    connection.execute(delete(evidence).where(evidence.c.run.in_(old)))
+    connection.execute(delete(calls).where(calls.c.run.in_(old)))
+    gone = connection.execute(delete(runs).where(runs.c.id.in_(old)))
+    connection.execute(
+        delete(runs).where(runs.c.scheduled_at < moment, or_(runs.c.state == "missed", runs.c.state == "skipped"))
+    )
+    connection.execute(delete(observations).where(observations.c.ended_at < moment, observations.c.run.not_in(keep)))
+    return gone.rowcount

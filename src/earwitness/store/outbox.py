@@ -1,0 +1,163 @@
+"""The outbox: what is still to be told, to whom, and every attempt to tell it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, exists, func, insert, or_, select, update
+from sqlalchemy.orm import aliased
+
+from earwitness.model import Transition, TransitionKind
+from earwitness.store.dialect import insert_if_new
+from earwitness.store.tables import attempts, deliveries
+
+_OWED = ("pending", "leased")
+_earlier = aliased(deliveries)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One transition owed to one hook."""
+
+    seq: int
+    key: str
+    incident: str
+    kind: TransitionKind
+    at: float
+    text: str
+    hook: str
+    attempts: int
+    owed_since: float
+    body: bytes | None
+
+
+def add_deliveries(connection: Connection, transition: Transition, hooks: Iterable[str], now: float) -> None:
+    """Owe this transition to the hooks. The key is the same on every attempt."""
+    incident = transition.incident
+    for hook in hooks:
+        row = {
+            "key": f"{incident.id}.{len(incident.timeline)}.{hook}",
+            "incident": incident.id,
+            "kind": transition.kind.value,
+            "at": transition.at,
+            "text": transition.text,
+            "hook": hook,
+            "state": "pending",
+            "attempts": 0,
+            "next_at": now,
+        }
+        insert_if_new(connection, deliveries, row)
+
+
+def told(connection: Connection, incident: str) -> list[str]:
+    """Return the hooks that were told of the incident, or are about to be."""
+    query = select(deliveries.c.hook).where(deliveries.c.incident == incident).distinct()
+    return sorted(connection.scalars(query))
+
+
+def lease(connection: Connection, hook: str, token: str, now: float, seconds: float) -> Delivery | None:
+    """Take the hook's next delivery that is due. A delivery waits for the earlier ones of its incident.
+
+    A lease that ran out is taken over; its former holder's token no longer counts.
+    """
+    behind = exists().where(
+        _earlier.c.incident == deliveries.c.incident,
+        _earlier.c.hook == deliveries.c.hook,
+        _earlier.c.seq < deliveries.c.seq,
+        _earlier.c.state.in_(_OWED),
+    )
+    due = or_(
+        and_(deliveries.c.state == "pending", deliveries.c.next_at <= now),
+        and_(deliveries.c.state == "leased", deliveries.c.lease_until <= now),
+    )
+    query = select(deliveries).where(deliveries.c.hook == hook, due, ~behind).order_by(deliveries.c.seq).limit(1)
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.seq == row.seq)
+        .values(state="leased", lease=token, lease_until=now + seconds, attempts=row.attempts + 1)
+    )
+    return Delivery(
+        row.seq,
+        row.key,
+        row.incident,
+        TransitionKind(row.kind),
+        row.at,
+        row.text,
+        row.hook,
+        row.attempts + 1,
+        row.at,
+        row.body,
+    )
+
+
+def freeze(connection: Connection, seq: int, token: str, body: bytes) -> bool:
+    """Keep the body that every attempt will send. False: the lease was lost."""
+    held = and_(deliveries.c.seq == seq, deliveries.c.lease == token)
+    return connection.execute(update(deliveries).where(held).values(body=body)).rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one attempt ended, and what is to happen next."""
+
+    outcome: str  # delivered, retry, refused, expired
+    reason: str
+    detail: str
+    next_at: float | None = None
+
+
+def settle(connection: Connection, seq: int, token: str, attempt: Attempt, now: float) -> bool:
+    """Record the attempt and release the lease. False: the lease was lost, and only the attempt is recorded."""
+    connection.execute(
+        insert(attempts).values(
+            delivery=seq, at=now, outcome=attempt.outcome, reason=attempt.reason, detail=attempt.detail
+        )
+    )
+    state = "pending" if attempt.outcome == "retry" else attempt.outcome
+    values: dict[str, object] = {"state": state, "lease": None, "lease_until": None, "reason": attempt.reason}
+    if attempt.outcome == "delivered":
+        values["delivered_at"] = now
+    if attempt.next_at is not None:
+        values["next_at"] = attempt.next_at
+    held = and_(deliveries.c.seq == seq, deliveries.c.lease == token)
+    return connection.execute(update(deliveries).where(held).values(values)).rowcount == 1
+
+
+def next_due(connection: Connection, hook: str) -> float | None:
+    """Return when the hook next has something to do, by its own rows alone."""
+    due = func.min(func.coalesce(deliveries.c.lease_until, deliveries.c.next_at))
+    return connection.scalar(select(due).where(deliveries.c.hook == hook, deliveries.c.state.in_(_OWED)))
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    hook: str
+    depth: int
+    oldest_at: float
+
+
+def backlog(connection: Connection) -> list[Backlog]:
+    """Return what each hook is still owed."""
+    query = (
+        select(deliveries.c.hook, func.count(), func.min(deliveries.c.at))
+        .where(deliveries.c.state.in_(_OWED))
+        .group_by(deliveries.c.hook)
+    )
+    return [Backlog(*row) for row in connection.execute(query)]
+
+
+def recent_deliveries(connection: Connection, *, incident: str | None, limit: int) -> Sequence[dict[str, object]]:
+    """Return deliveries, newest first, each with its trail of attempts."""
+    query = select(deliveries).order_by(deliveries.c.seq.desc()).limit(limit)
+    if incident is not None:
+        query = query.where(deliveries.c.incident == incident)
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    trail: dict[int, list[dict[str, object]]] = {row["seq"]: [] for row in rows}
+    for row in connection.execute(
+        select(attempts).where(attempts.c.delivery.in_(list(trail))).order_by(attempts.c.seq)
+    ):
+        trail[row.delivery].append({"at": row.at, "outcome": row.outcome, "reason": row.reason, "detail": row.detail})
+    shown = ("key", "incident", "kind", "at", "text", "hook", "state", "attempts", "next_at", "reason", "delivered_at")
+    return [{k: row[k] for k in shown} | {"trail": trail[row["seq"]]} for row in rows]

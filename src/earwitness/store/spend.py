@@ -1,0 +1,73 @@
+"""Money and calls: what was set aside, what was dialled, what it cost. Amounts are whole millionths of the currency."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from earwitness.store.tables import calls
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A call as far as it got."""
+
+    run: str
+    state: str  # reserved, intended, dialled, settled
+    to: str | None
+    from_: str | None
+    sid: str | None
+    intended_at: float | None
+
+
+def micros(amount: Decimal) -> int:
+    return int((amount * _MILLION).to_integral_value())
+
+
+def day_of(moment: float) -> str:
+    """Return the UTC day that money spent at this moment counts for."""
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
+
+
+def spent(connection: Connection, day: str, currency: str) -> int:
+    """Return what is spent or set aside on this day, in millionths."""
+    total = select(func.coalesce(func.sum(calls.c.micros), 0)).where(calls.c.day == day, calls.c.currency == currency)
+    return int(connection.scalar(total) or 0)
+
+
+def reserve(connection: Connection, run: str, amount: int, currency: str, now: float, limit: int | None) -> bool:
+    """Set the money aside. False: the day's limit would be passed."""
+    day = day_of(now)
+    if limit is not None and spent(connection, day, currency) + amount > limit:
+        return False
+    row = {"run": run, "state": "reserved", "reserved_at": now, "day": day, "micros": amount, "currency": currency}
+    connection.execute(insert(calls).values(row))
+    return True
+
+
+def intend(connection: Connection, run: str, to: str, from_: str, now: float) -> None:
+    values = {"state": "intended", "to": to, "from": from_, "intended_at": now}
+    connection.execute(update(calls).where(calls.c.run == run).values(values))
+
+
+def dialled(connection: Connection, run: str, sid: str) -> None:
+    connection.execute(update(calls).where(calls.c.run == run).values(state="dialled", sid=sid))
+
+
+def settle(connection: Connection, run: str, amount: int) -> None:
+    connection.execute(update(calls).where(calls.c.run == run).values(state="settled", micros=amount))
+
+
+def release_unused(connection: Connection, run: str) -> None:
+    """Give back what a run set aside without ever meaning to dial."""
+    unused = (calls.c.run == run) & (calls.c.state == "reserved")
+    connection.execute(update(calls).where(unused).values(state="settled", micros=0))
+
+
+def call_of(connection: Connection, run: str) -> CallRow | None:
+    columns = (calls.c.run, calls.c.state, calls.c.to, calls.c["from"], calls.c.sid, calls.c.intended_at)
+    row = connection.execute(select(*columns).where(calls.c.run == run)).first()
+    return CallRow(*row) if row else None

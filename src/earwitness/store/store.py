@@ -1,0 +1,74 @@
+"""The database: opened, migrated, written by one thread, read by others."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from earwitness.store.writer import Writer
+
+T = TypeVar("T")
+_READERS = 4
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    """Set what makes a committed row survive a power cut: WAL keeps readers going, FULL flushes at every commit."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _engine(url: str) -> Engine:
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def migrate(url: str) -> None:
+    """Bring the schema to the newest version."""
+    from alembic import command  # noqa: PLC0415  Alembic is needed once, at start.
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    command.upgrade(config, "head")
+
+
+class Store:
+    """Reads and writes. Functions given to it get a connection and use nothing else."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = Writer(engine)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the embedded database at this path, made or migrated as needed."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{path}"
+        migrate(url)
+        return cls(_engine(url))
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns, once it is committed together with whatever else was waiting."""
+        return await self._writer.write(work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns from a snapshot of what is committed."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        with self._engine.connect() as connection:
+            return work(connection)
+
+    def close(self) -> None:
+        self._writer.close()
+        self._readers.shutdown()
+        self._engine.dispose()

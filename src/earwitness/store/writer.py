@@ -1,0 +1,77 @@
+"""The one writer: whatever is waiting is written in one transaction, since the disk's flush is what costs."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+T = TypeVar("T")
+_MOST_IN_ONE = 200  # operations; bounds how much one failing operation makes the others repeat
+
+
+@dataclass(slots=True)
+class _Operation:
+    work: Callable[[Connection], Any]
+    done: Future[Any]
+
+
+class Writer:
+    """Runs operations in order on its own thread. Operations touch the database and nothing else: they may be repeated."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns, once it is committed. Raises what it raised, with nothing of it written."""
+        operation = _Operation(work, Future())
+        self._waiting.put(operation)
+        result: T = await asyncio.wrap_future(operation.done)
+        return result
+
+    def close(self) -> None:
+        """Write what is waiting, then stop."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            batch, open_ = self._take()
+            batch = [operation for operation in batch if operation.done.set_running_or_notify_cancel()]
+            if not self._commit(batch) and len(batch) > 1:
+                for operation in batch:
+                    self._commit([operation])
+
+    def _take(self) -> tuple[list[_Operation], bool]:
+        batch: list[_Operation] = []
+        operation = self._waiting.get()
+        while operation is not None:
+            batch.append(operation)
+            if len(batch) >= _MOST_IN_ONE:
+                return batch, True
+            try:
+                operation = self._waiting.get_nowait()
+            except queue.Empty:
+                return batch, True
+        return batch, False
+
+    def _commit(self, batch: list[_Operation]) -> bool:
+        """Write all or nothing. A lone operation keeps its own error; in company each is to be tried alone."""
+        try:
+            with self._engine.begin() as connection:
+                results = [operation.work(connection) for operation in batch]
+        except Exception as error:  # noqa: BLE001  Handed to whoever waits for the operation.
+            if len(batch) == 1:
+                batch[0].done.set_exception(error)
+            return False
+        for operation, result in zip(batch, results, strict=True):
+            operation.done.set_result(result)
+        return True

@@ -1,0 +1,285 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from judge_world import World, rules_of
+
+from earwitness.judge import State, judge
+from earwitness.model import (
+    Commanded,
+    Effect,
+    JourneyRule,
+    Observed,
+    Reconfigured,
+    Rules,
+    Severity,
+    Status,
+    Transition,
+    Why,
+)
+
+CARD = {
+    "pay-by-phone": ("pay-by-card", ["card-processor"]),
+    "pay-on-web": ("pay-by-card", ["card-processor", "web-shop"]),
+    "browse": ("browse-shop", ["web-shop"]),
+}
+WITH_BANK = CARD | {"bank-on-web": ("pay-by-bank", ["bank"])}
+WORKAROUND = {"pay-by-card": JourneyRule("Pay by card", workarounds=("pay-by-bank",))}
+
+
+def test_one_failure_opens_nothing_and_asks_for_a_second_run_at_once(world):
+    w = world(CARD)
+    w.fails("pay-on-web")
+    assert w.open == []
+    (request,) = w.requests
+    assert (request.why, request.probe) == (Why.CONFIRM, "pay-on-web")
+    assert request.not_after > w.now
+
+
+def test_a_failure_that_does_not_repeat_is_forgotten(world):
+    w = world(CARD)
+    w.fails("pay-on-web")
+    w.passes("pay-on-web")
+    w.fails("pay-on-web")
+    assert w.transitions == []
+
+
+def test_what_the_monitor_could_not_tell_neither_opens_confirms_nor_resolves(world):
+    w = world(CARD)
+    w.cannot_tell("pay-on-web")
+    w.cannot_tell("pay-on-web")
+    assert w.state == State()
+    w.fails("pay-on-web", times=2)
+    before = w.state
+    w.cannot_tell("pay-on-web")
+    assert w.state == before
+
+
+def test_a_dependency_is_ruled_out_by_a_probe_that_needs_it_and_passes(world):
+    w = world(CARD)
+    w.passes("browse", "pay-by-phone")
+    w.fails("pay-on-web")
+    w.passes("browse")
+    w.fails("pay-on-web")
+    (incident,) = w.open
+    assert incident.cause.dependency == "card-processor"  # web-shop is ruled out by browse
+
+
+def test_a_pass_from_before_the_outage_contradicts_nothing(world):
+    w = world(CARD)
+    w.passes("pay-by-phone", "browse")
+    w.fails("pay-on-web", times=2)
+    (incident,) = w.open
+    assert incident.cause.dependency == "card-processor"
+    assert incident.cause.alternatives == ("web-shop",)
+
+
+def test_when_everything_it_depends_on_works_the_fault_is_the_probes_own(world):
+    w = world(CARD)
+    w.fails("pay-on-web")
+    w.passes("browse", "pay-by-phone")
+    w.fails("pay-on-web")
+    (incident,) = w.open
+    assert incident.cause.dependency is None
+    assert set(incident.cause.contradicting) == {"browse", "pay-by-phone"}
+
+
+def test_two_independent_faults_make_two_incidents(world):
+    w = world(WITH_BANK)
+    w.fails("bank-on-web", times=2)
+    w.fails("pay-by-phone")
+    w.fails("pay-on-web")
+    assert [i.cause.dependency for i in w.open] == ["bank", "card-processor"]
+
+
+def test_a_later_failure_of_the_same_cause_joins_the_open_incident(world):
+    w = world(CARD)
+    w.fails("pay-on-web", times=2)
+    (before,) = w.open
+    w.fails("pay-by-phone", message="no payment by phone")
+    (after,) = w.open
+    assert after.id == before.id
+    assert after.probes == ("pay-on-web", "pay-by-phone")
+    assert after.cause.confidence > before.cause.confidence
+    assert after.cause.alternatives == ()
+    assert w.kinds == ["open", "attach"]
+
+
+def test_a_probe_that_first_contradicted_and_then_fails_turns_the_cause(world):
+    w = world({"a": ("one", ["shared"]), "b": ("two", ["shared"])})
+    w.fails("a")
+    w.passes("b")
+    w.fails("a")
+    assert w.open[0].cause.dependency is None
+    w.fails("b")
+    (incident,) = w.open
+    assert incident.cause.dependency == "shared"
+    assert incident.probes == ("a", "b")
+
+
+def test_a_nuisance_does_not_join_an_outage_of_the_same_dependency(world):
+    w = world(CARD)
+    w.fails("pay-on-web", times=2)
+    w.fails("pay-by-phone", Effect.NUISANCE, times=3)
+    assert [i.severity for i in w.open] == [Severity.SEV1, Severity.SEV3]
+
+
+def test_a_passing_workaround_makes_it_sev2_and_its_failure_raises_it_again(world):
+    w = world(WITH_BANK, WORKAROUND)
+    w.passes("bank-on-web")
+    w.fails("pay-on-web", times=2)
+    assert w.open[0].severity is Severity.SEV2
+    assert "would be Sev1 if bank-on-web failed" in w.open[0].reason
+    assert [r.probe for r in w.requests if r.why is Why.WORKAROUND] == ["bank-on-web"]
+    w.fails("bank-on-web")
+    assert w.open[0].severity is Severity.SEV1
+    w.passes("bank-on-web")
+    assert w.open[0].severity is Severity.SEV2
+    assert w.kinds == ["open", "raise", "lower"]
+
+
+def test_a_workaround_that_passed_long_ago_proves_nothing(world):
+    w = world(WITH_BANK, WORKAROUND)
+    w.passes("bank-on-web")
+    w.now += 3600
+    w.fails("pay-on-web", times=2)
+    assert w.open[0].severity is Severity.SEV1
+    assert "bank-on-web did not" in w.open[0].reason
+
+
+def test_many_failures_of_one_cause_ask_for_three_confirmations_at_most(world):
+    w = world({f"p{n}": ("j", ["d"]) for n in range(20)}, open_after=10)
+    for n in range(9):
+        w.fails(f"p{n}")
+    assert len(w.requests) == 3
+
+
+def test_observations_doubled_or_overtaken_change_nothing(world):
+    w = world(CARD)
+    w.fails("pay-on-web")
+    before = w.state
+    late = w.see("pay-on-web", took=1.0, started=w.now - 500)
+    assert late.state == before
+    again = judge(w.state, Observed(_observation(w, "pay-on-web", before.probes["pay-on-web"].run)), w.rules)
+    assert again.state == before
+
+
+def _observation(w, probe, run_id):
+    probe_world = World(w.rules, now=w.now)
+    seen = []
+    probe_world.tell = seen.append
+    probe_world.see(probe)
+    return replace(seen[0].observation, run=replace(seen[0].observation.run, id=run_id))
+
+
+def test_people_acknowledge_once_and_resolve(world):
+    w = world(CARD)
+    w.fails("pay-on-web", times=2)
+    (incident,) = w.open
+    w.tell(Commanded(w.now, incident.id, "acknowledge", "ana", "looking"))
+    w.tell(Commanded(w.now, incident.id, "acknowledge", "bob"))
+    assert w.open[0].status is Status.ACKNOWLEDGED
+    assert w.open[0].acknowledged_by == "ana"
+    w.tell(Commanded(w.now, incident.id, "resolve", "ana"))
+    w.tell(Commanded(w.now, "inc-none", "resolve", "ana"))
+    assert w.open == []
+    assert w.kinds == ["open", "acknowledge", "resolve"]
+    assert w.transitions[-1].incident.resolved_at == w.now
+
+
+def test_an_incident_whose_probes_are_removed_resolves_and_says_so(world):
+    w = world(CARD)
+    w.fails("pay-on-web", times=2)
+    w.rules = rules_of({"browse": CARD["browse"]})
+    w.tell(Reconfigured(w.now))
+    assert w.open == []
+    assert "removed" in w.transitions[-1].text
+    assert w.transitions[-1].kind.value == "resolve"
+
+
+def test_an_incident_goes_on_with_the_probes_that_are_left(world):
+    w = world(CARD)
+    w.fails("pay-on-web", times=2)
+    w.fails("pay-by-phone")
+    w.rules = rules_of({"pay-by-phone": CARD["pay-by-phone"]})
+    w.tell(Reconfigured(w.now))
+    assert w.open[0].probes == ("pay-by-phone",)
+    w.passes("pay-by-phone", "pay-by-phone")
+    assert w.open == []
+
+
+STORY = st.lists(st.tuples(st.sampled_from([*WITH_BANK]), st.sampled_from([*Effect])), min_size=1, max_size=40)
+
+
+def _renamed(name):
+    return "z" + name[::-1]
+
+
+def _rename_rules(rules: Rules) -> Rules:
+    return Rules(
+        production=rules.production,
+        journeys={
+            _renamed(n): replace(r, workarounds=tuple(map(_renamed, r.workarounds))) for n, r in rules.journeys.items()
+        },
+        probes={
+            _renamed(n): replace(r, journey=_renamed(r.journey), depends_on=tuple(map(_renamed, r.depends_on)))
+            for n, r in rules.probes.items()
+        },
+        dependencies={_renamed(n): r for n, r in rules.dependencies.items()},
+    )
+
+
+def _play(world, story, name_of):
+    for probe, effect in story:
+        if effect is Effect.NONE:
+            world.passes(name_of(probe))
+        else:
+            world.fails(name_of(probe), effect)
+    return [_shape(t) for t in world.transitions], [(r.why, r.probe) for r in world.requests]
+
+
+def _shape(transition: Transition):
+    incident = transition.incident
+    return (
+        transition.kind,
+        incident.id,
+        incident.severity,
+        incident.probes,
+        incident.cause.dependency,
+        incident.cause.confidence,
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(STORY)
+def test_names_decide_nothing(story):
+    rules = rules_of(WITH_BANK, WORKAROUND)
+    told, wanted = _play(World(rules), story, lambda name: name)
+    told_renamed, wanted_renamed = _play(World(_rename_rules(rules)), story, _renamed)
+    expected = [(k, i, s, tuple(map(_renamed, p)), d and _renamed(d), c) for k, i, s, p, d, c in told]
+    assert told_renamed == expected
+    assert wanted_renamed == [(why, _renamed(probe)) for why, probe in wanted]
+
+
+@settings(max_examples=150, deadline=None)
+@given(STORY)
+def test_every_incident_opens_once_and_resolves_when_all_recovers(story):
+    w = World(rules_of(WITH_BANK, WORKAROUND))
+    _play(w, story, lambda name: name)
+    for incident in w.open:
+        assert not {p for i in w.open if i is not incident for p in i.probes} & set(incident.probes)
+    w.passes(*WITH_BANK, *WITH_BANK)
+    assert w.open == []
+    opened = [t.incident.id for t in w.transitions if t.kind.value == "open"]
+    resolved = [t.incident.id for t in w.transitions if t.kind.value == "resolve"]
+    assert len(set(opened)) == len(opened)
+    assert sorted(opened) == sorted(resolved)
+
+
+@pytest.mark.parametrize("severity", [Severity.SEV1, Severity.SEV2, Severity.SEV3, Severity.NONPROD])
+def test_every_severity_can_be_reached(severity, world):
+    effect = {Severity.SEV2: Effect.DIVERTED, Severity.SEV3: Effect.NUISANCE}.get(severity, Effect.BLOCKED)
+    w = world({"p": ("j", [], "staging" if severity is Severity.NONPROD else "production")})
+    w.fails("p", effect, times=3)
+    assert w.open[0].severity is severity
