@@ -1,0 +1,205 @@
+"""Where, and how well, a reference prompt is heard in a recording.
+
+The reference's fingerprint is cut into overlapping segments of 0.4 to 1 s. Each is correlated with the whole recording (one FFT of
+it), and dynamic programming picks a lag for each segment: the lag of the one before it, within 30 ms (jitter, clock drift), or
+any other that is at most 300 ms earlier (silence was inserted, packets were dropped). Other words, another voice and another take of the same words do not match, by design.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from earwitness.audio.fingerprint import BANDS, Fingerprint
+from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, Floats, decibels, framed
+from earwitness.audio.wav import Samples
+
+_SHORTEST_SEGMENT, _LONGEST_SEGMENT = 40, 100  # frames
+_SLACK = 3  # frames that the lag may drift from one segment to the next
+_JUMP = 30  # frames that a jump may go back: packets dropped by a jitter buffer; forward, any gap may be inserted
+_JUMP_COST = 0.3  # of the heaviest segment's weight
+_SEGMENT_SCORE = 0.22  # a segment at or above it is heard
+_NEEDED_SCORE = 0.25
+_NEEDED_COVERAGE = 0.8
+_PARTIAL_COVERAGE = 0.15
+_PARTIAL_SHARE = 0.75  # of the needed score
+_ACTIVE_SHARE = 0.25  # of a segment's frames, below which it says nothing
+_MISSING_DB = 15  # aligned recording below the reference
+_MISSING_REACH = 25  # dB below the reference's loud frames, where its speech is still looked for
+
+
+class Verdict(StrEnum):
+    MATCH = "match"
+    PARTIAL = "partial"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`score`: mean agreement of the bits, -1..1, unrelated sound near 0. `coverage`: the share of the reference that was heard.
+
+    `start` and `end` are seconds into the recording of the whole reference's place; `lags` are (first frame in the reference, lag in frames) of
+    the segments that were heard. `head` and `tail`: seconds of the reference's speech that are missing at its ends.
+    """
+
+    score: float
+    coverage: float
+    verdict: Verdict
+    start: float = 0.0
+    end: float = 0.0
+    gap: float = 0.0  # seconds, the longest silence inserted between two segments
+    head: float = 0.0
+    tail: float = 0.0
+    lags: tuple[tuple[int, int], ...] = ()
+
+
+NO_MATCH = Match(0.0, 0.0, Verdict.NONE)
+
+
+class Heard:
+    """A stretch of a recording that references are searched in. The FFT is made once, whatever the number of references."""
+
+    def __init__(self, samples: Samples, print_: Fingerprint, start: float = 0.0, end: float = math.inf) -> None:
+        """Search `samples` (whole recording, 8 kHz, with its fingerprint) from `start` to `end` seconds."""
+        first = max(0, int(start * FRAMES_PER_SECOND))
+        last = min(print_.frames, math.ceil(min(end, 1e6) * FRAMES_PER_SECOND))
+        self.samples = samples
+        self.offset = first
+        self.frames = max(0, last - first)
+        self._size = _fast_length(self.frames + 2 * _LONGEST_SEGMENT)
+        padded = np.pad(print_.part(first, first + self.frames).signs, ((0, 0), (_LONGEST_SEGMENT, _LONGEST_SEGMENT)))
+        self._spectrum = np.fft.rfft(padded, self._size, axis=1) if self.frames else np.zeros((BANDS, 0))
+
+    def correlate(self, segment: Floats) -> Floats:
+        """Return the agreement of `segment`, shape (32, m), beginning at each frame from -100 to `frames`."""
+        width = segment.shape[1]
+        product = (self._spectrum * np.conj(np.fft.rfft(segment, self._size, axis=1))).sum(axis=0)
+        agreement: Floats = np.fft.irfft(product, self._size)[: self.frames + _LONGEST_SEGMENT] / (width * BANDS)
+        return agreement
+
+
+def find(reference: Fingerprint, sound: Samples, heard: Heard) -> Match:
+    """Return the best place of the prompt (`reference`, of `sound` at 8 kHz) in what was heard."""
+    if heard.frames < _SHORTEST_SEGMENT or reference.frames < _SHORTEST_SEGMENT:
+        return NO_MATCH
+    width, starts = _segments(reference.frames)
+    weights = _weights(reference, width, starts)
+    scores = _lag_scores(reference, heard, width, starts)
+    path = _best_path(scores, weights)
+    found = scores[np.arange(len(starts)), path]
+    threshold = _SEGMENT_SCORE * max(1.0, math.sqrt(150 / reference.frames))
+    counted = (found >= threshold) & (weights > 0)
+    lags = [(start, int(lag) - reference.frames + heard.offset) for start, lag in zip(starts, path, strict=True)]
+    kept = tuple(pair for pair, keep in zip(lags, counted, strict=True) if keep)
+    return _judge(reference, sound, heard, (float(weights @ found), float(weights[counted].sum()), kept))
+
+
+def _segments(frames: int) -> tuple[int, list[int]]:
+    """Return the width of the segments, and where each begins, in frames."""
+    width = min(frames, int(np.clip(frames // 4, _SHORTEST_SEGMENT, _LONGEST_SEGMENT)))
+    starts = list(range(0, frames - width + 1, max(1, width // 2)))
+    if starts[-1] + width < frames:
+        starts.append(frames - width)
+    return width, starts
+
+
+def _weights(reference: Fingerprint, width: int, starts: list[int]) -> Floats:
+    """Return what each segment counts for: its share of speech; the sum is 1."""
+    shares = np.array([reference.active[at : at + width].mean() for at in starts])
+    shares = np.where(shares > _ACTIVE_SHARE, shares, 0.0)
+    return shares / shares.sum() if shares.any() else np.full(len(starts), 1 / len(starts))
+
+
+def _lag_scores(reference: Fingerprint, heard: Heard, width: int, starts: list[int]) -> Floats:
+    """Return the agreement of each segment, by lag of the whole reference: from its whole length before what was heard, to the end."""
+    scores = np.zeros((len(starts), heard.frames + reference.frames))
+    for row, at in zip(scores, starts, strict=True):
+        agreement = heard.correlate(reference.signs[:, at : at + width])
+        shift = reference.frames - at - _LONGEST_SEGMENT
+        part = agreement[max(0, -shift) :][: len(row) - max(0, shift)]
+        row[max(0, shift) : max(0, shift) + len(part)] = part
+    return scores
+
+
+def _best_path(scores: Floats, weights: Floats) -> list[int]:
+    """Return the index of the lag of each segment that makes the weighted sum of scores largest."""
+    total = weights[0] * scores[0]
+    history = []
+    for score, weight in zip(scores[1:], weights[1:], strict=True):
+        stay = sliding_window_view(np.pad(total, _SLACK, constant_values=-9.0), 2 * _SLACK + 1).max(axis=1)
+        jump = (
+            np.maximum.accumulate(np.concatenate((np.full(_JUMP, -9.0), total))[: len(total)])
+            - _JUMP_COST * weights.max()
+        )
+        history.append((total, stay, jump))
+        total = np.maximum(stay, jump) + weight * score
+    lag = int(np.argmax(total))
+    path = [lag]
+    for before, stay, jump in reversed(history):
+        if stay[lag] >= jump[lag]:
+            first = max(0, lag - _SLACK)
+            lag = first + int(np.argmax(before[first : lag + _SLACK + 1]))
+        else:
+            lag = int(np.argmax(before[: lag + _JUMP + 1]))
+        path.append(lag)
+    return path[::-1]
+
+
+def _judge(
+    reference: Fingerprint, sound: Samples, heard: Heard, found: tuple[float, float, tuple[tuple[int, int], ...]]
+) -> Match:
+    score, coverage, lags = found
+    needed = _NEEDED_SCORE * max(1.0, math.sqrt(300 / reference.frames))
+    if not lags or coverage < _PARTIAL_COVERAGE or score <= _PARTIAL_SHARE * needed:
+        return Match(score, coverage, Verdict.NONE)
+    whole = coverage >= _NEEDED_COVERAGE and score >= needed
+    steps = [later[1] - earlier[1] for earlier, later in itertools.pairwise(lags)]
+    head, tail = _missing(sound, heard.samples, lags)
+    return Match(
+        score=score,
+        coverage=coverage,
+        verdict=Verdict.MATCH if whole else Verdict.PARTIAL,
+        start=lags[0][1] / FRAMES_PER_SECOND,
+        end=(lags[-1][1] + reference.frames) / FRAMES_PER_SECOND,
+        gap=max([0, *steps]) / FRAMES_PER_SECOND,
+        head=head,
+        tail=tail,
+        lags=lags,
+    )
+
+
+def _missing(sound: Samples, recording: Samples, lags: tuple[tuple[int, int], ...]) -> tuple[float, float]:
+    """Return the seconds of the reference's speech, at its head and tail, where the aligned recording is too quiet to hold it."""
+    wanted = decibels((framed(sound, HOP, HOP).astype(np.float64) ** 2).mean(axis=1))
+    got = decibels((_aligned(recording, lags, len(wanted)) ** 2).mean(axis=1))
+    active = wanted > np.percentile(wanted, 95) - _MISSING_REACH
+    both = active & (got > np.percentile(got, 60))
+    gain = float(np.median((got - wanted)[both])) if both.any() else 0.0
+    near = np.maximum.reduce([got, np.append(got[1:], -100.0), np.insert(got[:-1], 0, -100.0)])
+    quiet = (wanted + gain - near > _MISSING_DB)[active]
+    return _leading(quiet), _leading(quiet[::-1])
+
+
+def _aligned(recording: Samples, lags: tuple[tuple[int, int], ...], count: int) -> Floats:
+    """Return the recording's 10 ms blocks at the place of each of the reference's, shape (count, 80), zeros beyond its ends."""
+    places = np.array([at for at, _ in lags])
+    nearest = np.abs(np.arange(count)[:, None] - places[None, :]).argmin(axis=1)
+    block = np.arange(count) + np.array([lag for _, lag in lags])[nearest]
+    blocks = framed(recording, HOP, HOP).astype(np.float64)
+    inside = (block >= 0) & (block < len(blocks))
+    aligned = np.zeros((count, HOP))
+    aligned[inside] = blocks[block[inside]]
+    return aligned
+
+
+def _leading(quiet: Floats) -> float:
+    """Return how long the true values at the beginning last, in seconds."""
+    return float(len(quiet) if quiet.all() else np.argmin(quiet)) / FRAMES_PER_SECOND
+
+
+def _fast_length(wanted: int) -> int:
+    """Return the next length whose transform is fast: 2, 3 or 5 times a power of two."""
+    return min(factor << max(0, math.ceil(math.log2(wanted / factor))) for factor in (1, 3, 5))
