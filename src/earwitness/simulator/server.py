@@ -1,0 +1,128 @@
+"""The simulator as one web server: Twilio at /2010-04-01, the shop at /shop, faults at /faults, calls at /calls."""
+
+import asyncio
+import contextlib
+import socket
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from earwitness.clock import Clock, SystemClock
+from earwitness.simulator import carrier_api, control_api, shop
+from earwitness.simulator.carrier import Carrier
+from earwitness.simulator.carrier_errors import TwilioError
+from earwitness.simulator.carrier_faults import CarrierFaults
+from earwitness.simulator.faults import FaultBoard
+
+_GRACE = 1  # seconds that requests in flight get at the end
+
+
+def create_app(clock: Clock | None = None, speed: float = 1.0) -> FastAPI:
+    """Return the ASGI application. `speed` is how many seconds of a call pass in one second of the clock.
+
+    `app.state` holds `carrier`, `faults` and `clock`.
+    """
+    app = FastAPI(title="Earwitness simulator", docs_url=None, redoc_url=None)
+    app.state.clock = clock or SystemClock()
+    app.state.faults = FaultBoard()
+    app.state.carrier = Carrier(app.state.clock, app.state.faults, speed)
+    for part in (carrier_api, control_api, shop):
+        app.include_router(part.router)
+    app.add_exception_handler(TwilioError, carrier_api.answer_error)
+    app.add_middleware(CarrierFaults, faults=app.state.faults)
+    return app
+
+
+class _Protocol(H11Protocol):
+    """Puts into each request's state a function that closes its connection without an answer."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, {**app_state, "drop": self._drop}, _loop)
+
+    def _drop(self) -> None:
+        self.transport.abort()
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs the event loop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+class Simulator:
+    """A simulator in this process: `async with Simulator(speed=50) as sim: ... sim.url`.
+
+    Port 0 lets the system choose; `url` and `port` tell what it chose. Raises OSError if the address is taken.
+    """
+
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, *, speed: float = 1.0, clock: Clock | None = None
+    ) -> None:
+        self.host, self.port = host, port
+        self.app = create_app(clock, speed)
+        self._server: _Server | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def carrier(self) -> Carrier:
+        carrier = self.app.state.carrier
+        assert isinstance(carrier, Carrier)
+        return carrier
+
+    @property
+    def faults(self) -> FaultBoard:
+        faults = self.app.state.faults
+        assert isinstance(faults, FaultBoard)
+        return faults
+
+    async def __aenter__(self) -> Self:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listener = socket.create_server((self.host, self.port), family=family, backlog=512)
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self.app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        self._server = _Server(config)
+        self._running = asyncio.create_task(self._server.serve(sockets=[listener]), name="simulator")
+        return self
+
+    async def wait(self) -> None:
+        """Return when the server has ended."""
+        assert self._running is not None, "the simulator has not been started"
+        await asyncio.shield(self._running)  # whoever stops waiting does not stop the server
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None, "the simulator has not been started"
+        self._server.should_exit = True
+        await self.wait()
+
+
+async def serve(host: str = "127.0.0.1", port: int = 4020, speed: float = 1.0) -> None:
+    """Run the simulator until the task is cancelled. Raises OSError if the address is taken."""
+    async with Simulator(host, port, speed=speed) as simulator:
+        await simulator.wait()
