@@ -1,0 +1,252 @@
+"""What every transport of ours does around its engine: resolve, guard, limit the time, unpack, and keep the record."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from earwitness.model import Failure
+from earwitness.transport import guard
+from earwitness.transport.decoding import Identity, Inflater, decoder
+from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError, TimedOutError
+from earwitness.transport.exchange import EXCHANGE, TERMS, Exchange, Stage, Terms
+from earwitness.transport.guard import Address
+from earwitness.transport.resolver import Resolver, routable
+from earwitness.transport.trust import TrustStore
+
+_LATE = {
+    Stage.RESOLVE: (Failure.RESOLVER_FAILED, "the name lookup did not end"),
+    Stage.CONNECT: (Failure.CONNECT_TIMEOUT, "no connection came about"),
+    Stage.TLS: (Failure.TLS_FAILED, "the TLS handshake did not end"),
+    Stage.PROCESSING: (Failure.FIRST_BYTE_TIMEOUT, "no answer began"),
+    Stage.TRANSFER: (Failure.TRANSFER_TIMEOUT, "the answer did not end"),
+}
+_PORTS = {"http": 80, "https": 443}
+
+
+def too_late(stage: Stage, seconds: float) -> TimedOutError:
+    failure, what = _LATE[stage]
+    return TimedOutError(f"{what} within {seconds:g} s", failure, sent=stage in (Stage.PROCESSING, Stage.TRANSFER))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an engine has once the headers are there. `chunks` are the body's bytes as they came."""
+
+    status: int
+    reason: bytes
+    headers: list[tuple[bytes, bytes]]
+    chunks: AsyncGenerator[bytes]
+    close: Callable[[], Awaitable[None]]
+    finish: Callable[[], None]  # completes the record
+
+
+class Watch:
+    """Ends the block it is around when the stage under way, or the whole exchange, takes too long."""
+
+    def __init__(self, exchange: Exchange, terms: Terms, deadline: float | None, whole: float | None) -> None:
+        self._exchange = exchange
+        self._limits = terms.limits
+        self._deadline = deadline
+        self._whole = whole
+        self._late: tuple[Stage, float] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.refresh: Callable[[], None] = lambda: None  # an engine that must be asked where it is sets this
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._timeout = asyncio.timeout(None)
+        await self._timeout.__aenter__()
+        self._look()
+        return self
+
+    def _look(self) -> None:
+        """End the block if a limit is passed, else look again when the next one may be.
+
+        Waking as often as the smallest limit makes sure to see a stage before its own limit is up.
+        """
+        self.refresh()
+        now, stage = self._loop.time(), self._exchange.stage
+        limit = self._limits.get(stage)
+        if self._deadline is not None and now >= self._deadline:
+            self._end(stage, self._whole or 0.0)
+        elif limit is not None and stage in self._exchange.began and now >= self._exchange.began[stage] + limit:
+            self._end(stage, limit)
+        else:
+            self._timer = self._arm(now, stage, limit)
+
+    def _arm(self, now: float, stage: Stage, limit: float | None) -> asyncio.TimerHandle | None:
+        wakes = [now + seconds for seconds in self._limits.values()]
+        if self._deadline is not None:
+            wakes.append(self._deadline)
+        if limit is not None and stage in self._exchange.began:
+            wakes.append(self._exchange.began[stage] + limit)
+        return self._loop.call_at(min(wakes), self._look) if wakes else None
+
+    def _end(self, stage: Stage, seconds: float) -> None:
+        self._late = (stage, seconds)
+        self._timeout.reschedule(self._loop.time())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError as timeout:
+            if self._late is None:
+                raise
+            raise too_late(*self._late) from timeout
+
+
+class Body(httpx.AsyncByteStream):
+    """The body, unpacked, counted and cut off where the terms say so."""
+
+    def __init__(
+        self,
+        reply: Reply,
+        exchange: Exchange,
+        terms: Terms,
+        unpack: Identity | Inflater,
+        until: tuple[float, float] | None,
+    ) -> None:
+        self._reply = reply
+        self._exchange = exchange
+        self._limit = terms.body_limit
+        self._unpack = unpack
+        self._closed = False
+        self._until = until  # (deadline on the loop's clock, the whole time in seconds)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._in_time():
+                for piece in self._unpack.feed(chunk):
+                    yield self._counted(piece)
+            self._unpack.finish()
+        except ExchangeError as error:
+            error.exchange = self._exchange
+            raise
+        finally:
+            await self.aclose()
+
+    async def _in_time(self) -> AsyncIterator[bytes]:
+        deadline, whole = self._until or (None, 0.0)
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    chunk = await anext(self._reply.chunks, None)
+            except TimeoutError as error:
+                raise too_late(Stage.TRANSFER, whole) from error
+            if chunk is None:
+                return
+            yield chunk
+
+    def _counted(self, piece: bytes) -> bytes:
+        self._exchange.size += len(piece)
+        if self._exchange.size > self._limit:
+            raise BrokenAnswerError(f"the body is larger than {self._limit} bytes", Failure.BODY_TOO_LARGE)
+        return piece
+
+    async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._reply.finish()
+        await self._reply.chunks.aclose()
+        await self._reply.close()
+
+
+class GuardedTransport(httpx.AsyncBaseTransport, ABC):
+    """An httpx transport whose every connection goes where the guard lets it.
+
+    A request's terms are in its extensions under TERMS; without them httpx's own read timeout is for the whole
+    exchange. The record is in the response's extensions under EXCHANGE, and on every ExchangeError.
+    """
+
+    def __init__(self, resolver: Resolver, trust: TrustStore, route: Callable[[Address, int], bool] = routable) -> None:
+        self._resolver = resolver
+        self._trust = trust
+        self._route = route
+
+    @abstractmethod
+    async def _open(
+        self, request: httpx.Request, addresses: Sequence[Address], terms: Terms, exchange: Exchange, watch: Watch
+    ) -> Reply:
+        """Send the request to one of `addresses` and return when the headers are there. Raises ExchangeError."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        terms: Terms = request.extensions.get(TERMS, Terms())
+        whole: float | None = terms.timeout or request.extensions.get("timeout", {}).get("read")
+        deadline = None if whole is None else asyncio.get_running_loop().time() + whole
+        exchange = Exchange()
+        async with _recorded(exchange, request), Watch(exchange, terms, deadline, whole) as watch:
+            addresses = await self._addresses(request.url, terms, exchange)
+            reply = await self._open(request, addresses, terms, exchange, watch)
+        return await self._response(
+            reply, exchange, terms, None if deadline is None or whole is None else (deadline, whole)
+        )
+
+    async def _addresses(self, url: httpx.URL, terms: Terms, exchange: Exchange) -> tuple[Address, ...]:
+        """Return the addresses of the URL's host that may be, and can be, reached."""
+        if url.scheme not in _PORTS:
+            raise ConnectFailedError(f"{url.scheme}: is not a scheme that may be opened", Failure.ADDRESS_REFUSED)
+        loop = asyncio.get_running_loop()
+        exchange.enter(Stage.RESOLVE, loop.time())
+        host = url.raw_host.decode("ascii")
+        addresses = await self._resolver.resolve(host)
+        exchange.ended = loop.time()
+        permitted = tuple(a for a in addresses if guard.refusal(a, terms.allow) is None)
+        if not permitted:
+            guard.check(addresses[0], terms.allow)
+        reachable = tuple(a for a in permitted if self._route(a, port_of(url)))
+        if not reachable:
+            listed = ", ".join(str(a) for a in permitted)
+            raise ConnectFailedError(f"this machine has no route to {listed}", Failure.UPLINK_DOWN)
+        return reachable
+
+    @staticmethod
+    async def _response(
+        reply: Reply, exchange: Exchange, terms: Terms, until: tuple[float, float] | None
+    ) -> httpx.Response:
+        exchange.headers = tuple(reply.headers)
+        encoding = b",".join(value for name, value in reply.headers if name.lower() == b"content-encoding")
+        try:
+            unpack = decoder(encoding.decode("latin-1"))
+        except BrokenAnswerError as error:
+            await reply.close()
+            error.exchange = exchange
+            raise
+        # The body that we hand on is unpacked, so httpx must not try again.
+        kept = [(name, value) for name, value in reply.headers if name.lower() != b"content-encoding"]
+        return httpx.Response(
+            reply.status,
+            headers=kept,
+            stream=Body(reply, exchange, terms, unpack, until),
+            extensions={
+                EXCHANGE: exchange,
+                "reason_phrase": reply.reason,
+                "http_version": f"HTTP/{exchange.http_version}".encode("ascii"),
+            },
+        )
+
+
+def port_of(url: httpx.URL) -> int:
+    return url.port or _PORTS[url.scheme]
+
+
+@asynccontextmanager
+async def _recorded(exchange: Exchange, request: httpx.Request) -> AsyncIterator[None]:
+    """Put the record and the request on whatever error leaves the block."""
+    try:
+        yield
+    except ExchangeError as error:
+        exchange.ended = asyncio.get_running_loop().time()
+        error.exchange = exchange
+        error.request = request
+        raise

@@ -1,0 +1,75 @@
+"""The way out: every web request of the monitor goes through one WebClient, and so past the address guard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from earwitness.config.network import NetworkSpec
+from earwitness.transport.base import GuardedTransport
+from earwitness.transport.curl import CurlTransport
+from earwitness.transport.decoding import ACCEPTED
+from earwitness.transport.exchange import TERMS, Network, Terms
+from earwitness.transport.resolver import Resolver
+from earwitness.transport.stock import StockTransport
+from earwitness.transport.trust import TrustStore
+
+_BODY_LIMIT = 32 * 1024**2  # bytes; an hour of telephone audio is 28 MB
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound(httpx.AsyncBaseTransport):
+    """The shared transport on one client's terms. Closing the client leaves the shared one open."""
+
+    transport: GuardedTransport
+    terms: Terms
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.extensions.setdefault(TERMS, self.terms)
+        return await self.transport.handle_async_request(request)
+
+
+class WebClient:
+    """Owns the transport and the resolver of one process. Use it on one event loop, and aclose() it."""
+
+    def __init__(self, spec: NetworkSpec | None = None) -> None:
+        spec = spec or NetworkSpec()
+        self._allow: tuple[Network, ...] = spec.allow
+        self._trust = TrustStore(spec.ca_file)
+        engine = CurlTransport if spec.transport == "curl" else StockTransport
+        self.transport: GuardedTransport = engine(Resolver(spec.nameservers, spec.resolve_timeout), self._trust)
+
+    @property
+    def impaired(self) -> str | None:
+        """Why this process can verify no certificate, or None."""
+        return self._trust.impaired
+
+    def terms(self, allow: Sequence[Network] = (), *, fresh: bool = False, body_limit: int = _BODY_LIMIT) -> Terms:
+        """Return terms on which `allow` adds to the networks that the configuration allows everywhere."""
+        return Terms(allow=(*self._allow, *allow), fresh=fresh, body_limit=body_limit)
+
+    def client(
+        self,
+        *,
+        allow: Sequence[Network] = (),
+        fresh: bool = False,
+        timeout: float = 10.0,  # It is httpx's own word for it.
+        body_limit: int = _BODY_LIMIT,
+    ) -> httpx.AsyncClient:
+        """Return an httpx client of your own; closing it is optional.
+
+        `timeout` (seconds) is for a whole exchange, name lookup to last byte, also where a request overrides it.
+        `body_limit` is in bytes after decompression. Redirects are not followed unless a request asks for it, and each
+        one passes the guard. Failures are ExchangeErrors (an httpx.TransportError) with `failure` and `sent`.
+        """
+        terms = self.terms(allow, fresh=fresh, body_limit=body_limit)
+        return httpx.AsyncClient(
+            transport=_Bound(self.transport, terms),
+            timeout=timeout,
+            trust_env=False,
+            max_redirects=5,
+            headers={"accept-encoding": ACCEPTED, "user-agent": "earwitness"},
+        )
+
+    async def aclose(self) -> None:
+        await self.transport.aclose()

@@ -1,0 +1,140 @@
+"""The transport on libcurl: the cheapest way to a fresh connection, and the one that times each phase."""
+
+import os
+import time
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+import httpx
+import pycurl
+
+from earwitness.model import Failure
+from earwitness.transport.base import GuardedTransport, Reply, Watch, port_of
+from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
+from earwitness.transport.exchange import Exchange, Stage, Terms
+from earwitness.transport.guard import Address, check
+from earwitness.transport.multi import MultiDriver
+from earwitness.transport.oserrors import connect_failure
+from earwitness.transport.resolver import literal
+from earwitness.transport.transfer import Transfer
+from earwitness.transport.trust import diagnose, look
+
+_WEIRD_SERVER_REPLY, _HTTP2_STREAM = 8, 92  # pycurl has no names for these codes of libcurl
+
+_BROKEN = {
+    pycurl.E_UNSUPPORTED_PROTOCOL: Failure.PROTOCOL_ERROR,  # HTTP/0.9
+    _WEIRD_SERVER_REPLY: Failure.PROTOCOL_ERROR,
+    pycurl.E_HTTP2: Failure.PROTOCOL_ERROR,
+    _HTTP2_STREAM: Failure.PROTOCOL_ERROR,
+    pycurl.E_GOT_NOTHING: Failure.CONNECTION_LOST,
+    pycurl.E_PARTIAL_FILE: Failure.CONNECTION_LOST,
+    pycurl.E_RECV_ERROR: Failure.CONNECTION_LOST,
+    pycurl.E_SEND_ERROR: Failure.CONNECTION_LOST,
+}
+_REFUSED = {
+    pycurl.E_PEER_FAILED_VERIFICATION: (Failure.CERTIFICATE_INVALID, "the certificate was refused"),
+    pycurl.E_SSL_CACERT_BADFILE: (Failure.NO_TRUST_STORE, "the authorities cannot be read"),
+    pycurl.E_SSL_CONNECT_ERROR: (Failure.TLS_FAILED, "no TLS connection"),
+    pycurl.E_OPERATION_TIMEDOUT: (Failure.CONNECT_TIMEOUT, "cannot connect"),  # the kernel's own limit
+}
+
+
+class CurlTransport(GuardedTransport):
+    """Requests by libcurl. Close it when done; what is then under way fails as the monitor's own doing."""
+
+    _driver: MultiDriver | None = None
+
+    def driver(self) -> MultiDriver:
+        if self._driver is None:
+            self._driver = MultiDriver()
+        return self._driver
+
+    async def aclose(self) -> None:
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.close()
+
+    async def _open(
+        self, request: httpx.Request, addresses: Sequence[Address], terms: Terms, exchange: Exchange, watch: Watch
+    ) -> Reply:
+        body = await request.aread()
+        transfer = Transfer(request, body, terms, exchange)
+        watch.refresh = transfer.measure
+        try:
+            self._start(transfer, request.url, addresses)
+            await transfer.answered
+            await self._settle(transfer, request.url, terms, exchange)
+        except BaseException:
+            watch.refresh = _nothing
+            self._drop(transfer)
+            raise
+        return self._reply(transfer, exchange)
+
+    def _start(self, transfer: Transfer, url: httpx.URL, addresses: Sequence[Address]) -> None:
+        if url.scheme == "https":
+            transfer.handle.setopt(pycurl.CAINFO, self._trust.bundle())
+        host = url.raw_host.decode("ascii")
+        if literal(host) is None:
+            transfer.pin(host, port_of(url), addresses)
+        self.driver().add(transfer.handle, transfer.on_done)
+
+    async def _settle(self, transfer: Transfer, url: httpx.URL, terms: Terms, exchange: Exchange) -> None:
+        """Complete the record up to the headers; raise what kept them from coming."""
+        transfer.complete()
+        if transfer.status and transfer.headers_done:
+            exchange.verified = True if url.scheme == "https" else None
+            if exchange.address is not None:
+                check(ip_address(exchange.address), terms.allow)  # a connection kept open for someone else's terms
+            return
+        error = transfer.error(lambda code, text: _explained(code, text, transfer, exchange))
+        if isinstance(error, ExchangeError) and error.failure is Failure.CERTIFICATE_INVALID:
+            exchange.verified = False
+            error = await self._refused(error, transfer, url, exchange)
+        raise error or BrokenAnswerError("the connection closed without an answer", Failure.CONNECTION_LOST)
+
+    @staticmethod
+    async def _refused(error: ExchangeError, transfer: Transfer, url: httpx.URL, exchange: Exchange) -> ExchangeError:
+        """Return the refusal of a certificate with the reason that its facts give."""
+        if not exchange.certificates and exchange.address is not None:
+            seen = await look(exchange.address, port_of(url), url.host)
+            exchange.certificates = () if seen is None else (seen,)
+        said = f"{error}, OpenSSL verify code {transfer.verify_code}"
+        return ConnectFailedError(diagnose(exchange.certificates, url.host, time.time(), said), error.failure)
+
+    def _reply(self, transfer: Transfer, exchange: Exchange) -> Reply:
+        async def close() -> None:
+            self._drop(transfer)
+
+        return Reply(
+            status=transfer.status,
+            reason=transfer.reason,
+            headers=transfer.headers,
+            chunks=transfer.chunks(lambda code, text: _explained(code, text, transfer, exchange)),
+            close=close,
+            finish=transfer.complete,
+        )
+
+    def _drop(self, transfer: Transfer) -> None:
+        if self._driver is not None:
+            self._driver.remove(transfer.handle)
+        transfer.handle.close()
+
+
+def _nothing() -> None:
+    """There is nothing left to measure."""
+
+
+def _explained(code: int, text: str, transfer: Transfer, exchange: Exchange) -> ExchangeError:
+    """Return libcurl's code as an error of ours."""
+    if code == pycurl.E_COULDNT_CONNECT:
+        number = transfer.os_error
+        why = os.strerror(number).lower() if number else text
+        return ConnectFailedError(f"cannot connect to {exchange.address}: {why}", connect_failure(number))
+    if code in _REFUSED:
+        failure, what = _REFUSED[code]
+        return ConnectFailedError(f"{what}: {text}", failure)
+    if code in _BROKEN and exchange.stage in (Stage.PROCESSING, Stage.TRANSFER):
+        return BrokenAnswerError(f"the server broke the exchange off: {text}", _BROKEN[code])
+    if exchange.stage is Stage.TLS and code != pycurl.E_ABORTED_BY_CALLBACK:
+        return ConnectFailedError(f"no TLS connection: {text}", Failure.TLS_FAILED)
+    return ExchangeError(f"libcurl gave up with code {code}: {text}", Failure.MONITOR_ERROR)

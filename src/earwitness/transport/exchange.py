@@ -1,0 +1,76 @@
+"""The record of one exchange with a web server, filled in while it happens, and the terms it happens on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+
+Network = IPv4Network | IPv6Network
+
+TERMS = "earwitness.terms"  # key of the request's extensions
+EXCHANGE = "earwitness.exchange"  # key of the response's extensions
+
+
+class Stage(StrEnum):
+    """The phases of an exchange, in their order, under the names that blackbox_exporter gives them."""
+
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    TLS = "tls"
+    PROCESSING = "processing"
+    TRANSFER = "transfer"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an exchange may do. Times are seconds; `timeout` is for all of it, name lookup to last byte."""
+
+    allow: tuple[Network, ...] = ()
+    fresh: bool = True  # a connection of its own, used once
+    timeout: float | None = None
+    limits: Mapping[Stage, float] = field(default_factory=dict)
+    body_limit: int = 1024**2  # bytes after decompression
+    header_limit: int = 64 * 1024  # bytes of the status line and all headers
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate as the server presented it. Names are RFC 4514 text, times seconds since the epoch."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: float
+    not_after: float
+
+    @property
+    def self_signed(self) -> bool:
+        return self.subject == self.issuer
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What was seen of one request and its answer; complete once the body was read or an error was raised."""
+
+    began: dict[Stage, float] = field(default_factory=dict)  # on the loop's clock
+    ended: float | None = None
+    address: str | None = None
+    http_version: str | None = None
+    certificates: tuple[Certificate, ...] = ()  # the server's own first
+    verified: bool | None = None  # None: no TLS, or it never came to that
+    headers: tuple[tuple[bytes, bytes], ...] = ()  # as they came, content-encoding included
+    size: int = 0  # bytes of body after decompression
+
+    def enter(self, stage: Stage, at: float) -> None:
+        self.began.setdefault(stage, at)
+
+    @property
+    def stage(self) -> Stage:
+        return next(reversed(self.began), Stage.RESOLVE)
+
+    @property
+    def phases(self) -> dict[Stage, float]:
+        """Seconds spent in each phase that was entered and left."""
+        stages = list(self.began.items())
+        ends = [at for _, at in stages[1:]] + ([] if self.ended is None else [self.ended])
+        return {stage: max(0.0, end - at) for (stage, at), end in zip(stages, ends, strict=False)}

@@ -1,0 +1,88 @@
+"""Which addresses may be reached. Public ones may; all others only where the configuration names their network."""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
+
+from earwitness.model import Failure
+from earwitness.transport.errors import ConnectFailedError
+from earwitness.transport.exchange import Network
+
+Address = IPv4Address | IPv6Address
+
+# `is_global` says yes to these, or did in some release of Python: carrier NAT (cloud metadata lives there), the 6to4
+# relay, IPv4-compatible, Teredo, 6to4, local NAT64, documentation, segment routing, site-local.
+_SPECIAL = tuple(
+    ip_network(text)
+    for text in (
+        "100.64.0.0/10",
+        "192.88.99.0/24",
+        "::/96",
+        "2001::/32",
+        "2002::/16",
+        "64:ff9b:1::/48",
+        "3fff::/20",
+        "5f00::/16",
+        "fec0::/10",
+    )
+)
+_NAT64 = IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+
+
+def _embedded(address: IPv6Address) -> Iterator[IPv4Address]:
+    """Yield the IPv4 addresses that packets to `address` may end up at (RFC 3056, 4380, 6052, 8215)."""
+    packed = address.packed
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield from address.teredo
+    if address in _NAT64 or address in _LOCAL_NAT64:
+        yield IPv4Address(packed[12:])
+    if address in _LOCAL_NAT64:
+        yield IPv4Address(packed[6:8] + packed[9:11])
+
+
+def _places(address: Address) -> Iterator[Address]:
+    """Yield every address that must be allowed before `address` may be reached."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            yield address.ipv4_mapped
+            return
+        yield from _embedded(address)
+    yield address
+
+
+def _kind(address: Address) -> str:
+    if address.is_loopback or address.is_unspecified:
+        return "an address of this machine"
+    if address.is_link_local:
+        return "a link-local address"
+    if address.is_multicast:
+        return "a multicast address"
+    return "a private address" if address.is_private else "a special-purpose address"
+
+
+def _special(address: Address) -> bool:
+    listed = any(address in network for network in _SPECIAL if network.version == address.version)
+    return listed or address.is_multicast or not address.is_global
+
+
+def _allowed(address: Address, allow: Iterable[Network]) -> bool:
+    return any(address in network for network in allow if network.version == address.version)
+
+
+def refusal(address: Address, allow: Iterable[Network] = ()) -> str | None:
+    """Return why `address` may not be reached, or None if it may."""
+    networks = tuple(allow)
+    for place in _places(address):
+        if _special(place) and not _allowed(place, networks):
+            inside = "" if place == address else f", which stands for {place},"
+            return f"{address}{inside} is {_kind(place)}; name its network in allow if it is meant"
+    return None
+
+
+def check(address: Address, allow: Iterable[Network] = ()) -> None:
+    """Raise ConnectFailedError (address_refused) if `address` may not be reached."""
+    reason = refusal(address, allow)
+    if reason is not None:
+        raise ConnectFailedError(reason, Failure.ADDRESS_REFUSED)

@@ -1,0 +1,111 @@
+"""libcurl's multi interface on the asyncio loop: sockets by add_reader and add_writer, time by one call_later.
+
+libcurl must not be called from its own callbacks. So the callbacks here only talk to the loop, and keep what went
+wrong in them for the next turn instead of raising into C.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import pycurl
+
+Done = Callable[[int, str], None]
+"""Called with libcurl's code (0: all went well) and its text, outside of any curl call."""
+
+_KEPT_CONNECTIONS = 100
+
+
+class MultiDriver:
+    """Runs any number of easy handles on the running loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[pycurl.Curl, Done] = {}
+        self._watched: set[int] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._fault: Exception | None = None
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, _KEPT_CONNECTIONS)
+
+    @property
+    def busy(self) -> int:
+        """How many handles are under way."""
+        return len(self._running)
+
+    @property
+    def watched(self) -> int:
+        """How many sockets the loop watches for us."""
+        return len(self._watched)
+
+    def add(self, handle: pycurl.Curl, done: Done) -> None:
+        self._running[handle] = done
+        self._multi.add_handle(handle)
+
+    def remove(self, handle: pycurl.Curl) -> None:
+        """Take the handle out, finished or not. Its socket is closed unless another request may use it."""
+        if self._running.pop(handle, None) is not None:
+            self._multi.remove_handle(handle)
+
+    def close(self) -> None:
+        for handle, done in tuple(self._running.items()):
+            self.remove(handle)
+            done(pycurl.E_ABORTED_BY_CALLBACK, "the monitor is closing")
+        self._multi.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for fd in tuple(self._watched):
+            self._forget(fd)
+
+    def _on_socket(self, what: int, fd: int, _multi: object, _data: object) -> None:
+        try:
+            self._forget(fd)
+            if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
+                self._loop.add_reader(fd, self._act, fd, pycurl.CSELECT_IN)
+            if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
+                self._loop.add_writer(fd, self._act, fd, pycurl.CSELECT_OUT)
+            if what != pycurl.POLL_REMOVE:
+                self._watched.add(fd)
+        except Exception as error:  # noqa: BLE001  # It must not reach C; the next turn fails every handle with it.
+            self._fault = error
+
+    def _forget(self, fd: int) -> None:
+        if fd in self._watched:
+            self._watched.discard(fd)
+            self._loop.remove_reader(fd)
+            self._loop.remove_writer(fd)
+
+    def _on_timer(self, milliseconds: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if milliseconds >= 0:
+            act = partial(self._act, pycurl.SOCKET_TIMEOUT, 0)
+            self._timer = self._loop.call_later(milliseconds / 1000, act)
+
+    def _act(self, fd: int, mask: int) -> None:
+        self._multi.socket_action(fd, mask)
+        if self._fault is not None:
+            self._fail_all(self._fault)
+        self._collect()
+
+    def _collect(self) -> None:
+        queued = 1
+        while queued:
+            queued, succeeded, failed = self._multi.info_read()
+            for handle in succeeded:
+                self._finish(handle, 0, "")
+            for handle, code, text in failed:
+                self._finish(handle, code, text)
+
+    def _finish(self, handle: pycurl.Curl, code: int, text: str) -> None:
+        done = self._running.get(handle)
+        if done is not None:
+            done(code, text)
+
+    def _fail_all(self, fault: Exception) -> None:
+        self._fault = None
+        for done in tuple(self._running.values()):
+            done(pycurl.E_ABORTED_BY_CALLBACK, f"{type(fault).__name__}: {fault}")

@@ -1,0 +1,228 @@
+"""One request on one libcurl easy handle: what it is told, what it calls back, what it measured."""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from ipaddress import ip_address
+
+import httpx
+import pycurl
+
+from earwitness.model import Failure
+from earwitness.transport.errors import BrokenAnswerError, ExchangeError
+from earwitness.transport.exchange import Exchange, Stage, Terms
+from earwitness.transport.guard import Address, check
+from earwitness.transport.trust import read_pem
+
+_HIGH_WATER = 128 * 1024  # bytes that may wait for their reader before libcurl is told to pause
+_OURS = frozenset({b"connection", b"content-length", b"transfer-encoding"})  # libcurl frames the request itself
+_NEVER_MS = 2**31 - 1  # we keep the time ourselves
+_VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
+
+
+def _lines(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+    """Return header lines as libcurl wants them: `name;` for an empty value, `name:` to leave its own out."""
+    given = {name.lower() for name, _ in headers}
+    sent = [(name, value) for name, value in headers if name.lower() not in _OURS]
+    for name, value in sent:
+        if any(byte in name + value for byte in b"\r\n\0"):
+            raise httpx.LocalProtocolError("a header holds a line break")
+    lines = [name + b": " + value if value else name + b";" for name, value in sent]
+    own = [b"accept", b"user-agent", b"content-type"]
+    return lines + [b"Expect:"] + [name + b":" for name in own if name not in given]
+
+
+class Transfer:
+    """The state of one request. Only callbacks of libcurl, and the task that owns it, touch it."""
+
+    def __init__(self, request: httpx.Request, body: bytes, terms: Terms, exchange: Exchange) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._terms = terms
+        self._exchange = exchange
+        self._tls = request.url.scheme == "https"
+        self._began = self._loop.time()
+        self.handle = pycurl.Curl()
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.status = 0
+        self.headers_done = False
+        self.reason = b""
+        self.sized = 0  # bytes of status lines and headers
+        self.answered: asyncio.Future[None] = self._loop.create_future()
+        self.ended: tuple[int, str] | None = None
+        self._chunks: deque[bytes] = deque()
+        self._waiting = 0
+        self._paused = False
+        self._arrived = asyncio.Event()
+        self._kept: BaseException | None = None
+        self._configure(request, body)
+
+    # --- what libcurl is told ---
+
+    def _configure(self, request: httpx.Request, body: bytes) -> None:
+        url, option = request.url, self.handle.setopt
+        host = url.raw_host.decode("ascii")
+        host = f"[{host}]" if ":" in host else host
+        port = "" if url.port is None else f":{url.port}"
+        option(pycurl.URL, f"{url.scheme}://{host}{port}".encode() + url.raw_path)
+        option(pycurl.PATH_AS_IS, 1)
+        option(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        option(pycurl.FOLLOWLOCATION, 0)
+        option(pycurl.PROXY, "")  # not what the environment says
+        option(pycurl.NOSIGNAL, 1)
+        option(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+        option(pycurl.HTTPHEADER, _lines(request.headers.raw))
+        option(pycurl.CONNECTTIMEOUT_MS, _NEVER_MS)
+        option(pycurl.FRESH_CONNECT, int(self._terms.fresh))
+        option(pycurl.FORBID_REUSE, int(self._terms.fresh))
+        option(pycurl.SSL_SESSIONID_CACHE, 0)
+        option(pycurl.OPT_CERTINFO, int(self._tls))
+        option(pycurl.OPENSOCKETFUNCTION, self._on_open_socket)
+        option(pycurl.HEADERFUNCTION, self._on_header)
+        option(pycurl.WRITEFUNCTION, self._on_write)
+        self._set_method(request.method, body)
+
+    def _set_method(self, method: str, body: bytes) -> None:
+        if body or method in ("POST", "PUT", "PATCH"):
+            self.handle.setopt(pycurl.POST, 1)
+            self.handle.setopt(pycurl.POSTFIELDSIZE, len(body))
+            self.handle.setopt(pycurl.COPYPOSTFIELDS, body)
+        if method == "HEAD":
+            self.handle.setopt(pycurl.NOBODY, 1)
+        else:
+            self.handle.setopt(pycurl.CUSTOMREQUEST, method)
+
+    def pin(self, host: str, port: int, addresses: Sequence[Address]) -> None:
+        """Make libcurl connect to `addresses` and to nothing else that `host` may mean by then."""
+        listed = ",".join(f"[{a}]" if a.version == 6 else str(a) for a in addresses)
+        self.handle.setopt(pycurl.RESOLVE, [f"{host}:{port}:{listed}"])
+
+    # --- what libcurl calls back ---
+
+    def _keep(self, error: BaseException) -> None:
+        self._kept = self._kept or error
+
+    def _on_open_socket(self, _purpose: int, where: "pycurl.CurlSockAddr") -> socket.socket | int:
+        try:
+            self._exchange.address = str(where.addr[0])
+            check(ip_address(where.addr[0]), self._terms.allow)
+            opened = socket.socket(where.family, where.socktype, where.protocol)
+            self._loop.call_soon(opened.close)  # pycurl hands a duplicate of it to libcurl when we return
+        except Exception as error:  # noqa: BLE001  # Kept, and raised where the transfer is awaited.
+            self._keep(error)
+            return int(pycurl.SOCKET_BAD)
+        return opened
+
+    def _on_header(self, line: bytes) -> int:
+        try:
+            self._read_header(line)
+        except Exception as error:  # noqa: BLE001  # Kept, as above.
+            self._keep(error)
+            return -1
+        return len(line)
+
+    def _read_header(self, line: bytes) -> None:
+        self.sized += len(line)
+        if self.sized > self._terms.header_limit:
+            limit = self._terms.header_limit
+            raise BrokenAnswerError(f"the headers are larger than {limit} bytes", Failure.PROTOCOL_ERROR)
+        if self.headers_done:
+            return  # a trailer
+        if line.startswith(b"HTTP/") and not self.headers:
+            _, _, rest = line.rstrip(b"\r\n").partition(b" ")
+            code, _, self.reason = rest.strip().partition(b" ")
+            self.status = int(code)
+        elif line.strip(b"\r\n"):
+            name, _, value = line.rstrip(b"\r\n").partition(b":")
+            self.headers.append((name.strip(), value.strip()))
+        elif self.status < 200:
+            self.headers.clear()  # an interim answer; the real one follows
+        else:
+            self.headers_done = True
+            if not self.answered.done():
+                self.answered.set_result(None)
+
+    def _on_write(self, data: bytes) -> int:
+        if self._waiting >= _HIGH_WATER:
+            self._paused = True
+            return int(pycurl.WRITEFUNC_PAUSE)
+        self._chunks.append(data)
+        self._waiting += len(data)
+        self._arrived.set()
+        return len(data)
+
+    def on_done(self, code: int, text: str) -> None:
+        """Take note that libcurl is through with the request. Never called from inside libcurl."""
+        self.ended = (code, text)
+        self._arrived.set()
+        if not self.answered.done():
+            self.answered.set_result(None)
+
+    # --- what its owner reads ---
+
+    def error(self, explain: Callable[[int, str], ExchangeError]) -> BaseException | None:
+        """Return what went wrong, if anything did: first what a callback kept, then what libcurl says."""
+        if self._kept is not None:
+            return self._kept
+        if self.ended is None or self.ended[0] == 0:
+            return None
+        return explain(*self.ended)
+
+    async def chunks(self, explain: Callable[[int, str], ExchangeError]) -> AsyncGenerator[bytes]:
+        """Yield the body as it comes; raises ExchangeError when it breaks off."""
+        while True:
+            while self._chunks:
+                chunk = self._chunks.popleft()
+                self._waiting -= len(chunk)
+                yield chunk
+            if self.ended is not None:
+                break
+            self._arrived.clear()
+            if self._paused:
+                self._paused = False
+                self.handle.pause(pycurl.PAUSE_CONT)
+            if not self._chunks:
+                await self._arrived.wait()
+        error = self.error(explain)
+        if error is not None:
+            raise error
+
+    def measure(self) -> None:
+        """Bring the record up to date with what libcurl has measured so far."""
+        info, enter = self.handle.getinfo, self._exchange.enter
+        enter(Stage.CONNECT, self._began)
+        connected, secured = info(pycurl.CONNECT_TIME), info(pycurl.APPCONNECT_TIME)
+        if self._tls and connected:
+            enter(Stage.TLS, self._began + connected)
+        ready = secured if self._tls else connected
+        if ready:
+            enter(Stage.PROCESSING, self._began + ready)
+        first_byte = info(pycurl.STARTTRANSFER_TIME)
+        if first_byte and self.sized:
+            enter(Stage.TRANSFER, self._began + first_byte)
+        self._exchange.address = info(pycurl.PRIMARY_IP) or self._exchange.address
+
+    def complete(self) -> None:
+        """Fill in the record's last entries; the handle is of no use afterwards."""
+        if self.handle.closed:
+            return
+        self.measure()
+        self._exchange.ended = self._began + self.handle.getinfo(pycurl.TOTAL_TIME)
+        self._exchange.http_version = _VERSIONS.get(self.handle.getinfo(pycurl.INFO_HTTP_VERSION))
+        self.read_certificates()
+
+    def read_certificates(self) -> None:
+        if not self._tls or self._exchange.certificates:
+            return
+        shown = self.handle.getinfo_raw(pycurl.INFO_CERTINFO)
+        pems = (value for certificate in shown for name, value in certificate if name == b"Cert")
+        self._exchange.certificates = tuple(facts for facts in map(read_pem, pems) if facts is not None)
+
+    @property
+    def os_error(self) -> int:
+        return int(self.handle.getinfo(pycurl.OS_ERRNO))
+
+    @property
+    def verify_code(self) -> int:
+        """OpenSSL's X509_V_ code."""
+        return int(self.handle.getinfo(pycurl.SSL_VERIFYRESULT))

@@ -1,0 +1,161 @@
+"""Whom we trust, what certificate a server showed, and in plain words what is wrong with it."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from ipaddress import ip_address
+from pathlib import Path
+
+import certifi
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
+
+from earwitness.model import Failure
+from earwitness.transport.errors import ConnectFailedError
+from earwitness.transport.exchange import Certificate
+
+_SYSTEM_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # BSD, macOS
+)
+_DAY = 86400.0
+_LOOK_TIMEOUT = 5.0  # seconds for the second look at a refused certificate
+
+
+class TrustStore:
+    """The authorities that are trusted: one file, the system's when none is configured, else certifi's."""
+
+    def __init__(self, ca_file: Path | None = None) -> None:
+        found = [Path(path) for path in _SYSTEM_BUNDLES if Path(path).is_file()]
+        self._path = ca_file or next(iter(found), Path(certifi.where()))
+        self._contexts: dict[float, ssl.SSLContext] = {}
+
+    @property
+    def impaired(self) -> str | None:
+        """Why no certificate can be verified, or None. It is the monitor's trouble, never a finding of a target."""
+        try:
+            size = self._path.stat().st_size
+        except OSError as error:
+            return f"the authorities in {self._path} cannot be read: {error.strerror}"
+        return None if size else f"the authorities in {self._path} cannot be read: the file is empty"
+
+    def bundle(self) -> str:
+        """Return the file's path; raises ConnectFailedError (no_trust_store) if it is not there."""
+        trouble = self.impaired
+        if trouble is not None:
+            raise ConnectFailedError(trouble, Failure.NO_TRUST_STORE)
+        return str(self._path)
+
+    def context(self) -> ssl.SSLContext:
+        """Return an OpenSSL context that trusts the file as it is now; raises ConnectFailedError (no_trust_store)."""
+        path = self.bundle()
+        changed = self._path.stat().st_mtime
+        if changed not in self._contexts:
+            try:
+                self._contexts = {changed: ssl.create_default_context(cafile=path)}
+            except (ssl.SSLError, OSError) as error:
+                message = f"the authorities in {path} cannot be read: {error.strerror or error}"
+                raise ConnectFailedError(message, Failure.NO_TRUST_STORE) from error
+        return self._contexts[changed]
+
+
+def _subject_names(certificate: x509.Certificate) -> Iterator[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return
+    assert isinstance(extension.value, x509.SubjectAlternativeName)
+    for name in extension.value:
+        if isinstance(name, x509.DNSName | x509.IPAddress):
+            yield str(name.value)
+
+
+def _facts(certificate: x509.Certificate) -> Certificate:
+    return Certificate(
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        names=tuple(_subject_names(certificate)),
+        not_before=certificate.not_valid_before_utc.timestamp(),
+        not_after=certificate.not_valid_after_utc.timestamp(),
+    )
+
+
+@lru_cache(maxsize=1024)
+def read_pem(pem: bytes) -> Certificate | None:
+    """Return the facts of a certificate in PEM, or None if the server's bytes are no certificate."""
+    with contextlib.suppress(ValueError):
+        return _facts(x509.load_pem_x509_certificate(pem))
+    return None
+
+
+def read_der(der: bytes) -> Certificate | None:
+    return read_pem(ssl.DER_cert_to_PEM_cert(der).encode("ascii"))
+
+
+async def look(address: str, port: int, host: str) -> Certificate | None:
+    """Return the certificate that a server presents to one who verifies nothing, or None if it presents none now."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(_LOOK_TIMEOUT):
+            _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=host)
+    except (OSError, TimeoutError):
+        return None
+    try:
+        der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    finally:
+        writer.transport.abort()
+    return read_der(der) if der else None
+
+
+def _matches(pattern: str, host: str) -> bool:
+    pattern, host = pattern.lower().rstrip("."), host.lower().rstrip(".")
+    if not pattern.startswith("*."):
+        return pattern == host
+    label, _, rest = host.partition(".")
+    return bool(label) and rest == pattern[2:]
+
+
+def covers(certificate: Certificate, host: str) -> bool:
+    """Whether the certificate is for `host` (RFC 9525: subject alternative names only, `*` for one whole label)."""
+    bare = host.strip("[]")
+    try:
+        wanted = str(ip_address(bare))
+    except ValueError:
+        return any(_matches(name, bare) for name in certificate.names)
+    return wanted in certificate.names
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _complaints(certificate: Certificate, host: str, now: float) -> Iterator[str]:
+    if certificate.not_after < now:
+        yield f"expired on {_day(certificate.not_after)}, {int((now - certificate.not_after) / _DAY)} days ago"
+    if certificate.not_before > now:
+        yield f"is not valid before {_day(certificate.not_before)}"
+    if not covers(certificate, host):
+        yield f"is for {', '.join(certificate.names) or certificate.subject}, not for {host}"
+
+
+def diagnose(certificates: Sequence[Certificate], host: str, now: float, said: str) -> str:
+    """Return one sentence on why the certificate was refused; `said` is what the TLS library had to say."""
+    if not certificates:
+        return f"the certificate of {host} was refused: {said}"
+    leaf, *others = certificates
+    complaints = list(_complaints(leaf, host, now))
+    complaints += [
+        f"has an issuer, {c.subject}, that expired on {_day(c.not_after)}" for c in others if c.not_after < now
+    ]
+    if leaf.self_signed:
+        complaints.append("is self-signed")
+    if not complaints:
+        complaints.append(f"was issued by {leaf.issuer}, whom nothing here vouches for ({said})")
+    return f"the certificate of {host} {' and '.join(complaints)}"
