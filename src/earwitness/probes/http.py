@@ -1,6 +1,8 @@
 """The HTTP probe: one request as a customer's browser or program would make it, and what must be true of the answer."""
 
+import base64
 import re
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -12,10 +14,27 @@ from jsonpath_ng.ext.parser import parse as parse_json_path
 from pydantic import BeforeValidator, Field, model_validator
 
 from earwitness.config.fields import Duration, Limits, SecretValue, Size, Spec, Texts, WithSecret, problem
-from earwitness.model import Channel, Effect, Observation
-from earwitness.probes.context import Kind, RunContext
+from earwitness.model import (
+    Attribution,
+    Channel,
+    Effect,
+    Evidence,
+    Failure,
+    Finding,
+    Observation,
+    Scalar,
+    Step,
+    worst_effect,
+)
+from earwitness.probes.context import EvidenceSink, Kind, RunContext
+from earwitness.probes.http_checks import Answer, check_head, check_rest
+from earwitness.transport.errors import ExchangeError
+from earwitness.transport.exchange import Exchange, Stage, Terms
+from earwitness.transport.redaction import MASK, header_text, mask_text, mask_url, sensitive_field, sensitive_header
+from earwitness.transport.redirects import Trail, follow
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_EVIDENCE_BODY = 256 * 1024  # characters of a body that are kept
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)")
 
 
@@ -184,8 +203,184 @@ class HttpSpec(WithSecret):
         return self
 
 
+@dataclass(slots=True)
+class _Try:
+    """One try: what was asked, what came, and what is wrong with it."""
+
+    request: httpx.Request
+    started: float  # seconds into the run
+    findings: list[Finding] = field(default_factory=list)
+    trail: Trail = field(default_factory=Trail)
+    answer: Answer | None = None
+    duration: float = 0.0
+
+    @property
+    def badness(self) -> tuple[bool, int]:
+        """Order by what a customer who tried again would have met; what we cannot tell comes last."""
+        unsure = any(f.attribution is not Attribution.TARGET for f in self.findings)
+        return unsure, -list(Effect).index(worst_effect(tuple(self.findings)))
+
+
 async def run(spec: HttpSpec, ctx: RunContext) -> Observation:
-    raise NotImplementedError
+    """Make the request, as often as `tries` allows until one try passes, and say what was wrong with the best of them.
+
+    Facts: url (query values masked), final_url, redirects, status, address, http_version, certificate_subject,
+    certificate_not_after (seconds since the epoch). Measures: duration and phase_resolve, phase_connect, phase_tls,
+    phase_processing, phase_transfer in seconds (summed over redirects; without TLS there is no phase_tls), status_code,
+    size in bytes after decompression, cert_expiry (earliest in the chain, seconds since the epoch).
+    """
+    if ctx.web is None:
+        raise RuntimeError("an HTTP probe needs a web client")
+    tries: list[_Try] = []
+    async with ctx.web.client() as client:
+        while len(tries) < spec.tries and (not tries or tries[-1].findings):
+            tries.append(await _attempt(spec, client, ctx.web.terms(spec.allow), ctx))
+    best = min(reversed(tries), key=lambda one: one.badness)
+    return ctx.observe(
+        findings=best.findings,
+        steps=[_step(spec, one) for one in tries],
+        evidence=await _evidence(spec, best, ctx.evidence),
+        facts=_facts(spec, best),
+        measures=_measures(best),
+    )
 
 
 KIND = Kind(channel=Channel.HTTP, spec=HttpSpec, run=run, budget=lambda spec: spec.timeout * spec.tries)
+
+
+async def _attempt(spec: HttpSpec, client: httpx.AsyncClient, terms: Terms, ctx: RunContext) -> _Try:
+    client.cookies.clear()
+    this = _Try(_request(spec, client), started=ctx.elapsed)
+    limits = {Stage.CONNECT: spec.timeouts.connect, Stage.TLS: spec.timeouts.tls}
+    limits[Stage.PROCESSING] = spec.timeouts.first_byte
+    terms = replace(
+        terms,
+        timeout=spec.timeout,
+        fresh=spec.fresh_connection,
+        limits={stage: limit for stage, limit in limits.items() if limit is not None},
+        body_limit=spec.body_limit,
+    )
+    try:
+        redirects = spec.redirects if spec.follow_redirects else None
+        response = await follow(client, this.request, terms, this.trail, redirects)
+        await _judge(spec, response, this, ctx)
+    except httpx.HTTPError as error:
+        this.findings.append(_finding(spec, error, this))
+    this.duration = ctx.elapsed - this.started
+    return this
+
+
+def _request(spec: HttpSpec, client: httpx.AsyncClient) -> httpx.Request:
+    content = spec.body.encode() if spec.body is not None else None
+    request = client.build_request(spec.method, spec.url, headers=spec.headers, content=content, data=spec.form or None)
+    if spec.user is not None:
+        password = spec.password.reveal() if spec.password else ""
+        token = base64.b64encode(f"{spec.user}:{password}".encode()).decode("ascii")
+        request.headers["authorization"] = f"Basic {token}"
+    return request
+
+
+async def _judge(spec: HttpSpec, response: httpx.Response, this: _Try, ctx: RunContext) -> None:
+    """Read the body and check everything; what breaks off the body leaves the head to be judged."""
+    parts: list[bytes] = []
+    broken: ExchangeError | None = None
+    try:
+        async for chunk in response.aiter_raw():
+            parts.append(chunk)  # noqa: PERF401  # What came before it broke off is evidence.
+    except ExchangeError as error:
+        broken = error
+    finally:
+        await response.aclose()
+    exchange = this.trail.exchanges[-1] if this.trail.exchanges else Exchange()
+    this.answer = Answer(
+        url=response.url,
+        status=response.status_code,
+        reason=response.reason_phrase,
+        headers=httpx.Headers(exchange.headers or response.headers),
+        body=b"".join(parts),
+        seconds=ctx.elapsed - this.started,
+        certificates=exchange.certificates,
+    )
+    this.findings += check_head(spec, this.answer, ctx.clock.now())
+    this.findings += check_rest(spec, this.answer) if broken is None else [_finding(spec, broken, this)]
+
+
+_HTTPX = (
+    (httpx.ConnectTimeout, Failure.CONNECT_TIMEOUT),
+    (httpx.ConnectError, Failure.CONNECTION_FAILED),
+    (httpx.TimeoutException, Failure.FIRST_BYTE_TIMEOUT),
+    (httpx.NetworkError, Failure.CONNECTION_LOST),
+    (httpx.RemoteProtocolError, Failure.PROTOCOL_ERROR),
+)
+"""For errors that httpx raises above the transport, such as a redirect that makes no sense."""
+
+
+def _finding(spec: HttpSpec, error: httpx.HTTPError, this: _Try) -> Finding:
+    at = this.duration or None
+    if not isinstance(error, ExchangeError):
+        failure = next((failure for kind, failure in _HTTPX if isinstance(error, kind)), Failure.MONITOR_ERROR)
+        error = ExchangeError(str(error) or type(error).__name__, failure)
+    ours = error.attribution is not Attribution.TARGET
+    message = mask_text(str(error), _secrets(spec))
+    return Finding(error.failure, message, Effect.NONE if ours else spec.effect, error.attribution, at=at)
+
+
+def _step(spec: HttpSpec, one: _Try) -> Step:
+    note = one.findings[0].message if one.findings else (one.answer.status_line if one.answer else "")
+    return Step(f"{spec.method} {mask_url(spec.url)}", not one.findings, one.started, one.duration, note)
+
+
+def _facts(spec: HttpSpec, best: _Try) -> dict[str, Scalar]:
+    facts: dict[str, Scalar] = {"url": mask_url(spec.url), "redirects": len(best.trail.hops)}
+    if best.answer is not None:
+        facts |= {"final_url": mask_url(best.answer.url), "status": best.answer.status}
+    if best.trail.exchanges:
+        last = best.trail.exchanges[-1]
+        facts |= {"address": last.address, "http_version": last.http_version}
+        if last.certificates:
+            leaf = last.certificates[0]
+            facts |= {"certificate_subject": leaf.subject, "certificate_not_after": leaf.not_after}
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _measures(best: _Try) -> dict[str, float]:
+    measures: dict[str, float] = {"duration": best.duration}
+    for exchange in best.trail.exchanges:
+        for stage, seconds in exchange.phases.items():
+            measures[f"phase_{stage}"] = measures.get(f"phase_{stage}", 0.0) + seconds
+    if best.answer is not None:
+        measures |= {"status_code": float(best.answer.status), "size": float(len(best.answer.body))}
+    if best.trail.exchanges and best.trail.exchanges[-1].certificates:
+        measures["cert_expiry"] = min(c.not_after for c in best.trail.exchanges[-1].certificates)
+    return measures
+
+
+def _secrets(spec: HttpSpec) -> list[str]:
+    """Return the texts that nothing we keep may show, even where a server echoes them."""
+    secrets = [value for name, value in spec.headers.items() if sensitive_header(name)]
+    secrets += [value for name, value in spec.form.items() if sensitive_field(name)]
+    if spec.password is not None:
+        secrets.append(spec.password.reveal())
+        secrets.append(base64.b64encode(f"{spec.user}:{spec.password.reveal()}".encode()).decode("ascii"))
+    return secrets + [value for _, value in httpx.URL(spec.url).params.multi_items()]
+
+
+async def _evidence(spec: HttpSpec, best: _Try, sink: EvidenceSink) -> list[Evidence]:
+    """Keep request and answer where something is wrong with the target; a run that passed leaves no file."""
+    if not any(f.attribution is Attribution.TARGET for f in best.findings):
+        return []
+    files = [("request", _request_text(spec, best))]
+    if best.answer is not None:
+        lines = f"HTTP {best.answer.status_line}\n{header_text(best.answer.headers)}\n"
+        files.append(("response", lines + mask_text(best.answer.text[:_EVIDENCE_BODY], _secrets(spec))))
+    return [
+        await sink.save(text.encode(), kind=kind, media_type="text/plain; charset=utf-8", name=f"{kind}.txt")
+        for kind, text in files
+    ]
+
+
+def _request_text(spec: HttpSpec, best: _Try) -> str:
+    head = f"{spec.method} {mask_url(spec.url)}\n{header_text(best.request.headers)}"
+    form = "\n".join(f"{n}={MASK if sensitive_field(n) else v}" for n, v in spec.form.items())
+    body = mask_text((spec.body or form)[:_EVIDENCE_BODY], _secrets(spec))
+    return "\n".join([head, body, *(f"-> {hop}" for hop in best.trail.hops)])

@@ -13,6 +13,7 @@ _SENSITIVE_HEADER = re.compile(
 _SENSITIVE_FIELD = re.compile(
     r"pass(word|wd|phrase)?$|pwd|secret|token|api-?_?key|card|pan$|cvv|cvc|pin$|iban|account|ssn", re.IGNORECASE
 )
+_JSON_FIELD = re.compile(r'("([^"\\]{1,64})"\s*:\s*)("(?:[^"\\]|\\.)*"|-?\d[\d.]*)')
 _CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 
 
@@ -52,8 +53,18 @@ def mask_cards(text: str) -> str:
     return _CARD.sub(_mask_card, text)
 
 
+def _mask_field(match: re.Match[str]) -> str:
+    return f'{match[1]}"{MASK}"' if sensitive_field(match[2]) else match[0]
+
+
 def mask_text(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return the text without the `secrets`, should it echo them, and without card numbers."""
+    """Return the text without the `secrets`, should it echo them, card numbers, and the values of telling JSON keys."""
     for secret in sorted((s for s in secrets if len(s) > 3), key=len, reverse=True):
         text = text.replace(secret, MASK)
-    return mask_cards(text)
+    return mask_cards(_JSON_FIELD.sub(_mask_field, text))
+
+
+def header_text(headers: httpx.Headers) -> str:
+    """Return the headers as lines, with MASK for the value of each that may hold a credential."""
+    shown = ((name, MASK if sensitive_header(name) else mask_text(value)) for name, value in headers.multi_items())
+    return "".join(f"{name}: {value}\n" for name, value in shown)

@@ -1,0 +1,202 @@
+"""What must be true of an answer, each check on its own, each failure in one exact sentence."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from jsonpath_ng import JSONPath
+from jsonpath_ng.ext.parser import parse as parse_json_path
+
+from earwitness.model import Effect, Failure, Finding
+from earwitness.transport.exchange import Certificate
+from earwitness.transport.redaction import mask_text, mask_url
+
+if TYPE_CHECKING:
+    from earwitness.probes.http import HttpExpect, HttpSpec
+
+_EXCERPT = 80  # characters
+_DAY = 86400.0
+_NOT_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The last answer of a try, read to its end. `headers` are as they came, `seconds` is the whole try."""
+
+    url: httpx.URL
+    status: int
+    reason: str
+    headers: httpx.Headers
+    body: bytes
+    seconds: float
+    certificates: Sequence[Certificate] = ()
+
+    @cached_property
+    def text(self) -> str:
+        """The body as text; what does not fit its character set becomes U+FFFD."""
+        charset = httpx.Response(200, headers=self.headers).charset_encoding or "utf-8"
+        if charset.lower().replace("-", "_") in _NOT_CHARSETS:
+            charset = "utf-8"
+        try:
+            return self.body.decode(charset, "replace")
+        except (LookupError, ValueError):
+            return self.body.decode("utf-8", "replace")
+
+    @property
+    def status_line(self) -> str:
+        known = self.status in HTTPStatus.__members__.values()
+        return f"{self.status} {self.reason or (HTTPStatus(self.status).phrase if known else '')}".strip()
+
+
+@lru_cache(maxsize=4096)
+def _json_path(text: str) -> JSONPath:
+    return parse_json_path(text)
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning of a text on one line, without card numbers, in quotes."""
+    line = " ".join(text[: 4 * _EXCERPT].split())
+    return repr(mask_text(line if len(line) <= _EXCERPT else line[:_EXCERPT] + "..."))
+
+
+def _matches(status: int, patterns: Sequence[str]) -> bool:
+    return any(str(status) == p or (p.endswith("xx") and str(status)[0] == p[0]) for p in patterns)
+
+
+def _wanted_status(spec: "HttpSpec") -> tuple[str, ...]:
+    expect = spec.expect
+    if "status" not in expect.model_fields_set and expect.redirect_to is not None and not spec.follow_redirects:
+        return ("3xx",)
+    return expect.status
+
+
+def _check_status(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
+    wanted = _wanted_status(spec)
+    if not _matches(answer.status, wanted):
+        message = f"expected status {' or '.join(wanted)}, got {answer.status_line}"
+        yield Finding(Failure.WRONG_STATUS, message, spec.effect)
+
+
+def _check_headers(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
+    for name, pattern in spec.expect.headers.items():
+        value = answer.headers.get(name)
+        if value is None:
+            message = f"expected a header {name} like {pattern.pattern!r}, there is none"
+            yield Finding(Failure.WRONG_HEADER, message, spec.effect)
+        elif not pattern.search(value):
+            message = f"expected the header {name} to be like {pattern.pattern!r}, got {excerpt(value)}"
+            yield Finding(Failure.WRONG_HEADER, message, spec.effect)
+
+
+def _check_redirect(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
+    if spec.expect.redirect_to is None:
+        return
+    wanted = httpx.URL(spec.url).join(spec.expect.redirect_to)
+    if spec.follow_redirects:
+        where, what = answer.url, "to end at"
+    else:
+        location = answer.headers.get("location") if answer.status in _REDIRECTS else None
+        if location is None:
+            message = f"expected a redirect to {mask_url(wanted)}, got {answer.status_line}"
+            yield Finding(Failure.WRONG_REDIRECT, message, spec.effect)
+            return
+        where, what = answer.url.join(location), "a redirect to"
+    if where.copy_with(fragment=None) != wanted.copy_with(fragment=None):
+        message = f"expected {what} {mask_url(wanted)}, got {mask_url(where)}"
+        yield Finding(Failure.WRONG_REDIRECT, message, spec.effect)
+
+
+def _check_size(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
+    least, most, size = spec.expect.min_size, spec.expect.max_size, len(answer.body)
+    if least is not None and size < least:
+        yield Finding(Failure.WRONG_SIZE, f"expected at least {least} bytes of body, got {size}", spec.effect)
+    if most is not None and size > most:
+        yield Finding(Failure.WRONG_SIZE, f"expected at most {most} bytes of body, got {size}", spec.effect)
+
+
+def _check_body(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
+    begins = f"it begins {excerpt(answer.text)}" if answer.body else "it is empty"
+    for text in spec.expect.body:
+        if text not in answer.text:
+            message = f"expected the body to contain {text!r}; {begins}"
+            yield Finding(Failure.WRONG_BODY, message, spec.effect)
+    pattern = spec.expect.body_regex
+    if pattern is not None and not pattern.search(answer.text):
+        message = f"expected the body to hold something like {pattern.pattern!r}; {begins}"
+        yield Finding(Failure.WRONG_BODY, message, spec.effect)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _check_json(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
+    if not spec.expect.json_:
+        return
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        message = f"expected a JSON body; it begins {excerpt(answer.text)}"
+        yield Finding(Failure.WRONG_BODY, message, spec.effect)
+        return
+    for path, wanted in spec.expect.json_.items():
+        found = [_as_text(match.value) for match in _json_path(path).find(document)]
+        if wanted not in found:
+            there = ", ".join(excerpt(text) for text in found[:3]) or "nothing there"
+            message = f"expected {path} in the JSON body to be {wanted!r}, got {there}"
+            yield Finding(Failure.WRONG_BODY, message, spec.effect)
+
+
+def _check_time(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
+    limits, took = spec.expect.within, answer.seconds
+    if limits.major is not None and took > limits.major:
+        message = f"expected the answer within {limits.major:g} s, it took {took:.2f} s"
+        yield Finding(Failure.SLOW, message, spec.effect)
+    elif limits.minor is not None and took > limits.minor:
+        message = f"expected the answer within {limits.minor:g} s, it took {took:.2f} s"
+        yield Finding(Failure.SLOW, message, Effect.NUISANCE)
+
+
+def check_certificate(expect: "HttpExpect", certificates: Sequence[Certificate], now: float) -> Iterator[Finding]:
+    """Yield what is wrong with the time that is left. An expired one that verified all the same plays no part."""
+    living = [certificate for certificate in certificates if certificate.not_after > now]
+    if not living:
+        return
+    first = min(living, key=lambda certificate: certificate.not_after)
+    left, limits = first.not_after - now, expect.certificate_left
+    if left >= limits.minor:
+        return
+    day = datetime.fromtimestamp(first.not_after, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    limit = limits.major if left < limits.major else limits.minor
+    message = (
+        f"expected the certificate to be valid for {limit / _DAY:g} more days, "
+        f"{first.subject} expires on {day}, in {left / _DAY:.1f} days"
+    )
+    effect = Effect.BLOCKED if left < limits.major else Effect.NUISANCE
+    yield Finding(Failure.CERTIFICATE_EXPIRING, message, effect)
+
+
+def check_head(spec: "HttpSpec", answer: Answer, now: float) -> list[Finding]:
+    """Return what is wrong before the body is looked at. `now` is seconds since the epoch."""
+    return [
+        *_check_status(spec, answer),
+        *_check_redirect(spec, answer),
+        *_check_headers(spec, answer),
+        *check_certificate(spec.expect, answer.certificates, now),
+    ]
+
+
+def check_rest(spec: "HttpSpec", answer: Answer) -> list[Finding]:
+    """Return what is wrong with a body that was read to its end, and with the time it all took."""
+    return [
+        *_check_body(spec, answer),
+        *_check_json(spec, answer),
+        *_check_size(spec, answer),
+        *_check_time(spec, answer),
+    ]
