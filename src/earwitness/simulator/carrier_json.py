@@ -46,7 +46,7 @@ def call_json(carrier: Carrier, call: Call) -> Resource:
         "date_updated": rfc2822(call.created_at + max(at for at, _ in plan.stages if at <= max(0.0, elapsed))),
         "start_time": rfc2822(start_time(call)) if elapsed >= QUEUED_FOR else None,
         "end_time": rfc2822(call.created_at + plan.ended_at) if over else None,
-        "duration": str(round(plan.talk)) if over else None,
+        "duration": str(round(plan.talk)) if status == "completed" else None,
         "price": None if price is None else f"-{price:.5f}",
         "price_unit": "USD",
         "queue_time": str(round(QUEUED_FOR * 1000)),

@@ -74,15 +74,15 @@ CENTRE_FAULTS = {
     ),
     "misroute": Fault("Callers for the mortgage team are put through to lost and stolen cards."),
     "poor-audio": Fault(
-        "The centre's sound suffers packet loss, noise and clipping; level 0 is slight, 1 is hardly intelligible.",
+        "The centre's sound suffers packet loss, noise and clipping; level 0 is none, 1 is hardly intelligible.",
         {"level": 0.5},
         {"level": (0, 1)},
     ),
     "dead-air": _timed("The centre answers, says and hears nothing, and hangs up after `seconds`.", "seconds", 30, 600),
     "dtmf-ignored": Fault("The centre hears no key."),
     "prompt-truncated": Fault(
-        "A prompt stops after a share of its length.",
-        {"prompt": "welcome", "share": 0.5},
+        "A prompt falls silent after a share of its length.",
+        {"prompt": "enter_card", "share": 0.5},
         {"share": (0, 1)},
     ),
     "slow-prompts": _timed("Every prompt comes late by `seconds`.", "seconds", 5, 60),

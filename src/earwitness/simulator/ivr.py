@@ -147,9 +147,9 @@ class _Walk:
         """
         delay = self.faults.number("slow-prompts", "seconds") if "slow-prompts" in self.faults else 0.0
         pause = REACTION if self._reacts() else _PROMPT_GAP
+        self._wait(pause + delay)
         if barge_in and self.keys and self.keys[0].at <= self.now:
             return  # typed ahead
-        self._wait(pause + delay)
         if "prompt-missing" in self.faults and self.faults.word("prompt-missing", "prompt") == prompt:
             self._wait(_MISSING_PROMPT_SILENCE)
             raise _HangsUp
@@ -159,7 +159,7 @@ class _Walk:
             self.done.outcomes.append((self.now, outcome))
         end = self.now + len(sound) / RATE
         if barge_in and self.keys and self.keys[0].at < end:
-            end = max(self.now, self.keys[0].at)
+            end = self.keys[0].at
         self.done.clips.append(Clip(self.now, sound[: seconds_to_samples(end - self.now)]))
         self._wait(end - self.now)
         if not barge_in:
@@ -171,7 +171,8 @@ class _Walk:
     def _sound(self, prompt: str) -> Samples:
         sound = self.prompts[prompt]
         if "prompt-truncated" in self.faults and self.faults.word("prompt-truncated", "prompt") == prompt:
-            return sound[: int(len(sound) * self.faults.number("prompt-truncated", "share"))]
+            sound = sound.copy()
+            sound[int(len(sound) * self.faults.number("prompt-truncated", "share")) :] = 0
         return sound
 
     def _forget_keys(self) -> None:

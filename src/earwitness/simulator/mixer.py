@@ -49,15 +49,16 @@ def over_telephone(channel: Samples, random: np.random.Generator) -> Samples:
 
 
 def degraded(channel: Samples, level: float, random: np.random.Generator) -> Samples:
-    """Return the channel clipped and noisy. At level 0, 0.5, 1: 6, 12, 18 dB too loud, noise at -36, -30, -24 dBFS."""
-    driven: Samples = np.clip(channel * np.float32(10 ** ((6 + 12 * level) / 20)), -0.5, 0.5)
-    return driven + noise(len(channel), -36 + 12 * level, random)
+    """Return the channel noisy and overdriven: at level 0, 0.5, 1 noise at -56, -44, -32 dBFS, and 0, 9, 18 dB too loud."""
+    noisy = channel + noise(len(channel), -56 + 24 * level, random)
+    driven: Samples = np.clip(noisy * np.float32(10 ** (18 * level / 20)), -0.5, 0.5)
+    return driven
 
 
 def with_lost_packets(channel: Samples, level: float, random: np.random.Generator) -> Samples:
-    """Return the channel with 2, 5, 8 % of its packets (20 ms) silent at level 0, 0.5, 1."""
+    """Return the channel with 0, 4, 8 % of its packets (20 ms) silent at level 0, 0.5, 1."""
     received = channel.copy()
-    for packet in np.flatnonzero(random.random(len(channel) // _PACKET) < 0.02 + 0.06 * level):
+    for packet in np.flatnonzero(random.random(len(channel) // _PACKET) < 0.08 * level):
         received[packet * _PACKET : (packet + 1) * _PACKET] = 0
     return received
 

@@ -50,8 +50,8 @@ def hold_music(seconds: float) -> Samples:
 
 def noise(samples: int, level: float, random: np.random.Generator) -> Samples:
     """Return white noise with an RMS of `level` (dBFS)."""
-    hiss: Samples = random.standard_normal(samples, np.float32) * np.float32(10 ** (level / 20))
-    return hiss
+    hiss: Samples = random.standard_normal(samples, np.float32)
+    return hiss * np.float32(10 ** (level / 20))
 
 
 def with_level(sound: Samples, level: float) -> Samples:
@@ -61,7 +61,8 @@ def with_level(sound: Samples, level: float) -> Samples:
     if not power.size or not power.max():
         return sound
     active = power[power > power.max() * 10**-3.5].mean()
-    return (sound * (10 ** (level / 20) / np.sqrt(active))).astype(np.float32)
+    scaled: Samples = sound * np.float32(10 ** (level / 20) / np.sqrt(active))
+    return scaled
 
 
 def resampled(sound: Samples, rate: int) -> Samples:

@@ -29,7 +29,7 @@ WORDING: Mapping[str, str] = MappingProxyType(
         "still_holding": "All our advisers are busy. Your call is important to us.",
         "nothing_heard": "Sorry, we did not hear your choice.",
         "not_an_option": "Sorry, that is not one of the options.",
-        "goodbye": "Thank you for calling Acme. Goodbye.",
+        "goodbye": "We wish you a pleasant day. Goodbye.",
         "technical_difficulties": "We are experiencing technical difficulties. Please call again later. Goodbye.",
         "test_line": "This is the Acme test line. If you can hear this message, the line is working.",
         "application_error": "We are sorry, an application error has occurred. Goodbye.",
