@@ -120,17 +120,18 @@ def test_a_script_beyond_the_carriers_limit_is_refused_not_cut():
 
 def test_what_a_step_needs_is_the_script():
     steps = [
-        StepSpec(expect=("Hello",), within={"major": "4s"}),
+        StepSpec(expect=("Hello",), within={"minor": "4s"}),
         StepSpec(press="w1#"),
         StepSpec(say="a < b & c"),
         StepSpec(listen="2.5s"),
+        StepSpec(expect=("Bye",), within={"major": "5s"}),
     ]
-    plan = compile_plan(steps, prompt_length={"Hello": 2.2}.get)
+    plan = compile_plan(steps, prompt_length={"Hello": 2.2, "Bye": 1.0}.get)
     assert plan.twiml == (
         '<Response><Pause length="8"/><Play digits="w1#"/><Say>a &lt; b &amp; c</Say><Pause length="3"/>'
-        '<Pause length="2"/><Hangup/></Response>'
+        '<Pause length="7"/><Pause length="2"/><Hangup/></Response>'
     )
-    assert 14 < plan.seconds < 17
+    assert 21 < plan.seconds < 24
 
 
 def test_importing_the_probe_loads_neither_numpy_nor_twilio():

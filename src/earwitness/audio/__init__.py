@@ -1,1 +1,6 @@
+"""Hearing: what was said, pressed and lost on a recorded call. numpy only, no speech recognition."""
 
+import os
+
+# numpy's BLAS must be told before numpy loads; several analyses run in threads of their own, so each gets one core.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

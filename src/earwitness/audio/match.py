@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from earwitness.audio.fingerprint import BANDS, Fingerprint
-from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, Floats, decibels, framed
+from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, Flags, Floats, decibels, framed
 from earwitness.audio.wav import Samples
 
 _SHORTEST_SEGMENT, _LONGEST_SEGMENT = 40, 100  # frames
@@ -22,7 +22,9 @@ _SLACK = 3  # frames that the lag may drift from one segment to the next
 _JUMP = 30  # frames that a jump may go back: packets dropped by a jitter buffer; forward, any gap may be inserted
 _JUMP_COST = 0.3  # of the heaviest segment's weight
 _SEGMENT_SCORE = 0.22  # a segment at or above it is heard
+_STRAY_SHARE = 0.25  # of what was heard, below which segments apart from the others are chance
 _NEEDED_SCORE = 0.25
+_CLEAR_SCORE = 0.45
 _NEEDED_COVERAGE = 0.8
 _PARTIAL_COVERAGE = 0.15
 _PARTIAL_SHARE = 0.75  # of the needed score
@@ -42,7 +44,8 @@ class Match:
     """`score`: mean agreement of the bits, -1..1, unrelated sound near 0. `coverage`: the share of the reference that was heard.
 
     `start` and `end` are seconds into the recording of the whole reference's place; `lags` are (first frame in the reference, lag in frames) of
-    the segments that were heard. `head` and `tail`: seconds of the reference's speech that are missing at its ends.
+    the segments that were heard. `head` and `tail`: seconds of the reference's
+    speech that are missing at its ends, silent or replaced by other sound.
     """
 
     score: float
@@ -91,10 +94,30 @@ def find(reference: Fingerprint, sound: Samples, heard: Heard) -> Match:
     path = _best_path(scores, weights)
     found = scores[np.arange(len(starts)), path]
     threshold = _SEGMENT_SCORE * max(1.0, math.sqrt(150 / reference.frames))
-    counted = (found >= threshold) & (weights > 0)
+    counted = _in_place((found >= threshold) & (weights > 0), path, weights)
     lags = [(start, int(lag) - reference.frames + heard.offset) for start, lag in zip(starts, path, strict=True)]
     kept = tuple(pair for pair, keep in zip(lags, counted, strict=True) if keep)
-    return _judge(reference, sound, heard, (float(weights @ found), float(weights[counted].sum()), kept))
+    score, coverage = float(weights @ found), float(weights[counted].sum())
+    needed = _NEEDED_SCORE * max(1.0, math.sqrt(300 / reference.frames))
+    if not kept or coverage < _PARTIAL_COVERAGE or score <= _PARTIAL_SHARE * needed:
+        return Match(score, coverage, Verdict.NONE)
+    head, tail = _missing(sound, heard.samples, kept)
+    if found[counted].mean() >= _CLEAR_SCORE:  # what is there is clear, so what is not recognised was replaced
+        head = max(head, kept[0][0] / FRAMES_PER_SECOND)
+        tail = max(tail, (reference.frames - kept[-1][0] - width) / FRAMES_PER_SECOND)
+    whole = coverage >= _NEEDED_COVERAGE and score >= needed
+    steps = [later[1] - earlier[1] for earlier, later in itertools.pairwise(kept)]
+    return Match(
+        score=score,
+        coverage=coverage,
+        verdict=Verdict.MATCH if whole else Verdict.PARTIAL,
+        start=kept[0][1] / FRAMES_PER_SECOND,
+        end=(kept[-1][1] + reference.frames) / FRAMES_PER_SECOND,
+        gap=max([0, *steps]) / FRAMES_PER_SECOND,
+        head=head,
+        tail=tail,
+        lags=kept,
+    )
 
 
 def _segments(frames: int) -> tuple[int, list[int]]:
@@ -148,27 +171,25 @@ def _best_path(scores: Floats, weights: Floats) -> list[int]:
     return path[::-1]
 
 
-def _judge(
-    reference: Fingerprint, sound: Samples, heard: Heard, found: tuple[float, float, tuple[tuple[int, int], ...]]
-) -> Match:
-    score, coverage, lags = found
-    needed = _NEEDED_SCORE * max(1.0, math.sqrt(300 / reference.frames))
-    if not lags or coverage < _PARTIAL_COVERAGE or score <= _PARTIAL_SHARE * needed:
-        return Match(score, coverage, Verdict.NONE)
-    whole = coverage >= _NEEDED_COVERAGE and score >= needed
-    steps = [later[1] - earlier[1] for earlier, later in itertools.pairwise(lags)]
-    head, tail = _missing(sound, heard.samples, lags)
-    return Match(
-        score=score,
-        coverage=coverage,
-        verdict=Verdict.MATCH if whole else Verdict.PARTIAL,
-        start=lags[0][1] / FRAMES_PER_SECOND,
-        end=(lags[-1][1] + reference.frames) / FRAMES_PER_SECOND,
-        gap=max([0, *steps]) / FRAMES_PER_SECOND,
-        head=head,
-        tail=tail,
-        lags=lags,
-    )
+def _in_place(counted: Flags, path: list[int], weights: Floats) -> Flags:
+    """Return `counted` without the few segments that lie elsewhere than the rest: another prompt's words that sound alike."""
+    kept = counted.copy()
+    groups = _groups([place for place in range(len(path)) if counted[place]], path)
+    for group in groups:
+        if weights[group].sum() < _STRAY_SHARE * weights[counted].sum():
+            kept[group] = False
+    return kept
+
+
+def _groups(places: list[int], path: list[int]) -> list[list[int]]:
+    """Return `places` divided where the lag jumps."""
+    groups: list[list[int]] = []
+    for place in places:
+        if groups and abs(path[place] - path[groups[-1][-1]]) <= _JUMP:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return groups
 
 
 def _missing(sound: Samples, recording: Samples, lags: tuple[tuple[int, int], ...]) -> tuple[float, float]:

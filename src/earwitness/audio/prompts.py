@@ -17,7 +17,10 @@ from earwitness.audio.wav import Samples, WavError, read_wav
 
 _SAME_WORD = 80.0  # percent likeness above which two long words are one, spelt differently
 _SHORT_WORD = 4  # letters; "can" and "cant", "2" and "3" are never the same
-_NUMBERS = {word: str(n) for n, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])}
+_NUMBERS = {
+    word: str(n)
+    for n, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])
+}
 _SHORTEST = 0.5  # s, below which too few bits remain to recognise a prompt by
 
 Snapshot = tuple[tuple[str, int, int], ...]

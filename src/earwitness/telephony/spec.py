@@ -61,8 +61,8 @@ Prompt = Annotated[str, Field(min_length=1, max_length=500)]
 class StepSpec(Spec):
     """One step: exactly one of the five verbs.
 
-    `within` holds the seconds from the end of our last key or word (for the first step: from the answer) to the start of the
-    prompt. `misroute` are prompts which, heard instead, mean that the call was put through to the wrong place.
+    `within` holds the seconds to the start of the prompt, from the end of what was before it: our key or word, the prompt that
+    was expected before, or the answer. `misroute` are prompts which, heard instead, mean that the call was put through to the wrong place.
     """
 
     expect: Annotated[tuple[Prompt, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] | None = None
@@ -100,13 +100,11 @@ class StepSpec(Spec):
         return next(verb for verb in VERBS if getattr(self, verb) is not None)
 
     @property
-    def limits(self) -> tuple[float, float]:
-        """The minor and the major limit, seconds; what is not written is 3 s and 8 s."""
-        major = self.within.major if self.within and self.within.major is not None else None
-        minor = self.within.minor if self.within and self.within.minor is not None else None
-        if major is None:
-            major = max(8.0, minor or 0.0)
-        return (min(3.0, major) if minor is None else minor), major
+    def limits(self) -> tuple[float | None, float]:
+        """The minor limit, if there is one, and the major limit: by default 10 s. Seconds."""
+        minor = self.within.minor if self.within else None
+        major = self.within.major if self.within else None
+        return minor, max(10.0, minor or 0.0) if major is None else major
 
     @property
     def title(self) -> str:

@@ -1,7 +1,8 @@
 """The steps of a call compiled to inline TwiML, the carrier's call script.
 
-The script runs open loop: keys go out on a clock, not when a prompt has been heard, so every expected prompt gets its major
-limit plus its own length before the next step. What was heard when is judged from the recording afterwards.
+The script runs open loop: keys go out on a clock, not when a prompt has been heard. Before a key, an expected prompt gets its minor
+limit (by default 3 s) plus its own length: waiting for the major limit would let many an IVR give up on the caller first. Where nothing
+follows, it gets its major limit plus its length. What was heard when is judged from the recording afterwards.
 """
 
 import math
@@ -15,6 +16,7 @@ MAX_CHARACTERS = 4000  # Twilio's limit on the Twiml parameter; beyond it error 
 TRAILING_PAUSE = 2  # seconds, so that the last prompt's end is on the recording
 _SECONDS_PER_CHARACTER = 0.08  # unhurried speech, 150 words a minute
 _SECONDS_PER_KEY = 0.35  # tone and gap, at their longest
+_USUAL_DELAY = 3.0  # seconds that a prompt gets to begin when no minor limit says otherwise
 _MEASURED_MARGIN = 1.0  # seconds added to a prompt whose length is known
 
 
@@ -42,7 +44,8 @@ def compile_plan(steps: Sequence[StepSpec], prompt_length: PromptLength = lambda
 
     Raises PlanTooLongError beyond 4000 characters.
     """
-    parts = [_compile(step, prompt_length) for step in steps]
+    waits = step_waits(steps, prompt_length)
+    parts = [_compile(step, wait) for step, wait in zip(steps, waits, strict=True)]
     end = f'<Pause length="{TRAILING_PAUSE}"/><Hangup/>'
     twiml, masked = (
         f"<Response>{''.join(scripts)}{end}</Response>"
@@ -55,7 +58,7 @@ def compile_plan(steps: Sequence[StepSpec], prompt_length: PromptLength = lambda
     return Plan(twiml, masked, sum(part.seconds for part in parts) + TRAILING_PAUSE)
 
 
-def _compile(step: StepSpec, prompt_length: PromptLength) -> Plan:
+def _compile(step: StepSpec, wait: int) -> Plan:
     if step.press is not None:
         keys = step.press.reveal()
         waits = 0.5 * keys.count("w") + keys.count("W")
@@ -64,7 +67,6 @@ def _compile(step: StepSpec, prompt_length: PromptLength) -> Plan:
     if step.say is not None:
         script = f"<Say>{escape(step.say)}</Say>"
         return Plan(script, script, spoken_length(step.say))
-    wait = wait_of(step, prompt_length)
     script = f'<Pause length="{wait}"/>'
     return Plan(script, script, wait)
 
@@ -73,12 +75,18 @@ def _play(keys: str) -> str:
     return f"<Play digits={quoteattr(keys)}/>"
 
 
-def wait_of(step: StepSpec, prompt_length: PromptLength = lambda _: None) -> int:
-    """Return the whole seconds that a waiting step gets: TwiML knows no fractions."""
+def step_waits(steps: Sequence[StepSpec], prompt_length: PromptLength = lambda _: None) -> list[int]:
+    """Return the whole seconds (TwiML knows no fractions) that each step waits; 0 for a key or a word."""
+    acts = [step.press is not None or step.say is not None for step in steps]
+    return [_wait(step, any(acts[place + 1 :]), prompt_length) for place, step in enumerate(steps)]
+
+
+def _wait(step: StepSpec, acts_later: bool, prompt_length: PromptLength) -> int:
     if step.expect is None:
         return math.ceil(step.listen or step.pause or 0.0)
-    longest = max(_length(text, prompt_length) for text in step.expect)
-    return math.ceil(step.limits[1] + longest)
+    minor, major = step.limits
+    delay = min(major, _USUAL_DELAY if minor is None else minor) if acts_later else major
+    return math.ceil(delay + max(_length(text, prompt_length) for text in step.expect))
 
 
 def _length(text: str, prompt_length: PromptLength) -> float:

@@ -1,0 +1,96 @@
+"""Which channel of a recording is ours, and which is the far end's.
+
+No page of the carrier promises the order for a call without a second leg, so it is told by content: ours holds the keys that we
+pressed; where none was pressed yet, the far end's is the one in which an expected prompt is recognised, or the only one that speaks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rapidfuzz.distance import LCSseq
+
+from earwitness.audio.dtmf import Key, find_keys
+from earwitness.audio.fingerprint import fingerprint
+from earwitness.audio.match import Heard, Verdict, find
+from earwitness.audio.prompts import Prompt
+from earwitness.audio.speech import speech
+from earwitness.audio.wav import Recording, Samples
+
+_CLEARLY_LOUDER = 6.0  # dB: our own keys against their echo
+
+
+class ChannelError(Exception):
+    """It cannot be told which channel is ours: the recording is no ground to judge anybody on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sides:
+    """The two channels at 8 kHz, shape (n,) each, and the keys on ours."""
+
+    ours: Samples
+    theirs: Samples
+    keys: tuple[Key, ...]
+    our_channel: int
+
+
+def tell_sides(
+    recording: Recording, keys: str, first_key_at: float, prompts: Sequence[Prompt], *, we_speak: bool
+) -> Sides:
+    """Return our side and theirs. `keys` are all that we were to press, the first of them at `first_key_at` seconds at the earliest.
+
+    Raises ChannelError.
+    """
+    if recording.channels != 2:
+        raise ChannelError(
+            f"the recording has {recording.channels} channel(s); two are needed to tell the far end from us"
+        )
+    heard = [find_keys(channel) for channel in recording.samples]
+    ours = _by_keys(heard, keys) if keys else None
+    if (
+        ours is None
+        and keys
+        and not any(_in_order(found, keys) for found in heard)
+        and recording.duration > first_key_at
+    ):
+        raise ChannelError("the keys that we pressed are on neither channel of the recording")
+    if ours is None:
+        ours = _by_content(recording, prompts, we_speak=we_speak)
+    return Sides(recording.samples[ours], recording.samples[1 - ours], heard[ours], ours)
+
+
+def _by_keys(heard: Sequence[Sequence[Key]], keys: str) -> int | None:
+    counts = [_in_order(found, keys) for found in heard]
+    if min(counts) < max(counts) / 2:
+        return counts.index(max(counts))
+    if not all(counts):
+        return None
+    levels = [float(np.median([key.level for key in found])) for found in heard]
+    if abs(levels[0] - levels[1]) >= _CLEARLY_LOUDER:
+        return levels.index(max(levels))
+    return None
+
+
+def _in_order(found: Sequence[Key], keys: str) -> int:
+    """Return how many of `keys` were found, in their order."""
+    return int(LCSseq.similarity("".join(key.key for key in found), keys))
+
+
+def _by_content(recording: Recording, prompts: Sequence[Prompt], *, we_speak: bool) -> int:
+    scores = [_best_score(channel, prompts) for channel in recording.samples]
+    if max(scores) > 0:
+        return 1 - scores.index(max(scores))
+    speaking = [bool(speech(channel)) for channel in recording.samples]
+    if not any(speaking):
+        return 1  # both are silent, so both say the same of the far end
+    if we_speak or all(speaking):
+        raise ChannelError(
+            "it cannot be told which channel is ours: no key was pressed and no expected prompt is recognised"
+        )
+    return speaking.index(False)
+
+
+def _best_score(channel: Samples, prompts: Sequence[Prompt]) -> float:
+    heard = Heard(channel, fingerprint(channel))
+    matches = [find(prompt.print, prompt.samples, heard) for prompt in prompts]
+    return max((match.score for match in matches if match.verdict is not Verdict.NONE), default=0.0)
