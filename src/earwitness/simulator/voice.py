@@ -3,8 +3,6 @@
 A folder of prompts holds `NAME.wav` (8 kHz, mono) with `NAME.txt` (its words) beside it.
 """
 
-import shutil
-import subprocess
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
@@ -12,15 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from earwitness.audio.wav import WavError, read_wav
+from earwitness.simulator.speech_engine import engine_speech
 from earwitness.simulator.tones import RATE, Samples, resampled, seconds_to_samples, silence, with_level
 
 PROMPTS_DIR = Path(__file__).with_name("prompts")
 SPEECH_LEVEL = -20.0  # dBFS, active
-_ENGINES: Mapping[str, tuple[str, ...]] = {
-    "flite": ("-voice", "rms", "-t", "{text}", "-o", "/dev/stdout"),
-    "espeak-ng": ("--stdout", "-v", "en-us", "--", "{text}"),
-}
-_ENGINE_TIMEOUT = 10  # seconds
 _LETTERS_PER_SECOND = 14.0
 
 
@@ -47,27 +41,9 @@ def _read_prompt(path: Path) -> Samples:
 
 @lru_cache(maxsize=64)
 def spoken(text: str) -> Samples:
-    """Return `text` as speech by flite or espeak-ng if one is installed, else as a murmur of about the right length."""
-    for engine, arguments in _ENGINES.items():
-        program = shutil.which(engine)
-        if program:
-            return _by_engine(program, arguments, text)
-    return murmur(text)
-
-
-def _by_engine(program: str, arguments: tuple[str, ...], text: str) -> Samples:
-    command = [program, *(text if a == "{text}" else a for a in arguments)]
-    made = subprocess.run(command, capture_output=True, check=True, timeout=_ENGINE_TIMEOUT)  # noqa: S603 - no shell
-    rate, sound = _streamed_wav(made.stdout)
-    return with_level(resampled(sound, rate), SPEECH_LEVEL)
-
-
-def _streamed_wav(data: bytes) -> tuple[int, Samples]:
-    """Return rate (Hz) and samples of a 16-bit mono WAV whose header, written before its end was known, lies about sizes."""
-    rate = int.from_bytes(data[24:28], "little")
-    start = data.index(b"data") + 8
-    body = data[start : start + (len(data) - start) // 2 * 2]
-    return rate, np.frombuffer(body, "<i2").astype(np.float32) / np.float32(32768)
+    """Return `text` as speech if this machine has an engine for it, else as a murmur of about the right length."""
+    speech = engine_speech(text)
+    return murmur(text) if speech is None else with_level(speech, SPEECH_LEVEL)
 
 
 def murmur(text: str) -> Samples:
