@@ -1,5 +1,8 @@
 """The fault switches over HTTP, and the ways in which the carrier's API breaks."""
 
+import re
+from pathlib import Path
+
 import httpx
 import pytest
 from simulated_calls import API, form
@@ -127,3 +130,13 @@ async def test_the_calls_tell_what_the_far_end_heard_so_far(http, clock):
     clock.seconds += 60
     first, _ = (await http.get("/calls")).json()
     assert (first["status"], first["outcome"], first["ended_by"]) == ("completed", "payment accepted", "centre")
+
+
+def test_the_documentation_names_every_fault_and_its_defaults():
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+    rows = [row for row in page.split("## Faults")[1].split("## How")[0].splitlines() if row.startswith("| `")]
+    named = {name: row for row in rows for name in re.findall(r"`([a-z0-9-]+)`", row.split("|")[1])}
+    assert set(named) == set(FAULTS)
+    for name, fault in FAULTS.items():
+        assert all(f"`{parameter}`" in named[name] for parameter in fault.defaults), name
+        assert all(f"= {value}" in named[name] for value in fault.defaults.values()), name
