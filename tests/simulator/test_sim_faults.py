@@ -44,6 +44,7 @@ async def test_an_unknown_fault_is_404_with_the_nearest_names(http, method):
         ("poor-audio", b"{"),
         ("create-lost", b'{"answer": "maybe"}'),
         ("crm-down", b'{"level": 1}'),
+        ("prompt-missing", b'{"prompt": "welcom"}'),
         ("slow-prompts", b'{"seconds": -1}'),
     ],
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from earwitness.model import Scalar
+from earwitness.simulator.wording import WORDING
 
 Parameters = Mapping[str, Scalar]
 
@@ -70,7 +71,9 @@ SERVICE_FAULTS = {
 # The production contact centre.
 CENTRE_FAULTS = {
     "prompt-missing": Fault(
-        "A prompt fails to load: ten seconds of dead air, then the centre hangs up.", {"prompt": "enter_card"}
+        "A prompt fails to load: ten seconds of dead air, then the centre hangs up.",
+        {"prompt": "enter_card"},
+        words={"prompt": tuple(WORDING)},
     ),
     "misroute": Fault("Callers for the mortgage team are put through to lost and stolen cards."),
     "poor-audio": Fault(
@@ -84,6 +87,7 @@ CENTRE_FAULTS = {
         "A prompt falls silent after a share of its length.",
         {"prompt": "enter_card", "share": 0.5},
         {"share": (0, 1)},
+        {"prompt": tuple(WORDING)},
     ),
     "slow-prompts": _timed("Every prompt comes late by `seconds`.", "seconds", 5, 60),
     "early-hangup": _timed("The centre hangs up `seconds` after it answered.", "seconds", 4, 600),
