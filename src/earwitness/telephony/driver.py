@@ -1,0 +1,180 @@
+"""One call, from the guard to the recording: dialled once at most, whatever the carrier's API does."""
+
+from dataclasses import dataclass
+
+from earwitness.config.fields import Money
+from earwitness.model import Attribution, Failure
+from earwitness.probes.context import CallLedger, RunContext
+from earwitness.telephony.carrier import Carrier, CarrierCall
+from earwitness.telephony.dial_guard import check_dial, check_number
+from earwitness.telephony.errors import CarrierError, classify
+from earwitness.telephony.spec import CallSpec
+
+RINGING_POLL, TALKING_POLL = 1.0, 2.0  # seconds between two looks at the call
+POLL_FAILURES = 8  # in a row
+LONGEST_BACKOFF = 30.0  # seconds between two tries at a failing API
+QUEUE_ALLOWANCE = 120.0  # seconds that the carrier may queue a call, and be late in ending it
+RECONCILE_AFTER = (1.0, 2.0, 5.0, 10.0)  # seconds before each look for a call whose create was not answered
+RECORDING_FIRST, RECORDING_LONGEST = 2.0, 30.0  # seconds between two looks for the recording, doubling
+RECORDING_GIVE_UP = 600.0  # seconds
+DOWNLOADS = 4
+SILENT_NOT_STORED = 16102
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call that is over. `answer`: seconds from dialling to the answer, None when nobody answered or it is not known."""
+
+    call: CarrierCall
+    answer: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The recording's file, or the carrier's code for why there is none."""
+
+    sid: str
+    wav: bytes | None
+    error_code: int | None = None
+
+
+class CallDriver:
+    """Drives the call of one run. Methods raise CarrierError when the carrier, or the way there, fails."""
+
+    def __init__(self, spec: CallSpec, ctx: RunContext, carrier: Carrier, ledger: CallLedger) -> None:
+        self.spec, self.ctx, self.carrier, self.ledger = spec, ctx, carrier, ledger
+        self.from_ = spec.from_ or carrier.default_from
+
+    @property
+    def worst_cost(self) -> Money:
+        return self.carrier.cost(self.spec.length_limit)
+
+    async def dial(self, twiml: str) -> CarrierCall:
+        """Place the call. Raises DialRefusedError and OverBudgetError before anything has happened."""
+        check_dial(self.spec.to, self.ctx.dial_allowed)
+        check_number(self.from_)
+        await self.ledger.reserve(self.worst_cost)
+        await self.ledger.intent(self.spec.to, self.from_)
+        since = self.ctx.clock.now()
+        call = await self._create(twiml, since)
+        await self.ledger.dialled(call.sid)
+        return call
+
+    async def _create(self, twiml: str, since: float) -> CarrierCall:
+        try:
+            return await self.carrier.create_call(
+                self.spec.to,
+                self.from_,
+                twiml,
+                ring_timeout=self.spec.ring_timeout,
+                length_limit=self.spec.length_limit,
+            )
+        except CarrierError as error:
+            if not error.ambiguous:
+                await self.ledger.settle(Money(self.worst_cost.amount * 0, self.worst_cost.currency))
+                raise
+            return await self._reconcile(since, error)
+
+    async def _reconcile(self, since: float, cause: CarrierError) -> CarrierCall:
+        """Return the call that a create without an answer may have made. It is looked for, never made again."""
+        for wait in RECONCILE_AFTER:
+            await self.ctx.clock.sleep(wait)
+            try:
+                call = await self.find(self.spec.to, self.from_, since)
+            except CarrierError as error:
+                if not error.retryable:
+                    raise
+                continue
+            if call is not None:
+                return call
+        await self.ledger.settle(self.worst_cost)  # it may have dialled; money is never guessed low
+        raise CarrierError(f"{cause}; whether the call was made could not be found out, and it was not dialled again")
+
+    async def find(self, to: str, from_: str, since: float) -> CarrierCall | None:
+        """Return the only call that fits, now ours; None if there is none."""
+        found = await self.carrier.find_calls(to, from_, since)
+        if len(found) > 1:
+            raise CarrierError(f"{len(found)} calls fit the one whose create was not answered; none is judged")
+        return self.carrier.adopt(found[0]) if found else None
+
+    async def follow(self, call: CarrierCall) -> Ended:
+        """Return the call when it is over. One that never ends is hung up, and an error."""
+        clock = self.ctx.clock
+        began, failures, answer = clock.monotonic(), 0, None
+        deadline = began + self.spec.ring_timeout + self.spec.length_limit + QUEUE_ALLOWANCE
+        while not call.over:
+            if clock.monotonic() > deadline:
+                await self.carrier.hang_up(call.sid)
+                raise CarrierError(f"the carrier never ended the call: it is still {call.status}")
+            backoff = min(LONGEST_BACKOFF, 2.0**failures - 1)
+            await clock.sleep(backoff + (TALKING_POLL if answer is not None else RINGING_POLL))
+            try:
+                call, failures = await self.carrier.fetch(call.sid), 0
+            except CarrierError as error:
+                failures += 1
+                if not error.retryable or failures > POLL_FAILURES:
+                    raise
+            if answer is None and call.status == "in-progress":
+                answer = clock.monotonic() - began
+        return Ended(call, answer if answer is not None else _answer_by_its_times(call))
+
+    async def recording(self, call: CarrierCall) -> Recorded:
+        """Return the recording as soon as it is ready. An error after ten minutes."""
+        waited, wait = 0.0, RECORDING_FIRST
+        while waited < RECORDING_GIVE_UP:
+            ready = await self._ready_recording(call)
+            if ready is not None:
+                return ready
+            await self.ctx.clock.sleep(wait)
+            waited, wait = waited + wait, min(wait * 2, RECORDING_LONGEST)
+        raise CarrierError(
+            f"no recording of the call was ready after {RECORDING_GIVE_UP / 60:.0f} minutes",
+            failure=Failure.RECORDING_MISSING,
+        )
+
+    async def _ready_recording(self, call: CarrierCall) -> Recorded | None:
+        try:
+            for found in await self.carrier.recordings(call.sid):
+                if found.status == "completed":
+                    return Recorded(found.sid, await self._download(found.sid))
+                if found.status == "absent":
+                    return Recorded(found.sid, None, found.error_code)
+        except CarrierError as error:
+            if not error.retryable:
+                raise
+        return None
+
+    async def _download(self, sid: str) -> bytes:
+        for attempt in range(1, DOWNLOADS):
+            try:
+                return await self.carrier.download(sid)
+            except CarrierError as error:
+                if not error.retryable and error.status != 404:  # a recording just completed may not be there yet
+                    raise
+            await self.ctx.clock.sleep(RECORDING_FIRST * attempt)
+        return await self.carrier.download(sid)
+
+    async def settle(self, call: CarrierCall) -> Money:
+        """Book what the call cost: the carrier's price, or ours until it has rated the call. Return it."""
+        cost = call.price or self.carrier.cost(call.duration or 0.0)
+        await self.ledger.settle(cost)
+        return cost
+
+    async def why_failed(self, call: CarrierCall) -> tuple[Failure, Attribution, str]:
+        """Return what made a call fail before anyone could answer, as far as the carrier's notifications tell."""
+        try:
+            codes = await self.carrier.errors_of(call.sid)
+        except CarrierError as error:
+            if not error.retryable and error.status != 404:
+                raise
+            codes = ()
+        if codes:
+            told = classify(400, codes[0], "")
+            return told.failure, told.attribution, str(told)
+        return Failure.UNOBTAINABLE, Attribution.TARGET, "the number could not be reached: the network refused the call"
+
+
+def _answer_by_its_times(call: CarrierCall) -> float | None:
+    if call.ended_at is None or call.created_at is None or not call.duration:
+        return None
+    return max(0.0, call.ended_at - call.duration - call.created_at)
