@@ -60,3 +60,30 @@ async def test_a_request_that_hangs_does_not_keep_it_from_ending():
                 await asyncio.sleep(0.01)
         with pytest.raises(httpx.HTTPError):
             await hanging
+
+
+async def test_at_high_speed_a_call_of_half_a_minute_is_over_in_a_moment():
+    account = "AC" + "a" * 32
+    calls = f"/2010-04-01/Accounts/{account}/Calls"
+    data = {"To": TEST_LINE, "From": "+12025550143", "Twiml": "<Response><Pause length='30'/></Response>"}
+    async with (
+        asyncio.timeout(10),
+        Simulator(speed=500) as simulator,
+        httpx.AsyncClient(base_url=simulator.url, auth=(account, "token"), trust_env=False) as client,
+    ):
+        call = (await client.post(f"{calls}.json", data=data)).json()
+        while call["status"] != "completed":
+            call = (await client.get(f"{calls}/{call['sid']}.json")).json()
+        assert 15 < int(call["duration"]) < 25, "the test line hangs up"
+        assert (await client.get("/calls")).json()[0]["prompts"] == ["test_line", "goodbye"]
+
+
+async def test_small_answers_are_not_held_back(simulator):
+    reader, writer = await asyncio.open_connection(simulator.host, simulator.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    (connection,) = simulator._server.server_state.connections
+    accepted = connection.transport.get_extra_info("socket")
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    writer.close()
+    await writer.wait_closed()

@@ -45,8 +45,7 @@ async def authorise(request: Request, account: str) -> str:
 
 
 async def the_carrier(request: Request) -> Carrier:
-    carrier = request.app.state.carrier
-    assert isinstance(carrier, Carrier)
+    carrier: Carrier = request.app.state.carrier
     return carrier
 
 

@@ -14,8 +14,7 @@ router = APIRouter()
 
 
 def _board(request: Request) -> FaultBoard:
-    board = request.app.state.faults
-    assert isinstance(board, FaultBoard)
+    board: FaultBoard = request.app.state.faults
     return board
 
 
@@ -78,8 +77,7 @@ async def turn_off(name: str, request: Request) -> JSONResponse:
 @router.get("/calls")
 async def list_calls(request: Request) -> list[dict[str, Any]]:
     """Return every call that was placed, oldest first, as the far end saw it so far."""
-    carrier = request.app.state.carrier
-    assert isinstance(carrier, Carrier)
+    carrier: Carrier = request.app.state.carrier
     return [_seen(carrier, call) for call in carrier.calls.values()]
 
 

@@ -43,16 +43,12 @@ def _sorry(title: str, text: str, status: int, again: str | None = None) -> HTML
 
 async def the_faults(request: Request) -> ActiveFaults:
     """Return the faults of now, after the wait that one of them may ask for."""
-    board, clock = request.app.state.faults, request.app.state.clock
-    assert isinstance(board, FaultBoard)
+    board: FaultBoard = request.app.state.faults
+    clock: Clock = request.app.state.clock
     now = board.now()
     if "shop-slow" in now:
-        await _wait(clock, now.number("shop-slow", "seconds"))
+        await clock.sleep(now.number("shop-slow", "seconds"))
     return now
-
-
-async def _wait(clock: Clock, seconds: float) -> None:
-    await clock.sleep(seconds)
 
 
 async def the_form(request: Request) -> dict[str, str]:
