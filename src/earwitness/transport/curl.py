@@ -19,12 +19,13 @@ from earwitness.transport.resolver import literal
 from earwitness.transport.transfer import Transfer
 from earwitness.transport.trust import diagnose, look
 
-_WEIRD_SERVER_REPLY, _HTTP2_STREAM = 8, 92  # pycurl has no names for these codes of libcurl
+_WEIRD_SERVER_REPLY, _HTTP2_STREAM, _TOO_LARGE = 8, 92, 100  # pycurl has no names for these codes of libcurl
 
 _BROKEN = {
     pycurl.E_UNSUPPORTED_PROTOCOL: Failure.PROTOCOL_ERROR,  # HTTP/0.9
     _WEIRD_SERVER_REPLY: Failure.PROTOCOL_ERROR,
     pycurl.E_HTTP2: Failure.PROTOCOL_ERROR,
+    _TOO_LARGE: Failure.PROTOCOL_ERROR,  # headers
     _HTTP2_STREAM: Failure.PROTOCOL_ERROR,
     pycurl.E_GOT_NOTHING: Failure.CONNECTION_LOST,
     pycurl.E_PARTIAL_FILE: Failure.CONNECTION_LOST,
@@ -117,7 +118,7 @@ class CurlTransport(GuardedTransport):
     def _drop(self, transfer: Transfer) -> None:
         if self._driver is not None:
             self._driver.remove(transfer.handle)
-        transfer.handle.close()
+        transfer.close()
 
 
 def _nothing() -> None:
@@ -126,6 +127,7 @@ def _nothing() -> None:
 
 def _explained(code: int, text: str, transfer: Transfer, exchange: Exchange) -> ExchangeError:
     """Return libcurl's code as an error of ours."""
+    text = text or f"libcurl code {code}"
     if code == pycurl.E_COULDNT_CONNECT:
         number = transfer.os_error
         why = os.strerror(number).lower() if number else text

@@ -35,6 +35,7 @@ class _PinnedBackend(httpcore.AsyncNetworkBackend):
         self._terms = terms
         self._exchange = exchange
         self._inner = httpcore.AnyIOBackend()
+        self._streams: list[httpcore.AsyncNetworkStream] = []
 
     async def connect_tcp(
         self,
@@ -57,7 +58,13 @@ class _PinnedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         check(address, self._terms.allow)
         self._exchange.address = str(address)
-        return await self._inner.connect_tcp(str(address), port, limit, local, options)
+        self._streams.append(await self._inner.connect_tcp(str(address), port, limit, local, options))
+        return self._streams[-1]
+
+    async def aclose(self) -> None:
+        """Close what is open. A pool does not know of a stream whose handshake was cancelled."""
+        while self._streams:
+            await self._streams.pop().aclose()
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
@@ -75,17 +82,17 @@ class StockTransport(GuardedTransport):
         watch: Watch,  # noqa: ARG002  # The record is kept up to date by httpcore's trace.
     ) -> Reply:
         secure = request.url.scheme == "https"
-        pool = httpcore.AsyncConnectionPool(
-            ssl_context=self._trust.context() if secure else None,
-            network_backend=_PinnedBackend(addresses, terms, exchange),
-        )
+        backend = _PinnedBackend(addresses, terms, exchange)
+        context = self._trust.context() if secure else None
+        pool = httpcore.AsyncConnectionPool(ssl_context=context, network_backend=backend)
         try:
             response = await self._answered(pool, request, exchange)
         except BaseException:
             await pool.aclose()
+            await backend.aclose()
             raise
         self._record(response, exchange, secure=secure)
-        return self._reply(pool, response, exchange)
+        return self._reply(pool, backend, response, exchange)
 
     async def _answered(
         self, pool: httpcore.AsyncConnectionPool, request: httpx.Request, exchange: Exchange
@@ -121,7 +128,9 @@ class StockTransport(GuardedTransport):
         exchange.certificates = () if facts is None else (facts,)
 
     @staticmethod
-    def _reply(pool: httpcore.AsyncConnectionPool, response: httpcore.Response, exchange: Exchange) -> Reply:
+    def _reply(
+        pool: httpcore.AsyncConnectionPool, backend: _PinnedBackend, response: httpcore.Response, exchange: Exchange
+    ) -> Reply:
         loop = asyncio.get_running_loop()
 
         async def chunks() -> AsyncGenerator[bytes]:
@@ -132,6 +141,7 @@ class StockTransport(GuardedTransport):
         async def close() -> None:
             await response.aclose()
             await pool.aclose()
+            await backend.aclose()
 
         def finish() -> None:
             exchange.ended = loop.time()

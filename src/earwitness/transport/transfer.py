@@ -33,6 +33,14 @@ def _lines(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
     return lines + [b"Expect:"] + [name + b":" for name in own if name not in given]
 
 
+def _connected(opened: socket.socket) -> bool:
+    try:
+        opened.getpeername()
+    except OSError:
+        return False
+    return True
+
+
 class Transfer:
     """The state of one request. Only callbacks of libcurl, and the task that owns it, touch it."""
 
@@ -55,6 +63,7 @@ class Transfer:
         self._paused = False
         self._arrived = asyncio.Event()
         self._kept: BaseException | None = None
+        self._sockets: list[socket.socket] = []
         self._configure(request, body)
 
     # --- what libcurl is told ---
@@ -85,8 +94,7 @@ class Transfer:
     def _set_method(self, method: str, body: bytes) -> None:
         if body or method in ("POST", "PUT", "PATCH"):
             self.handle.setopt(pycurl.POST, 1)
-            self.handle.setopt(pycurl.POSTFIELDSIZE, len(body))
-            self.handle.setopt(pycurl.COPYPOSTFIELDS, body)
+            self.handle.setopt(pycurl.POSTFIELDS, body)
         if method == "HEAD":
             self.handle.setopt(pycurl.NOBODY, 1)
         else:
@@ -107,7 +115,7 @@ class Transfer:
             self._exchange.address = str(where.addr[0])
             check(ip_address(where.addr[0]), self._terms.allow)
             opened = socket.socket(where.family, where.socktype, where.protocol)
-            self._loop.call_soon(opened.close)  # pycurl hands a duplicate of it to libcurl when we return
+            self._sockets.append(opened)  # pycurl hands a duplicate of it to libcurl when we return
         except Exception as error:  # noqa: BLE001  # Kept, and raised where the transfer is awaited.
             self._keep(error)
             return int(pycurl.SOCKET_BAD)
@@ -193,7 +201,9 @@ class Transfer:
         enter(Stage.CONNECT, self._began)
         connected, secured = info(pycurl.CONNECT_TIME), info(pycurl.APPCONNECT_TIME)
         if self._tls and connected:
-            enter(Stage.TLS, self._began + connected)
+            self._exchange.began[Stage.TLS] = self._began + connected
+        elif self._tls and any(map(_connected, self._sockets)):
+            enter(Stage.TLS, self._loop.time())  # libcurl tells the time only when TLS is through as well
         ready = secured if self._tls else connected
         if ready:
             enter(Stage.PROCESSING, self._began + ready)
@@ -202,11 +212,23 @@ class Transfer:
             enter(Stage.TRANSFER, self._began + first_byte)
         self._exchange.address = info(pycurl.PRIMARY_IP) or self._exchange.address
 
+    def close(self) -> None:
+        """Let go of everything. The handle must be out of the driver."""
+        self.handle.close()
+        self.release_sockets()
+
+    def release_sockets(self) -> None:
+        """Leave the sockets to libcurl alone, so that it ends a connection when it closes its own."""
+        for opened in self._sockets:
+            opened.close()
+        self._sockets.clear()
+
     def complete(self) -> None:
         """Fill in the record's last entries; the handle is of no use afterwards."""
         if self.handle.closed:
             return
         self.measure()
+        self.release_sockets()
         self._exchange.ended = self._began + self.handle.getinfo(pycurl.TOTAL_TIME)
         self._exchange.http_version = _VERSIONS.get(self.handle.getinfo(pycurl.INFO_HTTP_VERSION))
         self.read_certificates()

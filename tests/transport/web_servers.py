@@ -1,0 +1,223 @@
+"""Servers to be probed: raw ones on asyncio for bad manners, a name server, and Debian's nginx for good ones."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from dnslib import AAAA, QTYPE, RCODE, RR, A
+from dnslib.server import BaseResolver, DNSLogger, DNSServer
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def raw_server(handler: Handler, **options) -> AsyncIterator[int]:
+    """Yield the port of a server that calls `handler` for each connection and then closes it."""
+    serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def serve(reader, writer):
+        serving[asyncio.current_task()] = writer
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await handler(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, **options)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in serving.values():
+            writer.transport.abort()
+        await asyncio.gather(*serving)
+
+
+def answering(*pieces: bytes, then: Handler | None = None) -> Handler:
+    """Return a handler that reads a request and sends `pieces`."""
+
+    async def handle(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+        await writer.drain()
+        if then is not None:
+            await then(reader, writer)
+
+    return handle
+
+
+async def hang(reader, _writer) -> None:
+    """Do nothing until the other side goes away."""
+    while await reader.read(65536):
+        pass
+
+
+class Zone(BaseResolver):
+    """A name server's mind: addresses by name, names that fail, names that nobody answers for."""
+
+    def __init__(self) -> None:
+        self.addresses: dict[str, list[str]] = {}
+        self.failing: set[str] = set()
+        self.asked = 0
+        self.silent_asked = threading.Semaphore(0)
+        self.closing = threading.Event()
+
+    def resolve(self, request, _handler):
+        name = str(request.q.qname).rstrip(".")
+        self.asked += 1
+        reply = request.reply()
+        if name.endswith("silent.test"):
+            self.silent_asked.release()
+            self.closing.wait(30)
+        if name in self.failing:
+            reply.header.rcode = RCODE.SERVFAIL
+        elif name not in self.addresses:
+            reply.header.rcode = RCODE.NXDOMAIN
+        for address in self.addresses.get(name, []):
+            kind, data = ("AAAA", AAAA(address)) if ":" in address else ("A", A(address))
+            if request.q.qtype == getattr(QTYPE, kind):
+                reply.add_answer(RR(request.q.qname, request.q.qtype, rdata=data, ttl=300))
+        return reply
+
+
+@contextmanager
+def name_server() -> Iterator[tuple[str, Zone]]:
+    """Yield `address:port` of a name server and its zone."""
+    zone = Zone()
+    server = DNSServer(zone, port=0, address="127.0.0.1", logger=DNSLogger("-request,-reply,-truncated,-error"))
+    server.server.daemon_threads = True
+    server.start_thread()
+    try:
+        yield f"127.0.0.1:{server.server.server_address[1]}", zone
+    finally:
+        zone.closing.set()
+        server.stop()
+        server.thread.join()
+        server.server.server_close()
+
+
+def self_signed(folder: Path, name: str) -> Path:
+    """Write a certificate that vouches for itself, with its key, and return the file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=90))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "self-signed.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+def issued(folder: Path, authority, name: str, until: datetime, file: str) -> Path:
+    """Write a certificate of the authority for `name`, valid until `until`, with its key, and return the file."""
+    certificate = authority.issue_cert(name, not_after=until)
+    path = folder / f"{file}.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(path))
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+_PLAIN = """
+location = /ok {{ return 200 "Payment accepted"; }}
+location = /down {{ return 503 "Card processor unavailable"; }}
+location = /wrong {{ return 200 "Something went wrong"; }}
+location = /moved {{ return 302 /ok; }}
+location = /loop {{ return 302 /loop; }}
+location = /json {{ default_type application/json; return 200 '{{"status": "ok", "queue": [1, 2], "open": true}}'; }}
+location = /mended {{ if (-f {folder}/broken) {{ return 500 "broken"; }} return 200 "mended"; }}
+"""
+
+
+def _configuration(folder: Path, plain: int, secure: dict[str, tuple[int, Path]]) -> str:
+    locations = _PLAIN.format(folder=folder)
+    servers = [f"server {{ listen 127.0.0.1:{plain}; {locations} }}"]
+    servers += [
+        f"server {{ listen 127.0.0.1:{port} ssl; http2 on; ssl_certificate {pem}; ssl_certificate_key {pem}; {locations} }}"
+        for port, pem in secure.values()
+    ]
+    paths = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return (
+        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
+        f"events {{}}\nhttp {{ access_log off; default_type text/plain;\n{paths}{' '.join(servers)} }}\n"
+    )
+
+
+def _listening(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until nginx takes connections, or has ended because a port was taken."""
+    give_up = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < give_up:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+class Nginx:
+    """A running nginx: `plain` is its HTTP port, `secure` its HTTPS ports by the certificate's name."""
+
+    def __init__(self, folder: Path, plain: int, secure: dict[str, int]) -> None:
+        self.folder = folder
+        self.plain = plain
+        self.secure = secure
+
+    def break_(self) -> None:
+        (self.folder / "broken").touch()
+
+    def mend(self) -> None:
+        (self.folder / "broken").unlink()
+
+
+@contextmanager
+def nginx(folder: Path, certificates: dict[str, Path]) -> Iterator[Nginx]:
+    """Yield a running nginx of the system; without one, skip, or fail in a pipeline."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("nginx is not installed")
+    for _ in range(5):
+        secure = {name: (free_port(), pem) for name, pem in certificates.items()}
+        plain = free_port()
+        file = folder / "nginx.conf"
+        file.write_text(_configuration(folder, plain, secure))
+        process = subprocess.Popen([program, "-c", str(file), "-p", str(folder)], stderr=subprocess.PIPE)
+        if _listening(process, plain):
+            break
+        process.kill()
+        trouble = process.communicate()[1]
+    else:
+        pytest.fail(f"nginx does not start: {trouble.decode()}")
+    try:
+        yield Nginx(folder, plain, {name: port for name, (port, _) in secure.items()})
+    finally:
+        process.terminate()
+        process.communicate()
