@@ -119,6 +119,20 @@ async def test_lists_are_filtered_and_paged(sdk, clock):
     assert [c.sid for c in await _blocking(sdk.calls.list, start_time_before=since)] == placed[2::-1]
 
 
+async def test_a_call_that_is_queued_has_no_start_and_one_that_talks_no_end(http, clock):
+    await http.post(f"{API}/Calls.json", data=form(CONTACT_CENTRE))
+
+    async def found(name):
+        reply = await http.get(f"{API}/Calls.json", params={name: "2020-01-01"})
+        return len(reply.json()["calls"])
+
+    assert [await found("StartTime>"), await found("EndTime>")] == [0, 0]
+    clock.seconds += 5
+    assert [await found("StartTime>"), await found("EndTime>")] == [1, 0]
+    clock.seconds += 60
+    assert [await found("StartTime>"), await found("EndTime>")] == [1, 1]
+
+
 async def test_another_account_sees_nothing_of_it(sdk, simulator):
     call = await _blocking(sdk.calls.create, to=CONTACT_CENTRE, **CREATE)
     other = "AC" + "b" * 32
@@ -209,7 +223,8 @@ async def test_what_is_not_there_is_20404(http, path):
 
 
 @pytest.mark.parametrize("query", [{"PageSize": "0"}, {"PageSize": "x"}, {"Page": "-1"}, {"StartTime>": "yesterday"}])
-async def test_a_list_that_makes_no_sense_is_refused(http, query):
+async def test_a_list_that_makes_no_sense_is_refused(http, clock, query):
     await http.post(f"{API}/Calls.json", data=form(BUSY_LINE))
+    clock.seconds += 9
     reply = await http.get(f"{API}/Calls.json", params=query)
     assert (reply.status_code, reply.json()["code"]) == (400, 20001)

@@ -39,11 +39,14 @@ def page(items: Sequence[Item], key: str, path: str, query: Form, show: Callable
     }
 
 
-def within(query: Form, name: str, moment: float) -> bool:
+def within(query: Form, name: str, moment: float | None) -> bool:
     """Whether `moment` (seconds since the epoch) passes the filters NAME, NAME< and NAME>. Raises TwilioError.
 
-    As at Twilio, the bounds are included, times have whole seconds, and a bare date means that day (UTC).
+    As at Twilio, the bounds are included, times have whole seconds, a bare date means that day (UTC), and what has no
+    such moment yet passes no such filter.
     """
+    if moment is None:
+        return not {name, f"{name}<", f"{name}>"} & set(query)
     second = int(moment)
     if f"{name}>" in query and second < _bound(query[f"{name}>"])[0]:
         return False
