@@ -6,10 +6,8 @@ Times are seconds since the epoch (UTC), durations are seconds. This module impo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 Scalar = str | int | float | bool | None
-NOTHING: Mapping[str, Scalar] = MappingProxyType({})
 
 
 class Channel(StrEnum):

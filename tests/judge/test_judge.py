@@ -155,6 +155,25 @@ def test_many_failures_of_one_cause_ask_for_three_confirmations_at_most(world):
     assert len(w.requests) == 3
 
 
+def test_an_opened_incident_asks_the_other_probes_that_need_the_suspect(world):
+    w = world(CARD)
+    w.passes("pay-by-phone", "browse")
+    w.fails("pay-on-web", times=2)
+    assert [r.probe for r in w.requests] == ["pay-on-web", "pay-by-phone"]
+    assert w.requests[-1].incident == w.open[0].id
+
+
+def test_a_first_pass_asks_the_members_that_still_fail(world):
+    w = world(CARD)
+    w.fails("pay-on-web", times=2)
+    w.fails("pay-by-phone")
+    w.requests.clear()
+    w.passes("pay-on-web")
+    assert [r.probe for r in w.requests] == ["pay-on-web", "pay-by-phone"]
+    w.passes("pay-on-web")
+    assert len(w.requests) == 2
+
+
 def test_observations_doubled_or_overtaken_change_nothing(world):
     w = world(CARD)
     w.fails("pay-on-web")

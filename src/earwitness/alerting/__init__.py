@@ -1,1 +1,1 @@
-
+"""Telling people: who, what, and until it has arrived."""

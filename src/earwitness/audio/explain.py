@@ -44,8 +44,8 @@ class Explainer:
         heard = tuple(prompt for prompt in heard if prompt.end > question.anchor + _STILL_GOING)
         return (
             self._failure(question, heard)
-            or self._ignored_key(question, heard)
             or self._skipped(question, heard)
+            or self._ignored_key(question, heard)
             or self._hung_up(question, heard)
             or self._wrong(question, heard)
             or self._quiet(question)
@@ -83,7 +83,7 @@ class Explainer:
         skipped_to = _among(heard, [prompt for text in question.later for prompt in self.library.find(text)])
         if not skipped_to:
             return None
-        return _report(question, Result.MISSING, f"the line went straight on to {texts(skipped_to[:1])}", heard)
+        return _report(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
 
     def _hung_up(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if self.line.duration >= question.given_up_at - _HUNG_UP:

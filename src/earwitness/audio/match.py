@@ -23,6 +23,7 @@ _JUMP = 30  # frames that a jump may go back: packets dropped by a jitter buffer
 _JUMP_COST = 0.3  # of the heaviest segment's weight
 _SEGMENT_SCORE = 0.22  # a segment at or above it is heard
 _STRAY_SHARE = 0.25  # of what was heard, below which segments apart from the others are chance
+_STRAY_SCORE = 0.6  # of the main part's score, below which they are as well
 _NEEDED_SCORE = 0.25
 _CLEAR_SCORE = 0.45
 _NEEDED_COVERAGE = 0.8
@@ -94,7 +95,7 @@ def find(reference: Fingerprint, sound: Samples, heard: Heard) -> Match:
     path = _best_path(scores, weights)
     found = scores[np.arange(len(starts)), path]
     threshold = _SEGMENT_SCORE * max(1.0, math.sqrt(150 / reference.frames))
-    counted = _in_place((found >= threshold) & (weights > 0), path, weights)
+    counted = _in_place((found >= threshold) & (weights > 0), path, weights, found)
     lags = [(start, int(lag) - reference.frames + heard.offset) for start, lag in zip(starts, path, strict=True)]
     kept = tuple(pair for pair, keep in zip(lags, counted, strict=True) if keep)
     score, coverage = float(weights @ found), float(weights[counted].sum())
@@ -171,12 +172,14 @@ def _best_path(scores: Floats, weights: Floats) -> list[int]:
     return path[::-1]
 
 
-def _in_place(counted: Flags, path: list[int], weights: Floats) -> Flags:
-    """Return `counted` without the few segments that lie elsewhere than the rest: another prompt's words that sound alike."""
+def _in_place(counted: Flags, path: list[int], weights: Floats, found: Floats) -> Flags:
+    """Return `counted` without the segments that lie elsewhere than the rest, few or faint: another prompt's like-sounding words."""
     kept = counted.copy()
     groups = _groups([place for place in range(len(path)) if counted[place]], path)
+    main = max(groups, key=lambda group: float(weights[group].sum()), default=[])
     for group in groups:
-        if weights[group].sum() < _STRAY_SHARE * weights[counted].sum():
+        few = weights[group].sum() < _STRAY_SHARE * weights[counted].sum()
+        if few or found[group].mean() < _STRAY_SCORE * found[main].mean():
             kept[group] = False
     return kept
 

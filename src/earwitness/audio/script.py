@@ -27,6 +27,7 @@ class Result(StrEnum):
     SLOW = "slow"  # past the minor limit
     TOO_SLOW = "too_slow"  # past the major limit
     TRUNCATED = "truncated"
+    SKIPPED = "skipped"  # not heard, but a later one was
     MISSING = "missing"
     SILENT = "silent"  # nothing was heard of the far end so far
     WRONG = "wrong"
@@ -39,7 +40,7 @@ class Result(StrEnum):
 
     @property
     def fatal(self) -> bool:
-        return self not in (Result.OK, Result.SLOW, Result.TOO_SLOW, Result.TRUNCATED)
+        return self not in (Result.OK, Result.SLOW, Result.TOO_SLOW, Result.TRUNCATED, Result.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-
+"""The configuration: read with positions, checked strictly, all problems told at once."""

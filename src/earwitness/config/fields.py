@@ -6,9 +6,9 @@ Scalars arrive as text, whatever YAML would have made of them, so `press: 0123` 
 import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -148,20 +148,40 @@ def read_secret_file(path: Path, key: str) -> Secret:
 
 
 class WithSecret(Spec):
-    """A section in which each secret `NAME` may come from a file instead: `NAME_file`. One of the two, not both."""
+    """A section in which each secret `NAME` may come from a file instead: `NAME_file`. One of the two, not both.
+
+    A relative path starts at the folder of the configuration.
+    """
+
+    _secrets: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_kwargs: Any) -> None:
+        cls._secrets = tuple(name for name in cls.model_fields if f"{name}_file" in cls.model_fields)
 
     @model_validator(mode="before")
     @classmethod
-    def _read_files(cls, data: Any) -> Any:
+    def _read_files(cls, data: Any, info: ValidationInfo) -> Any:
         if not isinstance(data, dict):
             return data
-        for name in [n for n in cls.model_fields if f"{n}_file" in cls.model_fields]:
+        folder = (info.context or {}).get("folder", Path())
+        for name in cls._secrets:
             file_key = f"{name}_file"
             if name in data and file_key in data:
                 raise problem(f"both {name} and {file_key} are set; keep one", file_key)
             if data.get(file_key):
-                data = {**data, name: read_secret_file(Path(str(data[file_key])), file_key)}
+                data = {**data, name: read_secret_file(folder / str(data[file_key]), file_key)}
         return data
+
+
+def parse_flag(value: Any) -> bool:
+    words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+    if str(value).lower() not in words:
+        raise problem(f"{value!r} is neither true nor false")
+    return words[str(value).lower()]
+
+
+Flag = Annotated[bool, BeforeValidator(parse_flag)]
 
 
 class Limits(Spec):

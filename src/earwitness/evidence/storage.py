@@ -15,7 +15,7 @@ class EvidenceStorage:
     """Keeps each file once, under `ab/abcdef...`."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def save(self, data: bytes, *, kind: str, media_type: str, name: str) -> Evidence:
@@ -28,7 +28,7 @@ class EvidenceStorage:
         """Return where the file is. Raises ValueError for what is no SHA-256, so that no other path is reachable."""
         if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
             raise ValueError(f"{sha256!r} is not the SHA-256 of a file")
-        return self._folder / sha256[:2] / sha256
+        return self.folder / sha256[:2] / sha256
 
     def _write(self, digest: str, data: bytes) -> None:
         target = self.path(digest)
@@ -43,11 +43,11 @@ class EvidenceStorage:
             os.fsync(file.fileno())
         partial.rename(target)
         _flush_folder(target.parent)
-        _flush_folder(self._folder)
+        _flush_folder(self.folder)
 
     def sweep(self, named: set[str], now: float) -> int:
         """Remove files that nothing names after a day. Returns how many."""
-        lost = [f for f in self._folder.glob("??/*") if f.name not in named and f.stat().st_mtime < now - _SWEEP_AFTER]
+        lost = [f for f in self.folder.glob("??/*") if f.name not in named and f.stat().st_mtime < now - _SWEEP_AFTER]
         for file in lost:
             file.unlink()
         return len(lost)

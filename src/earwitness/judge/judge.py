@@ -78,7 +78,7 @@ def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> J
     if not _believed(state, fresh, rules):
         return Judgement(state, requests=_confirmation(state, group, probe, rules, now))
     incident, opened = incidents.opened(fresh, probe, state, assess(fresh, state, rules, now), rules, now)
-    wanted = _workaround_runs(incident, rules, now)
+    wanted = [*_workaround_runs(incident, rules, now), *_second_opinions(state, incident, rules, now)]
     return Judgement(state.with_incident(incident), [opened], wanted)
 
 
@@ -113,24 +113,44 @@ def _confirmation(state: State, group: Group, probe: ProbeState, rules: Rules, n
     suspects = [name for name in group.members if state.probes[name].streak < rules.open_after]
     if not serious(probe) or probe.probe not in suspects[:_CONFIRMATIONS_PER_CAUSE]:
         return []
-    return [_wanted(Why.CONFIRM, probe, rules, now)]
+    return [_request(Why.CONFIRM, probe.run, probe.probe, rules, now)]
 
 
-def _wanted(why: Why, probe: ProbeState, rules: Rules, now: float, incident: str | None = None) -> Request:
-    rule = rules.probes[probe.probe]
-    return Request(f"{why}:{probe.run}", probe.probe, why, now + rule.interval + rule.budget, incident)
+def _second_opinions(state: State, incident: Incident, rules: Rules, now: float) -> list[Request]:
+    """Ask the other probes that need the suspected dependency, and that have not looked since it began to fail.
+
+    They confirm the cause or rule it out; those that reach it by another channel say most, and come first.
+    """
+    if incident.cause.dependency is None:
+        return []
+    channels = {rules.probes[name].channel for name in incident.probes}
+    others = [
+        name
+        for name in rules.dependents[incident.cause.dependency]
+        if name not in incident.probes
+        and rules.probes[name].environment == incident.environment
+        and not _looked_since(state.probes.get(name), incident.failing_since)
+    ]
+    others.sort(key=lambda name: rules.probes[name].channel in channels)
+    return [
+        _request(Why.CONFIRM, incident.id, name, rules, now, incident.id) for name in others[:_CONFIRMATIONS_PER_CAUSE]
+    ]
+
+
+def _looked_since(probe: ProbeState | None, moment: float) -> bool:
+    return probe is not None and probe.started_at > moment
+
+
+def _request(why: Why, occasion: str, name: str, rules: Rules, now: float, incident: str | None = None) -> Request:
+    """The key joins why, the occasion and the probe: the same wish, however often it is judged, is one request."""
+    rule = rules.probes[name]
+    return Request(f"{why}:{occasion}:{name}", name, why, now + rule.interval + rule.budget, incident)
 
 
 def _workaround_runs(incident: Incident, rules: Rules, now: float) -> list[Request]:
     names = dict.fromkeys(n for journey in incident.journeys for n in workaround_probes(journey, rules))
     return [
-        Request(
-            key=f"{Why.WORKAROUND}:{incident.id}:{name}",
-            probe=name,
-            why=Why.WORKAROUND,
-            not_after=now + rules.probes[name].interval + rules.probes[name].budget,
-            incident=incident.id,
-        )
+        _request(Why.WORKAROUND, incident.id, name, rules, now, incident.id)
         for name in names
         if name not in incident.probes
     ]
@@ -150,11 +170,19 @@ def _attach(state: State, home: Incident, probe: ProbeState, group: Group, rules
 
 
 def _member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
-    first_pass = not probe.failing and probe.streak < rules.resolve_after
     reassessed = _reassess(state, incident, rules, now)
-    unsure = first_pass and incident.id in reassessed.state.incidents
-    requests = [_wanted(Why.CONFIRM, probe, rules, now, incident.id)] if unsure else []
+    requests: list[Request] = []
+    if not probe.failing and incident.id in reassessed.state.incidents:
+        requests = _is_it_over(state, incident, probe, rules, now)
     return Judgement(reassessed.state, reassessed.transitions, requests)
+
+
+def _is_it_over(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> list[Request]:
+    """A member passes again: look twice, and ask the others that still count as failing."""
+    unsure = [probe.probe] if probe.streak < rules.resolve_after else []
+    others = [n for n in incident.probes if n in state.probes and state.probes[n].failing and n != probe.probe]
+    asked = [*unsure, *others][:_CONFIRMATIONS_PER_CAUSE] if probe.streak == 1 else unsure
+    return [_request(Why.CONFIRM, probe.run, name, rules, now, incident.id) for name in asked]
 
 
 def _reassess(state: State, incident: Incident, rules: Rules, now: float) -> Judgement:

@@ -3,8 +3,7 @@
 Nothing runs in the background: a call's status is read off its plan, given the seconds since it was created.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from earwitness.simulator.centre import OUT_OF_ORDER, Line
 from earwitness.simulator.faults import CARRIER_FAULTS, ActiveFaults
@@ -13,7 +12,7 @@ from earwitness.simulator.timeline import RecordingStart
 from earwitness.simulator.twiml import Performance, Program, perform
 from earwitness.simulator.voice import recorded_prompts
 
-QUEUED_FOR = 0.4  # seconds until the call is dialled
+QUEUED_FOR = 0.4  # seconds until a call is dialled
 POST_DIAL_DELAY = 0.6  # seconds from dialling to ringing, or to busy and failed
 TERMINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 
@@ -38,6 +37,7 @@ class Plan:
     name: str  # the call's SID: the same call always sounds the same
     stages: tuple[tuple[float, str], ...]
     faults: ActiveFaults
+    dialled_at: float = QUEUED_FOR
     answered_at: float | None = None
     ended_by: str | None = None  # caller, centre, limit
     ours: Performance = field(default_factory=Performance)
@@ -59,7 +59,8 @@ class Plan:
 def plan_call(name: str, order: Order, line: Line, faults: ActiveFaults) -> Plan:
     """Return the course of the call under the faults that were on when it was placed."""
     touching = faults.only(line.exposed | frozenset(CARRIER_FAULTS))
-    ringing = QUEUED_FOR + POST_DIAL_DELAY
+    dialled = touching.number("calls-queued", "seconds") if "calls-queued" in touching else QUEUED_FOR
+    ringing = dialled + POST_DIAL_DELAY
     if line.ending in ("busy", "failed"):
         stages = [(0.0, "queued"), (ringing, line.ending)]
     elif line.ending == "no-answer" or line.rings > order.timeout:
@@ -69,12 +70,13 @@ def plan_call(name: str, order: Order, line: Line, faults: ActiveFaults) -> Plan
     if order.ended_at is not None and order.ended_at < stages[-1][0]:
         stages = [*(stage for stage in stages if stage[0] <= order.ended_at), (order.ended_at, "canceled")]
     if stages[-1][1] in TERMINAL:
-        return Plan(name, tuple(stages), touching)
-    return _talk(name, order, line, touching, stages)
+        return Plan(name, tuple(stages), touching, dialled)
+    return _talk(Plan(name, tuple(stages), touching, dialled), order, line)
 
 
-def _talk(name: str, order: Order, line: Line, faults: ActiveFaults, stages: Sequence[tuple[float, str]]) -> Plan:
-    answered = stages[-1][0]
+def _talk(ringing: Plan, order: Order, line: Line) -> Plan:
+    """Return the course of a call that is answered at the last of the stages so far."""
+    answered, faults = ringing.ended_at, ringing.faults
     ours = _our_side(order)
     limits = {"caller": ours.ends_at, "limit": order.time_limit}
     if order.ended_at is not None:
@@ -85,8 +87,15 @@ def _talk(name: str, order: Order, line: Line, faults: ActiveFaults, stages: Seq
     theirs = converse(centre, recorded_prompts(), ours.keys, faults, limits[ended_by])
     if theirs.ends_at is not None:
         ended_by, limits["centre"] = "centre", theirs.ends_at
-    ended = (answered + limits[ended_by], "completed")
-    return Plan(name, (*stages, ended), faults, answered, ended_by, ours.before(limits[ended_by]), theirs)
+    talk = limits[ended_by]
+    return replace(
+        ringing,
+        stages=(*ringing.stages, (answered + talk, "completed")),
+        answered_at=answered,
+        ended_by=ended_by,
+        ours=ours.before(talk),
+        theirs=theirs,
+    )
 
 
 def _our_side(order: Order) -> Performance:

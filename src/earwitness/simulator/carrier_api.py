@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from earwitness.simulator.call import QUEUED_FOR, TERMINAL, Call
+from earwitness.simulator.call import TERMINAL, Call
 from earwitness.simulator.carrier import Carrier, Form
 from earwitness.simulator.carrier_errors import TwilioError, bad_request, not_found, unauthorised
 from earwitness.simulator.carrier_json import (
@@ -102,10 +102,9 @@ async def list_calls(account: Account, carrier: TheCarrier, query: TheQuery) -> 
 def _passes(carrier: Carrier, call: Call, query: Form) -> bool:
     elapsed, status = carrier.elapsed(call), carrier.status(call)
     wanted = {"To": call.order.to, "From": call.order.from_, "Status": status}
-    dialled = start_time(call) if elapsed >= QUEUED_FOR else None
     ended = call.created_at + call.plan.ended_at if status in TERMINAL else None
     same = all(query.get(name, value) == value for name, value in wanted.items())
-    return same and within(query, "StartTime", dialled) and within(query, "EndTime", ended)
+    return same and within(query, "StartTime", start_time(call, elapsed)) and within(query, "EndTime", ended)
 
 
 @of_call.get(".json")

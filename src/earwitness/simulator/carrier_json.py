@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
-from earwitness.simulator.call import QUEUED_FOR, TERMINAL, Call
+from earwitness.simulator.call import TERMINAL, Call
 from earwitness.simulator.carrier import Carrier, Message
 from earwitness.simulator.recording import Recording
 from earwitness.simulator.twiml import Notice
@@ -22,16 +22,17 @@ def rfc2822(moment: float) -> str:
     return format_datetime(datetime.fromtimestamp(int(moment), UTC))
 
 
-def start_time(call: Call) -> float:
-    """Return when the call was dialled, seconds since the epoch."""
-    return call.created_at + QUEUED_FOR
+def start_time(call: Call, elapsed: float) -> float | None:
+    """Return when the call was dialled, seconds since the epoch; None for one that never was, or was not yet."""
+    reached = min(elapsed, call.plan.ended_at)
+    return call.created_at + call.plan.dialled_at if reached >= call.plan.dialled_at else None
 
 
 def call_json(carrier: Carrier, call: Call) -> Resource:
     """Return the Call. Its times are the wall time of its creation plus the call's own seconds."""
     elapsed, plan = carrier.elapsed(call), call.plan
     status, uri, price = plan.status(elapsed), f"{root(call.account)}/Calls/{call.sid}", carrier.price(call)
-    over = status in TERMINAL
+    over, started = status in TERMINAL, start_time(call, elapsed)
     return {
         "sid": call.sid,
         "account_sid": call.account,
@@ -44,12 +45,12 @@ def call_json(carrier: Carrier, call: Call) -> Resource:
         "direction": "outbound-api",
         "date_created": rfc2822(call.created_at),
         "date_updated": rfc2822(call.created_at + max(at for at, _ in plan.stages if at <= max(0.0, elapsed))),
-        "start_time": rfc2822(start_time(call)) if elapsed >= QUEUED_FOR else None,
+        "start_time": None if started is None else rfc2822(started),
         "end_time": rfc2822(call.created_at + plan.ended_at) if over else None,
         "duration": str(round(plan.talk)) if status == "completed" else None,
         "price": None if price is None else f"-{price:.5f}",
         "price_unit": "USD",
-        "queue_time": str(round(QUEUED_FOR * 1000)),
+        "queue_time": str(round(plan.dialled_at * 1000)),
         "answered_by": None,
         "caller_name": None,
         "forwarded_from": None,

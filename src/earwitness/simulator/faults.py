@@ -116,6 +116,9 @@ CARRIER_FAULTS = {
         {"answer": "500"},
         words={"answer": ("500", "never", "closed")},
     ),
+    "calls-queued": _timed(
+        "Calls wait in the carrier's queue for `seconds` before they are dialled.", "seconds", 60, 86400
+    ),
     "recording-absent": Fault("Recordings end as absent with error 16102, as if they were silent."),
     "recording-truncated": Fault("Recordings hold only a share of the call.", {"share": 0.5}, {"share": (0, 1)}),
     "recording-late": _timed("Recordings are completed `seconds` later.", "seconds", 120, 86400),

@@ -92,6 +92,13 @@ def lease(connection: Connection, hook: str, token: str, now: float, seconds: fl
     )
 
 
+def release_leases(connection: Connection) -> int:
+    """Free what an earlier process of this data directory held; for whoever holds the directory alone."""
+    held = deliveries.c.state == "leased"
+    freed = update(deliveries).where(held).values(state="pending", lease=None, lease_until=None)
+    return connection.execute(freed).rowcount
+
+
 def freeze(connection: Connection, seq: int, token: str, body: bytes) -> bool:
     """Keep the body that every attempt will send. False: the lease was lost."""
     held = and_(deliveries.c.seq == seq, deliveries.c.lease == token)

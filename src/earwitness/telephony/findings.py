@@ -13,6 +13,7 @@ _FAILURES: Mapping[Result, Failure] = {
     Result.SLOW: Failure.SLOW,
     Result.TOO_SLOW: Failure.SLOW,
     Result.TRUNCATED: Failure.PROMPT_TRUNCATED,
+    Result.SKIPPED: Failure.PROMPT_MISSING,
     Result.MISSING: Failure.PROMPT_MISSING,
     Result.SILENT: Failure.DEAD_AIR,
     Result.WRONG: Failure.WRONG_PROMPT,
@@ -70,8 +71,9 @@ def _finding(spec: CallSpec, place: int, steps: Sequence[StepReport]) -> Finding
 def _effect(spec: CallSpec, place: int, steps: Sequence[StepReport]) -> Effect:
     result, own = steps[place].result, spec.steps[place].effect
     later = [step for step in steps[place + 1 :] if step.step.verb == "expect"]
-    if result is Result.SLOW or (result is Result.TRUNCATED and later and not any(s.result.fatal for s in later)):
-        return Effect.NONE if own is Effect.NONE else Effect.NUISANCE  # the caller went on all the same
+    went_on = bool(later) and not any(step.result.fatal for step in later)
+    if result is Result.SLOW or (result in (Result.TRUNCATED, Result.SKIPPED) and went_on):
+        return Effect.NONE if own is Effect.NONE else Effect.NUISANCE  # the caller got there all the same
     if own is not None:
         return own
     return Effect.DIVERTED if result is Result.MISROUTED else spec.effect

@@ -1,0 +1,196 @@
+"""Couriers carry what the outbox owes, one hook each, so that a hook that hangs delays nobody else's.
+
+At least once, in order per incident and hook, under the same idempotency key on every attempt. A lease bounds how long a dead
+courier holds a delivery; its token keeps a courier that lost the lease from recording what another one did.
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+import structlog
+
+from earwitness.clock import Clock
+from earwitness.hooks.base import HookKind, HookOutcome, HookRequest, Notice, Reason, Reply
+from earwitness.model import Incident
+from earwitness.store import outbox, verdicts
+from earwitness.store.outbox import Attempt, Delivery
+from earwitness.store.store import Store
+
+log = structlog.get_logger()
+
+LEASE = 30.0  # seconds
+FIRST_PAUSE = 1.0  # doubled at each attempt
+LONGEST_PAUSE = 900.0
+GIVE_UP = 24 * 3600.0
+_LONGEST_REPLY = 64 * 1024  # bytes read of a reply
+_AT_ONCE = 4  # deliveries of different incidents to one hook
+_IDLE = 30.0  # seconds between looks when nothing is due
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A hook as configured: its name, what it is, and its section."""
+
+    name: str
+    kind: HookKind
+    spec: object
+    timeout: float
+
+
+def pause_before(attempt: int, retry_after: float | None, draw: Callable[[], float] = random.random) -> float:
+    """Return the seconds to wait: full jitter over a doubling pause, but not before the provider wants it."""
+    ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 20))
+    return max(ceiling * draw(), min(retry_after or 0.0, LONGEST_PAUSE))
+
+
+class Courier:
+    """Delivers to one hook until it is stopped."""
+
+    def __init__(self, hook: Hook, store: Store, clock: Clock, http: httpx.AsyncClient, links: "Links") -> None:
+        self.hook = hook
+        self._store = store
+        self._clock = clock
+        self._http = http
+        self._links = links
+        self._wake = asyncio.Event()
+        self._told: Callable[[str, HookOutcome], None] = lambda _hook, _outcome: None
+
+    def on_told(self, callback: Callable[[str, HookOutcome], None]) -> None:
+        self._told = callback
+
+    def wake(self) -> None:
+        """Look again: something may be due."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_AT_ONCE):
+                group.create_task(self._serve())
+
+    async def _serve(self) -> None:
+        while True:
+            try:
+                if not await self.deliver_next():
+                    await self._wait()
+            except Exception:  # The store may be away; what is owed stays owed.
+                log.exception("courier_failed", hook=self.hook.name)
+                await self._clock.sleep(FIRST_PAUSE)
+
+    async def _wait(self) -> None:
+        due = await self._store.read(lambda c: outbox.next_due(c, self.hook.name))
+        seconds = _IDLE if due is None else min(_IDLE, max(0.05, due - self._clock.now()))
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def deliver_next(self) -> bool:
+        """Attempt the next delivery that is due. False: nothing is."""
+        token, now = uuid.uuid4().hex, self._clock.now()
+        delivery = await self._store.write(lambda c: outbox.lease(c, self.hook.name, token, now, LEASE))
+        if delivery is None:
+            return False
+        body = await self._body(delivery, token)
+        if body is None:
+            return True
+        outcome = await self._attempt(delivery, body)
+        await self._settle(delivery, token, outcome)
+        return True
+
+    async def _body(self, delivery: Delivery, token: str) -> bytes | None:
+        """Return the frozen body; rendered and frozen by the first attempt. None: the lease was lost."""
+        if delivery.body is not None:
+            return delivery.body
+        incident = await self._store.read(lambda c: verdicts.incident(c, delivery.incident))
+        assert incident is not None, "a delivery is written in its incident's own commit"
+        body = self.hook.kind.render(self.hook.spec, self._notice(delivery, incident))
+        held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, body))
+        return body if held else None
+
+    def _notice(self, delivery: Delivery, incident: Incident) -> Notice:
+        return Notice(
+            key=delivery.key,
+            kind=delivery.kind,
+            at=delivery.at,
+            text=delivery.text,
+            incident=incident,
+            url=self._links.incident(incident.id),
+            evidence_url=self._links.evidence(),
+        )
+
+    async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
+        request = self.hook.kind.request(self.hook.spec, delivery.key, body, self._clock.now())
+        reply = await send(self._http, request, min(self.hook.timeout, LEASE - 5))
+        return reply if isinstance(reply, HookOutcome) else self.hook.kind.read(reply, self._clock.now())
+
+    async def _settle(self, delivery: Delivery, token: str, outcome: HookOutcome) -> None:
+        now = self._clock.now()
+        attempt = _attempt_of(delivery, outcome, now)
+        await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now))
+        self._told(self.hook.name, outcome)
+        log.info(
+            "alert_attempted",
+            hook=self.hook.name,
+            incident=delivery.incident,
+            transition=delivery.kind.value,
+            outcome=attempt.outcome,
+            reason=attempt.reason,
+            attempt=delivery.attempts,
+        )
+        self.wake()
+
+
+def _attempt_of(delivery: Delivery, outcome: HookOutcome, now: float) -> Attempt:
+    if outcome.result != "retry":
+        return Attempt(outcome.result, outcome.reason.value, outcome.detail)
+    if now - delivery.owed_since > GIVE_UP:
+        return Attempt("expired", Reason.TOO_OLD.value, f"given up after 24 h; last: {outcome.detail}")
+    return Attempt(
+        "retry", outcome.reason.value, outcome.detail, now + pause_before(delivery.attempts - 1, outcome.retry_after)
+    )
+
+
+async def send(http: httpx.AsyncClient, request: HookRequest, seconds: float) -> Reply | HookOutcome:
+    """Return the reply, or why there is none. Errors are told without the address, which may hold a secret."""
+    try:
+        async with asyncio.timeout(seconds):
+            async with http.stream(
+                request.method, request.url, headers=dict(request.headers), content=request.body, follow_redirects=False
+            ) as response:
+                return Reply(response.status_code, _lower(response.headers), await _read(response))
+    except (TimeoutError, httpx.TimeoutException):
+        return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")
+    except httpx.HTTPError as error:
+        return HookOutcome("retry", Reason.CONNECTION, type(error).__name__)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) >= _LONGEST_REPLY:
+            break
+    return bytes(body[:_LONGEST_REPLY])
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The addresses at which people reach what an alert speaks of."""
+
+    base: str
+
+    def incident(self, incident_id: str) -> str:
+        return f"{self.base}/incidents/{incident_id}"
+
+    def evidence(self) -> str:
+        return f"{self.base}/api/v1/evidence"

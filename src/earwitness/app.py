@@ -1,0 +1,284 @@
+"""The daemon: wires the rooms together; starts, reloads, drains and stops them."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+from earwitness.alerting.couriers import Links
+from earwitness.alerting.postroom import Postroom
+from earwitness.alerting.routing import Router
+from earwitness.clock import Clock, SystemClock
+from earwitness.commit import CommitLoop, Committed
+from earwitness.config.load import ConfigError, load_config
+from earwitness.config.rules import rules_of
+from earwitness.config.schema import Config
+from earwitness.console.app import create_app
+from earwitness.console.house import House
+from earwitness.dispatch.local import Dispatcher
+from earwitness.dispatch.ports import Ports
+from earwitness.evidence.storage import EvidenceStorage
+from earwitness.housekeeping import Housekeeping
+from earwitness.impairments import Impairments
+from earwitness.logs import SecretMask
+from earwitness.metrics import Metrics
+from earwitness.model import Observed, Reconfigured
+from earwitness.schedule import Schedule
+from earwitness.serving import listen, served
+from earwitness.store import history, outbox, verdicts
+from earwitness.store.store import Store
+from earwitness.transport.client import WebClient
+
+log = structlog.get_logger()
+_DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
+
+
+class AlreadyRunningError(Exception):
+    """Another daemon uses this data directory."""
+
+
+@contextlib.contextmanager
+def _locked(data_dir: Path) -> Any:
+    """Hold the data directory for this process alone."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock: IO[str]
+    with (data_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise AlreadyRunningError(
+                f"another daemon runs in {data_dir}; stop it, or give another --data-dir"
+            ) from error
+        yield
+
+
+class App:
+    """One daemon. `serve()` runs it until `stop()`."""
+
+    def __init__(
+        self, config_path: Path, data_dir: Path, clock: Clock | None = None, mask: SecretMask | None = None
+    ) -> None:
+        self._path = config_path
+        self._data_dir = data_dir
+        self._clock = clock or SystemClock()
+        self._mask = mask or SecretMask()
+        self._stopping = asyncio.Event()
+        self._started = asyncio.Event()
+        self._retired: list[WebClient] = []
+        self.url = ""
+
+    def stop(self) -> None:
+        """Ask for a clean end."""
+        self._stopping.set()
+
+    async def started(self) -> None:
+        """Return when the daemon serves and its schedule runs."""
+        await self._started.wait()
+
+    async def serve(self) -> None:
+        """Run until stopped. Raises ConfigError, AlreadyRunningError or CannotListenError before anything began."""
+        config = load_config(self._path)
+        self._mask.learn(config)
+        with _locked(self._data_dir), contextlib.closing(listen(*config.http.address)) as listener:
+            self.url = "http://{}:{}".format(*listener.getsockname()[:2])
+            store = await asyncio.to_thread(Store.open, self._data_dir / "earwitness.db")
+            try:
+                self._wire(config, store)
+                async with served(create_app(self._house), listener), self._background():
+                    await self._begin()
+                    await self._stopping.wait()
+                    await self._end()
+            finally:
+                await self._close()
+
+    # --- wiring ------------------------------------------------------------------------------------------------------
+
+    def _wire(self, config: Config, store: Store) -> None:
+        self._config = config
+        self._rules = rules_of(config)
+        self._store = store
+        self._evidence = EvidenceStorage(self._data_dir / "evidence")
+        self._metrics = Metrics()
+        self._metrics.reload.set(1)
+        self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
+        self._web = WebClient(config.network)
+        self._commit = CommitLoop(store, self._clock, self._rules, Router.of(config), self._publish)
+        self._dispatcher = Dispatcher(
+            config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
+        )
+        self._schedule = Schedule(self._clock, self._dispatcher.on_due)
+        self._postroom = Postroom(store, self._clock, self._metrics, lambda: self._web, Links(self._public_url()))
+        self._house = House(
+            config=config,
+            rules=self._rules,
+            clock=self._clock,
+            store=store,
+            evidence=self._evidence,
+            metrics=self._metrics,
+            impairments=self._impairments,
+            commit=self._commit,
+            dispatcher=self._dispatcher,
+            ready=lambda: self._started.is_set() and not self._stopping.is_set() and not self._commit.failing,
+            alive=self._alive,
+        )
+
+    def _public_url(self) -> str:
+        return (self._config.http.public_url or self.url).rstrip("/")
+
+    def _ports(self) -> Ports:
+        return Ports(self._config, self._clock, self._web, self._evidence)
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        await self._store.write(outbox.release_leases)
+        self._postroom.configure(self._config)
+        await self._commit.load()
+        await self._commit.submit(Reconfigured(self._clock.now()))
+        for run in await self._store.read(history.unfinished_runs):
+            self._dispatcher.resume(run)
+        for request in await self._store.read(verdicts.pending_requests):
+            self._dispatcher.request(request)
+        await self._schedule.start(self._config.probes, await self._store.read(history.last_slots))
+        self._started.set()
+        log.info("started", url=self.url, probes=len(self._config.probes), data_dir=str(self._data_dir))
+        notify_systemd("READY=1")
+
+    async def _end(self) -> None:
+        log.info("stopping", running=self._dispatcher.running)
+        notify_systemd("STOPPING=1")
+        self._schedule.stop()
+        await self._dispatcher.drain(_DRAIN)
+
+    async def _close(self) -> None:
+        for client in (*self._retired, self._web):
+            await client.aclose()
+        await asyncio.to_thread(self._store.close)
+
+    @contextlib.asynccontextmanager
+    async def _background(self) -> AsyncIterator[None]:
+        """Run the loops; one that ends is a fault, and stops the daemon so that its supervisor starts it afresh."""
+        housekeeping = Housekeeping(self._house)
+        loops: list[Coroutine[Any, Any, None]] = [
+            self._commit.run(),
+            self._postroom.run(),
+            housekeeping.run(),
+            self._watchdog(),
+        ]
+        tasks = [asyncio.create_task(work) for work in loops]
+        guard = asyncio.create_task(self._stop_when_one_ends(tasks))
+        try:
+            yield
+        finally:
+            guard.cancel()
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in ended:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _stop_when_one_ends(self, tasks: list[asyncio.Task[None]]) -> None:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        log.error("loop_ended")
+        self.stop()
+
+    async def _watchdog(self) -> None:
+        """Tell systemd that the scheduler ticks; a stalled scheduler is restarted."""
+        period = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000 or 10.0
+        while True:
+            await self._clock.sleep(period)
+            if self._alive():
+                notify_systemd("WATCHDOG=1")
+
+    def _alive(self) -> bool:
+        return not self._started.is_set() or self._clock.monotonic() - self._schedule.ticked_at < 15
+
+    # --- what follows a commit ---------------------------------------------------------------------------------------
+
+    def _publish(self, committed: Committed) -> None:
+        for seen in committed.observations:
+            self._metrics.observed(seen)
+            self._impairments.observed(seen)
+        for transition in committed.transitions:
+            self._metrics.changed(transition, self._rules)
+            log.info(
+                "incident_changed",
+                incident=transition.incident.id,
+                change=transition.kind.value,
+                severity=transition.incident.severity.value,
+                title=transition.incident.title,
+            )
+        self._metrics.open_now(Counter(i.severity for i in self._commit.state.open_incidents()))
+        if committed.transitions:
+            self._postroom.wake()
+        for request in committed.requests:
+            self._dispatcher.request(request)
+
+    # --- reload ------------------------------------------------------------------------------------------------------
+
+    async def reload(self) -> None:
+        """Take up the configuration as it is on disk now: all of it, or, if anything is wrong with it, none."""
+        try:
+            config = await asyncio.to_thread(load_config, self._path)
+            if config.http != self._config.http:
+                log.warning("reload_keeps_http", advice="a change of the http section needs a restart")
+        except ConfigError as error:
+            self._metrics.reload.set(0)
+            log.error("reload_refused", problems=[str(p) for p in error.problems])  # noqa: TRY400  Not ours to trace.
+            return
+        self._mask.learn(config)
+        await self._apply(config)
+        self._metrics.reload.set(1)
+        log.info("reloaded", probes=len(config.probes))
+
+    async def _apply(self, config: Config) -> None:
+        removed = self._config.probes.keys() - config.probes.keys()
+        if config.network != self._config.network:
+            self._retired.append(self._web)
+            self._web = WebClient(config.network)
+        self._config, self._rules = config, rules_of(config)
+        self._house.config, self._house.rules = config, self._rules
+        self._commit.reconfigure(self._rules, Router.of(config))
+        self._dispatcher.reconfigure(config, self._ports())
+        self._postroom.configure(config)
+        await self._schedule.apply(config.probes)
+        await self._commit.submit(Reconfigured(self._clock.now()))
+        for name in removed:
+            self._metrics.forget(name)
+            self._impairments.forget(name)
+
+
+def notify_systemd(message: str) -> None:
+    """Send one sd_notify message; without systemd there is nobody to send it to."""
+    import socket  # noqa: PLC0415  Of no use elsewhere.
+
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.connect("\0" + address[1:] if address.startswith("@") else address)
+        notify.send(message.encode())
+
+
+async def run_daemon(config_path: Path, data_dir: Path, mask: SecretMask) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads."""
+    app = App(config_path, data_dir, mask=mask)
+    loop, reloads = asyncio.get_running_loop(), set()
+
+    def reload() -> None:
+        task = loop.create_task(app.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stop)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    await app.serve()

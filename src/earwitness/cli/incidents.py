@@ -1,0 +1,116 @@
+"""Incidents of a running daemon, over its API."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help="Incidents of a running daemon.", no_args_is_help=True)
+
+Url = Annotated[str, typer.Option(help="Where the daemon is.")]
+TokenFile = Annotated[Path | None, typer.Option(help="File with the daemon's token.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_HERE = "http://127.0.0.1:8420"
+
+
+@app.command("list")
+def list_(
+    url: Url = _HERE, token_file: TokenFile = None, status: str | None = None, *, as_json: AsJson = False
+) -> None:
+    """List incidents, newest first."""
+    found = _ask("GET", url, "incidents", token_file, params={"status": status} if status else None).json()
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    table = Table("id", "severity", "status", "what", "cause", "opened")
+    for i in found:
+        table.add_row(i["id"], i["severity"], i["status"], i["title"], i["cause"]["dependency"] or "-", i["opened_at"])
+    Console().print(table if found else "no incidents")
+
+
+@app.command()
+def show(incident: str, url: Url = _HERE, token_file: TokenFile = None, *, as_json: AsJson = False) -> None:
+    """Show one incident."""
+    found = _ask("GET", url, f"incidents/{incident}", token_file).json()
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(f"[bold]{found['severity']}[/] {found['title']}  ({found['status']})")
+    console.print(found["reason"])
+    for entry in found["timeline"]:
+        console.print(f"  {entry['at']}  [bold]{entry['kind']}[/]  {entry['text']}", highlight=False)
+    for file in found["evidence"]:
+        console.print(f"  {file['kind']}: {url}{file['url']}", highlight=False)
+
+
+@app.command()
+def ack(
+    incident: str,
+    url: Url = _HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    note: str = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say that somebody looks after it."""
+    _act("acknowledge", incident, url, token_file, {"who": who, "note": note}, as_json)
+
+
+@app.command()
+def resolve(
+    incident: str,
+    url: Url = _HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    note: str = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say that it is over."""
+    _act("resolve", incident, url, token_file, {"who": who, "note": note}, as_json)
+
+
+@app.command()
+def evidence(
+    incident: str, url: Url = _HERE, token_file: TokenFile = None, output: Annotated[Path | None, typer.Option()] = None
+) -> None:
+    """Save all evidence of an incident as one zip."""
+    target = output or Path(f"{incident}.zip")
+    target.write_bytes(_ask("GET", url, f"incidents/{incident}/evidence.zip", token_file).content)
+    typer.echo(str(target))
+
+
+def explain(incident: str, url: Url = _HERE, token_file: TokenFile = None, *, as_json: AsJson = False) -> None:
+    """Print the argument of an incident: the facts used, the cause, and what would change the verdict."""
+    found = _ask("GET", url, f"incidents/{incident}", token_file).json()
+    if as_json:
+        typer.echo(json.dumps({key: found[key] for key in ("id", "severity", "reason", "cause")}, ensure_ascii=False))
+    else:
+        Console().print(found["reason"], highlight=False)
+
+
+def _act(action: str, incident: str, url: str, token_file: Path | None, said: dict[str, str], as_json: bool) -> None:
+    found = _ask("POST", url, f"incidents/{incident}/{action}", token_file, json=said).json()
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else f"{found['id']} is {found['status']}")
+
+
+def _ask(method: str, url: str, path: str, token_file: Path | None, **more: Any) -> httpx.Response:
+    headers = {"authorization": f"Bearer {token_file.read_text().strip()}"} if token_file else {}
+    try:
+        reply = httpx.request(method, f"{url.rstrip('/')}/api/v1/{path}", headers=headers, timeout=30, **more)
+    except httpx.HTTPError as error:
+        _fail(f"no daemon answers at {url}: {error}; is it running, and is --url right?")
+    if reply.is_error:
+        _fail(f"{url} answered {reply.status_code}: {reply.text.strip()[:300]}")
+    return reply
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)

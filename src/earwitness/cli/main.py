@@ -1,0 +1,160 @@
+"""The commands. Each is a few lines; the work is done in the rooms."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from earwitness.cli import incidents
+
+EXIT_FAILED, EXIT_CONFIG, EXIT_UNKNOWN = 1, 2, 3
+
+app = typer.Typer(
+    name="earwitness",
+    help="A monitor that behaves like your most demanding customer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(incidents.app, name="incidents")
+app.command("explain")(incidents.explain)
+
+ConfigPath = Annotated[Path, typer.Option("--config", help="A YAML file, or a folder of them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Entry point of the `earwitness` script."""
+    app()
+
+
+@app.command()
+def run(
+    config: ConfigPath,
+    data_dir: Annotated[Path, typer.Option(help="Where the database and the evidence are kept.")] = Path(
+        "earwitness-data"
+    ),
+    role: Annotated[str, typer.Option(help="all; coordinator and worker come with clustering.")] = "all",
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+) -> None:
+    """Run the daemon. SIGHUP reloads the configuration, SIGTERM stops cleanly."""
+    from earwitness.app import AlreadyRunningError, run_daemon  # noqa: PLC0415  Other commands start faster without.
+    from earwitness.config.load import ConfigError  # noqa: PLC0415
+    from earwitness.logs import SecretMask, set_up_logs  # noqa: PLC0415
+    from earwitness.serving import CannotListenError  # noqa: PLC0415
+
+    if role != "all":
+        _fail(f"--role {role} is not available in this version; leave it out", EXIT_CONFIG)
+    mask = SecretMask()
+    set_up_logs(mask, log_level)
+    try:
+        asyncio.run(run_daemon(config, data_dir, mask))
+    except ConfigError as error:
+        _fail(str(error), EXIT_CONFIG)
+    except (AlreadyRunningError, CannotListenError, OSError) as error:
+        _fail(str(error), EXIT_FAILED)
+
+
+@app.command()
+def validate(config: ConfigPath, *, as_json: AsJson = False) -> None:
+    """Check a configuration and print every error as file:line:column: key: what is wrong; what to do."""
+    from earwitness.config.load import ConfigError, load_config  # noqa: PLC0415
+
+    try:
+        loaded = load_config(config)
+    except ConfigError as error:
+        if as_json:
+            rows = [{**p.mark._asdict(), "key": p.key, "message": p.message} for p in error.problems]
+            typer.echo(json.dumps({"valid": False, "problems": rows}, ensure_ascii=False))
+            raise typer.Exit(EXIT_CONFIG) from error
+        _fail(str(error), EXIT_CONFIG)
+    if as_json:
+        typer.echo(json.dumps({"valid": True, "probes": len(loaded.probes), "journeys": len(loaded.journeys)}))
+    else:
+        typer.echo(f"{config}: {len(loaded.probes)} probes in {len(loaded.journeys)} journeys, no errors")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from earwitness.config.schema import Config  # noqa: PLC0415
+
+    typer.echo(json.dumps(Config.model_json_schema(by_alias=True), indent=2))
+
+
+@app.command()
+def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
+    config: ConfigPath,
+    probe: Annotated[list[str] | None, typer.Option(help="Run this probe only; may be repeated.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Run the probes of this environment only.")] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="How often to run each probe.")] = 1,
+    concurrent: Annotated[int, typer.Option(min=1, help="How many runs at once.")] = 10,
+    data_dir: Annotated[Path | None, typer.Option(help="Take calls from the budget of this daemon's data.")] = None,
+    max_spend: Annotated[str | None, typer.Option(help="What calls may cost in all, such as '1 USD'.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Run probes once, without a daemon: 0 all passed, 1 findings, 2 bad config, 3 the monitor could not tell."""
+    from earwitness.cli.check import Selection, check_once  # noqa: PLC0415
+    from earwitness.config.fields import parse_money  # noqa: PLC0415
+    from earwitness.config.load import ConfigError, load_config  # noqa: PLC0415
+
+    try:
+        loaded = load_config(config)
+        spend = parse_money(max_spend) if max_spend else None
+        chosen = Selection(tuple(probe or ()), environment, repeat, concurrent, data_dir, spend)
+        code = asyncio.run(check_once(loaded, chosen, junit=junit, as_json=as_json))
+    except (ConfigError, ValueError) as error:
+        _fail(str(error), EXIT_CONFIG)
+    raise typer.Exit(code)
+
+
+@app.command()
+def demo(
+    scenario: Annotated[str, typer.Option(help="Which story to play.")] = "black-friday",
+    *,
+    exit_: Annotated[bool, typer.Option("--exit", help="Play all four levels, then exit.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Play the founding story on the simulator, and stay up with the console at http://127.0.0.1:8420."""
+    from earwitness.cli.demo import SCENARIOS, play  # noqa: PLC0415
+    from earwitness.serving import CannotListenError  # noqa: PLC0415
+
+    if scenario not in SCENARIOS:
+        _fail(f"there is no scenario {scenario}; there is {', '.join(SCENARIOS)}", EXIT_FAILED)
+    try:
+        passed = asyncio.run(play(scenario, stay=not exit_, as_json=as_json))
+    except CannotListenError as error:
+        _fail(str(error), EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(0)
+    raise typer.Exit(0 if passed else EXIT_FAILED)
+
+
+@app.command()
+def simulate(
+    listen: Annotated[str, typer.Option(help="HOST:PORT")] = "127.0.0.1:4020",
+    speed: Annotated[float, typer.Option(min=0.1, help="Seconds of a call that pass in a second.")] = 1.0,
+) -> None:
+    """Run the simulator alone: Twilio below /2010-04-01, the shop at /shop/pay, faults at /faults."""
+    from earwitness.simulator.server import serve  # noqa: PLC0415
+
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        _fail(f"{listen} is not HOST:PORT", EXIT_CONFIG)
+    typer.echo(f"simulator at http://{listen}  (faults: curl http://{listen}/faults)", err=True)
+    try:
+        asyncio.run(serve(host.strip("[]"), int(port), speed))
+    except OSError as error:
+        _fail(f"cannot listen on {listen}: {error.strerror}", EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,144 @@
+"""The commit loop: the one place where the judge's state changes.
+
+It takes what has arrived, judges it, writes observations, transitions, requests and outbox rows in one transaction, and only
+then swaps its state and tells the rest of the house. A crash before the commit leaves everything as it was; after it, nothing
+is lost.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+
+import structlog
+from sqlalchemy import Connection
+
+from earwitness.alerting.routing import Router
+from earwitness.clock import Clock
+from earwitness.judge import Judgement, State, judge
+from earwitness.model import Event, Observation, Observed, Request, Rules, Transition
+from earwitness.store import history, outbox, verdicts
+from earwitness.store.store import Store
+
+log = structlog.get_logger()
+_GATHER = 0.02  # seconds a batch may wait for company
+_MOST_IN_ONE = 500
+_RETRY = (0.5, 1.0, 2.0, 5.0)  # seconds between tries while the disk refuses
+
+
+@dataclass(slots=True)
+class Committed:
+    """What one transaction made true."""
+
+    observations: list[Observation] = field(default_factory=list)
+    transitions: list[Transition] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    event: Event
+    done: asyncio.Future[Judgement]
+
+
+class CommitLoop:
+    """Serial: one batch is judged and written before the next is looked at."""
+
+    def __init__(
+        self, store: Store, clock: Clock, rules: Rules, router: Router, publish: Callable[[Committed], None]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+        self._router = router
+        self._publish = publish
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._state = State()
+        self.failing = False  # whether the store refuses to write
+
+    @property
+    def state(self) -> State:
+        """The state as of the last commit."""
+        return self._state
+
+    async def load(self) -> None:
+        """Take up the state that an earlier process committed."""
+        self._state = await self._store.read(
+            lambda c: State.of(history.load_probe_states(c), verdicts.open_incidents(c))
+        )
+
+    def reconfigure(self, rules: Rules, router: Router) -> None:
+        """Judge what comes from now on by other rules."""
+        self._rules, self._router = rules, router
+
+    async def submit(self, event: Event) -> Judgement:
+        """Return what came of the event, once it is committed."""
+        done: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Waiting(event, done))
+        return await done
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            batch = await self._gather()
+            state, judgements = self._judge(batch)
+            committed = _collect(batch, judgements)
+            await self._write_until_written(state, committed)
+            self._state = state
+            self._publish(committed)
+            for waiting, judgement in zip(batch, judgements, strict=True):
+                if not waiting.done.done():
+                    waiting.done.set_result(judgement)
+
+    async def _gather(self) -> list[_Waiting]:
+        batch = [await self._queue.get()]
+        await asyncio.sleep(_GATHER)
+        while len(batch) < _MOST_IN_ONE and not self._queue.empty():
+            batch.append(self._queue.get_nowait())
+        return batch
+
+    def _judge(self, batch: Sequence[_Waiting]) -> tuple[State, list[Judgement]]:
+        state, judgements = self._state, []
+        for waiting in batch:
+            judgement = judge(state, waiting.event, self._rules)
+            state = judgement.state
+            judgements.append(judgement)
+        return state, judgements
+
+    async def _write_until_written(self, state: State, committed: Committed) -> None:
+        """Keep trying: what was seen is not dropped because the disk is full or the database is away."""
+        before, router, now = self._state, self._router, self._clock.now()
+        for pause in chain(_RETRY, repeat(_RETRY[-1])):
+            try:
+                await self._store.write(lambda c: _write(c, before, state, committed, router, now))
+            except Exception:  # Whatever the store says, the batch stays.
+                self.failing = True
+                log.exception("commit_failed")
+                await self._clock.sleep(pause)
+            else:
+                self.failing = False
+                return
+
+
+def _collect(batch: Sequence[_Waiting], judgements: Sequence[Judgement]) -> Committed:
+    return Committed(
+        observations=[w.event.observation for w in batch if isinstance(w.event, Observed)],
+        transitions=[t for j in judgements for t in j.transitions],
+        requests=[r for j in judgements for r in j.requests],
+    )
+
+
+def _write(
+    connection: Connection, before: State, after: State, committed: Committed, router: Router, now: float
+) -> None:
+    history.add_observations(connection, committed.observations)
+    changed = [p for name, p in after.probes.items() if before.probes.get(name) is not p]
+    history.save_probe_states(connection, changed)
+    history.forget_probes(connection, [name for name in before.probes if name not in after.probes])
+    changed_incidents = [i for key, i in after.incidents.items() if before.incidents.get(key) is not i]
+    closed = [t.incident for t in committed.transitions if t.incident.id not in after.incidents]
+    verdicts.save_incidents(connection, [*changed_incidents, *closed])
+    verdicts.add_requests(connection, committed.requests)
+    for transition in committed.transitions:
+        told = outbox.told(connection, transition.incident.id)
+        outbox.add_deliveries(connection, transition, router.recipients(transition, told), now)

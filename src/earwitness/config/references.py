@@ -1,0 +1,72 @@
+"""Names that point to nothing, and numbers that may not be dialled. Works on the tree, so that it finds them beside other errors."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from earwitness.config.known_keys import nearest
+from earwitness.config.yaml import Problem, Section, Sequence, locate
+
+
+def broken_references(tree: Section) -> Iterator[Problem]:
+    """Yield a problem for each name that the configuration uses and does not define."""
+    journeys, probes = _section(tree, "journeys"), _section(tree, "probes")
+    for name, journey in journeys.items():
+        where = ("journeys", name, "workaround")
+        yield from _unknown(tree, where, _texts(journey, "workaround"), [*journeys, *probes], "journey or probe")
+        if name in _texts(journey, "workaround"):
+            yield _problem(tree, where, f"{name} cannot be its own workaround; name another way to the same goal")
+    for name, probe in probes.items():
+        yield from _of_probe(tree, name, probe)
+    for index, route in enumerate(tree.get("routes") or ()):
+        yield from _unknown(tree, ("routes", index, "to"), _texts(route, "to"), list(_section(tree, "hooks")), "hook")
+
+
+def _of_probe(tree: Section, name: str, probe: Any) -> Iterator[Problem]:
+    at = ("probes", name)
+    yield from _unknown(tree, (*at, "journey"), _texts(probe, "journey"), list(_section(tree, "journeys")), "journey")
+    dependencies = list(_section(tree, "dependencies"))
+    yield from _unknown(tree, (*at, "depends_on"), _texts(probe, "depends_on"), dependencies, "dependency")
+    call = probe.get("call") if isinstance(probe, Section) else None
+    if isinstance(call, Section):
+        yield from _of_call(tree, (*at, "call"), call)
+
+
+def _of_call(tree: Section, at: tuple[str, ...], call: Section) -> Iterator[Problem]:
+    carriers = _section(tree, "carriers")
+    allowed = _texts(_section(tree, "dial"), "allow")
+    for number in _texts(call, "to"):
+        if number not in allowed:
+            yield _problem(tree, (*at, "to"), f"{number} is not in dial.allow; add it there if it may be telephoned")
+    yield from _unknown(tree, (*at, "carrier"), _texts(call, "carrier"), list(carriers), "carrier")
+    if not carriers:
+        yield _problem(tree, at, "there is no carrier to call through; add one under carriers")
+    elif len(carriers) > 1 and "carrier" not in call:
+        yield _problem(tree, at, f"there are several carriers; name one as carrier: {' or '.join(carriers)}")
+
+
+def _unknown(
+    tree: Section, where: tuple[str | int, ...], names: list[str], known: list[str], what: str
+) -> Iterator[Problem]:
+    for index, name in enumerate(names):
+        if name in known:
+            continue
+        close = nearest(name, known)
+        advice = f"did you mean {close}?" if close else f"define it, or name one of: {', '.join(known) or 'none yet'}"
+        yield _problem(tree, (*where, index), f"{name} is no {what}; {advice}")
+
+
+def _problem(tree: Section, where: tuple[str | int, ...], message: str) -> Problem:
+    key = ".".join(str(part) for part in where if isinstance(part, str))
+    return Problem(locate(tree, where), key, message)
+
+
+def _section(tree: Any, key: str) -> Section:
+    found = tree.get(key) if isinstance(tree, Section) else None
+    return found if isinstance(found, Section) else Section(locate(tree, ()))
+
+
+def _texts(section: Any, key: str) -> list[str]:
+    found = section.get(key) if isinstance(section, Section) else None
+    if isinstance(found, str):
+        return [found]
+    return [item for item in found if isinstance(item, str)] if isinstance(found, Sequence) else []

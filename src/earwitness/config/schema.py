@@ -1,0 +1,241 @@
+"""The configuration, section by section. The names here are what users write."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from earwitness.config.carriers import CarrierSpec
+from earwitness.config.cron import Cron, parse_cron
+from earwitness.config.fields import (
+    Duration,
+    Flag,
+    Money,
+    Name,
+    Price,
+    SecretValue,
+    Share,
+    Spec,
+    Texts,
+    WithSecret,
+    problem,
+)
+from earwitness.config.network import NetworkSpec
+from earwitness.hooks import HOOKS
+from earwitness.hooks.webhook import WebhookSpec
+from earwitness.model import Severity
+from earwitness.probes import KINDS
+from earwitness.probes.context import Kind
+from earwitness.probes.http import HttpSpec
+from earwitness.telephony.spec import CallSpec
+
+_SHORTEST_INTERVAL = 1.0  # seconds
+
+
+class ListenSpec(WithSecret):
+    """Where the console, the API and the metrics are served."""
+
+    listen: str = Field(default="127.0.0.1:8420", pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")
+    token: SecretValue | None = None
+    token_file: Path | None = None
+    public_url: str | None = None  # how people reach it, for links in alerts
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def local(self) -> bool:
+        return self.address[0] in ("127.0.0.1", "localhost", "::1")
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if not self.local and self.token is None:
+            raise problem("listening off localhost needs a token; set token_file, or listen on 127.0.0.1", "listen")
+        return self
+
+
+class DialSpec(Spec):
+    """The only numbers that may ever be dialled."""
+
+    allow: Texts = ()
+
+
+class BudgetSpec(Spec):
+    """What test calls may cost in a UTC day, over all carriers. A part is kept for confirming failures."""
+
+    per_day: Price = Money(Decimal(25), "USD")
+    keep_for_confirmation: Share = 0.2
+
+
+class DependencySpec(Spec):
+    """Something that journeys share."""
+
+    title: str | None = None
+    third_party: Flag = False
+
+
+class JourneySpec(Spec):
+    """What a customer, or an agent for them, wants to get done."""
+
+    title: str | None = None
+    owner: str | None = None
+    workaround: Texts = ()  # journeys or probes that reach the same goal
+    environment: Name | None = None
+
+
+class IncidentSpec(Spec):
+    """How much it takes to believe a failure, and a recovery."""
+
+    open_after: int = Field(default=2, ge=1, le=20)
+    nuisance_open_after: int = Field(default=3, ge=1, le=20)
+    resolve_after: int = Field(default=2, ge=1, le=20)
+
+
+class HistorySpec(Spec):
+    """How long runs, observations and their evidence are kept."""
+
+    keep: Duration = Field(default=30 * 86400.0, ge=3600)
+
+
+class LimitsSpec(Spec):
+    """How much may go on at once."""
+
+    concurrent_http: int = Field(default=200, ge=1, le=5000)
+
+
+def _zone(value: Any) -> str:
+    try:
+        return ZoneInfo(str(value)).key
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise problem(f"{value!r} is not a time zone; write one such as Europe/London or UTC") from error
+
+
+class ProbeSpec(Spec):
+    """One scheduled way of trying a journey: when, and exactly one of the kinds of probe."""
+
+    journey: Name
+    depends_on: Texts = ()
+    environment: Name | None = None
+    every: Duration | None = None
+    cron: Annotated[Cron, BeforeValidator(parse_cron, json_schema_input_type=str)] | None = None
+    timezone: Annotated[str, BeforeValidator(_zone)] = "UTC"
+    catch_up: Duration | None = None  # how old a missed slot may be and still be run; by default one interval
+    http: HttpSpec | None = None
+    call: CallSpec | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        kinds = [name for name in KINDS if getattr(self, name) is not None]
+        if len(kinds) != 1:
+            said = f"both {' and '.join(kinds)}" if kinds else "no kind of probe"
+            raise problem(
+                f"this probe has {said}; write exactly one of {', '.join(KINDS)}", kinds[1] if kinds else None
+            )
+        if (self.every is None) is (self.cron is None):
+            raise problem("write either every or cron, to say when it runs", "cron" if self.every else None)
+        if self.every is not None and self.every < _SHORTEST_INTERVAL:
+            raise problem(f"every is {self.every:g}s; {_SHORTEST_INTERVAL:g}s is the shortest", "every")
+        self._check_time_to_finish("every" if self.every else "cron")
+        return self
+
+    def _check_time_to_finish(self, key: str) -> None:
+        if self.budget > self.interval:
+            raise problem(
+                f"a run may take {self.budget:g}s (time-out x tries), longer than the {self.interval:g}s between runs; "
+                "lower the time-out or the tries, or run it less often",
+                key,
+            )
+
+    @property
+    def kind(self) -> Kind:
+        return next(kind for name, kind in KINDS.items() if getattr(self, name) is not None)
+
+    @property
+    def spec(self) -> HttpSpec | CallSpec:
+        found = self.http or self.call
+        assert found is not None
+        return found
+
+    @property
+    def interval(self) -> float:
+        """The shortest time between two starts, in seconds."""
+        if self.every is not None:
+            return self.every
+        assert self.cron is not None
+        return self.cron.shortest_gap(ZoneInfo(self.timezone), datetime.now(UTC))
+
+    @property
+    def budget(self) -> float:
+        """How long a run may take, in seconds."""
+        return self.kind.budget(self.spec)
+
+
+class HookSpec(Spec):
+    """One way of telling people: exactly one of the kinds of hook."""
+
+    webhook: WebhookSpec | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        kinds = [name for name in HOOKS if getattr(self, name) is not None]
+        if len(kinds) != 1:
+            raise problem(f"write exactly one of {', '.join(HOOKS)}", kinds[1] if kinds else None)
+        return self
+
+    @property
+    def kind(self) -> str:
+        return next(name for name in HOOKS if getattr(self, name) is not None)
+
+
+class MatchSpec(Spec):
+    """Which incidents a route is for; what is not named matches all."""
+
+    severity: Annotated[tuple[Severity, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ()
+    journey: Texts = ()
+    owner: Texts = ()
+    environment: Texts = ()
+
+
+class RouteSpec(Spec):
+    match: MatchSpec = MatchSpec()
+    to: Texts = Field(min_length=1)
+
+
+class Config(Spec):
+    """All of it."""
+
+    environment: Name
+    production_environments: Texts = ("production",)
+    http: ListenSpec = ListenSpec()
+    network: NetworkSpec = NetworkSpec()
+    carriers: dict[Name, CarrierSpec] = Field(default_factory=dict)
+    dial: DialSpec = DialSpec()
+    budget: BudgetSpec = BudgetSpec()
+    prompts: Path | None = None  # folder of reference recordings: NAME.wav with its words in NAME.txt
+    dependencies: dict[Name, DependencySpec] = Field(default_factory=dict)
+    journeys: dict[Name, JourneySpec] = Field(min_length=1)
+    probes: dict[Name, ProbeSpec] = Field(min_length=1)
+    incidents: IncidentSpec = IncidentSpec()
+    history: HistorySpec = HistorySpec()
+    limits: LimitsSpec = LimitsSpec()
+    hooks: dict[Name, HookSpec] = Field(default_factory=dict)
+    routes: tuple[RouteSpec, ...] = ()
+
+    @field_validator("prompts")
+    @classmethod
+    def _folder(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None:
+            return None
+        folder = (info.context or {}).get("folder", Path()) / value
+        if not folder.is_dir():
+            raise problem(f"{folder} is not a folder; put the reference recordings there")
+        return Path(folder)
+
+    def environment_of(self, probe: ProbeSpec) -> str:
+        """A probe's own environment, else its journey's, else the configuration's."""
+        return probe.environment or self.journeys[probe.journey].environment or self.environment

@@ -1,0 +1,171 @@
+"""The API: journeys, probes, runs, incidents and deliveries as JSON, and the two things people do to an incident."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, ConfigDict
+
+from earwitness.console.house import House
+from earwitness.evidence.bundle import bundle
+from earwitness.model import Commanded, Incident, Status
+from earwitness.presentation import incident_json, iso_time, observation_json
+from earwitness.store import history, outbox, verdicts
+
+EVIDENCE = "/api/v1/evidence"
+_SHOWN_INLINE = ("audio/", "image/png", "text/plain", "application/json")
+
+
+class Command(BaseModel):
+    """Who acts, and what they say."""
+
+    model_config = ConfigDict(extra="forbid")
+    who: str = "api"
+    note: str = ""
+
+
+api = APIRouter(prefix="/api/v1")
+
+
+def _house(request: Request) -> House:
+    house: House = request.app.state.house
+    return house
+
+
+InHouse = Annotated[House, Depends(_house)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+@api.get("/journeys")
+async def journeys(house: InHouse) -> list[dict[str, Any]]:
+    return [journey_json(house, name) for name in house.rules.journeys]
+
+
+@api.get("/probes")
+async def probes(house: InHouse) -> list[dict[str, Any]]:
+    return [probe_json(house, name) for name in house.rules.probes]
+
+
+@api.post("/probes/{name}/run", status_code=202)
+async def run_now(house: InHouse, name: str) -> dict[str, Any]:
+    if name not in house.config.probes:
+        raise HTTPException(404, f"there is no probe {name}")
+    return {"run": house.dispatcher.run_now(name).id}
+
+
+@api.get("/runs")
+async def runs(house: InHouse, probe: str | None = None, limit: Limit = 50) -> list[dict[str, Any]]:
+    seen = await house.store.read(lambda c: history.recent_observations(c, probe=probe, limit=limit))
+    return [observation_json(o, EVIDENCE) for o in seen]
+
+
+@api.get("/incidents")
+async def incidents(house: InHouse, status: Status | None = None, limit: Limit = 50) -> list[dict[str, Any]]:
+    found = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=limit, status=status))
+    return [incident_json(i, EVIDENCE) for i in found]
+
+
+@api.get("/incidents/{incident_id}")
+async def incident(house: InHouse, incident_id: str) -> dict[str, Any]:
+    return incident_json(await find(house, incident_id), EVIDENCE)
+
+
+@api.get("/incidents/{incident_id}/evidence.zip")
+async def evidence_zip(house: InHouse, incident_id: str) -> Response:
+    found = await find(house, incident_id)
+    content = await asyncio.to_thread(bundle, incident_json(found, EVIDENCE), found.evidence, house.evidence)
+    named = {"content-disposition": f'attachment; filename="{incident_id}.zip"'}
+    return Response(content, media_type="application/zip", headers=named)
+
+
+@api.post("/incidents/{incident_id}/acknowledge")
+async def acknowledge(house: InHouse, incident_id: str, command: Command | None = None) -> dict[str, Any]:
+    return await _command(house, incident_id, "acknowledge", command)
+
+
+@api.post("/incidents/{incident_id}/resolve")
+async def resolve(house: InHouse, incident_id: str, command: Command | None = None) -> dict[str, Any]:
+    return await _command(house, incident_id, "resolve", command)
+
+
+@api.get("/deliveries")
+async def deliveries(house: InHouse, incident: str | None = None, limit: Limit = 50) -> list[dict[str, Any]]:
+    rows = await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident, limit=limit))
+    return [_with_iso_times(row) for row in rows]
+
+
+@api.get("/evidence/{sha256}")
+async def evidence(house: InHouse, sha256: str) -> Response:
+    found = await house.store.read(lambda c: history.evidence_type(c, sha256))
+    if found is None or not house.evidence.path(sha256).is_file():
+        raise HTTPException(404, "there is no such evidence; it may have been kept for its time and removed")
+    media_type, name = found
+    shown = "inline" if media_type.startswith(_SHOWN_INLINE) else "attachment"
+    return FileResponse(
+        house.evidence.path(sha256),
+        media_type=media_type,
+        filename=name,
+        content_disposition_type=shown,
+        headers={"content-security-policy": "sandbox; default-src 'none'; media-src 'self'"},
+    )
+
+
+async def find(house: House, incident_id: str) -> Incident:
+    found = await house.store.read(lambda c: verdicts.incident(c, incident_id))
+    if found is None:
+        raise HTTPException(404, f"there is no incident {incident_id}")
+    return found
+
+
+async def _command(house: House, incident_id: str, action: str, command: Command | None) -> dict[str, Any]:
+    found = await find(house, incident_id)
+    if found.status is Status.RESOLVED:
+        raise HTTPException(409, f"{incident_id} is resolved already")
+    said = command or Command()
+    await house.commit.submit(Commanded(house.clock.now(), incident_id, action, said.who, said.note))
+    return incident_json(await find(house, incident_id), EVIDENCE)
+
+
+def journey_json(house: House, name: str) -> dict[str, Any]:
+    """Return a journey with its standing: the worst of its open incidents, else ok, else unknown."""
+    rule = house.rules.journeys[name]
+    probes = [probe for probe, r in house.rules.probes.items() if r.journey == name]
+    held_by = [i for i in house.commit.state.open_incidents() if name in i.journeys]
+    seen = any(probe in house.commit.state.probes for probe in probes)
+    worst = min((i.severity.value for i in held_by), default="ok" if seen else "unknown", key=_badness)
+    return {
+        "name": name,
+        "title": rule.title,
+        "owner": rule.owner,
+        "status": worst,
+        "workarounds": list(rule.workarounds),
+        "probes": probes,
+        "incidents": [i.id for i in held_by],
+    }
+
+
+def _badness(severity: str) -> int:
+    return ("sev1", "sev2", "sev3", "nonprod").index(severity)
+
+
+def probe_json(house: House, name: str) -> dict[str, Any]:
+    rule, state = house.rules.probes[name], house.commit.state.probes.get(name)
+    return {
+        "name": name,
+        "journey": rule.journey,
+        "channel": rule.channel.value,
+        "environment": rule.environment,
+        "depends_on": list(rule.depends_on),
+        "interval_seconds": rule.interval,
+        "outcome": state.outcome.value if state else None,
+        "since": iso_time(state.since) if state else None,
+        "last_started_at": iso_time(state.started_at) if state else None,
+        "last_failure": state.failed.message if state and state.failed else None,
+    }
+
+
+def _with_iso_times(row: dict[str, Any]) -> dict[str, Any]:
+    times = {key: iso_time(row[key]) for key in ("at", "next_at", "delivered_at")}
+    trail = [{**attempt, "at": iso_time(attempt["at"])} for attempt in row["trail"]]
+    return {**row, **times, "trail": trail}

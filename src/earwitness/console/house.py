@@ -1,0 +1,31 @@
+"""What the console and the API may see and do of the running daemon."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from earwitness.clock import Clock
+from earwitness.commit import CommitLoop
+from earwitness.config.schema import Config
+from earwitness.dispatch.local import Dispatcher
+from earwitness.evidence.storage import EvidenceStorage
+from earwitness.impairments import Impairments
+from earwitness.metrics import Metrics
+from earwitness.model import Rules
+from earwitness.store.store import Store
+
+
+@dataclass(slots=True)
+class House:
+    """The rooms, with the configuration that is in use now."""
+
+    config: Config
+    rules: Rules
+    clock: Clock
+    store: Store
+    evidence: EvidenceStorage
+    metrics: Metrics
+    impairments: Impairments
+    commit: CommitLoop
+    dispatcher: Dispatcher
+    ready: Callable[[], bool]
+    alive: Callable[[], bool]

@@ -1,0 +1,70 @@
+"""The pages people look at: what customers can do now, and each incident with what was heard and seen."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.templating import Jinja2Templates
+
+from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json
+from earwitness.model import Commanded
+from earwitness.presentation import incident_json, observation_json
+from earwitness.store import history, outbox, verdicts
+
+pages = APIRouter(include_in_schema=False)
+_templates = Jinja2Templates(Path(__file__).parent / "templates")
+_LABELS = {
+    "sev1": "Sev1",
+    "sev2": "Sev2",
+    "sev3": "Sev3",
+    "nonprod": "Non-production",
+    "ok": "OK",
+    "unknown": "Unknown",
+}
+
+
+def _clock_time(moment: float | str | None) -> str:
+    if moment is None:
+        return "-"
+    at = datetime.fromtimestamp(moment, UTC) if isinstance(moment, float) else datetime.fromisoformat(moment)
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+_templates.env.filters["clock"] = _clock_time
+_templates.env.globals["labels"] = _LABELS
+
+
+@pages.get("/")
+async def overview(request: Request, house: InHouse) -> Response:
+    recent = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=20))
+    shown: dict[str, Any] = {
+        "journeys": [journey_json(house, name) for name in house.rules.journeys],
+        "probes": {name: probe_json(house, name) for name in house.rules.probes},
+        "incidents": [incident_json(i, EVIDENCE) for i in recent],
+        "impaired": house.impairments.current(),
+        "now": house.clock.now(),
+    }
+    return _templates.TemplateResponse(request, "overview.html", shown)
+
+
+@pages.get("/incidents/{incident_id}")
+async def incident(request: Request, house: InHouse, incident_id: str) -> Response:
+    found = await find(house, incident_id)
+    seen = await house.store.read(lambda c: [history.observation(c, run) for run in found.observations[:20]])
+    shown: dict[str, Any] = {
+        "incident": incident_json(found, EVIDENCE),
+        "observations": [observation_json(o, EVIDENCE) for o in seen if o],
+        "deliveries": await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident_id, limit=50)),
+        "now": house.clock.now(),
+    }
+    return _templates.TemplateResponse(request, "incident.html", shown)
+
+
+@pages.post("/incidents/{incident_id}/{action}")
+async def act(house: InHouse, incident_id: str, action: str) -> Response:
+    found = await find(house, incident_id)
+    if action in ("acknowledge", "resolve"):
+        await house.commit.submit(Commanded(house.clock.now(), found.id, action, "console"))
+    return RedirectResponse(f"/incidents/{found.id}", 303)

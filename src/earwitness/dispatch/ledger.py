@@ -1,0 +1,46 @@
+"""The memory of one run's call and its money, written to the store before each thing that cannot be undone."""
+
+from earwitness.clock import Clock
+from earwitness.config.fields import Money
+from earwitness.config.schema import BudgetSpec
+from earwitness.model import Run, Why
+from earwitness.probes.context import OverBudgetError
+from earwitness.store import spend
+from earwitness.store.store import Store
+
+
+class Ledger:
+    """Implements the probe's `CallLedger` over the store."""
+
+    def __init__(self, store: Store, clock: Clock, budget: BudgetSpec, run: Run) -> None:
+        self._store = store
+        self._clock = clock
+        self._budget = budget
+        self._run = run
+
+    async def reserve(self, cost: Money) -> None:
+        """Set the money aside. What is kept for confirming failures is open to the judge's requests alone."""
+        limit = spend.micros(self._budget.per_day.amount)
+        if cost.currency != self._budget.per_day.currency:
+            raise OverBudgetError(
+                f"the carrier's price is in {cost.currency}, the budget in {self._budget.per_day.currency}"
+            )
+        if self._run.why in (Why.SCHEDULED, Why.MANUAL):
+            limit = round(limit * (1 - self._budget.keep_for_confirmation))
+        now, amount = self._clock.now(), spend.micros(cost.amount)
+        if not await self._store.write(lambda c: spend.reserve(c, self._run.id, amount, cost.currency, now, limit)):
+            raise OverBudgetError(f"{cost} more would pass today's budget of {self._budget.per_day}")
+
+    async def intent(self, to: str, from_: str) -> None:
+        now = self._clock.now()
+        await self._store.write(lambda c: spend.intend(c, self._run.id, to, from_, now))
+
+    async def dialled(self, sid: str) -> None:
+        await self._store.write(lambda c: spend.dialled(c, self._run.id, sid))
+
+    async def settle(self, cost: Money) -> None:
+        await self._store.write(lambda c: spend.settle(c, self._run.id, spend.micros(cost.amount)))
+
+    async def release_unused(self) -> None:
+        """Give back what was set aside if no call was ever meant."""
+        await self._store.write(lambda c: spend.release_unused(c, self._run.id))

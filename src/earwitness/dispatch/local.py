@@ -1,0 +1,276 @@
+"""Runs probes in this process: one run of a probe at a time, so many at once, and every refusal on record."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from earwitness.clock import Clock
+from earwitness.config.schema import Config, ProbeSpec
+from earwitness.dispatch.ledger import Ledger
+from earwitness.dispatch.pace import Pace
+from earwitness.dispatch.ports import Ports
+from earwitness.metrics import Metrics
+from earwitness.model import (
+    Attribution,
+    Channel,
+    Effect,
+    Failure,
+    Finding,
+    Observation,
+    Request,
+    Run,
+    Why,
+)
+from earwitness.probes.context import InterruptedCall
+from earwitness.schedule import Due
+from earwitness.store import history, spend, verdicts
+from earwitness.store.history import Missed
+from earwitness.store.store import Store
+
+log = structlog.get_logger()
+
+_GRACE = 15.0  # seconds a probe may pass its own budget before we say that it hangs
+_AFTERWARDS = 900.0  # seconds that waiting for a recording may take
+_LOCATION = "local"
+
+
+class Dispatcher:
+    """Takes what is due and what is asked for; hands observations on."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        ports: Ports,
+        on_observed: Callable[[Observation], Awaitable[object]],
+        money: Store | None = None,
+    ) -> None:
+        self._store = store
+        self._money = money or store
+        self._clock = clock
+        self._metrics = metrics
+        self._on_observed = on_observed
+        self._busy: dict[str, asyncio.Event] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.reconfigure(config, ports)
+
+    def reconfigure(self, config: Config, ports: Ports) -> None:
+        """Start what comes from now on by another configuration; what runs goes on."""
+        self._config, self._ports = config, ports
+        calls_at_once = sum(carrier.concurrent_calls for carrier in config.carriers.values())
+        self._room = {
+            Channel.HTTP: asyncio.Semaphore(config.limits.concurrent_http),
+            Channel.CALL: asyncio.Semaphore(max(1, calls_at_once)),
+        }
+        self._pace = {name: Pace(spec.calls_per_second, self._clock) for name, spec in config.carriers.items()}
+
+    @property
+    def running(self) -> int:
+        """How many runs are under way, those that wait for a recording included."""
+        return len(self._tasks)
+
+    async def drain(self, seconds: float) -> None:
+        """Let runs end; those that do not are cancelled, and taken up or recorded as interrupted at the next start."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        left = list(self._tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    # --- what asks for runs ------------------------------------------------------------------------------------------
+
+    async def on_due(self, found: Due) -> None:
+        """Start the slot's run, and record the slots that nobody ran."""
+        probe = self._config.probes.get(found.probe)
+        if probe is None:
+            return
+        if found.missed and found.missed_until is not None:
+            await self._missed(found.probe, probe, found.missed_until, "missed", "not_running", found.missed)
+        if found.slot is None:
+            return
+        if found.probe in self._busy:
+            await self._missed(found.probe, probe, found.slot, "skipped", "overlap")
+            return
+        run = self._run_of(found.probe, probe, Why.SCHEDULED, slot=found.slot)
+        self._spawn(self._execute(run, probe, self._claim(found.probe)))
+
+    def request(self, wanted: Request) -> None:
+        """Start what the judge asked for, as soon as the probe is free."""
+        self._spawn(self._requested(wanted))
+
+    def run_now(self, name: str) -> Run:
+        """Start a run that a person asked for, as soon as the probe is free. Raises KeyError for an unknown probe."""
+        probe = self._config.probes[name]
+        run = self._run_of(name, probe, Why.MANUAL)
+        self._spawn(self._when_free(run, probe))
+        return run
+
+    def resume(self, run: Run) -> None:
+        """Take up a run that an earlier process began: a call that may be under way is adopted, never dialled again."""
+        self._spawn(self._resumed(run))
+
+    async def _requested(self, wanted: Request) -> None:
+        await self._until_free(wanted.probe)
+        probe = self._config.probes.get(wanted.probe)
+        if probe is None or self._clock.now() > wanted.not_after:
+            await self._store.write(lambda c: verdicts.end_request(c, wanted.key, "expired"))
+            return
+        run = self._run_of(wanted.probe, probe, wanted.why, request=wanted.key)
+        await self._execute(run, probe, self._claim(run.probe))
+
+    async def _when_free(self, run: Run, probe: ProbeSpec) -> None:
+        await self._until_free(run.probe)
+        await self._execute(run, probe, self._claim(run.probe))
+
+    async def _until_free(self, name: str) -> None:
+        while (busy := self._busy.get(name)) is not None:
+            await busy.wait()
+
+    def _claim(self, name: str) -> Callable[[], None]:
+        """Mark the probe as running; the result ends that, at most once."""
+        free = self._busy[name] = asyncio.Event()
+
+        def release() -> None:
+            if not free.is_set():
+                free.set()
+                del self._busy[name]
+
+        return release
+
+    # --- one run -----------------------------------------------------------------------------------------------------
+
+    def _run_of(
+        self, name: str, probe: ProbeSpec, why: Why, *, slot: int | None = None, request: str | None = None
+    ) -> Run:
+        now = self._clock.now()
+        return Run(
+            id=f"run-{int(now * 1000):x}-{secrets.token_hex(5)}",
+            probe=name,
+            journey=probe.journey,
+            channel=probe.kind.channel,
+            location=_LOCATION,
+            environment=self._config.environment_of(probe),
+            why=why,
+            scheduled_at=now if slot is None else slot / 1000,
+            slot=slot,
+            request=request,
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("run_lost", exc_info=task.exception())
+
+    async def _execute(self, run: Run, probe: ProbeSpec, free: Callable[[], None]) -> None:
+        """Run once there is room. The room and the probe are given back when the run ends, or waits for its recording."""
+        room = self._room[run.channel]
+        try:
+            await room.acquire()
+        except asyncio.CancelledError:
+            free()
+            raise
+        release = _once(free, room.release)
+        try:
+            if run.channel is Channel.CALL:
+                await self._turn_to_call(probe)
+            if await self._begin(run):
+                await self._on_observed(await self._observe(run, probe, release, probe.kind.run))
+        finally:
+            release()
+
+    async def _turn_to_call(self, probe: ProbeSpec) -> None:
+        named = probe.call.carrier if probe.call else None
+        await self._pace[named or next(iter(self._pace))].turn()
+
+    async def _begin(self, run: Run) -> bool:
+        """Put the run on record before it starts. False: this slot or request was taken before."""
+        now = self._clock.now()
+        if not await self._store.write(lambda c: _begin(c, run, now)):
+            return False
+        if run.slot is not None:
+            self._metrics.lateness.labels(run.channel.value, run.location).observe(max(0.0, now - run.scheduled_at))
+        return True
+
+    async def _observe(
+        self, run: Run, probe: ProbeSpec, release: Callable[[], None], work: Callable[..., Awaitable[Observation]]
+    ) -> Observation:
+        """Return what the run saw. A probe that breaks or hangs is the monitor's fault, never the target's."""
+        ledger, loop = Ledger(self._money, self._clock, self._config.budget, run), asyncio.get_running_loop()
+        limit = asyncio.timeout(probe.budget + _GRACE)
+
+        def released() -> None:
+            limit.reschedule(loop.time() + _AFTERWARDS)
+            release()
+
+        ctx = self._ports.context(run, released, ledger)
+        try:
+            async with limit:
+                return await work(probe.spec, ctx)
+        except TimeoutError:
+            message = "the probe did not end in its own time"
+            log.error("probe_hung", probe=run.probe, run=run.id)  # noqa: TRY400  There is nothing to trace.
+        except Exception as error:  # Told as unknown, and traced here.
+            message = f"the probe broke: {type(error).__name__}"
+            log.exception("probe_broke", probe=run.probe, run=run.id)
+        finally:
+            if run.channel is Channel.CALL:
+                await ledger.release_unused()
+        return ctx.observe(findings=[_our_fault(Failure.MONITOR_ERROR, message)])
+
+    async def _resumed(self, run: Run) -> None:
+        probe = self._config.probes.get(run.probe)
+        call = await self._store.read(lambda c: spend.call_of(c, run.id))
+        in_flight = call is not None and call.state in ("intended", "dialled")
+        resume = probe.kind.resume if probe else None
+        if probe is None or resume is None or not in_flight:
+            await self._on_observed(self._interrupted(run))
+            return
+        assert call is not None
+        assert call.to is not None and call.from_ is not None and call.intended_at is not None  # noqa: PT018
+        interrupted = InterruptedCall(call.to, call.from_, call.intended_at, call.sid)
+        await self._on_observed(
+            await self._observe(run, probe, lambda: None, lambda spec, ctx: resume(spec, ctx, interrupted))
+        )
+
+    def _interrupted(self, run: Run) -> Observation:
+        message = "the monitor stopped while this run was under way"
+        now = self._clock.now()
+        return Observation(run, now, 0.0, (_our_fault(Failure.INTERRUPTED, message),))
+
+    async def _missed(self, name: str, probe: ProbeSpec, slot: int, state: str, reason: str, slots: int = 1) -> None:
+        missed = Missed(self._run_of(name, probe, Why.SCHEDULED, slot=slot), state, reason, slots)
+        if await self._store.write(lambda c: history.record_missed(c, missed)):
+            self._metrics.missed.labels(probe.kind.channel.value, reason).inc(slots)
+            log.info("slot_not_run", probe=name, reason=reason, slots=slots)
+
+
+def _begin(connection: Connection, run: Run, now: float) -> bool:
+    if run.request is not None:
+        verdicts.end_request(connection, run.request, "taken")
+    return history.begin_run(connection, run, now)
+
+
+def _our_fault(failure: Failure, message: str) -> Finding:
+    return Finding(failure, message, Effect.NONE, Attribution.MONITOR)
+
+
+def _once(*actions: Callable[[], None]) -> Callable[[], None]:
+    left = list(actions)
+
+    def act() -> None:
+        while left:
+            left.pop()()
+
+    return act

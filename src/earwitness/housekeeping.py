@@ -1,0 +1,63 @@
+"""What goes on beside the work: the loop's lag, the budget's rest, the store's health, and the sweeping of what is old."""
+
+import asyncio
+import shutil
+from decimal import Decimal
+
+import structlog
+
+from earwitness.console.house import House
+from earwitness.store import history, spend, verdicts
+
+log = structlog.get_logger()
+
+_BEAT = 1.0  # seconds
+_SWEEP = 3600  # beats
+_LEAST_DISK = 50 * 1024**2  # bytes
+
+
+class Housekeeping:
+    """Runs once a second; sweeps once an hour."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def run(self) -> None:
+        beat = 0
+        while True:
+            await self._measure_lag()
+            self._check_store()
+            await self._publish_budget()
+            if beat % _SWEEP == 0:
+                await self._sweep()
+            beat += 1
+
+    async def _measure_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        expected = loop.time() + _BEAT
+        await asyncio.sleep(_BEAT)
+        self._house.metrics.loop_lag.set(max(0.0, loop.time() - expected))
+
+    def _check_store(self) -> None:
+        free = shutil.disk_usage(self._house.evidence.folder).free
+        self._house.impairments.set("store", self._house.commit.failing or free < _LEAST_DISK)
+
+    async def _publish_budget(self) -> None:
+        if not self._house.config.carriers:
+            return
+        limit = self._house.config.budget.per_day
+        day = spend.day_of(self._house.clock.now())
+        spent = await self._house.store.read(lambda c: spend.spent(c, day, limit.currency))
+        self._house.metrics.budget.labels(limit.currency).set(float(limit.amount - Decimal(spent) / 1_000_000))
+
+    async def _sweep(self) -> None:
+        """Forget what is older than the history is to be kept, but nothing that an incident rests on."""
+        house = self._house
+        before = house.clock.now() - house.config.history.keep
+        held = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=10_000))
+        keep = frozenset(run for incident in held for run in incident.observations)
+        gone = await house.store.write(lambda c: history.forget_before(c, before, keep))
+        named = await house.store.read(history.named_evidence)
+        files = await asyncio.to_thread(house.evidence.sweep, named, house.clock.now())
+        if gone or files:
+            log.info("swept", runs=gone, files=files)

@@ -1,0 +1,75 @@
+"""Which parts of the monitor itself cannot do their work: shown and counted, never a customer's outage."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from earwitness.model import Attribution, Failure, Observation, Outcome
+
+COMPONENTS = (
+    "store",
+    "trust_store",
+    "resolver",
+    "uplink",
+    "network_guard",
+    "carrier",
+    "recordings",
+    "budget",
+    "monitor",
+)
+
+_COMPONENT = {
+    Failure.NO_TRUST_STORE: "trust_store",
+    Failure.RESOLVER_FAILED: "resolver",
+    Failure.UPLINK_DOWN: "uplink",
+    Failure.ADDRESS_REFUSED: "network_guard",
+    Failure.NOT_ALLOWED_TO_DIAL: "network_guard",
+    Failure.ACCOUNT_REFUSED: "carrier",
+    Failure.CARRIER_API_FAILED: "carrier",
+    Failure.RECORDING_MISSING: "recordings",
+    Failure.RECORDING_UNREADABLE: "recordings",
+    Failure.OVER_BUDGET: "budget",
+}
+
+
+class Impairments:
+    """A component is impaired while the latest run of any probe could not tell because of it."""
+
+    def __init__(self, publish: Callable[[str, bool], None]) -> None:
+        self._publish = publish
+        self._of_probe: dict[str, str] = {}
+        self._count: Counter[str] = Counter()
+        for component in COMPONENTS:
+            publish(component, False)
+
+    def observed(self, seen: Observation) -> None:
+        self._set(seen.run.probe, _component(seen))
+
+    def forget(self, probe: str) -> None:
+        self._set(probe, None)
+
+    def set(self, component: str, impaired: bool) -> None:
+        """Say so of a component that no probe speaks for."""
+        self._set(f"-{component}", component if impaired else None)
+
+    def current(self) -> list[str]:
+        return sorted(component for component, count in self._count.items() if count > 0)
+
+    def _set(self, source: str, component: str | None) -> None:
+        before = self._of_probe.pop(source, None)
+        if component is not None:
+            self._of_probe[source] = component
+        if before == component:
+            return
+        for name, change in ((before, -1), (component, 1)):
+            if name is not None:
+                self._count[name] += change
+                self._publish(name, self._count[name] > 0)
+
+
+def _component(seen: Observation) -> str | None:
+    if seen.skipped is not None:
+        return "budget" if seen.skipped == Failure.OVER_BUDGET.value else None
+    if seen.outcome is not Outcome.UNKNOWN:
+        return None
+    ours = next(f for f in seen.findings if f.attribution in (Attribution.MONITOR, Attribution.UNKNOWN))
+    return _COMPONENT.get(ours.failure, "monitor")

@@ -1,0 +1,73 @@
+"""Logging: one JSON object a line, one stable `event` key, and no secret of the configuration in it."""
+
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+
+from earwitness.config.fields import Secret, Spec
+from earwitness.config.schema import Config
+
+_SHORTEST = 4  # characters; masking shorter secrets would mask half the log
+_MASK = "<secret>"
+
+
+class SecretMask:
+    """Replaces the configuration's secrets in whatever is about to be written."""
+
+    def __init__(self) -> None:
+        self._secrets: tuple[str, ...] = ()
+
+    def learn(self, config: Config) -> None:
+        """Know this configuration's secrets too; those of earlier ones stay masked."""
+        self._secrets = tuple(dict.fromkeys((*self._secrets, *secrets_of(config))))
+
+    def text(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, _MASK)
+        return text
+
+    def __call__(self, _logger: object, _name: str, line: str) -> str:
+        return self.text(line)
+
+
+def secrets_of(config: Config) -> Iterable[str]:
+    """Yield every secret that is long enough to be told from ordinary words."""
+    sections: list[Any] = [config.http, *config.carriers.values(), *config.hooks.values(), *config.probes.values()]
+    while sections:
+        section = sections.pop()
+        if isinstance(section, Secret):
+            if len(section.reveal()) >= _SHORTEST:
+                yield section.reveal()
+        elif isinstance(section, Spec):
+            sections += [getattr(section, name) for name in type(section).model_fields]
+        elif isinstance(section, tuple):
+            sections += section
+
+
+def set_up_logs(mask: SecretMask, level: str = "INFO") -> None:
+    """Write structured logs to standard error, ours and the libraries' alike."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    render: list[Any] = [structlog.processors.JSONRenderer(ensure_ascii=False), mask]
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)

@@ -1,0 +1,161 @@
+"""Every metric, in one place. Labels are closed lists or names from the configuration; never a URL, number or error text."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+
+from earwitness.model import Observation, Outcome, Rules, Severity, Transition, TransitionKind
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+
+_PROBE = ("probe", "journey", "channel", "location", "environment")
+_PLACE = ("channel", "location")
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_LATENESS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60)
+_MINUTES = (1, 5, 15, 30, 60, 120, 300, 900, 3600, 14400, 86400)
+_PHASES = ("resolve", "connect", "tls", "processing", "transfer")
+
+Labels = tuple[str, ...]
+
+
+class Metrics:
+    """Counted at the arrows of the house, published at /metrics."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def histogram(name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, text, labels, registry=registry, buckets=buckets)
+
+        self.success = gauge("probe_success", "Whether the latest run that could tell passed.", _PROBE)
+        self.duration = gauge("probe_duration_seconds", "How long the latest run took.", _PROBE)
+        self.phase = gauge(
+            "probe_http_duration_seconds", "Duration of each phase of the latest request.", (*_PROBE, "phase")
+        )
+        self.status = gauge("probe_http_status_code", "Status of the latest response.", _PROBE)
+        self.expiry = gauge(
+            "probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires.", _PROBE
+        )
+        self.answer = gauge("earwitness_call_answer_seconds", "From dialling to the answer of the latest call.", _PROBE)
+        self.prompt_delay = gauge(
+            "earwitness_call_prompt_delay_seconds", "The longest wait for a prompt of the latest call.", _PROBE
+        )
+        self.quality = gauge("earwitness_call_audio_quality", "Quality index of the latest call.", _PROBE)
+        self.runs = counter("earwitness_probe_runs_total", "Runs by how they ended.", (*_PROBE, "outcome"))
+        self.run_duration = histogram("earwitness_probe_run_duration_seconds", "How long runs took.", _PLACE, _SECONDS)
+        self.lateness = histogram(
+            "earwitness_schedule_lateness_seconds", "How long after its slot a run began.", _PLACE, _LATENESS
+        )
+        self.missed = counter(
+            "earwitness_schedule_missed_total", "Slots in which a probe was not run.", ("channel", "reason")
+        )
+        self.open = gauge("earwitness_incidents_open", "Open incidents.", ("severity",))
+        self.opened = counter("earwitness_incidents_opened_total", "Incidents opened.", ("severity",))
+        self.detection = histogram(
+            "earwitness_incident_detection_seconds", "From the first failure to the incident.", _PLACE, _MINUTES
+        )
+        self.resolution = histogram(
+            "earwitness_incident_resolution_seconds", "From the opening of an incident to its end.", _PLACE, _MINUTES
+        )
+        self.deliveries = counter(
+            "earwitness_alert_deliveries_total", "Attempts to deliver an alert.", ("hook", "outcome", "reason")
+        )
+        self.queue_depth = gauge("earwitness_alert_queue_depth", "Alerts that a hook is still owed.", ("hook",))
+        self.queue_oldest = gauge(
+            "earwitness_alert_oldest_seconds", "Age of the oldest alert that a hook is owed.", ("hook",)
+        )
+        self.impaired = gauge(
+            "earwitness_monitor_impaired", "Whether a part of the monitor cannot do its work.", ("component",)
+        )
+        self.spend = counter("earwitness_call_spend_total", "Money spent on calls.", ("currency",))
+        self.budget = gauge("earwitness_call_budget_remaining", "Money left for calls today.", ("currency",))
+        self.reload = gauge("earwitness_config_last_reload_successful", "Whether the newest configuration is in use.")
+        self.loop_lag = gauge("earwitness_event_loop_lag_seconds", "How late the event loop serves a timer.")
+        self._labels: dict[str, set[Labels]] = {}  # of the series each probe has
+        for severity in Severity:
+            self.open.labels(severity.value)
+            self.opened.labels(severity.value)
+
+    def render(self) -> bytes:
+        """Return the text format. Runs well outside the event loop."""
+        return generate_latest(self.registry)
+
+    # --- runs --------------------------------------------------------------------------------------------------------
+
+    def observed(self, seen: Observation) -> None:
+        run = seen.run
+        labels = (run.probe, run.journey, run.channel.value, run.location, run.environment)
+        self._labels.setdefault(run.probe, set()).add(labels)
+        self.runs.labels(*labels, seen.outcome.value).inc()
+        self.run_duration.labels(run.channel.value, run.location).observe(seen.duration)
+        self.duration.labels(*labels).set(seen.duration)
+        if seen.outcome in (Outcome.OK, Outcome.FINDING):
+            self.success.labels(*labels).set(seen.outcome is Outcome.OK)
+        self._measured(labels, seen.measures)
+
+    def _measured(self, labels: Labels, measures: Mapping[str, float]) -> None:
+        gauges = {
+            "status_code": self.status,
+            "cert_expiry": self.expiry,
+            "answer": self.answer,
+            "prompt_delay": self.prompt_delay,
+            "audio_quality": self.quality,
+        }
+        for name, gauge in gauges.items():
+            if name in measures:
+                gauge.labels(*labels).set(measures[name])
+        for phase in _PHASES:
+            if f"phase_{phase}" in measures:
+                self.phase.labels(*labels, phase).set(measures[f"phase_{phase}"])
+
+    def forget(self, probe: str) -> None:
+        """Drop every series of a probe that was removed."""
+        for labels in self._labels.pop(probe, ()):
+            for gauge in (
+                self.success,
+                self.duration,
+                self.status,
+                self.expiry,
+                self.answer,
+                self.prompt_delay,
+                self.quality,
+            ):
+                _drop(gauge, labels)
+            for phase in _PHASES:
+                _drop(self.phase, (*labels, phase))
+            for outcome in Outcome:
+                _drop(self.runs, (*labels, outcome.value))
+
+    # --- incidents ---------------------------------------------------------------------------------------------------
+
+    def changed(self, transition: Transition, rules: Rules) -> None:
+        incident = transition.incident
+        place = _place(incident.probes, rules)
+        if transition.kind is TransitionKind.OPEN:
+            self.opened.labels(incident.severity.value).inc()
+            self.detection.labels(*place).observe(max(0.0, incident.opened_at - incident.failing_since))
+        if transition.kind is TransitionKind.RESOLVE and incident.resolved_at is not None:
+            self.resolution.labels(*place).observe(max(0.0, incident.resolved_at - incident.opened_at))
+
+    def open_now(self, severities: Mapping[Severity, int]) -> None:
+        for severity in Severity:
+            self.open.labels(severity.value).set(severities.get(severity, 0))
+
+
+def _place(probes: tuple[str, ...], rules: Rules) -> tuple[str, str]:
+    """The channel of the incident's first probe; the place is this process until others join it."""
+    channel = rules.probes[probes[0]].channel.value if probes and probes[0] in rules.probes else "http"
+    return channel, "local"
+
+
+def _drop(metric: Gauge | Counter, labels: Labels) -> None:
+    try:
+        metric.remove(*labels)
+    except KeyError:
+        return  # this probe never had that series

@@ -1,0 +1,84 @@
+"""How the words of the model look outside: the JSON of the API, the alerts and the command line."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from earwitness.model import Evidence, Incident, Observation
+
+
+def iso_time(moment: float | None) -> str | None:
+    """Return ISO 8601 in UTC with milliseconds."""
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+
+
+def incident_json(incident: Incident, evidence_url: str) -> dict[str, Any]:
+    """Return an incident as the API, the alerts and the command line show it; evidence is below `evidence_url`."""
+    cause = incident.cause
+    return {
+        "id": incident.id,
+        "severity": incident.severity.value,
+        "status": incident.status.value,
+        "title": incident.title,
+        "reason": incident.reason,
+        "environment": incident.environment,
+        "journeys": list(incident.journeys),
+        "probes": list(incident.probes),
+        "cause": {
+            "dependency": cause.dependency,
+            "confidence": cause.confidence,
+            "for": list(cause.supporting),
+            "against": list(cause.contradicting),
+            "alternatives": list(cause.alternatives),
+        },
+        "opened_at": iso_time(incident.opened_at),
+        "resolved_at": iso_time(incident.resolved_at),
+        "acknowledged_by": incident.acknowledged_by,
+        "timeline": [{"at": iso_time(e.at), "kind": e.kind.value, "text": e.text} for e in incident.timeline],
+        "evidence": [evidence_json(e, evidence_url) for e in incident.evidence],
+    }
+
+
+def observation_json(seen: Observation, evidence_url: str) -> dict[str, Any]:
+    """Return an observation as the API and the command line show it."""
+    return {
+        "run": seen.run.id,
+        "probe": seen.run.probe,
+        "journey": seen.run.journey,
+        "channel": seen.run.channel.value,
+        "location": seen.run.location,
+        "environment": seen.run.environment,
+        "why": seen.run.why.value,
+        "outcome": seen.outcome.value,
+        "started_at": iso_time(seen.started_at),
+        "duration_seconds": round(seen.duration, 3),
+        "skipped": seen.skipped,
+        "findings": [
+            {
+                "failure": f.failure.value,
+                "message": f.message,
+                "effect": f.effect.value,
+                "attribution": f.attribution.value,
+                "step": f.step,
+                "at_seconds": f.at,
+            }
+            for f in seen.findings
+        ],
+        "steps": [
+            {"name": s.name, "ok": s.ok, "started_seconds": s.started, "duration_seconds": s.duration, "note": s.note}
+            for s in seen.steps
+        ],
+        "facts": dict(seen.facts),
+        "measures": dict(seen.measures),
+        "evidence": [evidence_json(e, evidence_url) for e in seen.evidence],
+    }
+
+
+def evidence_json(file: Evidence, evidence_url: str) -> dict[str, Any]:
+    return {
+        "kind": file.kind,
+        "name": file.name,
+        "url": f"{evidence_url}/{file.sha256}",
+        "media_type": file.media_type,
+        "sha256": file.sha256,
+        "size": file.size,
+    }

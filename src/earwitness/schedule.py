@@ -1,0 +1,203 @@
+"""When each probe runs, and nothing else.
+
+A slot is a nominal start time. For `every` it is `n x every + offset`, anchored at the epoch with an offset that comes from the
+probe's name, so that starts are spread and a restart computes the same slots; for `cron` it is the nominal firing time. APScheduler
+only wakes us: which slots are due, late or missed is decided here, from the last slot on record.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+
+from earwitness.clock import Clock
+from earwitness.config.schema import ProbeSpec
+
+_CATCH_UP = 60.0  # seconds; a slot older than this, or than one interval, is missed rather than run
+_MOST_COUNTED = 10_000  # cron slots counted one by one after a long absence
+
+
+class Slots(Protocol):
+    """The nominal start times of one probe, in whole milliseconds since the epoch."""
+
+    def latest(self, now: int) -> int | None:
+        """Return the newest slot at or before `now`."""
+
+    def following(self, slot: int) -> int | None:
+        """Return the first slot after this moment."""
+
+    def count(self, after: int, until: int) -> int:
+        """Return how many slots lie in (after, until]."""
+
+
+@dataclass(frozen=True, slots=True)
+class EverySlots:
+    every: int  # ms
+    offset: int  # ms
+
+    @classmethod
+    def of(cls, probe: str, seconds: float) -> "EverySlots":
+        every = round(seconds * 1000)
+        digest = hashlib.sha256(probe.encode()).digest()
+        return cls(every, int.from_bytes(digest[:8], "big") % every)
+
+    def latest(self, now: int) -> int:
+        return (now - self.offset) // self.every * self.every + self.offset
+
+    def following(self, slot: int) -> int:
+        return self.latest(slot) + self.every
+
+    def count(self, after: int, until: int) -> int:
+        return max(0, (self.latest(until) - self.latest(after)) // self.every)
+
+
+@dataclass(frozen=True, slots=True)
+class CronSlots:
+    trigger: CronTrigger
+
+    def latest(self, now: int) -> int | None:
+        """Look back over growing spans, since cron can only be asked for what comes next."""
+        for days in (1, 8, 32, 367, 1500):
+            slot = self.following(now - days * 86_400_000)
+            if slot is not None and slot <= now:
+                return self._last_until(slot, now)
+        return None
+
+    def _last_until(self, slot: int, now: int) -> int:
+        following: int | None = slot
+        while following is not None and following <= now:
+            slot, following = following, self.following(following)
+        return slot
+
+    def following(self, slot: int) -> int | None:
+        fired = self.trigger.get_next_fire_time(None, _datetime(slot + 1))
+        return None if fired is None else round(fired.timestamp() * 1000)
+
+    def count(self, after: int, until: int) -> int:
+        found, slot = 0, self.following(after)
+        while slot is not None and slot <= until and found < _MOST_COUNTED:
+            found, slot = found + 1, self.following(slot)
+        return found
+
+
+def slots_of(name: str, probe: ProbeSpec) -> Slots:
+    if probe.every is not None:
+        return EverySlots.of(name, probe.every)
+    assert probe.cron is not None
+    return CronSlots(probe.cron.trigger(ZoneInfo(probe.timezone)))
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a firing found: a slot to run, and older ones that nobody ran."""
+
+    probe: str
+    slot: int | None
+    missed: int = 0
+    missed_until: int | None = None  # the newest of the missed slots
+
+
+def due(probe: str, slots: Slots, last: int, now: int, catch_up: int) -> Due:
+    """Return what is to be done about the slots since the last one on record. Times in ms."""
+    newest = slots.latest(now)
+    if newest is None or newest <= last:
+        return Due(probe, None)
+    found = slots.count(last, newest)
+    if now - newest > catch_up:
+        return Due(probe, None, found, newest)
+    if found <= 1:
+        return Due(probe, newest)
+    before = _before(slots, newest, last)
+    return Due(probe, newest, found - 1, before)
+
+
+def _before(slots: Slots, newest: int, last: int) -> int:
+    earlier = slots.latest(newest - 1)
+    return earlier if earlier is not None else last
+
+
+class _SlotTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """Tells APScheduler when to wake us for a probe."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        after = max(now, previous_fire_time) if previous_fire_time else now
+        slot = self._slots.following(int(after.timestamp() * 1000))
+        return None if slot is None else _datetime(slot)
+
+
+def _datetime(ms: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms)
+
+
+class Schedule:
+    """Fires what is due. The callback only enqueues; it must not wait for the run."""
+
+    def __init__(self, clock: Clock, on_due: Callable[[Due], Awaitable[None]]) -> None:
+        self._clock = clock
+        self._on_due = on_due
+        self._probes: dict[str, ProbeSpec] = {}
+        self._slots: dict[str, Slots] = {}
+        self._last: dict[str, int] = {}
+        self._timer = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1000}
+        )
+        self.ticked_at = clock.monotonic()  # when a probe last fired; the watchdog's proof of life
+
+    async def start(self, probes: Mapping[str, ProbeSpec], last: Mapping[str, int]) -> None:
+        """Begin; `last` holds each probe's newest slot on record. What was missed since is looked at first."""
+        self._last = dict(last)
+        self._timer.add_job(self._tick, "interval", seconds=1, id="-tick")
+        self._timer.start()
+        await self.apply(probes)
+
+    async def apply(self, probes: Mapping[str, ProbeSpec]) -> None:
+        """Make the timer agree with the configuration; jobs that did not change are not touched."""
+        for name in self._probes.keys() - probes.keys():
+            self._timer.remove_job(name)
+            del self._probes[name], self._slots[name]
+        changed = [name for name, probe in probes.items() if not _same_times(self._probes.get(name), probe)]
+        self._probes = dict(probes)
+        for name in changed:
+            self._slots[name] = slots_of(name, probes[name])
+            self._last.setdefault(name, self._now())  # a new probe has missed nothing
+            self._timer.add_job(self._fire, _SlotTrigger(self._slots[name]), [name], id=name, replace_existing=True)
+        for name in changed:
+            await self._fire(name)
+
+    def stop(self) -> None:
+        if self._timer.running:
+            self._timer.shutdown(wait=False)
+
+    async def _tick(self) -> None:
+        self.ticked_at = self._clock.monotonic()
+
+    async def _fire(self, name: str) -> None:
+        probe = self._probes.get(name)
+        if probe is None:
+            return
+        found = due(name, self._slots[name], self._last[name], self._now(), _catch_up_ms(probe))
+        newest = found.slot if found.slot is not None else found.missed_until
+        if newest is not None:
+            self._last[name] = newest
+            await self._on_due(found)
+
+    def _now(self) -> int:
+        return round(self._clock.now() * 1000)
+
+
+def _catch_up_ms(probe: ProbeSpec) -> int:
+    seconds = probe.catch_up if probe.catch_up is not None else min(_CATCH_UP, probe.interval)
+    return round(seconds * 1000)
+
+
+def _same_times(old: ProbeSpec | None, new: ProbeSpec) -> bool:
+    return old is not None and (old.every, old.cron, old.timezone) == (new.every, new.cron, new.timezone)
