@@ -161,7 +161,7 @@ def _configuration(folder: Path, plain: int, secure: dict[str, tuple[int, Path]]
     locations = _PLAIN.format(folder=folder)
     servers = [f"server {{ listen 127.0.0.1:{plain}; {locations} }}"]
     servers += [
-        f"server {{ listen 127.0.0.1:{port} ssl; http2 on; ssl_certificate {pem}; ssl_certificate_key {pem}; {locations} }}"
+        f"server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {pem}; ssl_certificate_key {pem}; {locations} }}"
         for port, pem in secure.values()
     ]
     paths = "".join(
