@@ -9,6 +9,7 @@ from simulated_calls import ACCOUNT, PAY_BY_CARD, HandClock, form, hears, keys_i
 from earwitness.simulator import BUSY_LINE, CONTACT_CENTRE, UNANSWERED_LINE, UNOBTAINABLE_LINE
 from earwitness.simulator.carrier import Carrier
 from earwitness.simulator.carrier_errors import TwilioError
+from earwitness.simulator.carrier_json import call_json
 from earwitness.simulator.faults import FaultBoard
 from earwitness.simulator.recording import SILENT, TOO_SHORT, recordings_of
 
@@ -53,6 +54,24 @@ def _course(carrier, clock, call, seconds, step=0.1):
 def test_each_line_has_its_course(carrier, clock, number, course):
     call = carrier.create_call(ACCOUNT, form(number, LISTEN, Timeout="10"))
     assert _course(carrier, clock, call, 40) == course
+
+
+def test_a_queue_at_the_carrier_is_waited_for_before_the_call_is_dialled(carrier, clock, faults):
+    faults.turn_on("calls-queued", {"seconds": 20})
+    call = carrier.create_call(ACCOUNT, form(CONTACT_CENTRE, LISTEN))
+    assert _course(carrier, clock, call, 19.9) == ["queued"]
+    assert _course(carrier, clock, call, 30) == ["queued", "ringing", "in-progress", "completed"]
+    assert call_json(carrier, call)["queue_time"] == "20000"
+
+
+def test_a_call_cancelled_in_the_queue_was_never_dialled(carrier, clock, faults):
+    faults.turn_on("calls-queued")
+    call = carrier.create_call(ACCOUNT, form(CONTACT_CENTRE, LISTEN))
+    clock.seconds += 9
+    carrier.update_call(call, {"Status": "canceled"})
+    clock.seconds += 900
+    shown = call_json(carrier, call)
+    assert (shown["status"], shown["start_time"], shown["duration"], shown["price"]) == ("canceled", None, None, None)
 
 
 def test_nothing_happens_until_time_passes(carrier):
