@@ -1,0 +1,260 @@
+"""The call probe over HTTP against the simulated carrier and contact centre."""
+
+import json
+
+import pytest
+from calling import CARD, FROM, MORTGAGES, PAY, SID, TO, TOKEN, spec
+
+from earwitness.audio.wav import read_wav
+from earwitness.model import Attribution, Effect, Failure, Outcome, Why
+from earwitness.probes.call import resume, run
+from earwitness.probes.context import InterruptedCall
+from earwitness.telephony import carrier as carrier_module
+
+
+async def calls(sim, http):
+    return (await http.get(f"{sim.url}/calls")).json()
+
+
+async def test_a_healthy_payment_call_is_ok(caller, sim, http):
+    observation = await run(spec(), caller.context())
+    assert observation.outcome is Outcome.OK, observation.findings
+    assert [step.ok for step in observation.steps] == [True] * 5
+    assert observation.measures["audio_quality"] > 4
+    assert 1 < observation.measures["answer"] < 6
+    assert 1 < observation.measures["prompt_delay"] < 5
+    assert caller.ledger.kinds == ["reserve", "intent", "dialled", "settle"]
+    assert str(caller.ledger.settled) == "0.01400 USD"
+    assert caller.released == 1
+    assert observation.facts["call_sid"] == caller.ledger.entries[2][1]
+    assert observation.facts["recording_deleted"] is True
+    assert len(await calls(sim, http)) == 1
+    left = await http.get(f"{sim.url}/2010-04-01/Accounts/{SID}/Recordings.json", auth=(SID, TOKEN))
+    assert left.json()["recordings"] == []
+
+
+async def test_what_is_kept_can_be_played_and_read_and_holds_no_card_number(caller):
+    caller.why = Why.MANUAL
+    observation = await run(spec(), caller.context())
+    assert {evidence.kind for evidence in observation.evidence} == {"script", "transcript", "recording"}
+    recording = read_wav(caller.sink.files["recording"])
+    assert (recording.rate, recording.channels) == (8000, 2)
+    transcript = json.loads(caller.sink.files["transcript"])
+    assert [step["result"] for step in transcript["steps"]] == ["ok"] * 5
+    assert transcript["steps"][4]["heard"][0]["text"].startswith("Your payment was accepted")
+    shown = repr(observation) + str(caller.sink.files["script"]) + str(transcript)
+    assert CARD[:13] not in shown
+    assert TOKEN not in shown
+
+
+async def test_a_healthy_scheduled_call_keeps_no_sound(caller):
+    observation = await run(spec(), caller.context())
+    assert {evidence.kind for evidence in observation.evidence} == {"script", "transcript"}
+
+
+async def test_a_refused_payment_is_told_in_the_words_of_the_line(caller, sim):
+    sim.faults.turn_on("card-processor-down")
+    observation = await run(spec(), caller.context())
+    (finding,) = observation.findings
+    assert (finding.failure, finding.effect, finding.attribution) == (
+        Failure.WRONG_PROMPT,
+        Effect.BLOCKED,
+        Attribution.TARGET,
+    )
+    assert finding.message == (
+        'expected "Your payment was accepted", heard "We are sorry, your payment could not be taken. Please try again later."'
+    )
+    assert finding.step == "expect Your payment was accepted"
+    assert "recording" in caller.sink.files
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters", "failure", "effect"),
+    [
+        ("prompt-missing", {}, Failure.PROMPT_MISSING, Effect.BLOCKED),
+        ("dead-air", {}, Failure.DEAD_AIR, Effect.BLOCKED),
+        ("one-way", {}, Failure.DEAD_AIR, Effect.BLOCKED),
+        ("dtmf-ignored", {}, Failure.DTMF_IGNORED, Effect.BLOCKED),
+        ("prompt-truncated", {"prompt": "enter_card"}, Failure.PROMPT_TRUNCATED, Effect.NUISANCE),
+        ("prompt-truncated", {"prompt": "payment_accepted"}, Failure.PROMPT_TRUNCATED, Effect.BLOCKED),
+        ("early-hangup", {}, Failure.EARLY_HANGUP, Effect.BLOCKED),
+        ("early-hangup", {"seconds": 12}, Failure.EARLY_HANGUP, Effect.BLOCKED),
+        ("slow-prompts", {"seconds": 3}, Failure.SLOW, Effect.NUISANCE),
+        ("poor-audio", {}, Failure.POOR_AUDIO, Effect.NUISANCE),
+        ("poor-audio", {"level": 1}, Failure.POOR_AUDIO, Effect.NUISANCE),
+    ],
+)
+async def test_each_fault_of_the_contact_centre_is_named(caller, sim, fault, parameters, failure, effect):
+    sim.faults.turn_on(fault, parameters)
+    observation = await run(spec(), caller.context())
+    assert [(f.failure, f.effect, f.attribution) for f in observation.findings] == [
+        (failure, effect, Attribution.TARGET)
+    ]
+    assert observation.outcome is Outcome.FINDING
+
+
+async def test_a_line_so_slow_that_our_keys_overtake_it_is_a_nuisance_if_the_payment_goes_through(caller, sim):
+    sim.faults.turn_on("slow-prompts", {"seconds": 5})
+    observation = await run(spec(), caller.context())
+    assert Failure.SLOW in {finding.failure for finding in observation.findings}
+    assert {finding.effect for finding in observation.findings} == {Effect.NUISANCE}
+    assert observation.steps[-1].ok
+
+
+async def test_callers_put_through_to_the_wrong_team_are_misrouted(caller, sim):
+    assert (await run(spec(MORTGAGES), caller.context())).outcome is Outcome.OK
+    sim.faults.turn_on("misroute")
+    (finding,) = (await run(spec(MORTGAGES), caller.context())).findings
+    assert (finding.failure, finding.effect) == (Failure.MISROUTED, Effect.DIVERTED)
+    assert "lost and stolen cards" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("to", "failure"),
+    [("+12025550101", Failure.BUSY), ("+12025550102", Failure.NO_ANSWER), ("+12025550103", Failure.UNOBTAINABLE)],
+)
+async def test_a_line_that_is_not_answered_is_named_and_costs_nothing(caller, to, failure):
+    caller.allowed = frozenset({to})
+    observation = await run(spec(to=to), caller.context())
+    assert [(f.failure, f.attribution) for f in observation.findings] == [(failure, Attribution.TARGET)]
+    assert caller.ledger.settled.amount == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters", "failure"),
+    [
+        ("twilio-down", {}, Failure.CARRIER_API_FAILED),
+        ("twilio-500", {}, Failure.CARRIER_API_FAILED),
+        ("twilio-429", {}, Failure.CARRIER_API_FAILED),
+        ("twilio-html", {}, Failure.CARRIER_API_FAILED),
+        ("twilio-auth", {}, Failure.ACCOUNT_REFUSED),
+        ("account-suspended", {}, Failure.ACCOUNT_REFUSED),
+        ("recording-absent", {}, Failure.RECORDING_MISSING),
+        ("recording-never", {}, Failure.RECORDING_MISSING),
+        ("recording-truncated", {}, Failure.RECORDING_UNREADABLE),
+    ],
+)
+async def test_what_the_carrier_breaks_is_never_the_customers_outage(caller, sim, http, fault, parameters, failure):
+    sim.faults.turn_on(fault, parameters)
+    observation = await run(spec(), caller.context())
+    assert [finding.failure for finding in observation.findings] == [failure]
+    assert observation.outcome is Outcome.UNKNOWN
+    assert TOKEN not in repr(observation)
+    assert "settle" in caller.ledger.kinds
+    assert len(await calls(sim, http)) <= 1
+
+
+@pytest.mark.parametrize("fault", ["recording-late", "channels-swapped"])
+async def test_what_the_carrier_may_do_changes_no_verdict(caller, sim, fault):
+    sim.faults.turn_on(fault)
+    assert (await run(spec(), caller.context())).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize("answer", ["500", "never", "closed"])
+async def test_a_create_whose_answer_is_lost_dials_once_and_is_adopted(caller, sim, http, answer, monkeypatch):
+    monkeypatch.setattr(carrier_module, "REQUEST_TIMEOUT", 0.5)
+    caller.carrier = carrier_module.Carrier(caller.carrier.spec, http, caller.clock)
+    sim.faults.turn_on("create-lost", {"answer": answer})
+    observation = await run(spec(), caller.context())
+    (call,) = await calls(sim, http)
+    assert observation.outcome is Outcome.OK, observation.findings
+    assert observation.facts["call_sid"] == call["sid"]
+    assert caller.ledger.entries[2] == ("dialled", call["sid"])
+
+
+async def test_two_calls_that_fit_a_lost_create_are_both_left_alone(caller, sim, http):
+    await http.post(
+        f"{sim.url}/2010-04-01/Accounts/{SID}/Calls.json",
+        data={"To": TO, "From": FROM, "Twiml": "<Response><Pause length='60'/></Response>"},
+        auth=(SID, TOKEN),
+    )
+    sim.faults.turn_on("create-lost")
+    observation = await run(spec(), caller.context())
+    assert observation.outcome is Outcome.UNKNOWN
+    assert "2 calls fit" in observation.findings[0].message
+    assert len(await calls(sim, http)) == 2
+
+
+async def test_a_refused_number_is_not_dialled(caller, sim, http):
+    caller.allowed = frozenset({"+12025550111"})
+    observation = await run(spec(), caller.context())
+    assert [(f.failure, f.attribution) for f in observation.findings] == [
+        (Failure.NOT_ALLOWED_TO_DIAL, Attribution.MONITOR)
+    ]
+    assert observation.outcome is Outcome.UNKNOWN
+    assert caller.ledger.entries == []
+    assert await calls(sim, http) == []
+
+
+async def test_over_budget_the_run_is_skipped_and_nothing_is_dialled(caller, sim, http):
+    caller.ledger.refuses = True
+    observation = await run(spec(), caller.context())
+    assert (observation.outcome, observation.skipped) == (Outcome.SKIPPED, "over_budget")
+    assert caller.ledger.entries == []
+    assert await calls(sim, http) == []
+
+
+async def test_a_prompt_library_that_cannot_be_read_costs_no_call(caller, sim, http, tmp_path):
+    (tmp_path / "welcome.wav").write_bytes(b"RIFF")
+    caller.prompts = tmp_path
+    observation = await run(spec(), caller.context())
+    assert [finding.failure for finding in observation.findings] == [Failure.MONITOR_ERROR]
+    assert await calls(sim, http) == []
+
+
+async def test_without_references_the_call_says_that_words_were_not_checked(caller):
+    caller.prompts = None
+    observation = await run(spec(), caller.context())
+    assert observation.outcome is Outcome.OK, observation.findings
+    assert all("words not checked" in step.note for step in observation.steps if step.name.startswith("expect"))
+
+
+async def test_effects_may_be_overridden(caller, sim):
+    sim.faults.turn_on("card-processor-down")
+    steps = [*PAY[:4], {**PAY[4], "effect": "nuisance"}]
+    (finding,) = (await run(spec(steps), caller.context())).findings
+    assert finding.effect is Effect.NUISANCE
+
+
+async def dialled(sim, http):
+    """Place a call as an earlier process would have, and return its SID."""
+    from earwitness.telephony.twiml import compile_plan  # noqa: PLC0415
+
+    twiml = compile_plan(spec().steps).twiml
+    data = {
+        "To": TO,
+        "From": FROM,
+        "Twiml": twiml,
+        "Record": "true",
+        "RecordingChannels": "dual",
+        "Trim": "do-not-trim",
+    }
+    answer = await http.post(f"{sim.url}/2010-04-01/Accounts/{SID}/Calls.json", data=data, auth=(SID, TOKEN))
+    return answer.json()["sid"]
+
+
+@pytest.mark.parametrize("knows_sid", [True, False])
+async def test_a_call_left_in_flight_is_taken_up_and_not_dialled_again(caller, sim, http, clock, knows_sid):
+    sid, intended_at = await dialled(sim, http), clock.now()
+    await clock.sleep(5)
+    interrupted = InterruptedCall(TO, FROM, intended_at, sid if knows_sid else None)
+    caller.prompts = None  # the script above was compiled without references
+    observation = await resume(spec(), caller.context(), interrupted)
+    assert observation.outcome is Outcome.OK, observation.findings
+    assert observation.facts["call_sid"] == sid
+    assert caller.ledger.kinds == (["settle"] if knows_sid else ["dialled", "settle"])
+    assert len(await calls(sim, http)) == 1
+
+
+async def test_a_call_that_the_carrier_does_not_know_is_unknown(caller, sim, http, clock):
+    interrupted = InterruptedCall(TO, FROM, clock.now(), None)
+    observation = await resume(spec(), caller.context(), interrupted)
+    assert [finding.failure for finding in observation.findings] == [Failure.INTERRUPTED]
+    assert observation.outcome is Outcome.UNKNOWN
+    assert await calls(sim, http) == []
+
+
+async def test_a_carrier_that_fails_during_resume_is_unknown(caller, sim, clock):
+    sim.faults.turn_on("twilio-500")
+    observation = await resume(spec(), caller.context(), InterruptedCall(TO, FROM, clock.now(), None))
+    assert observation.outcome is Outcome.UNKNOWN
