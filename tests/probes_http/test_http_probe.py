@@ -1,4 +1,7 @@
 import re
+import shutil
+import subprocess
+import sys
 import time
 
 import pytest
@@ -380,3 +383,34 @@ async def test_cookies_travel_along_a_redirect(observe):
         seen = await observe(f"http://127.0.0.1:{port}/", expect={"body": "welcome"})
     assert not seen.findings
     assert seen.facts["redirects"] == 1
+
+
+OFFLINE = """
+import asyncio
+from earwitness.clock import SystemClock
+from earwitness.config.network import NetworkSpec
+from earwitness.model import Channel, Run, Why
+from earwitness.probes.context import RunContext
+from earwitness.probes.http import HttpSpec, run
+from earwitness.transport.client import WebClient
+
+async def main():
+    web = WebClient(NetworkSpec(transport="{engine}"))
+    planned = Run("r", "p", "j", Channel.HTTP, "here", "production", Why.SCHEDULED, 0.0)
+    ctx = RunContext(run=planned, clock=SystemClock(), evidence=None, web=web)
+    seen = await run(HttpSpec(url="http://8.8.8.8/"), ctx)
+    print(seen.outcome, *[f.failure for f in seen.findings])
+    await web.aclose()
+
+asyncio.run(main())
+"""
+
+
+def test_without_a_network_nobody_can_tell(engine):
+    """In a network namespace of its own this process has no route to anywhere."""
+    apart = ["unshare", "--user", "--map-root-user", "--net"]
+    if not shutil.which("unshare") or subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this system makes no network namespaces for us")
+    script = OFFLINE.format(engine=engine)
+    done = subprocess.run([*apart, sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["unknown", "uplink_down"]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import httpx
 
@@ -19,6 +20,11 @@ _CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 
 def mask_url(url: httpx.URL | str) -> str:
     """Return the URL without user, password and fragment, each query value masked."""
+    return _masked_url(str(url))
+
+
+@lru_cache(maxsize=4096)
+def _masked_url(url: str) -> str:
     parsed = httpx.URL(url)
     names = [name for name, _ in parsed.params.multi_items()]
     bare = parsed.copy_with(userinfo=b"", query=None, fragment=None)

@@ -138,7 +138,8 @@ def _day(at: float) -> str:
 
 def _complaints(certificate: Certificate, host: str, now: float) -> Iterator[str]:
     if certificate.not_after < now:
-        yield f"expired on {_day(certificate.not_after)}, {int((now - certificate.not_after) / _DAY)} days ago"
+        days = int((now - certificate.not_after) / _DAY)
+        yield f"expired on {_day(certificate.not_after)}, {days} {'day' if days == 1 else 'days'} ago"
     if certificate.not_before > now:
         yield f"is not valid before {_day(certificate.not_before)}"
     if not covers(certificate, host):

@@ -1,0 +1,85 @@
+import pytest
+from pydantic import ValidationError
+
+from earwitness.config.fields import Secret
+from earwitness.model import Channel, Effect
+from earwitness.probes.http import KIND, HttpSpec
+
+URL = "https://shop.example/pay"
+
+
+def test_everything_arrives_as_text():
+    spec = HttpSpec.model_validate(
+        {
+            "url": URL,
+            "method": "post",
+            "form": {"amount": "10"},
+            "expect": {
+                "status": ["200", "3xx"],
+                "body": "Payment accepted",
+                "within": {"minor": "1s", "major": "5s"},
+                "max_size": "64kB",
+                "certificate_left": {"minor": "21d", "major": "2d"},
+            },
+            "timeout": "1m",
+            "timeouts": {"connect": "500ms"},
+            "follow_redirects": "no",
+            "redirects": "3",
+            "fresh_connection": "false",
+            "allow": ["10.0.0.0/8", "fd00::/8"],
+            "tries": "2",
+            "effect": "nuisance",
+        }
+    )
+    assert spec.method == "POST"
+    assert spec.expect.status == ("200", "3xx")
+    assert spec.expect.body == ("Payment accepted",)
+    assert (spec.expect.within.minor, spec.expect.within.major) == (1.0, 5.0)
+    assert spec.expect.certificate_left.minor == 21 * 86400
+    assert (spec.timeouts.connect, spec.timeouts.tls) == (0.5, None)
+    assert (spec.follow_redirects, spec.fresh_connection, spec.redirects) == (False, False, 3)
+    assert spec.effect is Effect.NUISANCE
+    assert KIND.budget(spec) == 120.0
+    assert KIND.channel is Channel.HTTP
+
+
+def test_a_password_comes_from_a_file(tmp_path):
+    (tmp_path / "password").write_text("hunter2\n")
+    spec = HttpSpec.model_validate({"url": URL, "user": "alice", "password_file": str(tmp_path / "password")})
+    assert spec.password == Secret("hunter2")
+    assert "hunter2" not in repr(spec)
+
+
+BAD = {
+    "no URL": ({"url": "shop"}, "'shop' is not a web address; write http:// or https:// and a host"),
+    "other scheme": ({"url": "ftp://shop.example/"}, "'ftp://shop.example/' is not a web address"),
+    "bad port": ({"url": "http://shop.example:port/"}, "is not a URL"),
+    "userinfo": ({"url": "https://a:b@shop.example/"}, "the URL carries a user or password"),
+    "method": ({"url": URL, "method": "GET /"}, "'GET /' is not an HTTP method"),
+    "connect": ({"url": URL, "method": "connect"}, "'connect' is not an HTTP method"),
+    "header name": ({"url": URL, "headers": {"a b": "c"}}, "'a b' is not a header name"),
+    "header value": ({"url": URL, "headers": {"a": "b\r\nc: d"}}, "a control character"),
+    "status": ({"url": URL, "expect": {"status": "600"}}, "'600' is not a status"),
+    "no status": ({"url": URL, "expect": {"status": []}}, "None is not a status"),
+    "regex": ({"url": URL, "expect": {"body_regex": "("}}, "'(' is not a regular expression"),
+    "json path": ({"url": URL, "expect": {"json": {"$[": "x"}}}, "'$[' is not a JSON path"),
+    "tries": ({"url": URL, "tries": "6"}, "less than or equal to 5"),
+    "redirects": ({"url": URL, "redirects": "eleven"}, "'eleven' is not a whole number"),
+    "flag": ({"url": URL, "follow_redirects": "maybe"}, "'maybe' is neither true nor false"),
+    "two bodies": ({"url": URL, "body": "a", "form": {"b": "c"}}, "both body and form are set"),
+    "password alone": ({"url": URL, "password": "x"}, "a password without a user"),
+    "two passwords": ({"url": URL, "password": "x", "password_file": "y"}, "both password and password_file"),
+    "sizes": ({"url": URL, "expect": {"min_size": "2kB", "max_size": "1kB"}}, "min_size is above max_size"),
+    "limit": ({"url": URL, "expect": {"max_size": "2MiB"}}, "body_limit is below expect.max_size"),
+    "time left": ({"url": URL, "expect": {"certificate_left": {"minor": "1d", "major": "2d"}}}, "major is above minor"),
+    "timeout": ({"url": URL, "timeout": "0s"}, "greater than 0"),
+    "unknown key": ({"url": URL, "timeot": "1s"}, "Extra inputs are not permitted"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_says_what_is_wrong(case):
+    section, message = BAD[case]
+    with pytest.raises(ValidationError) as caught:
+        HttpSpec.model_validate(section)
+    assert message in caught.value.errors()[0]["msg"]
