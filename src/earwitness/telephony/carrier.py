@@ -5,7 +5,7 @@ Nothing here is ever repeated by itself: a create whose answer was lost may have
 
 import json
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -98,18 +98,18 @@ class Carrier:
                 trim="do-not-trim",  # the default cuts the leading silence, and with it every delay
                 timeout=math.ceil(ring_timeout),
                 time_limit=math.ceil(length_limit),
-            )
+            ),
+            _call,
         )
-        return self.adopt(_call(created))
+        return self.adopt(created)
 
     async def fetch(self, sid: str) -> CarrierCall:
-        return _call(await self._ask(self._sdk.calls(sid).fetch_async()))
+        return await self._ask(self._sdk.calls(sid).fetch_async(), _call)
 
     async def find_calls(self, to: str, from_: str, since: float) -> tuple[CarrierCall, ...]:
         """Return the calls between two numbers that were created at `since` (epoch seconds) or later and have no owner yet."""
-        listed = await self._ask(self._sdk.calls.list_async(to=to, from_=from_, limit=_LISTED_CALLS))
         # The list's own StartTime filter would leave out calls that are still queued: those have none.
-        calls = [_call(item) for item in listed]
+        calls = await self._ask(self._sdk.calls.list_async(to=to, from_=from_, limit=_LISTED_CALLS), _each(_call))
         return tuple(
             call
             for call in calls
@@ -122,33 +122,27 @@ class Carrier:
         return call
 
     async def hang_up(self, sid: str) -> None:
-        await self._ask(self._sdk.calls(sid).update_async(status="completed"))
+        await self._ask(self._sdk.calls(sid).update_async(status="completed"), _call)
 
     async def errors_of(self, sid: str) -> tuple[int, ...]:
         """Return the carrier's error codes in the call's notifications."""
-        listed = await self._ask(self._sdk.calls(sid).notifications.list_async(limit=20))
-        codes = [_integer(item.error_code) for item in listed if str(item.log) == "0"]
+        codes = await self._ask(self._sdk.calls(sid).notifications.list_async(limit=20), _each(_error_code))
         return tuple(code for code in codes if code is not None)
 
     async def recordings(self, call_sid: str) -> tuple[CarrierRecording, ...]:
-        listed = await self._ask(self._sdk.recordings.list_async(call_sid=call_sid, limit=20))
-        return tuple(CarrierRecording(str(r.sid), str(r.status), _integer(r.error_code)) for r in listed)
+        return await self._ask(self._sdk.recordings.list_async(call_sid=call_sid, limit=20), _each(_recording))
 
     async def download(self, recording_sid: str) -> bytes:
         """Return the WAV file of a completed recording, with both its channels."""
         account = self.spec.twilio
         path = f"/2010-04-01/Accounts/{account.account_sid}/Recordings/{recording_sid}.wav"
-        return await self._ask(self._media(account.api_url.rstrip("/") + path))
+        return await self._ask(self._media(account.api_url.rstrip("/") + path), bytes)
 
     async def delete_recording(self, recording_sid: str) -> None:
-        await self._ask(self._sdk.recordings(recording_sid).delete_async())
+        await self._ask(self._sdk.recordings(recording_sid).delete_async(), bool)
 
     async def balance(self) -> Money:
-        found = await self._ask(self._sdk.api.v2010.account.balance.fetch_async())
-        amount = _decimal(found.balance)
-        if amount is None:
-            raise CarrierError("the carrier told no balance")
-        return Money(amount, str(found.currency))
+        return await self._ask(self._sdk.api.v2010.account.balance.fetch_async(), _balance)
 
     async def _media(self, url: str) -> bytes:
         async with self._http.stream(
@@ -168,10 +162,10 @@ class Carrier:
                     raise CarrierError(f"the recording has more than {_LARGEST_RECORDING} bytes")
             return bytes(body)
 
-    async def _ask(self, request: Awaitable[T]) -> T:
-        """Return the answer, or raise a CarrierError for each of the many ways in which there is none."""
+    async def _ask(self, request: Awaitable[Any], read: Callable[[Any], T]) -> T:
+        """Return the answer as `read` reads it, or raise a CarrierError for each of the many ways in which there is none."""
         try:
-            return await request
+            return read(await request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise CarrierError(
                 f"the carrier's API cannot be reached ({type(error).__name__})", retryable=True
@@ -217,6 +211,26 @@ def _call(resource: Any) -> CarrierCall:
         created_at=_moment(resource.date_created),
         ended_at=_moment(resource.end_time),
     )
+
+
+def _recording(resource: Any) -> CarrierRecording:
+    return CarrierRecording(str(resource.sid), str(resource.status), _integer(resource.error_code))
+
+
+def _error_code(notification: Any) -> int | None:
+    """Return the code of an error; a warning (log 1) has none that matters."""
+    return _integer(notification.error_code) if str(notification.log) == "0" else None
+
+
+def _balance(resource: Any) -> Money:
+    amount = _decimal(resource.balance)
+    if amount is None:
+        raise ValueError("a balance without an amount")
+    return Money(amount, str(resource.currency))
+
+
+def _each(read: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
+    return lambda listed: tuple(read(item) for item in listed)
 
 
 def _decimal(value: Any) -> Decimal | None:
