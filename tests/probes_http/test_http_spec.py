@@ -1,9 +1,13 @@
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from earwitness.config.fields import Secret
 from earwitness.model import Channel, Effect
-from earwitness.probes.http import KIND, HttpSpec
+from earwitness.probes.http import KIND, HttpExpect, HttpSpec
 
 URL = "https://shop.example/pay"
 
@@ -83,3 +87,12 @@ def test_says_what_is_wrong(case):
     with pytest.raises(ValidationError) as caught:
         HttpSpec.model_validate(section)
     assert message in caught.value.errors()[0]["msg"]
+
+
+def test_the_documented_example_is_valid_and_names_every_key(tmp_path):
+    document = (Path(__file__).parents[2] / "docs" / "http-probe.md").read_text()
+    example = yaml.load(re.search(r"```yaml\n(.+?)```", document, re.DOTALL)[1], yaml.BaseLoader)["http"]
+    assert set(example) | {"body", "password"} == set(HttpSpec.model_fields)
+    assert set(example["expect"]) == {field.alias or name for name, field in HttpExpect.model_fields.items()}
+    (tmp_path / "shop").write_text("hunter2")
+    HttpSpec.model_validate({**example, "password_file": str(tmp_path / "shop")})

@@ -238,3 +238,25 @@ async def test_a_broken_server_that_is_mended_is_seen_to_be(web):
         assert (await web.client().get(f"http://127.0.0.1:{port}/")).text == "ok"
     with pytest.raises(ExchangeError):
         await web.client().get(f"http://127.0.0.1:{port}/")
+
+
+async def test_a_post_is_never_sent_twice(web):
+    """A server that hangs up on a kept connection may have done what it was asked to."""
+    heard = []
+
+    async def serve(reader, writer):
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            heard.append(head.split()[0])
+            if head.startswith(b"POST"):
+                await reset(reader, writer)
+                return
+            writer.write(OK)
+
+    async with raw_server(serve) as port:
+        client, url = web.client(fresh=False), f"http://127.0.0.1:{port}/"
+        await client.get(url)
+        with pytest.raises(ExchangeError) as caught:
+            await client.post(url)
+    assert heard == [b"GET", b"POST"]
+    assert (caught.value.failure, caught.value.sent) == (Failure.CONNECTION_LOST, True)

@@ -86,7 +86,10 @@ class MultiDriver:
             self._timer = self._loop.call_later(milliseconds / 1000, act)
 
     def _act(self, fd: int, mask: int) -> None:
-        self._multi.socket_action(fd, mask)
+        try:
+            self._multi.socket_action(fd, mask)
+        except pycurl.error as error:
+            self._fault = error
         if self._fault is not None:
             self._fail_all(self._fault)
         self._collect()

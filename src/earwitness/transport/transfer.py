@@ -17,6 +17,7 @@ from earwitness.transport.trust import read_pem
 
 _HIGH_WATER = 128 * 1024  # bytes that may wait for their reader before libcurl is told to pause
 _OURS = frozenset({b"connection", b"content-length", b"transfer-encoding"})  # libcurl frames the request itself
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 _NEVER_MS = 2**31 - 1  # we keep the time ourselves
 _VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 
@@ -82,7 +83,8 @@ class Transfer:
         option(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
         option(pycurl.HTTPHEADER, _lines(request.headers.raw))
         option(pycurl.CONNECTTIMEOUT_MS, _NEVER_MS)
-        option(pycurl.FRESH_CONNECT, int(self._terms.fresh))
+        # On a kept connection libcurl sends again by itself when the server hangs up: twice dialled, twice paid.
+        option(pycurl.FRESH_CONNECT, int(self._terms.fresh or request.method not in _REPEATABLE))
         option(pycurl.FORBID_REUSE, int(self._terms.fresh))
         option(pycurl.SSL_SESSIONID_CACHE, 0)
         option(pycurl.OPT_CERTINFO, int(self._tls))
