@@ -118,6 +118,18 @@ def test_a_prompt_that_is_left_out_ends_nothing_if_the_next_one_comes():
     assert "went straight on" in report.steps[2].note
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_another_prompt_that_ends_in_the_same_words_is_not_the_expected_one(share, known):
+    tail = SOUNDS["accepted"][int((1 - share) * len(SOUNDS["accepted"])) :]
+    apology = np.concatenate([murmur(88, 1.6), tail]).astype(np.float32)
+    library = PromptLibrary(
+        (*LIBRARY.prompts, Prompt("apology", "Not available", apology)) if known else LIBRARY.prompts
+    )
+    report = judged(call(*GOOD[:2], (ANSWER + 1, apology)), library=library)
+    assert report.steps[4].result in ((Result.WRONG,) if known else (Result.WRONG, Result.TRUNCATED))
+
+
 def test_slow_prompts_are_measured_against_both_limits():
     report = judged(call((3.1, "welcome"), GOOD[1], (ANSWER + 10.5, "accepted"), seconds=31))
     assert results(report) == ["slow", "ok", "ok", "ok", "too_slow"]

@@ -23,6 +23,13 @@ PAY = (
     {"press": f"{CARD}#"},
     {"expect": "Your payment was accepted"},
 )
+BANK = (
+    {"expect": "Welcome to Acme"},
+    {"press": "3"},
+    {"expect": "Please enter your bank account number"},
+    {"press": "12345678#"},
+    {"expect": "Your bank payment was accepted"},
+)
 MORTGAGES = (
     {"expect": "Welcome to Acme"},
     {"press": "4"},

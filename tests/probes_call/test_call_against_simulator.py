@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from calling import CARD, FROM, MORTGAGES, PAY, SID, TO, TOKEN, spec
+from calling import BANK, CARD, FROM, MORTGAGES, PAY, SID, TO, TOKEN, spec
 
 from earwitness.audio.wav import read_wav
 from earwitness.model import Attribution, Effect, Failure, Outcome, Why
@@ -66,6 +66,15 @@ async def test_a_refused_payment_is_told_in_the_words_of_the_line(caller, sim):
     )
     assert finding.step == "expect Your payment was accepted"
     assert "recording" in caller.sink.files
+
+
+async def test_an_apology_that_no_list_names_is_a_wrong_prompt_too(caller, sim):
+    sim.faults.turn_on("bank-down")
+    observation = await run(spec(BANK, must_not_hear=[]), caller.context())
+    (finding,) = observation.findings
+    assert finding.failure is Failure.WRONG_PROMPT
+    assert "bank payments are not available at the moment" in finding.message
+    assert finding.message.endswith("then the line hung up")
 
 
 @pytest.mark.parametrize(
@@ -172,6 +181,7 @@ async def test_two_calls_that_fit_a_lost_create_are_both_left_alone(caller, sim,
     observation = await run(spec(), caller.context())
     assert observation.outcome is Outcome.UNKNOWN
     assert "2 calls fit" in observation.findings[0].message
+    assert caller.ledger.kinds == ["reserve", "intent", "settle"]
     assert len(await calls(sim, http)) == 2
 
 

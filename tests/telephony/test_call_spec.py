@@ -56,6 +56,12 @@ def test_card_numbers_show_nowhere_but_in_the_script_for_the_carrier():
     assert spec.steps[0].title == "press ************4242#"
 
 
+def test_a_mistyped_card_number_is_not_in_the_error():
+    with pytest.raises(ValidationError) as caught:
+        call({"press": f"{CARD}x"})
+    assert "4242" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("keys", "shown"),
     [

@@ -25,6 +25,7 @@ CALL = {
     "duration": None,
     "date_created": "Fri, 23 Jan 2026 10:00:00 +0000",
     "end_time": None,
+    "queue_time": "1500",
 }
 CREATED = 1769162400.0
 
@@ -63,6 +64,7 @@ async def test_a_call_is_created_with_everything_that_judging_needs(carrier, api
     }
     assert request.headers["authorization"].startswith("Basic ")
     assert (call.sid, call.status, call.created_at, call.over) == (CALL_SID, "queued", CREATED, False)
+    assert call.queued == 1.5
 
 
 @pytest.mark.parametrize(
@@ -220,6 +222,12 @@ def test_no_code_of_the_carriers_blames_the_target(code):
 def test_each_code_is_in_one_table():
     codes = [*ACCOUNT, *POLICY, *OURS, *UNCLEAR]
     assert len(codes) == len(set(codes))
+
+
+def test_a_card_number_that_the_carrier_quotes_is_not_repeated():
+    error = classify(400, 99999, f"Invalid digits 4242424242424242# for {TO}")
+    assert "4242" not in str(error)
+    assert TO in str(error)
 
 
 def test_an_http_status_in_the_codes_place_is_no_code():

@@ -9,7 +9,7 @@ from earwitness.audio.channels import Sides, tell_sides
 from earwitness.audio.explain import Explainer, Question
 from earwitness.audio.frames import at_telephone_rate
 from earwitness.audio.listener import Listener, heard_prompt
-from earwitness.audio.match import Match, Verdict
+from earwitness.audio.match import Match
 from earwitness.audio.prompts import Prompt, PromptLibrary
 from earwitness.audio.quality import POOR
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
@@ -20,6 +20,7 @@ _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _MISSING_SPEECH = 0.3  # s of a prompt's head or tail that must be missing before it counts as cut
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
 _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
+_NOISY_COVERAGE = 0.5  # of a prompt that must be recognised where noise hides the rest
 UNCHECKED = "someone spoke; words not checked: no reference recording"
 
 
@@ -122,10 +123,10 @@ class _Walk:
     def _find(self, references: Sequence[Prompt], until: float) -> tuple[Prompt, Match] | None:
         """Return the whole prompt if it is heard before `until`, or later, else the part of it that is."""
         in_time = self.line.best(references, self.anchor, until)
-        if in_time and in_time[1].verdict is Verdict.MATCH:
+        if in_time and in_time[1].whole:
             return in_time
         ever = self.line.best(references, self.anchor, self.line.duration)
-        return ever if ever and (ever[1].verdict is Verdict.MATCH or not in_time) else in_time
+        return ever if ever and (ever[1].whole or not in_time) else in_time
 
     def _next_action(self, place: int) -> _Action | None:
         return next((self.actions[later] for later in sorted(self.actions) if later > place), None)
@@ -135,22 +136,26 @@ class _Walk:
         prompt, match = found
         rivals = [other for other in self.library.prompts if other.words != prompt.words]
         rival = self.line.best(rivals, match.start, match.end)
-        if rival and rival[1].score > match.score and _overlaps(rival[1], match):
+        if rival and rival[1].score > match.score and _overlap(rival[1], match) > (0.5 if match.whole else 0.1):
             return False
-        return match.verdict is Verdict.MATCH or self._is_cut(match) or _cut_by_us(match, now) or self._is_noisy()
+        if match.whole:
+            return True
+        if match.clear:
+            return self._is_cut(match) or _cut_by_us(match, now)
+        return match.coverage >= _NOISY_COVERAGE and self._is_noisy()
 
     def _is_cut(self, match: Match) -> bool:
         return max(match.head, match.tail) > _MISSING_SPEECH
 
     def _is_noisy(self) -> bool:
         quality = self.line.quality(None)
-        return quality is not None and quality.index < POOR
+        return quality is None or quality.index < POOR
 
     def _recognised(self, step: PlannedStep, found: tuple[Prompt, Match], now: _Action | None) -> StepReport:
         prompt, match = found
         at, delay = match.start, max(0.0, match.start - self.anchor)
         self.anchor, self.after_key = (min(match.end, now.start) if now and now.start > at else match.end), False
-        if match.verdict is Verdict.MATCH:
+        if match.whole:
             self.agreements.append(match.score)
         report = StepReport(step, Result.OK, "", at, match.end, delay, match.score, (heard_prompt(found),))
         if self._is_cut(match) and not _cut_by_us(match, now):
@@ -203,15 +208,15 @@ def _timed(report: StepReport) -> StepReport:
     return report
 
 
-def _overlaps(left: Match, right: Match) -> bool:
-    return min(left.end, right.end) - max(left.start, right.start) > 0.5 * min(
-        left.end - left.start, right.end - right.start
-    )
+def _overlap(left: Match, right: Match) -> float:
+    """Return the share of the shorter one that lies in the other."""
+    common = min(left.end, right.end) - max(left.start, right.start)
+    return max(0.0, common) / max(1e-9, min(left.end - left.start, right.end - right.start))
 
 
 def _cut_by_us(match: Match, now: _Action | None) -> bool:
     """Say whether our own key or word interrupted the prompt, as callers do who know their way."""
-    return now is not None and match.start < now.start < match.end and match.head <= _MISSING_SPEECH
+    return now is not None and match.clear and match.start < now.start < match.end and match.head <= _MISSING_SPEECH
 
 
 def _actions(sides: Sides, script: Sequence[PlannedStep]) -> dict[int, _Action]:

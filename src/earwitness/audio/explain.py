@@ -80,21 +80,26 @@ class Explainer:
         return None
 
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        skipped_to = _among(heard, [prompt for text in question.later for prompt in self.library.find(text)])
+        whole = [prompt for prompt in heard if prompt.whole]
+        skipped_to = _among(whole, [prompt for text in question.later for prompt in self.library.find(text)])
         if not skipped_to:
             return None
         return _report(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
 
     def _hung_up(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        if self.line.duration >= question.given_up_at - _HUNG_UP:
+        if not self._is_cut_short(question) or any(prompt.whole for prompt in heard):
             return None
         after = f" after {texts(heard)}" if heard else ""
         waited = self.line.duration - question.anchor
         return _report(question, Result.HUNG_UP, f"the line hung up{after}, {waited:.1f}s into the wait", heard)
 
+    def _is_cut_short(self, question: Question) -> bool:
+        return self.line.duration < question.given_up_at - _HUNG_UP
+
     def _wrong(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if heard:
-            return _report(question, Result.WRONG, f"heard {texts(heard)}", heard, heard[0].start)
+            then = ", then the line hung up" if self._is_cut_short(question) else ""
+            return _report(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
         spoken = self.line.first_speech(question.anchor, question.until)
         if spoken is None:
             return None

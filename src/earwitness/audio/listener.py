@@ -13,7 +13,7 @@ from earwitness.audio.speech import Segment, speech
 from earwitness.audio.wav import Samples
 
 _SAME_PLACE = 0.3  # share of the shorter of two prompts that may overlap when both were said
-_RECOGNISED = 0.4  # coverage below which shared words or a shared voice may be all there is
+_RECOGNISED = 0.4  # coverage below which shared words may be all there is
 _LATE = 0.3  # s that a prompt may begin before we are done: reactions are quick, detectors are not exact
 
 
@@ -63,11 +63,15 @@ class Listener:
 
 
 def _heard(prompt: Prompt, match: Match) -> HeardPrompt:
-    return HeardPrompt(prompt.name, prompt.text, match.start, match.end, match.score, match.coverage)
+    return HeardPrompt(prompt.name, prompt.text, match.start, match.end, match.score, match.coverage, match.whole)
 
 
 def heard_prompt(found: tuple[Prompt, Match]) -> HeardPrompt:
     return _heard(*found)
+
+
+def _is_recognised(match: Match) -> bool:
+    return match.whole or (match.verdict is Verdict.PARTIAL and match.coverage >= _RECOGNISED and match.clear)
 
 
 def _overlap(left: HeardPrompt, right: HeardPrompt) -> float:

@@ -26,6 +26,7 @@ _STRAY_SHARE = 0.25  # of what was heard, below which segments apart from the ot
 _STRAY_SCORE = 0.6  # of the main part's score, below which they are as well
 _NEEDED_SCORE = 0.25
 _CLEAR_SCORE = 0.45
+_CLEAR_SHARE = 0.6  # of the coverage
 _NEEDED_COVERAGE = 0.8
 _PARTIAL_COVERAGE = 0.15
 _PARTIAL_SHARE = 0.75  # of the needed score
@@ -58,6 +59,15 @@ class Match:
     head: float = 0.0
     tail: float = 0.0
     lags: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        return self.verdict is Verdict.MATCH
+
+    @property
+    def clear(self) -> bool:
+        """Whether what is there agrees well; where it does not, noise or a shared voice may be all there is."""
+        return self.score >= _CLEAR_SHARE * self.coverage
 
 
 NO_MATCH = Match(0.0, 0.0, Verdict.NONE)

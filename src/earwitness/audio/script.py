@@ -53,6 +53,7 @@ class HeardPrompt:
     end: float
     score: float
     coverage: float
+    whole: bool  # or only a part of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ TERMINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 REQUEST_TIMEOUT = 15.0  # seconds
 _CLOCK_SKEW = 30.0  # seconds by which our clock and the carrier's may differ
 _LISTED_CALLS = 50
+_KNOWN_CALLS = 5000  # more than can be young enough to be mistaken for a lost one
 _LARGEST_RECORDING = 32 * 1024 * 1024  # bytes
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ T = TypeVar("T")
 class CarrierCall:
     """A call as the carrier sees it. `duration`: seconds from the answer to the end; None until it was answered and has ended.
 
-    `price` is None until the carrier has rated the call. Times are seconds since the epoch.
+    `price` is None until the carrier has rated the call. `queued`: seconds that it waited before it was dialled. Times are seconds since the epoch.
     """
 
     sid: str
@@ -47,6 +48,7 @@ class CarrierCall:
     price: Money | None
     created_at: float | None
     ended_at: float | None
+    queued: float = 0.0
 
     @property
     def over(self) -> bool:
@@ -72,7 +74,7 @@ class Carrier:
         self._auth = (account.account_sid, account.auth_token.reveal())
         client = HttpxTwilioClient(http, account.api_url, REQUEST_TIMEOUT)
         self._sdk = Client(*self._auth, http_client=client)
-        self._known: set[str] = set()  # calls that have an owner
+        self._known: dict[str, None] = {}  # calls that have an owner, the newest last
 
     @property
     def default_from(self) -> str:
@@ -118,7 +120,9 @@ class Carrier:
 
     def adopt(self, call: CarrierCall) -> CarrierCall:
         """Note that `call` has an owner, so that no other run takes it for its own."""
-        self._known.add(call.sid)
+        self._known[call.sid] = None
+        if len(self._known) > _KNOWN_CALLS:
+            del self._known[next(iter(self._known))]
         return call
 
     async def hang_up(self, sid: str) -> None:
@@ -210,6 +214,7 @@ def _call(resource: Any) -> CarrierCall:
         price=None if amount is None else Money(abs(amount), str(resource.price_unit or "USD").upper()),
         created_at=_moment(resource.date_created),
         ended_at=_moment(resource.end_time),
+        queued=float(_decimal(resource.queue_time) or 0) / 1000,
     )
 
 

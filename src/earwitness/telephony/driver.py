@@ -23,7 +23,7 @@ SILENT_NOT_STORED = 16102
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A call that is over. `answer`: seconds from dialling to the answer, None when nobody answered or it is not known."""
+    """A call that is over. `answer`: seconds from dialling (the carrier's queue does not count) to the answer, None when nobody answered or it is not known."""
 
     call: CarrierCall
     answer: float | None
@@ -83,6 +83,7 @@ class CallDriver:
                 call = await self.find(self.spec.to, self.from_, since)
             except CarrierError as error:
                 if not error.retryable:
+                    await self.ledger.settle(self.worst_cost)
                     raise
                 continue
             if call is not None:
@@ -115,7 +116,7 @@ class CallDriver:
                 if not error.retryable or failures > POLL_FAILURES:
                     raise
             if answer is None and call.status == "in-progress":
-                answer = clock.monotonic() - began
+                answer = max(0.0, clock.monotonic() - began - call.queued)
         return Ended(call, answer if answer is not None else _answer_by_its_times(call))
 
     async def recording(self, call: CarrierCall) -> Recorded:
@@ -177,4 +178,4 @@ class CallDriver:
 def _answer_by_its_times(call: CarrierCall) -> float | None:
     if call.ended_at is None or call.created_at is None or not call.duration:
         return None
-    return max(0.0, call.ended_at - call.duration - call.created_at)
+    return max(0.0, call.ended_at - call.duration - call.created_at - call.queued)

@@ -3,6 +3,7 @@
 From Twilio's error dictionary; a code that is not here is nobody's until a person has looked at it.
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -32,6 +33,7 @@ class CarrierError(Exception):
         self.status = status
 
 
+_LONG_NUMBER = re.compile(r"(?<![+\w])\d{12,19}")  # what the carrier quotes may be a card number
 _LOWEST_CODE = 10000  # below it the SDK has put the HTTP status in the code's place
 
 # Our account, its rights and its money.
@@ -127,7 +129,7 @@ def classify(status: int, code: int | None, message: str) -> CarrierError:
             status=status,
         )
     unanswered = status >= 500 or status < 400
-    what = f"{said}: {message}" if message and not unanswered else said
+    what = f"{said}: {_LONG_NUMBER.sub('...', message)}" if message and not unanswered else said
     return CarrierError(what, retryable=unanswered or status == 429, ambiguous=unanswered, status=status)
 
 

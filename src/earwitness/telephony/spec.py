@@ -6,7 +6,7 @@ This module loads neither numpy nor the carrier's SDK: a configuration without c
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from earwitness.config.fields import Duration, Limits, Secret, Spec, Texts, problem
 from earwitness.model import Effect
@@ -18,7 +18,13 @@ VERBS: tuple[Verb, ...] = ("expect", "press", "say", "listen", "pause")
 _KEYS = re.compile(r"[0-9A-D*#wW]{1,64}")
 _CARD_DIGITS = 12  # the shortest card numbers; only of those the last four are ever shown
 _MENU_DIGITS = 2
-ERROR_PROMPTS = ("please try again later", "technical difficulties", "could not be taken")
+ERROR_PROMPTS = (
+    "please try again later",
+    "technical difficulties",
+    "could not be taken",
+    "not available at the moment",
+    "an error has occurred",
+)
 
 
 def mask_keys(keys: str) -> str:
@@ -133,6 +139,8 @@ class QualityLimits(Spec):
 
 class CallSpec(Spec):
     """A call to one number, as a customer would make it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # an input may be a card number
 
     to: PhoneNumber
     from_: PhoneNumber | None = Field(default=None, alias="from")  # one of the carrier's; by default its first

@@ -1,0 +1,149 @@
+"""The driver against an API that fails in the middle of a call."""
+
+import threading
+from collections.abc import Sequence
+
+import httpx
+import pytest
+import respx
+from calling import FROM, SID, TO, Caller, VirtualClock, spec
+
+from earwitness.audio import workers
+from earwitness.model import Failure, Outcome
+from earwitness.probes.call import KIND, run
+from earwitness.telephony import attempt
+
+API = "http://carrier.test"
+ROOT = f"{API}/2010-04-01/Accounts/{SID}"
+CALL_SID = "CA" + "3" * 32
+CREATED = "Sun, 15 Jun 2025 15:06:40 +0000"
+FAILS = httpx.Response(500, json={"code": 20500, "message": "sorry", "status": 500})
+
+
+def status(name, **rest):
+    base = {
+        "sid": CALL_SID,
+        "status": name,
+        "to": TO,
+        "from": FROM,
+        "price": None,
+        "duration": None,
+        "date_created": CREATED,
+    }
+    return httpx.Response(200, json={**base, **rest})
+
+
+@pytest.fixture
+async def caller():
+    async with httpx.AsyncClient() as http:
+        yield Caller(API, http, VirtualClock())
+
+
+@pytest.fixture
+def api():
+    with respx.mock(using="httpx", assert_all_called=False) as router:
+        router.post(f"{ROOT}/Calls.json").mock(return_value=httpx.Response(201, json=status("queued").json()))
+        yield router
+
+
+def answers(api, responses: Sequence[httpx.Response]):
+    """Give `responses` one after the other, the last for ever."""
+    left = list(responses)
+    return api.get(f"{ROOT}/Calls/{CALL_SID}.json").mock(
+        side_effect=lambda _: left.pop(0) if len(left) > 1 else left[0]
+    )
+
+
+async def test_an_api_that_fails_for_a_while_loses_no_call(caller, api):
+    answers(api, [status("ringing"), FAILS, FAILS, FAILS, status("in-progress"), FAILS, status("busy")])
+    observation = await run(spec(), caller.context())
+    assert [finding.failure for finding in observation.findings] == [Failure.BUSY]
+
+
+async def test_an_api_that_fails_for_good_leaves_the_call_unknown_and_its_worst_cost_booked(caller, api):
+    fetched = answers(api, [status("ringing"), FAILS])
+    observation = await run(spec(), caller.context())
+    assert observation.outcome is Outcome.UNKNOWN
+    assert str(caller.ledger.settled) == "0.042 USD"
+    assert fetched.call_count < 12
+
+
+async def test_a_call_that_never_ends_is_hung_up(caller, api):
+    answers(api, [status("in-progress")])
+    hang_up = api.post(f"{ROOT}/Calls/{CALL_SID}.json").mock(return_value=status("completed"))
+    observation = await run(spec(), caller.context())
+    assert hang_up.calls.last.request.content == b"Status=completed"
+    assert [finding.failure for finding in observation.findings] == [Failure.CARRIER_API_FAILED]
+    assert "never ended" in observation.findings[0].message
+    assert observation.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("code", "failure", "outcome"),
+    [
+        ("13224", Failure.MONITOR_ERROR, Outcome.UNKNOWN),
+        ("32017", Failure.ACCOUNT_REFUSED, Outcome.UNKNOWN),
+        ("32016", Failure.CARRIER_API_FAILED, Outcome.UNKNOWN),
+        (None, Failure.UNOBTAINABLE, Outcome.FINDING),
+    ],
+)
+async def test_a_failed_call_is_the_targets_only_if_the_carrier_names_no_other_reason(
+    caller, api, code, failure, outcome
+):
+    answers(api, [status("failed")])
+    notices = [{"error_code": code, "log": "0"}] if code else []
+    api.get(url__startswith=f"{ROOT}/Calls/{CALL_SID}/Notifications.json").respond(200, json={"notifications": notices})
+    observation = await run(spec(), caller.context())
+    assert ([finding.failure for finding in observation.findings], observation.outcome) == ([failure], outcome)
+
+
+@pytest.mark.parametrize(
+    ("steps", "failure", "outcome"),
+    [
+        (({"expect": "Welcome to Acme"},), Failure.DEAD_AIR, Outcome.FINDING),
+        (({"expect": "Welcome to Acme"}, {"press": "1"}), Failure.RECORDING_MISSING, Outcome.UNKNOWN),
+    ],
+)
+async def test_a_recording_dropped_as_silent_means_dead_air_only_if_we_were_silent_too(
+    caller, api, steps, failure, outcome
+):
+    answers(api, [status("completed", duration="20")])
+    recording = {"sid": "RE1", "status": "absent", "error_code": 16102}
+    api.get(url__startswith=f"{ROOT}/Recordings.json").respond(200, json={"recordings": [recording]})
+    observation = await run(spec(steps), caller.context())
+    assert ([finding.failure for finding in observation.findings], observation.outcome) == ([failure], outcome)
+
+
+@pytest.mark.parametrize("media", [b"<html>sorry</html>", b"RIFF\x00\x00\x00\x00WAVE", b""])
+async def test_a_file_that_is_no_recording_is_kept_and_blames_nobody(caller, api, media):
+    answers(api, [status("completed", duration="20")])
+    listed = {"recordings": [{"sid": "RE1", "status": "completed", "error_code": None}]}
+    api.get(url__startswith=f"{ROOT}/Recordings.json").respond(200, json=listed)
+    api.get(url__startswith=f"{ROOT}/Recordings/RE1.wav").mock(
+        side_effect=[httpx.Response(404), httpx.Response(200, content=media)]
+    )
+    observation = await run(spec(), caller.context())
+    assert [finding.failure for finding in observation.findings] == [Failure.RECORDING_UNREADABLE]
+    assert observation.outcome is Outcome.UNKNOWN
+    assert caller.sink.files["recording"] == media  # and it is not deleted at the carrier: respx knows no such route
+
+
+async def test_hearing_never_runs_on_the_event_loop(caller, api, monkeypatch):
+    threads = []
+
+    def listen(*_):
+        threads.append(threading.current_thread().name)
+        raise attempt._UnusableError("enough")
+
+    monkeypatch.setattr(attempt, "_listen", listen)
+    answers(api, [status("completed", duration="20")])
+    listed = {"recordings": [{"sid": "RE1", "status": "completed", "error_code": None}]}
+    api.get(url__startswith=f"{ROOT}/Recordings.json").respond(200, json=listed)
+    api.get(url__startswith=f"{ROOT}/Recordings/RE1.wav").respond(200, content=b"RIFF")
+    await run(spec(), caller.context())
+    assert [name.split("_")[0] for name in threads] == ["hearing"]
+    assert workers._POOL._max_workers == 2
+
+
+def test_the_budget_is_what_a_call_may_last():
+    assert KIND.budget(spec(ring_timeout="20s", length_limit="100s")) == 150.0
