@@ -316,6 +316,21 @@ async def test_passes_if_one_try_passes(observe, failures, steps):
     assert (seen.outcome is Outcome.OK) == steps[-1]
 
 
+async def test_each_try_is_a_new_visitor(observe):
+    """A cookie that the first try was given must not decide how the second is received."""
+
+    async def serve(reader, writer):
+        cookie = b"cookie:" in (await reader.readuntil(b"\r\n\r\n")).lower()
+        visits.append(cookie)
+        writer.write(b"HTTP/1.1 503 Busy\r\nset-cookie: seen=1\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    visits = []
+    async with raw_server(serve) as port:
+        await observe(f"http://127.0.0.1:{port}/", tries="2")
+    assert visits == [False, False]
+
+
 async def echo(reader, writer):
     head = await reader.readuntil(b"\r\n\r\n")
     size = int(re.search(rb"content-length: (\d+)", head.lower())[1])

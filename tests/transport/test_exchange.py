@@ -86,6 +86,7 @@ async def test_a_large_body_waits_for_its_reader(web):
         (b"deflate", lambda data: zlib.compress(data)[2:-4]),
         (b"identity", bytes),
     ],
+    ids=["gzip", "two members", "zlib", "raw deflate", "identity"],
 )
 async def test_unpacks(web, encoding, pack):
     body = b"Payment accepted " * 10_000
@@ -98,6 +99,7 @@ async def test_unpacks(web, encoding, pack):
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [(b"gzip", b"not gzip"), (b"gzip", gzip.compress(b"x" * 999)[:-9]), (b"br", b"?"), (b"gzip, gzip", b"?")],
+    ids=["no gzip", "cut short", "not offered", "packed twice"],
 )
 async def test_a_body_that_cannot_be_unpacked_is_a_protocol_error(web, encoding, body):
     async with raw_server(answering(sized(body, b"content-encoding: " + encoding))) as port:

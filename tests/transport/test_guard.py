@@ -186,6 +186,26 @@ async def test_the_second_check_holds_when_the_first_is_passed_by(make_web, monk
     assert seen == [ip_address("127.0.0.1")]
 
 
+async def test_a_connection_kept_on_other_terms_carries_nothing(make_web, zone):
+    heard = []
+
+    async def serve(reader, writer):
+        while await reader.readuntil(b"\r\n\r\n"):
+            heard.append(True)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    web = make_web(allow=(), nameservers=(zone.address,))
+    web.transport._route = lambda *_: True
+    async with raw_server(serve) as port:
+        zone.addresses["flip.test"] = ["127.0.0.1"]
+        await web.client(allow=[ip_network("127.0.0.0/8")]).get(f"http://flip.test:{port}/")
+        zone.addresses["flip.test"] = ["8.8.8.8"]
+        with pytest.raises(ExchangeError) as caught:
+            await web.client(timeout=2).get(f"http://flip.test:{port}/")
+    assert heard == [True]
+    assert caught.value.failure is Failure.ADDRESS_REFUSED
+
+
 async def test_proxies_of_the_environment_are_ignored(web, monkeypatch):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Sequence
-from ipaddress import ip_address
 
 import httpx
 import pycurl
@@ -12,7 +11,7 @@ from earwitness.model import Failure
 from earwitness.transport.base import GuardedTransport, Reply, Watch, port_of
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
 from earwitness.transport.exchange import Exchange, Stage, Terms
-from earwitness.transport.guard import Address, check
+from earwitness.transport.guard import Address
 from earwitness.transport.multi import MultiDriver
 from earwitness.transport.oserrors import connect_failure
 from earwitness.transport.resolver import literal
@@ -64,7 +63,7 @@ class CurlTransport(GuardedTransport):
         try:
             self._start(transfer, request.url, addresses)
             await transfer.answered
-            await self._settle(transfer, request.url, terms, exchange)
+            await self._settle(transfer, request.url, exchange)
         except BaseException:
             watch.refresh = _nothing
             self._drop(transfer)
@@ -79,13 +78,11 @@ class CurlTransport(GuardedTransport):
             transfer.pin(host, port_of(url), addresses)
         self.driver().add(transfer.handle, transfer.on_done)
 
-    async def _settle(self, transfer: Transfer, url: httpx.URL, terms: Terms, exchange: Exchange) -> None:
+    async def _settle(self, transfer: Transfer, url: httpx.URL, exchange: Exchange) -> None:
         """Complete the record up to the headers; raise what kept them from coming."""
         transfer.complete()
         if transfer.status and transfer.headers_done:
             exchange.verified = True if url.scheme == "https" else None
-            if exchange.address is not None:
-                check(ip_address(exchange.address), terms.allow)  # a connection kept open for someone else's terms
             return
         error = transfer.error(lambda code, text: _explained(code, text, transfer, exchange))
         if isinstance(error, ExchangeError) and error.failure is Failure.CERTIFICATE_INVALID:

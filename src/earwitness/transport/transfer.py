@@ -89,6 +89,7 @@ class Transfer:
         option(pycurl.SSL_SESSIONID_CACHE, 0)
         option(pycurl.OPT_CERTINFO, int(self._tls))
         option(pycurl.OPENSOCKETFUNCTION, self._on_open_socket)
+        option(pycurl.PREREQFUNCTION, self._on_connected)
         option(pycurl.HEADERFUNCTION, self._on_header)
         option(pycurl.WRITEFUNCTION, self._on_write)
         self._set_method(request.method, body)
@@ -122,6 +123,15 @@ class Transfer:
             self._keep(error)
             return int(pycurl.SOCKET_BAD)
         return opened
+
+    def _on_connected(self, address: str, _local: str, _port: int, _local_port: int) -> int:
+        """Check once more before the request is sent: the connection may have been opened on someone else's terms."""
+        try:
+            check(ip_address(address), self._terms.allow)
+        except Exception as error:  # noqa: BLE001  # Kept, as above.
+            self._keep(error)
+            return int(pycurl.PREREQFUNC_ABORT)
+        return int(pycurl.PREREQFUNC_OK)
 
     def _on_header(self, line: bytes) -> int:
         try:
