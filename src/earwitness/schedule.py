@@ -17,6 +17,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 from earwitness.clock import Clock
+from earwitness.config.cron import Cron
 from earwitness.config.schema import ProbeSpec
 
 _CATCH_UP = 60.0  # seconds; a slot older than this, or than one interval, is missed rather than run
@@ -59,7 +60,14 @@ class EverySlots:
 
 @dataclass(frozen=True, slots=True)
 class CronSlots:
+    """When clocks are set back, an hour comes twice: what runs at a fixed hour runs in the first of them only."""
+
     trigger: CronTrigger
+    every_hour: bool
+
+    @classmethod
+    def of(cls, cron: Cron, zone: ZoneInfo) -> "CronSlots":
+        return cls(cron.trigger(zone), cron.text.split()[1].startswith("*"))
 
     def latest(self, now: int) -> int | None:
         """Look back over growing spans, since cron can only be asked for what comes next."""
@@ -77,6 +85,8 @@ class CronSlots:
 
     def following(self, slot: int) -> int | None:
         fired = self.trigger.get_next_fire_time(None, _datetime(slot + 1))
+        while fired is not None and fired.fold and not self.every_hour:
+            fired = self.trigger.get_next_fire_time(None, fired.astimezone(UTC) + timedelta(seconds=1))
         return None if fired is None else round(fired.timestamp() * 1000)
 
     def count(self, after: int, until: int) -> int:
@@ -90,7 +100,7 @@ def slots_of(name: str, probe: ProbeSpec) -> Slots:
     if probe.every is not None:
         return EverySlots.of(name, probe.every)
     assert probe.cron is not None
-    return CronSlots(probe.cron.trigger(ZoneInfo(probe.timezone)))
+    return CronSlots.of(probe.cron, ZoneInfo(probe.timezone))
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,9 +124,17 @@ class _Walk:
         """Return the whole prompt if it is heard before `until`, or later, else the part of it that is."""
         in_time = self.line.best(references, self.anchor, until)
         if in_time and in_time[1].whole:
-            return in_time
+            return self._earliest(references, in_time)
         ever = self.line.best(references, self.anchor, self.line.duration)
-        return ever if ever and (ever[1].whole or not in_time) else in_time
+        if ever and ever[1].whole:
+            return self._earliest(references, ever)
+        return in_time or ever
+
+    def _earliest(self, references: Sequence[Prompt], found: tuple[Prompt, Match]) -> tuple[Prompt, Match]:
+        """Return the first time that the prompt was said, which need not be the time that fits best."""
+        while (earlier := self.line.best(references, self.anchor, found[1].start)) and earlier[1].whole:
+            found = earlier
+        return found
 
     def _next_action(self, place: int) -> _Action | None:
         return next((self.actions[later] for later in sorted(self.actions) if later > place), None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earwitness.audio.frames import RATE, Floats, framed, runs
+from earwitness.audio.frames import RATE, Floats, blocks, framed, runs
 from earwitness.audio.wav import Samples
 
 _ROWS, _COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)  # Hz
@@ -58,8 +58,11 @@ def _tone_powers(samples: Samples) -> tuple[Floats, Floats]:
     frames = framed(samples, _WIDTH, _STEP)
     window = np.hanning(_WIDTH + 1)[:_WIDTH]
     turns = np.exp(-2j * np.pi * np.outer(np.arange(_WIDTH), _ROWS + _COLUMNS) / RATE) * window[:, None]
-    bins = (frames @ turns.real) ** 2 + (frames @ turns.imag) ** 2
-    return bins * 2 / window.sum() ** 2, ((frames * window) ** 2).sum(axis=1) / (window**2).sum()
+    bins = [(part @ turns.real) ** 2 + (part @ turns.imag) ** 2 for part in blocks(frames)]
+    total = [((part * window) ** 2).sum(axis=1) for part in blocks(frames)]
+    if not bins:
+        return np.zeros((0, 8)), np.zeros(0)
+    return np.concatenate(bins) * 2 / window.sum() ** 2, np.concatenate(total) / (window**2).sum()
 
 
 def _symbols(powers: Floats, total: Floats) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

@@ -1,5 +1,7 @@
 """Sound cut into frames, levels in decibels, and the one sampling rate that all judging happens at."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -30,6 +32,12 @@ def framed(samples: Floats, width: int, hop: int = HOP) -> Floats:
 def centred(samples: Floats, width: int, hop: int = HOP) -> Floats:
     """Return frames of `samples`, shape (frames, width), frame i centred on sample i * hop, zeros beyond the ends."""
     return framed(np.pad(samples, (width // 2, width // 2)), width, hop)
+
+
+def blocks(frames: Floats, size: int = 4000) -> Iterator[Floats]:
+    """Yield `frames` in blocks, which bounds the memory that transforming them takes."""
+    for at in range(0, len(frames), size):
+        yield frames[at : at + size]
 
 
 def runs(flags: Flags) -> list[tuple[int, int]]:

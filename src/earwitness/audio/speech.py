@@ -4,7 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, RATE, SILENCE_DB, Flags, Floats, decibels, framed, runs
+from earwitness.audio.frames import (
+    FRAMES_PER_SECOND,
+    HOP,
+    RATE,
+    SILENCE_DB,
+    Flags,
+    Floats,
+    blocks,
+    decibels,
+    framed,
+    runs,
+)
 from earwitness.audio.wav import Samples
 
 _WIDTH = 200  # samples, 25 ms
@@ -47,8 +58,8 @@ def band_levels(samples: Samples) -> Floats:
     frames = framed(np.pad(samples, (HOP, _WIDTH - HOP)), _WIDTH)
     window = np.hanning(_WIDTH).astype(np.float32)
     # Parseval: twice the one-sided sum, over the transform's length and the window's energy
-    spectrum = np.abs(np.fft.rfft(frames * window, 256, axis=1)[:, _BAND]) ** 2
-    return decibels(2 * spectrum.sum(axis=1) / (256 * float((window**2).sum())))
+    powers = [(np.abs(np.fft.rfft(part * window, 256, axis=1)[:, _BAND]) ** 2).sum(axis=1) for part in blocks(frames)]
+    return decibels(2 * np.concatenate([*powers, np.zeros(0)]) / (256 * float((window**2).sum())))
 
 
 def speech_frames(levels: Floats) -> Flags:

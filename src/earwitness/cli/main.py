@@ -141,6 +141,7 @@ def simulate(
     speed: Annotated[float, typer.Option(min=0.1, help="Seconds of a call that pass in a second.")] = 1.0,
 ) -> None:
     """Run the simulator alone: Twilio below /2010-04-01, the shop at /shop/pay, faults at /faults."""
+    from earwitness.serving import CannotListenError  # noqa: PLC0415
     from earwitness.simulator.server import serve  # noqa: PLC0415
 
     host, _, port = listen.rpartition(":")
@@ -149,8 +150,8 @@ def simulate(
     typer.echo(f"simulator at http://{listen}  (faults: curl http://{listen}/faults)", err=True)
     try:
         asyncio.run(serve(host.strip("[]"), int(port), speed))
-    except OSError as error:
-        _fail(f"cannot listen on {listen}: {error.strerror}", EXIT_FAILED)
+    except CannotListenError as error:
+        _fail(str(error), EXIT_FAILED)
     except KeyboardInterrupt:
         sys.exit(0)
 

@@ -35,7 +35,7 @@ def _shortest_gap(cron: Cron, zone: tzinfo, now: datetime) -> float:
     trigger, gaps = cron.trigger(zone), []
     fired = trigger.get_next_fire_time(None, now)
     for _ in range(_LOOK_AHEAD):
-        following = trigger.get_next_fire_time(fired, fired + timedelta(seconds=1)) if fired else None
+        following = trigger.get_next_fire_time(None, fired.astimezone(UTC) + timedelta(seconds=1)) if fired else None
         if fired is None or following is None:
             break
         gaps.append((following - fired).total_seconds())

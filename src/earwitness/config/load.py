@@ -108,7 +108,20 @@ def _validate(tree: Section, folder: Path) -> tuple[Config | None, list[Problem]
     try:
         return Config.model_validate(tree, context={"folder": folder}), []
     except ValidationError as error:
-        return None, [_problem(tree, details) for details in error.errors(include_url=False, include_input=False)]
+        return None, [_problem(tree, details) for details in _telling(error)]
+
+
+def _telling(error: ValidationError) -> list[ErrorDetails]:
+    """Leave out what only follows from another error: a list is too short because its one item is wrong."""
+    found = error.errors(include_url=False, include_input=False)
+    places = [details["loc"] for details in found]
+
+    def follows(details: ErrorDetails) -> bool:
+        loc = details["loc"]
+        inner = any(len(place) > len(loc) and place[: len(loc)] == loc for place in places)
+        return details["type"] == "too_short" and inner
+
+    return [details for details in found if not follows(details)]
 
 
 def _problem(tree: Section, details: ErrorDetails) -> Problem:
@@ -153,6 +166,7 @@ def _message(details: ErrorDetails, path: tuple[int | str, ...]) -> str:
 
 
 _in_our_words = {
+    "too_short": "is empty; write at least one",
     "string_type": "has to be a text",
     "dict_type": "has to be a section with keys of its own",
     "model_type": "has to be a section with keys of its own",

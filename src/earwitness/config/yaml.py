@@ -109,7 +109,7 @@ class _Reader:
 
     def _scalar(self, event: Any) -> str | None:
         text: str = event.value
-        if event.style is None and text in ("", "~", "null"):
+        if _plain(event) and text in ("", "~", "null"):
             return None
         if "${" not in text:
             return text
@@ -134,7 +134,7 @@ class _Reader:
             if not isinstance(event, yaml.ScalarEvent):
                 raise self.stop(event, "a key has to be a plain word")
             value = self.node(next(events), events)
-            if event.value == "<<" and event.style is None:
+            if event.value == "<<" and _plain(event):
                 merged += self._merge(event, value)
             else:
                 self._put(section, event, value, start)
@@ -174,6 +174,11 @@ class _Reader:
     def _bound(self, weight: int, event: Any) -> None:
         if weight > _MOST_NODES:
             raise self.stop(event, f"aliases make this more than {_MOST_NODES:,} values; write fewer of them")
+
+
+def _plain(event: Any) -> bool:
+    """Whether the scalar was written without quotes."""
+    return bool(event.implicit[0])
 
 
 def _weight(value: Any) -> int:

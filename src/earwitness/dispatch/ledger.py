@@ -3,6 +3,7 @@
 from earwitness.clock import Clock
 from earwitness.config.fields import Money
 from earwitness.config.schema import BudgetSpec
+from earwitness.metrics import Metrics
 from earwitness.model import Run, Why
 from earwitness.probes.context import OverBudgetError
 from earwitness.store import spend
@@ -12,11 +13,12 @@ from earwitness.store.store import Store
 class Ledger:
     """Implements the probe's `CallLedger` over the store."""
 
-    def __init__(self, store: Store, clock: Clock, budget: BudgetSpec, run: Run) -> None:
+    def __init__(self, store: Store, clock: Clock, budget: BudgetSpec, run: Run, metrics: Metrics) -> None:
         self._store = store
         self._clock = clock
         self._budget = budget
         self._run = run
+        self._metrics = metrics
 
     async def reserve(self, cost: Money) -> None:
         """Set the money aside. What is kept for confirming failures is open to the judge's requests alone."""
@@ -40,6 +42,7 @@ class Ledger:
 
     async def settle(self, cost: Money) -> None:
         await self._store.write(lambda c: spend.settle(c, self._run.id, spend.micros(cost.amount)))
+        self._metrics.spend.labels(cost.currency).inc(float(cost.amount))
 
     async def release_unused(self) -> None:
         """Give back what was set aside if no call was ever meant."""

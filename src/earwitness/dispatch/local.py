@@ -207,7 +207,10 @@ class Dispatcher:
         self, run: Run, probe: ProbeSpec, release: Callable[[], None], work: Callable[..., Awaitable[Observation]]
     ) -> Observation:
         """Return what the run saw. A probe that breaks or hangs is the monitor's fault, never the target's."""
-        ledger, loop = Ledger(self._money, self._clock, self._config.budget, run), asyncio.get_running_loop()
+        ledger, loop = (
+            Ledger(self._money, self._clock, self._config.budget, run, self._metrics),
+            asyncio.get_running_loop(),
+        )
         limit = asyncio.timeout(probe.budget + _GRACE)
 
         def released() -> None:

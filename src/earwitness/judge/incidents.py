@@ -60,17 +60,26 @@ def attached(
 
 
 def reassessed(incident: Incident, cause: Cause, verdict: Verdict, now: float) -> tuple[Incident, list[Transition]]:
-    """Take over a new verdict; say so where people would act differently."""
-    changed = replace(incident, severity=verdict.severity, title=verdict.title, reason=verdict.reason, cause=cause)
+    """Take over a new verdict where people would act differently; say so.
+
+    While nothing of that changes, the argument stays as it was told: an incident whose probes recover one by one keeps saying
+    what it was about.
+    """
+    changed = argued(incident, cause, verdict)
     if verdict.severity is not incident.severity:
         kind = TransitionKind.RAISE if worse(verdict.severity, incident.severity) else TransitionKind.LOWER
         text = f"{incident.severity} -> {verdict.severity}. {verdict.reason}"
     elif cause.dependency != incident.cause.dependency:
         kind, text = TransitionKind.NOTE, f"the cause is now taken to be {cause.dependency or 'unknown'}"
     else:
-        return changed, []
+        return incident, []
     after, transition = noted(changed, now, kind, text)
     return after, [transition]
+
+
+def argued(incident: Incident, cause: Cause, verdict: Verdict) -> Incident:
+    """Return the incident with a new argument."""
+    return replace(incident, severity=verdict.severity, title=verdict.title, reason=verdict.reason, cause=cause)
 
 
 def acknowledged(incident: Incident, command: Commanded) -> tuple[Incident, Transition]:

@@ -160,13 +160,12 @@ def _workaround_runs(incident: Incident, rules: Rules, now: float) -> list[Reque
 
 
 def _attach(state: State, home: Incident, probe: ProbeState, group: Group, rules: Rules, now: float) -> Judgement:
-    incident, attached = incidents.attached(home, probe, group, rules, now)
-    grown = Judgement(state.with_incident(incident), [attached])
-    requests = [
-        r for r in _workaround_runs(incident, rules, now) if rules.probes[probe.probe].journey not in home.journeys
-    ]
-    reassessed = _reassess(grown.state, incident, rules, now)
-    return Judgement(reassessed.state, [attached, *reassessed.transitions], requests)
+    attached, told = incidents.attached(home, probe, group, rules, now)
+    verdict = assess(group, state, rules, now)
+    judged, changes = incidents.reassessed(attached, group.cause, verdict, now)
+    judged = incidents.argued(judged, group.cause, verdict)
+    requests = _workaround_runs(judged, rules, now) if judged.journeys != home.journeys else []
+    return Judgement(state.with_incident(judged), [told, *changes], requests)
 
 
 def _member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:

@@ -23,7 +23,7 @@ _LABEL = {
 _HARM = {
     Effect.BLOCKED: "cannot finish",
     Effect.DIVERTED: "only finish by a detour",
-    Effect.NUISANCE: "finish, but annoyed",
+    Effect.NUISANCE: "are annoyed, but finish",
 }
 
 
@@ -111,10 +111,12 @@ def _passes(probe: ProbeState | None, rules: Rules, now: float) -> bool:
 
 
 def _title(journey: _Journey, cause: Cause, rules: Rules, environment: str | None) -> str:
-    what = f"{journey.title}: customers {_HARM[journey.effect]}"
-    if environment:
-        what = f"{journey.title} fails in {environment}"
-    return f"{rules.dependencies[cause.dependency].title}: {what}" if cause.dependency else what
+    what = (
+        f"“{journey.title}” fails in {environment}"
+        if environment
+        else f"customers {_HARM[journey.effect]} “{journey.title}”"
+    )
+    return f"{rules.dependencies[cause.dependency].title}: {what}" if cause.dependency else what[0].upper() + what[1:]
 
 
 def _harm(journey: _Journey) -> str:

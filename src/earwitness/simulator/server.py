@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from earwitness.clock import Clock, SystemClock
+from earwitness.serving import listen, served
 from earwitness.simulator import carrier_api, control_api, shop
 from earwitness.simulator.carrier import Carrier
 from earwitness.simulator.carrier_errors import TwilioError
@@ -58,18 +57,10 @@ class _Protocol(H11Protocol):
         self._drop()
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs the event loop."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class Simulator:
     """A simulator in this process: `async with Simulator(speed=50) as sim: ... sim.url`.
 
-    Port 0 lets the system choose; `url` and `port` tell what it chose. Raises OSError if the address is taken.
+    Port 0 lets the system choose; `url` and `port` tell what it chose. Raises CannotListenError if the address is taken.
     """
 
     def __init__(
@@ -77,7 +68,7 @@ class Simulator:
     ) -> None:
         self.host, self.port = host, port
         self.app = create_app(clock, speed)
-        self._server: _Server | None = None
+        self._exit = contextlib.AsyncExitStack()
         self._running: asyncio.Task[None] | None = None
 
     @property
@@ -96,19 +87,10 @@ class Simulator:
         return faults
 
     async def __aenter__(self) -> Self:
-        listener = _listening(self.host, self.port)
+        listener = listen(self.host, self.port)
         self.port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            self.app,
-            http=_Protocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=_GRACE,
-        )
-        self._server = _Server(config)
-        self._running = asyncio.create_task(self._server.serve(sockets=[listener]), name="simulator")
+        serving = served(self.app, listener, grace=_GRACE, http=_Protocol, ws="none")
+        self._running = await self._exit.enter_async_context(serving)
         return self
 
     async def wait(self) -> None:
@@ -119,29 +101,10 @@ class Simulator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None, "the simulator has not been started"
-        self._server.should_exit = True
-        await self.wait()
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a TCP socket that listens. Raises OSError.
-
-    The protocol is named because asyncio sets TCP_NODELAY only on sockets that name it; without it each answer takes 40 ms.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(512)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+        await self._exit.aclose()
 
 
 async def serve(host: str = "127.0.0.1", port: int = 4020, speed: float = 1.0) -> None:
-    """Run the simulator until the task is cancelled. Raises OSError if the address is taken."""
+    """Run the simulator until the task is cancelled. Raises CannotListenError if the address is taken."""
     async with Simulator(host, port, speed=speed) as simulator:
         await simulator.wait()

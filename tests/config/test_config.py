@@ -1,0 +1,138 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from earwitness.config.fields import Money, Secret
+from earwitness.config.load import ConfigError, load_config
+from earwitness.config.rules import rules_of
+from earwitness.logs import SecretMask, secrets_of
+from earwitness.model import Severity
+
+ROOT = Path(__file__).parents[2]
+WEB = """
+environment: production
+journeys:
+  shop: {title: Shop}
+probes:
+  web:
+    journey: shop
+    every: 1m
+    http: {url: "https://shop.example/"}
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text, environment=None, name="earwitness.yaml"):
+        (tmp_path / name).write_text(text)
+        return load_config(tmp_path / name, environment or {})
+
+    return load
+
+
+def example_environment(tmp_path):
+    (tmp_path / "secret").write_text("whsec_aGVsbG8gd29ybGQ=\n")
+    return {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TEST_CARD": "4111111111111111"}
+
+
+def test_the_example_of_the_documentation_is_valid(tmp_path, load):
+    page = (ROOT / "docs/configuration.md").read_text()
+    text = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1]
+    environment = example_environment(tmp_path)
+    config = load(re.sub(r"/run/secrets/\w+|/etc/ssl/our-ca.pem", str(tmp_path / "secret"), text), environment)
+    assert config.probes["pay-by-phone"].every == 300
+    assert config.budget.per_day == Money(25, "USD")
+    assert config.routes[0].match.severity == (Severity.SEV1, Severity.SEV2)
+    assert config.environment_of(config.probes["pay-on-web"]) == "production"
+
+
+def test_the_commented_example_is_valid_and_names_every_section(tmp_path):
+    path = ROOT / "config/earwitness.example.yaml"
+    text = path.read_text()
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "config.yaml").write_text(re.sub(r"/run/secrets/[\w-]+", str(tmp_path / "secret"), text))
+    config = load_config(tmp_path / "config.yaml", example_environment(tmp_path))
+    for section in type(config).model_fields:
+        assert re.search(rf"^#? ?{section}:", text, re.MULTILINE), f"{section} is not in the example"
+
+
+def test_the_demo_is_valid(tmp_path):
+    variables = {"LISTEN": "127.0.0.1:0", "SIMULATOR": "http://127.0.0.1:1", "RECEIVER": "http://127.0.0.1:2/"}
+    variables |= {"SECRET": "aGVsbG8=", "PROMPTS": str(tmp_path)}
+    config = load_config(
+        ROOT / "config/earwitness.demo.yaml", {f"EARWITNESS_DEMO_{k}": v for k, v in variables.items()}
+    )
+    assert {config.environment_of(p) for p in config.probes.values()} == {"production", "staging"}
+
+
+def test_scalars_stay_what_people_wrote(load):
+    text = WEB.replace("title: Shop", 'title: "0123", owner: on') + "      # end\n"
+    assert load(text).journeys["shop"].title == "0123"
+    assert load(text).journeys["shop"].owner == "on"
+
+
+def test_a_folder_is_one_configuration(tmp_path):
+    (tmp_path / "a.yaml").write_text("environment: production\njourneys:\n  shop: {}\n")
+    (tmp_path / "b.yml").write_text(
+        "probes:\n  web: {journey: shop, every: 1m, http: {url: 'https://shop.example/'}}\n"
+    )
+    (tmp_path / "notes.txt").write_text("not: [read")
+    assert list(load_config(tmp_path, {}).probes) == ["web"]
+    (tmp_path / "c.yaml").write_text("probes:\n  web: {journey: shop}\n")
+    with pytest.raises(
+        ConfigError, match=r"c\.yaml:2:3: probes\.web: the key stands in two files, first at .*b\.yml:2"
+    ):
+        load_config(tmp_path, {})
+
+
+def test_anchors_and_merges_are_understood(load):
+    text = WEB.replace("  web:", "  web: &web") + "  other:\n    <<: *web\n    every: 2m\n"
+    assert load(text).probes["other"].every == 120
+
+
+def test_what_is_left_empty_is_missing_and_a_quoted_null_is_a_word(load):
+    assert load(WEB.replace("title: Shop", "title: 'null', owner: ~")).journeys["shop"].title == "null"
+    assert load(WEB.replace("title: Shop", "title: 'null', owner: ~")).journeys["shop"].owner is None
+    with pytest.raises(ConfigError, match="write either every or cron"):
+        load(WEB.replace("every: 1m", "every:"))
+
+
+def test_a_dollar_that_is_no_variable_stays(load):
+    config = load(WEB.replace("title: Shop", "title: '$5 off ${NAME} $${NAME}'"), {"NAME": "now"})
+    assert config.journeys["shop"].title == "$5 off now ${NAME}"
+
+
+def test_secrets_are_read_from_files_and_never_shown(tmp_path, load):
+    (tmp_path / "hook.txt").write_text("correct horse battery staple\n")
+    hooks = "hooks:\n  on-call:\n    webhook: {url: 'https://alerts.example/', secret_file: hook.txt}\n"
+    config = load(WEB + hooks)
+    assert config.hooks["on-call"].webhook.secret == Secret("correct horse battery staple")
+    assert "horse" not in repr(config) + str(config)
+    assert "horse" not in config.model_dump_json(exclude={"hooks": {"on-call": {"webhook": {"secret"}}}})
+    assert list(secrets_of(config)) == ["correct horse battery staple"]
+    mask = SecretMask()
+    mask.learn(config)
+    assert mask.text("it is correct horse battery staple.") == "it is <secret>."
+
+
+def test_a_journey_or_a_probe_may_live_in_another_environment(load):
+    text = WEB.replace("{title: Shop}", "{environment: staging}") + "    environment: test\n"
+    config = load(text)
+    assert config.environment_of(config.probes["web"]) == "test"
+    assert rules_of(config).probes["web"].environment == "test"
+    assert rules_of(config).journeys["shop"].title == "Shop"
+
+
+def test_sunday_is_0_and_7_as_cron_has_it(load):
+    for weekday in ("0", "7", "sun"):
+        probe = load(WEB.replace("every: 1m", f'cron: "0 8 * * {weekday}"')).probes["web"]
+        assert probe.interval == 7 * 86400
+        trigger = probe.cron.trigger(__import__("datetime").UTC)
+        assert str(trigger.fields[4]) == "sun"
+
+
+def test_a_range_of_weekdays_is_cronss_own(load):
+    probe = load(WEB.replace("every: 1m", 'cron: "0 8 * * 1-5"')).probes["web"]
+    assert probe.interval == 86400
+    assert str(probe.cron.trigger(__import__("datetime").UTC).fields[4]) == "mon,tue,wed,thu,fri"
