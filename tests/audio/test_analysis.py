@@ -118,6 +118,13 @@ def test_a_prompt_that_is_left_out_ends_nothing_if_the_next_one_comes():
     assert "went straight on" in report.steps[2].note
 
 
+def test_of_a_prompt_said_three_times_the_first_counts():
+    said = [(ANSWER + 1.2 + 4 * n, "accepted") for n in range(3)]
+    report = judged(call(*GOOD[:2], *said, seconds=32, line=bad_line))
+    assert report.steps[4].result is Result.OK
+    assert report.steps[4].delay == pytest.approx(1.3, abs=0.05)
+
+
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("share", [0.3, 0.5])
 def test_another_prompt_that_ends_in_the_same_words_is_not_the_expected_one(share, known):
