@@ -179,8 +179,11 @@ async def test_the_second_check_holds_when_the_first_is_passed_by(make_web, monk
         seen.append(address)
         raise ExchangeError("refused at the socket", Failure.ADDRESS_REFUSED)
 
+    async def remember(_reader, _writer):
+        seen.append("a connection")
+
     monkeypatch.setattr(transfer, "check", refuse)
-    async with raw_server(answering(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
+    async with raw_server(remember) as port:
         with pytest.raises(ExchangeError, match="refused at the socket"):
             await make_web().client().get(f"http://127.0.0.1:{port}/")
     assert seen == [ip_address("127.0.0.1")]
