@@ -17,6 +17,7 @@ BEST, POOR, WORST = 5.0, 2.6, 1.0
 _LEAST_SPEECH = 0.5  # s
 _DIGITAL_SILENCE = -85.0  # dBFS
 _PACKET = 160  # samples: 20 ms
+_BLOCK = 60 * RATE  # samples searched at once, which bounds the memory
 _LOUD_EDGE = -38.0  # dBFS
 
 # defect: the value at which nobody notices, and the one at which the line is poor
@@ -96,7 +97,10 @@ def _clipping(samples: Samples, seconds: float) -> float:
 
 def _loss(samples: Samples) -> float:
     """Return the seconds of speech lost with packets that were filled with silence or by repeating the one before."""
-    return sum(_dropouts(samples)) + _repeats(samples) * _PACKET / RATE
+    return (
+        sum(_dropouts(samples))
+        + sum(_repeats(samples[at : at + _BLOCK]) for at in range(0, len(samples), _BLOCK)) * _PACKET / RATE
+    )
 
 
 def _dropouts(samples: Samples) -> list[float]:
@@ -128,9 +132,9 @@ def _abrupt(beside: Samples) -> bool:
 def _repeats(samples: Samples) -> int:
     """Return how many packets are copies of the 20 ms before them, as concealment leaves them; no vowel is as steady as that."""
     width = 150
-    earlier, later = samples[:-_PACKET].astype(np.float64), samples[_PACKET:].astype(np.float64)
-    if len(later) < width:
+    if len(samples) < _PACKET + width:
         return 0
+    earlier, later = samples[:-_PACKET].astype(np.float64), samples[_PACKET:].astype(np.float64)
     product, power, wanted = (_box(v, width) for v in (earlier * later, earlier**2, later**2))
     residual = 1 - np.clip(product, 0, None) ** 2 / np.maximum(power * wanted, 1e-12)
     same = (decibels(residual) < -26) & (decibels(wanted / width) > -42) & (product > 0.2 * power)
