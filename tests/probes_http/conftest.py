@@ -1,15 +1,10 @@
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_network
-from pathlib import Path
 
 import pytest
 import trustme
-
-sys.path.append(str(Path(__file__).parents[1] / "transport"))  # the servers are shared with the transport's tests
-
 from web_servers import issued, name_server, nginx, self_signed
 
 from earwitness.clock import SystemClock

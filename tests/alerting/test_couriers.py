@@ -1,0 +1,234 @@
+import asyncio
+import json
+
+import httpx
+import pytest
+from judge_world import World, rules_of
+from virtual import VirtualClock, until
+
+from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE, Courier, Hook, Links, pause_before
+from earwitness.alerting.routing import Route, Router
+from earwitness.config.schema import MatchSpec
+from earwitness.hooks.webhook import KIND, WebhookSpec
+from earwitness.model import JourneyRule, Severity, TransitionKind
+from earwitness.store import outbox, verdicts
+from earwitness.store.store import Store
+
+
+class Receiver:
+    """A receiver that answers as it is told to, and remembers what it got."""
+
+    def __init__(self):
+        self.got = []
+        self.answers = []  # statuses, exceptions or responses; when they are used up: 200
+
+    def transport(self):
+        return httpx.MockTransport(self._answer)
+
+    def _answer(self, request):
+        self.got.append(request)
+        answer = self.answers.pop(0) if self.answers else 200
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, httpx.Response) else httpx.Response(answer)
+
+    @property
+    def told(self):
+        return [json.loads(r.content)["type"] for r in self.got]
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store.open(tmp_path / "earwitness.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def clock():
+    return VirtualClock()
+
+
+@pytest.fixture
+def receiver():
+    return Receiver()
+
+
+@pytest.fixture
+def courier(store, clock, receiver):
+    spec = WebhookSpec(url="https://alerts.example/hook", secret="a secret of the hook")
+    http = httpx.AsyncClient(transport=receiver.transport())
+    return Courier(Hook("on-call", KIND, spec, 15.0), store, clock, http, Links("http://127.0.0.1:8420"))
+
+
+async def owe(store, clock, *, resolve=True, names=("a",)):
+    """Owe the hook an incident for each probe: its opening, and its end."""
+    for name in names:
+        world = World(rules_of({name: ("shop", [])}), now=clock.now(), runs=ord(name) * 1000)
+        world.fails(name, times=2)
+        if resolve:
+            world.passes(name, name)
+        for transition in world.transitions:
+            await store.write(lambda c, t=transition: verdicts.save_incidents(c, [t.incident]))
+            await store.write(lambda c, t=transition: outbox.add_deliveries(c, t, ["on-call"], clock.now()))
+
+
+async def states(store):
+    rows = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=100))
+    return [(row["kind"], row["state"]) for row in reversed(rows)]
+
+
+async def test_an_alert_and_its_resolve_arrive_in_order(courier, store, clock, receiver):
+    await owe(store, clock)
+    assert await courier.deliver_next()
+    assert await courier.deliver_next()
+    assert not await courier.deliver_next()
+    assert receiver.told == ["incident.open", "incident.resolve"]
+    assert await states(store) == [("open", "delivered"), ("resolve", "delivered")]
+
+
+async def test_a_trigger_that_is_still_owed_at_its_resolve_is_told_first(courier, store, clock, receiver):
+    receiver.answers = [500, 500]
+    await owe(store, clock)
+    assert await courier.deliver_next()
+    assert not await courier.deliver_next(), "the resolve waits for the trigger"
+    for _ in range(3):
+        clock.moment += LONGEST_PAUSE
+        assert await courier.deliver_next()
+    assert receiver.told == ["incident.open", "incident.open", "incident.open", "incident.resolve"]
+
+
+async def test_every_attempt_carries_the_same_key_and_the_same_body(courier, store, clock, receiver):
+    receiver.answers = [503, httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), 200]
+    await owe(store, clock, resolve=False)
+    for _ in range(4):
+        assert await courier.deliver_next()
+        clock.moment += LONGEST_PAUSE
+    assert len({r.headers["webhook-id"] for r in receiver.got}) == 1
+    assert len({r.content for r in receiver.got}) == 1
+    (row,) = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=10))
+    assert [t["reason"] for t in row["trail"]] == ["server_error", "connection", "timeout", "ok"]
+    assert (row["state"], row["attempts"]) == ("delivered", 4)
+
+
+async def test_retry_after_is_obeyed(courier, store, clock, receiver):
+    receiver.answers = [httpx.Response(429, headers={"Retry-After": "120"})]
+    await owe(store, clock, resolve=False)
+    assert await courier.deliver_next()
+    clock.moment += 119
+    assert not await courier.deliver_next()
+    clock.moment += 2
+    assert await courier.deliver_next()
+
+
+async def test_a_refusal_for_good_is_not_repeated_and_blocks_nothing(courier, store, clock, receiver):
+    receiver.answers = [401]
+    await owe(store, clock)
+    assert await courier.deliver_next()
+    assert await courier.deliver_next()
+    assert await states(store) == [("open", "refused"), ("resolve", "delivered")]
+
+
+async def test_a_redirect_is_not_followed(courier, store, clock, receiver):
+    receiver.answers = [httpx.Response(307, headers={"Location": "http://169.254.169.254/"})]
+    await owe(store, clock, resolve=False)
+    assert await courier.deliver_next()
+    assert len(receiver.got) == 1
+    assert await states(store) == [("open", "refused")]
+
+
+async def test_it_gives_up_after_a_day_and_says_so(courier, store, clock, receiver):
+    await owe(store, clock, resolve=False)
+    receiver.answers = [500]
+    clock.moment += GIVE_UP + 10
+    assert await courier.deliver_next()
+    assert await states(store) == [("open", "expired")]
+
+
+async def test_a_courier_that_died_is_replaced_when_its_lease_ends(courier, store, clock, receiver):
+    await owe(store, clock, resolve=False)
+    held = await store.write(lambda c: outbox.lease(c, "on-call", "dead", clock.now(), 30.0))
+    await store.write(lambda c: outbox.freeze(c, held.seq, "dead", b'{"type":"incident.open","frozen":true}'))
+    assert not await courier.deliver_next()
+    clock.moment += 31
+    assert await courier.deliver_next()
+    assert json.loads(receiver.got[0].content)["frozen"]
+    assert receiver.got[0].headers["webhook-id"] == held.key
+
+
+async def test_the_process_that_has_the_store_alone_frees_what_its_forerunner_held(courier, store, clock, receiver):
+    await owe(store, clock, resolve=False)
+    await store.write(lambda c: outbox.lease(c, "on-call", "dead", clock.now(), 30.0))
+    assert await store.write(outbox.release_leases) == 1
+    assert await courier.deliver_next()
+    assert receiver.told == ["incident.open"]
+
+
+async def test_incidents_do_not_wait_for_each_other(courier, store, clock, receiver):
+    receiver.answers = [500]
+    await owe(store, clock, resolve=False, names=("a", "b"))
+    assert await courier.deliver_next()
+    assert await courier.deliver_next()
+    assert await states(store) == [("open", "pending"), ("open", "delivered")]
+
+
+async def test_a_running_courier_delivers_as_soon_as_it_is_woken(courier, store, clock, receiver):
+    task = asyncio.create_task(courier.run())
+    await asyncio.sleep(0)
+    await owe(store, clock)
+    courier.wake()
+    await until(lambda: receiver.told == ["incident.open", "incident.resolve"])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_error_never_names_the_address(courier, store, clock, receiver):
+    receiver.answers = [httpx.ConnectError("https://alerts.example/hook?token=hunter2 refused")]
+    await owe(store, clock, resolve=False)
+    await courier.deliver_next()
+    assert "hunter2" not in str(await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=10)))
+
+
+def test_pauses_double_with_full_jitter_up_to_a_quarter_of_an_hour():
+    longest = [pause_before(n, None, lambda: 1.0) for n in range(12)]
+    assert longest[:5] == [1, 2, 4, 8, 16]
+    assert longest[-1] == LONGEST_PAUSE
+    assert pause_before(5, None, lambda: 0.0) == 0.0
+    assert pause_before(0, 60.0, lambda: 0.0) == 60.0
+    assert pause_before(0, 1e12, lambda: 0.0) == LONGEST_PAUSE
+
+
+# --- routing ---------------------------------------------------------------------------------------------------------
+
+
+def transitions():
+    world = World(rules_of({"a": ("shop", [])}, {"shop": JourneyRule("Shop", owner="payments")}))
+    world.fails("a", times=2)
+    world.passes("a", "a")
+    return world.transitions
+
+
+def test_a_route_matches_by_severity_journey_owner_and_environment():
+    opened, _ = transitions()
+    owners = {"shop": "payments"}
+
+    def told(**match):
+        return Router([Route(MatchSpec(**match), ("on-call",))], owners).recipients(opened, [])
+
+    assert told() == ["on-call"]
+    assert told(severity=Severity.SEV1, journey="shop", owner="payments", environment="production") == ["on-call"]
+    for other in ({"severity": "sev2"}, {"journey": "other"}, {"owner": "other"}, {"environment": "staging"}):
+        assert told(**other) == []
+
+
+def test_a_resolve_goes_to_everyone_who_was_told_whatever_the_routes_say_now():
+    _, resolved = transitions()
+    nobody = Router([], {})
+    assert resolved.kind is TransitionKind.RESOLVE
+    assert nobody.recipients(resolved, ["on-call", "gone"]) == ["on-call", "gone"]
+
+
+def test_a_hook_of_two_routes_is_told_once():
+    opened, _ = transitions()
+    twice = Router([Route(MatchSpec(), ("x", "y")), Route(MatchSpec(), ("y",))], {})
+    assert twice.recipients(opened, []) == ["x", "y"]
