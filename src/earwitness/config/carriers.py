@@ -2,10 +2,12 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from earwitness.config.fields import Money, Price, SecretValue, Spec, Texts, WithSecret
+from earwitness.config.fields import Money, Price, SecretValue, Spec, WithSecret, as_list
+from earwitness.telephony.spec import PhoneNumber
 
 
 class TwilioSpec(WithSecret):
@@ -14,7 +16,7 @@ class TwilioSpec(WithSecret):
     account_sid: str
     auth_token: SecretValue
     auth_token_file: Path | None = None
-    from_: Texts = Field(alias="from", min_length=1)
+    from_: Annotated[tuple[PhoneNumber, ...], BeforeValidator(as_list)] = Field(alias="from", min_length=1)
     api_url: str = "https://api.twilio.com"
 
 

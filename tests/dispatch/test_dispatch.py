@@ -1,0 +1,293 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+from virtual import VirtualClock, until
+
+from earwitness.clock import SystemClock
+from earwitness.config.fields import parse_money
+from earwitness.config.schema import BudgetSpec, Config, ProbeSpec
+from earwitness.dispatch import local
+from earwitness.dispatch.ledger import Ledger
+from earwitness.dispatch.local import Dispatcher
+from earwitness.dispatch.pace import Pace
+from earwitness.metrics import Metrics
+from earwitness.model import Channel, Failure, Outcome, Request, Why
+from earwitness.probes.context import Kind, OverBudgetError, RunContext
+from earwitness.probes.http import HttpSpec
+from earwitness.schedule import Due
+from earwitness.store import history, spend, verdicts
+from earwitness.store.store import Store
+
+
+class Stage:
+    """A dispatcher whose probes do what the test says."""
+
+    def __init__(self, store, monkeypatch, **probes):
+        self.work = {}
+        self.seen = []
+        self.started = []
+        self.metrics = Metrics()
+        config = Config.model_validate(
+            {
+                "environment": "production",
+                "journeys": {"shop": {}},
+                "probes": {
+                    name: {"journey": "shop", "every": "1m", "http": {"url": f"http://{name}.example/"}} | more
+                    for name, more in (probes or {"web": {}}).items()
+                },
+            }
+        )
+        kind = Kind(Channel.HTTP, HttpSpec, self._run, lambda _spec: 5.0)
+        monkeypatch.setattr(ProbeSpec, "kind", property(lambda _probe: kind))
+        self.store = store
+        self.dispatcher = Dispatcher(config, store, SystemClock(), self.metrics, self, self._observed)
+
+    def context(self, run, release, ledger):
+        return RunContext(run=run, clock=SystemClock(), evidence=None, calls=ledger, on_released=release)
+
+    async def _run(self, _spec, ctx):
+        self.started.append(ctx.run)
+        work = self.work.get(ctx.run.probe)
+        return await work(ctx) if work else ctx.observe()
+
+    async def _observed(self, seen):
+        self.seen.append(seen)
+        await self.store.write(lambda c: history.add_observations(c, [seen]))
+
+    async def outcomes(self, count):
+        """Return the outcomes once there are so many and nothing runs any more."""
+        await until(lambda: len(self.seen) >= count and self.dispatcher.running == 0)
+        return [o.outcome for o in self.seen]
+
+    def missed(self, reason):
+        return self.metrics.registry.get_sample_value(
+            "earwitness_schedule_missed_total", {"channel": "http", "reason": reason}
+        )
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store.open(tmp_path / "earwitness.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def stage(store, monkeypatch):
+    return lambda **probes: Stage(store, monkeypatch, **probes)
+
+
+async def test_a_due_slot_is_on_record_before_it_runs(stage, store):
+    s = stage()
+
+    async def look(ctx):
+        assert await store.read(history.unfinished_runs) == [ctx.run]
+        return ctx.observe()
+
+    s.work["web"] = look
+    await s.dispatcher.on_due(Due("web", 60_000))
+    assert await s.outcomes(1) == [Outcome.OK]
+    assert await store.read(history.unfinished_runs) == []
+
+
+async def test_a_slot_that_was_taken_is_not_run_again(stage):
+    s = stage()
+    await s.dispatcher.on_due(Due("web", 60_000))
+    await s.outcomes(1)
+    await s.dispatcher.on_due(Due("web", 60_000))
+    await s.outcomes(1)
+    await s.dispatcher.on_due(Due("web", 120_000))
+    await s.outcomes(2)
+    assert [run.slot for run in s.started] == [60_000, 120_000]
+
+
+async def test_a_probe_that_is_still_running_skips_its_slot_and_says_so(stage):
+    s, go = stage(), asyncio.Event()
+
+    async def wait(ctx):
+        await go.wait()
+        return ctx.observe()
+
+    s.work["web"] = wait
+    await s.dispatcher.on_due(Due("web", 60_000))
+    await until(lambda: s.started)
+    await s.dispatcher.on_due(Due("web", 120_000))
+    assert s.missed("overlap") == 1
+    go.set()
+    await s.outcomes(1)
+    await s.dispatcher.on_due(Due("web", 180_000))
+    assert len(await s.outcomes(2)) == 2
+
+
+async def test_waiting_for_a_recording_is_not_running(stage):
+    s, recording = stage(), asyncio.Event()
+
+    async def call(ctx):
+        ctx.release()
+        await recording.wait()
+        return ctx.observe()
+
+    s.work["web"] = call
+    await s.dispatcher.on_due(Due("web", 60_000))
+    await until(lambda: s.started)
+    await s.dispatcher.on_due(Due("web", 120_000))
+    await until(lambda: len(s.started) == 2)
+    assert s.missed("overlap") is None
+    recording.set()
+    assert len(await s.outcomes(2)) == 2
+
+
+async def test_slots_that_nobody_ran_are_counted(stage, store):
+    s = stage()
+    await s.dispatcher.on_due(Due("web", 600_000, 9, 540_000))
+    await s.outcomes(1)
+    assert s.missed("not_running") == 9
+    assert await store.read(history.last_slots) == {"web": 600_000}
+
+
+async def test_a_probe_that_breaks_is_our_fault_and_stops_nothing(stage):
+    s = stage()
+
+    async def break_(_ctx):
+        raise RuntimeError("boom")
+
+    s.work["web"] = break_
+    await s.dispatcher.on_due(Due("web", 60_000))
+    assert await s.outcomes(1) == [Outcome.UNKNOWN]
+    assert s.seen[0].findings[0].failure is Failure.MONITOR_ERROR
+    del s.work["web"]
+    await s.dispatcher.on_due(Due("web", 120_000))
+    assert await s.outcomes(2) == [Outcome.UNKNOWN, Outcome.OK]
+
+
+async def test_a_probe_that_hangs_is_ended_and_is_our_fault(stage, monkeypatch):
+    monkeypatch.setattr(local, "_GRACE", -4.9)
+    s = stage()
+
+    async def hang(_ctx):
+        await asyncio.Event().wait()
+
+    s.work["web"] = hang
+    await s.dispatcher.on_due(Due("web", 60_000))
+    assert await s.outcomes(1) == [Outcome.UNKNOWN]
+    assert "did not end in its own time" in s.seen[0].findings[0].message
+
+
+async def test_only_so_many_run_at_once(stage):
+    s, go, most = stage(**{f"p{n}": {} for n in range(6)}), asyncio.Event(), 0
+    running = 0
+
+    async def wait(ctx):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await go.wait()
+        running -= 1
+        return ctx.observe()
+
+    s.work = {f"p{n}": wait for n in range(6)}
+    limits = s.dispatcher._config.limits.model_copy(update={"concurrent_http": 2})
+    s.dispatcher.reconfigure(s.dispatcher._config.model_copy(update={"limits": limits}), s)
+    for n in range(6):
+        await s.dispatcher.on_due(Due(f"p{n}", 60_000))
+    await until(lambda: running == 2)
+    go.set()
+    assert len(await s.outcomes(6)) == 6
+    assert most == 2
+
+
+async def wanted(store, **more):
+    request = Request("confirm:run-0:web", "web", Why.CONFIRM, SystemClock().now() + 60)
+    request = replace(request, **more)
+    await store.write(lambda c: verdicts.add_requests(c, [request]))
+    return request
+
+
+async def test_a_request_runs_once_the_probe_is_free(stage, store):
+    s, go = stage(), asyncio.Event()
+
+    async def wait(ctx):
+        await go.wait()
+        return ctx.observe()
+
+    s.work["web"] = wait
+    await s.dispatcher.on_due(Due("web", 60_000))
+    await until(lambda: s.started)
+    request = await wanted(store)
+    s.dispatcher.request(request)
+    await asyncio.sleep(0)
+    assert len(s.started) == 1
+    go.set()
+    await s.outcomes(2)
+    assert (s.started[1].why, s.started[1].request) == (Why.CONFIRM, request.key)
+    assert await store.read(verdicts.pending_requests) == []
+
+
+async def test_a_request_told_twice_runs_once(stage, store):
+    s = stage()
+    request = await wanted(store)
+    s.dispatcher.request(request)
+    s.dispatcher.request(request)
+    await until(lambda: s.dispatcher.running == 0)
+    assert len(s.started) == 1
+
+
+async def test_a_request_that_came_too_late_expires(stage, store):
+    s = stage()
+    s.dispatcher.request(await wanted(store, not_after=1.0))
+    await until(lambda: s.dispatcher.running == 0)
+    assert s.started == []
+    assert await store.read(verdicts.pending_requests) == []
+
+
+async def test_a_run_that_a_stop_interrupted_is_unknown_after_the_restart(stage, store):
+    s = stage()
+
+    async def hang(_ctx):
+        await asyncio.Event().wait()
+
+    s.work["web"] = hang
+    await s.dispatcher.on_due(Due("web", 60_000))
+    await until(lambda: s.started)
+    await s.dispatcher.drain(0.01)
+    assert s.seen == []
+    (left,) = await store.read(history.unfinished_runs)
+    s.dispatcher.resume(left)
+    assert await s.outcomes(1) == [Outcome.UNKNOWN]
+    assert s.seen[0].findings[0].failure is Failure.INTERRUPTED
+    assert s.seen[0].run == left
+
+
+async def test_what_is_kept_for_confirmation_is_open_to_confirmations_alone(stage, store):
+    s = stage()
+    s.dispatcher.run_now("web")
+    await s.outcomes(1)
+    run = s.started[0]
+    budget = BudgetSpec(per_day=parse_money("1 USD"), keep_for_confirmation=0.2)
+
+    def ledger(name, why):
+        return Ledger(store, SystemClock(), budget, replace(run, id=name, why=why), s.metrics)
+
+    await ledger("run-1", Why.SCHEDULED).reserve(parse_money("0.75 USD"))
+    with pytest.raises(OverBudgetError, match="budget of 1 USD"):
+        await ledger("run-2", Why.SCHEDULED).reserve(parse_money("0.10 USD"))
+    confirming = ledger("run-3", Why.CONFIRM)
+    await confirming.reserve(parse_money("0.10 USD"))
+    with pytest.raises(OverBudgetError):
+        await ledger("run-4", Why.CONFIRM).reserve(parse_money("0.20 USD"))
+    with pytest.raises(OverBudgetError, match="in EUR"):
+        await ledger("run-5", Why.SCHEDULED).reserve(parse_money("0.01 EUR"))
+    await confirming.settle(parse_money("0.05 USD"))
+    today = spend.day_of(SystemClock().now())
+    assert await store.read(lambda c: spend.spent(c, today, "USD")) == 800_000
+    assert s.metrics.registry.get_sample_value("earwitness_call_spend_total", {"currency": "USD"}) == 0.05
+
+
+async def test_calls_are_spaced_as_the_carrier_wants():
+    clock = VirtualClock()
+    pace, turns = Pace(2.0, clock), []
+    for _ in range(3):
+        await pace.turn()
+        turns.append(clock.moment)
+    assert [t - turns[0] for t in turns] == [0.0, 0.5, 1.0]
