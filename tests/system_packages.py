@@ -15,7 +15,7 @@ from pathlib import Path
 PACKAGES = {  # Debian's package: a command that it brings
     "nginx": "nginx",
     "prometheus": "promtool",
-    "debootstrap": "debootstrap",
+    "mmdebstrap": "mmdebstrap",
 }
 WHERE = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian's packages ask before they start a daemon
