@@ -30,6 +30,7 @@ check: setup ## lint, types, import rules, docs freshness
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/project
 
 bench: setup ## the side-by-side benchmarks
 	$(BIN)/python -m bench
