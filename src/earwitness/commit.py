@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from earwitness.alerting.routing import Router
 from earwitness.clock import Clock
-from earwitness.judge import Judgement, State, judge
-from earwitness.model import Event, Observation, Observed, Request, Rules, Transition
+from earwitness.judge import Judgement, ProbeState, State, judge
+from earwitness.model import Event, Observation, Observed, Reconfigured, Request, Rules, Transition
 from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
 
@@ -33,6 +33,7 @@ class Committed:
     observations: list[Observation] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    reconfigured: bool = False
 
 
 @dataclass(slots=True)
@@ -125,16 +126,24 @@ def _collect(batch: Sequence[_Waiting], judgements: Sequence[Judgement]) -> Comm
         observations=[w.event.observation for w in batch if isinstance(w.event, Observed)],
         transitions=[t for j in judgements for t in j.transitions],
         requests=[r for j in judgements for r in j.requests],
+        reconfigured=any(isinstance(w.event, Reconfigured) for w in batch),
     )
+
+
+def _changed_probes(before: State, after: State, committed: Committed) -> list[ProbeState]:
+    """Only a run changes its probe's standing, so the probes of the batch are all there is to compare."""
+    seen = {observation.run.probe for observation in committed.observations}
+    found = ((after.probes.get(name), before.probes.get(name)) for name in seen)
+    return [new for new, old in found if new is not None and new is not old]
 
 
 def _write(
     connection: Connection, before: State, after: State, committed: Committed, router: Router, now: float
 ) -> None:
     history.add_observations(connection, committed.observations)
-    changed = [p for name, p in after.probes.items() if before.probes.get(name) is not p]
-    history.save_probe_states(connection, changed)
-    history.forget_probes(connection, [name for name in before.probes if name not in after.probes])
+    history.save_probe_states(connection, _changed_probes(before, after, committed))
+    if committed.reconfigured:
+        history.forget_probes(connection, [name for name in before.probes if name not in after.probes])
     changed_incidents = [i for key, i in after.incidents.items() if before.incidents.get(key) is not i]
     closed = [t.incident for t in committed.transitions if t.incident.id not in after.incidents]
     verdicts.save_incidents(connection, [*changed_incidents, *closed])
