@@ -150,7 +150,7 @@ async def _check_founding_incident(stage: Stage, incident: Json) -> None:
     _promise({"recording", "response"} <= kinds.keys(), "the evidence has the recording and the response")
     recording = await stage.daemon.get(kinds["recording"]["url"])
     _promise(recording.content[:4] == b"RIFF" and len(recording.content) > 100_000, "the recording can be played")
-    stage.timeline.say("evidence", f"recording of the call: {stage.console}{kinds['recording']['url']}")
+    stage.timeline.say("evidence", f"hear the call: {stage.console}/incidents/{incident['id']}")
 
 
 async def calls_are_misrouted(stage: Stage) -> None:

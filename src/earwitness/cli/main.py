@@ -41,7 +41,7 @@ def run(
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Run the daemon. SIGHUP reloads the configuration, SIGTERM stops cleanly."""
-    from earwitness.app import AlreadyRunningError, run_daemon  # noqa: PLC0415  Other commands start faster without.
+    from earwitness.app import AlreadyRunningError, UnusableStoreError, run_daemon  # noqa: PLC0415  Other commands start faster without.
     from earwitness.config.load import ConfigError  # noqa: PLC0415
     from earwitness.logs import SecretMask, set_up_logs  # noqa: PLC0415
     from earwitness.serving import CannotListenError  # noqa: PLC0415
@@ -54,7 +54,7 @@ def run(
         asyncio.run(run_daemon(config, data_dir, mask))
     except ConfigError as error:
         _fail(str(error), EXIT_CONFIG)
-    except (AlreadyRunningError, CannotListenError, OSError) as error:
+    except (AlreadyRunningError, CannotListenError, UnusableStoreError, OSError) as error:
         _fail(str(error), EXIT_FAILED)
 
 

@@ -21,9 +21,9 @@ _LABEL = {
     Severity.NONPROD: "Non-production defect",
 }
 _HARM = {
-    Effect.BLOCKED: "cannot finish",
-    Effect.DIVERTED: "only finish by a detour",
-    Effect.NUISANCE: "are annoyed, but finish",
+    Effect.BLOCKED: "customers cannot finish “{}”",
+    Effect.DIVERTED: "customers finish “{}” only by a detour",
+    Effect.NUISANCE: "customers finish “{}”, but are annoyed",
 }
 
 
@@ -67,9 +67,9 @@ def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
         title=_title(worst, group.cause, rules, None if production else environment),
         reason=" ".join(
             [
-                f"{_LABEL[severity]}, because " + "; ".join(_harm(j) for j in journeys) + ".",
+                f"{_LABEL[severity]}, because " + "; ".join(_harm(j, production) for j in journeys) + ".",
                 _place(environment, production),
-                *(_workaround(j) for j in journeys if j.effect is Effect.BLOCKED),
+                *(_workaround(j) for j in journeys if j.effect is Effect.BLOCKED and production),
                 _cause(group.cause, rules),
                 _what_would_change(worst, severity),
             ]
@@ -111,17 +111,15 @@ def _passes(probe: ProbeState | None, rules: Rules, now: float) -> bool:
 
 
 def _title(journey: _Journey, cause: Cause, rules: Rules, environment: str | None) -> str:
-    what = (
-        f"“{journey.title}” fails in {environment}"
-        if environment
-        else f"customers {_HARM[journey.effect]} “{journey.title}”"
-    )
+    harm = _HARM[journey.effect].format(journey.title)
+    what = f"“{journey.title}” fails in {environment}" if environment else harm
     return f"{rules.dependencies[cause.dependency].title}: {what}" if cause.dependency else what[0].upper() + what[1:]
 
 
-def _harm(journey: _Journey) -> str:
+def _harm(journey: _Journey, production: bool) -> str:
     seen = "; ".join(f"{p.probe}: {p.failed.message}" for p in journey.failing if p.failed)
-    return f"customers {_HARM[journey.effect]} “{journey.title}” ({seen})"
+    harm = _HARM[journey.effect].format(journey.title) if production else f"“{journey.title}” fails"
+    return f"{harm} ({seen})"
 
 
 def _place(environment: str, production: bool) -> str:
@@ -147,9 +145,11 @@ def _cause(cause: Cause, rules: Rules) -> str:
         )
         return f"No shared cause explains it{ruled_out}."
     others = f"; {', '.join(cause.alternatives)} would explain it as well" if cause.alternatives else ""
+    title, supporting = rules.dependencies[cause.dependency].title, ", ".join(cause.supporting)
+    need = "needs it and fails" if len(cause.supporting) == 1 else "need it and fail"
     return (
-        f"The cause is taken to be {rules.dependencies[cause.dependency].title} (confidence {cause.confidence:.2f}): "
-        f"{', '.join(cause.supporting)} need it and fail, and no probe that needs it passes{others}."
+        f"The cause is taken to be {title} (confidence {cause.confidence:.2f}): "
+        f"{supporting} {need}, and no probe that needs it passes{others}."
     )
 
 
