@@ -1,15 +1,20 @@
+import asyncio
 import configparser
+import ctypes
 import os
 import re
 import shutil
 import subprocess
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from deploy_needs import DEPLOY, REPOSITORY, program
+from deploy_needs import DEPLOY, program
+from scraped_stage import EARWITNESS, Theatre
 
 UNIT = DEPLOY / "systemd" / "earwitness.service"
 MOST_EXPOSURE = 2.0
+PR_SET_MDWE = 65  # Linux 6.3 and later
 
 
 class Repeated(dict):
@@ -35,7 +40,7 @@ def tree(tmp_path) -> Path:
     shutil.copytree(units, tmp_path / "lib/systemd/system", symlinks=True)
     for source, target in (
         (UNIT, "etc/systemd/system/earwitness.service"),
-        (REPOSITORY / ".venv/bin/earwitness", "opt/earwitness/bin/earwitness"),
+        (Path(EARWITNESS), "opt/earwitness/bin/earwitness"),
         (Path(program("kill")), "bin/kill"),
     ):
         (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
@@ -97,3 +102,32 @@ def test_the_filters_leave_what_daemon_needs(service):
     allowed = filtered_system_calls(service)
     assert {"execve", "mmap", "futex", "epoll_wait", "sendmmsg", "flock", "fsync", "getrandom", "clone3"} <= allowed
     assert not {"mount", "ptrace", "bpf", "init_module", "reboot", "chroot", "setuid"} & allowed
+
+
+def deny_executable_memory():
+    """Do to this process and its children what MemoryDenyWriteExecute=yes does."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_MDWE, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "this kernel has no PR_SET_MDWE")
+
+
+def test_the_unit_denies_executable_memory(service):
+    assert service["MemoryDenyWriteExecute"] == ["yes"]
+
+
+async def test_calls_and_pages_are_tried_without_executable_memory(tmp_path):
+    """The libraries in C, pycurl, pycares, numpy and others, make no code while they run."""
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 3):
+        pytest.skip("this kernel cannot deny executable memory to one process")
+    async with AsyncExitStack() as exits:
+        theatre = Theatre(tmp_path, exits)
+        await theatre.prepare([])
+        probes = ("--probe", "pay-by-phone", "--probe", "look-on-web")
+        checking = await asyncio.create_subprocess_exec(
+            *(EARWITNESS, "check", "--config", str(theatre.config), "--max-spend", "5 USD", *probes),
+            env={**os.environ, **theatre.variables},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            preexec_fn=deny_executable_memory,
+        )
+        said, _ = await checking.communicate()
+    assert checking.returncode == 0, said.decode()

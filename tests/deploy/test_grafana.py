@@ -1,0 +1,119 @@
+"""The dashboard: well formed, of our metrics alone, and every panel shows something of a daemon that a Prometheus scrapes."""
+
+import asyncio
+import json
+import math
+import re
+
+import pytest
+import pytest_asyncio
+import yaml
+from deploy_needs import DEPLOY, program
+from scraped_stage import scraped_stage, until
+
+from earwitness.metrics import Metrics
+
+pytestmark = pytest.mark.xdist_group("dashboard")
+
+DASHBOARD = json.loads((DEPLOY / "grafana/earwitness.json").read_text())
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+QUERIES = [(panel["title"], target["expr"]) for panel in PANELS for target in panel["targets"]]
+NAME = re.compile(r"\b(?:earwitness|probe)_\w+\b|\bearwitness:[\w:]+")
+VARIABLES = {"$__rate_interval": "10s", "$__range": "1m", "$environment": ".*", "$journey": ".*"}
+
+
+def series_names() -> set[str]:
+    """Return the names of the series that the daemon publishes."""
+    ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+    return {family.name + end for family in Metrics().registry.collect() for end in ends[family.type]}
+
+
+def recorded_names() -> set[str]:
+    groups = yaml.safe_load((DEPLOY / "prometheus/earwitness.rules.yml").read_text())["groups"]
+    return {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
+
+
+def names_in(expression) -> set[str]:
+    return set(NAME.findall(expression))
+
+
+def filled_in(expression) -> str:
+    for variable, value in VARIABLES.items():
+        expression = expression.replace(variable, value)
+    assert "$" not in expression
+    return expression
+
+
+def test_panels_have_ids_and_places_of_their_own():
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(ids) == len(set(ids))
+    taken = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {(place["x"] + i, place["y"] + j) for i in range(place["w"]) for j in range(place["h"])}
+        assert not taken & cells, panel["title"]
+        taken |= cells
+
+
+def test_every_query_asks_the_chosen_datasource_for_metrics_that_exist():
+    assert [v["name"] for v in DASHBOARD["templating"]["list"]] == ["datasource", "environment", "journey"]
+    for panel in PANELS:
+        assert [target["datasource"]["uid"] for target in panel["targets"]] == ["${datasource}"] * len(panel["targets"])
+        for target in panel["targets"]:
+            names = names_in(target["expr"])
+            assert names, panel["title"]
+            assert names <= series_names() | recorded_names(), panel["title"]
+
+
+def test_every_alert_asks_for_metrics_that_exist():
+    groups = yaml.safe_load((DEPLOY / "prometheus/earwitness.rules.yml").read_text())["groups"]
+    for rule in (rule for group in groups for rule in group["rules"]):
+        assert names_in(rule["expr"]) <= series_names() | recorded_names(), rule
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory):
+    async with scraped_stage(tmp_path_factory.mktemp("stage")) as stage:
+        yield stage
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_every_metric_of_the_dashboard_has_a_series(stage):
+    for name in sorted({name for _, query in QUERIES for name in names_in(query)}):
+        await until(f"a series of {name}", lambda name=name: stage.query(name))
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_every_panel_shows_data(stage):
+    async def numbers(query):
+        values = [float(sample["value"][1]) for sample in await stage.query(filled_in(query))]
+        return any(map(math.isfinite, values))
+
+    for title, query in QUERIES:
+        await until(f"data in {title}: {query}", lambda query=query: numbers(query))
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_slots_in_which_nobody_looked_are_counted(stage):
+    (missed,) = await stage.query('earwitness_schedule_missed_total{channel="http",reason="not_running"}')
+    assert float(missed["value"][1]) >= 1
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_prometheus_takes_the_rules_and_loses_no_scrape(stage):
+    answer = (await stage.prometheus.get("/api/v1/rules")).json()
+    rules = [rule for group in answer["data"]["groups"] for rule in group["rules"]]
+    assert rules
+    assert {rule.get("lastError", "") for rule in rules} == {""}
+    assert await stage.query('min_over_time(up{job="earwitness"}[1m]) == 1')
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_promtool_has_nothing_to_say_of_the_metrics(stage):
+    reading = asyncio.subprocess.PIPE
+    check = await asyncio.create_subprocess_exec(
+        program("promtool"), "check", "metrics", stdin=reading, stdout=reading, stderr=reading
+    )
+    out, errors = await check.communicate((await stage.metrics()).encode())
+    assert (check.returncode, out, errors) == (0, b"", b"")
