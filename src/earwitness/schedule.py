@@ -164,7 +164,7 @@ class Schedule:
 
     async def start(self, probes: Mapping[str, ProbeSpec], last: Mapping[str, int]) -> None:
         """Begin; `last` holds each probe's newest slot on record. What was missed since is looked at first."""
-        self._last = dict(last)
+        self._last = {name: slot for name, slot in last.items() if name in probes}
         self._timer.add_job(self._tick, "interval", seconds=1, id="-tick")
         self._timer.start()
         await self.apply(probes)
@@ -173,12 +173,14 @@ class Schedule:
         """Make the timer agree with the configuration; jobs that did not change are not touched."""
         for name in self._probes.keys() - probes.keys():
             self._timer.remove_job(name)
-            del self._probes[name], self._slots[name]
+            del self._probes[name], self._slots[name], self._last[name]
         changed = [name for name, probe in probes.items() if not _same_times(self._probes.get(name), probe)]
+        for name in changed:
+            if name in self._probes or name not in self._last:
+                self._last[name] = self._now()  # a new probe, or new times of an old one, have missed nothing
+            self._slots[name] = slots_of(name, probes[name])
         self._probes = dict(probes)
         for name in changed:
-            self._slots[name] = slots_of(name, probes[name])
-            self._last.setdefault(name, self._now())  # a new probe has missed nothing
             self._timer.add_job(self._fire, _SlotTrigger(self._slots[name]), [name], id=name, replace_existing=True)
         for name in changed:
             await self._fire(name)
