@@ -1,25 +1,37 @@
 """All couriers of the process: one for each hook, kept while the hook is configured or still owes something."""
 
 import asyncio
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
+from sqlalchemy import Connection
 
-from earwitness.alerting.couriers import Courier, Hook, Links
+from earwitness.alerting.couriers import LEASE, Courier, Hook, Links
 from earwitness.clock import Clock
 from earwitness.config.schema import Config, HookSpec
 from earwitness.hooks import HOOKS
-from earwitness.hooks.base import HookOutcome
+from earwitness.hooks.base import HookOutcome, Reason
 from earwitness.metrics import Metrics
-from earwitness.store import outbox
+from earwitness.store import outbox, verdicts
+from earwitness.store.outbox import Attempt, Backlog
 from earwitness.store.store import Store
 from earwitness.transport.client import WebClient
 
 log = structlog.get_logger()
 
 
+def _bound(connection: Connection) -> set[str]:
+    """Return the hooks that know of an open incident, and so will be told of its end."""
+    return {hook for i in verdicts.open_incidents(connection) for hook in outbox.told(connection, i.id)}
+
+
 class Postroom:
-    """Starts and stops couriers as the configuration changes. A removed hook retires when it owes nothing more."""
+    """Starts and stops couriers as the configuration changes.
+
+    A removed hook retires when it owes nothing more and has been told of the end of every incident that it knows.
+    """
 
     def __init__(
         self, store: Store, clock: Clock, metrics: Metrics, web: Callable[[], WebClient], links: Links
@@ -30,6 +42,8 @@ class Postroom:
         self._web = web
         self._links = links
         self._couriers: dict[str, tuple[HookSpec | None, Courier, asyncio.Task[None]]] = {}
+        self._configured = asyncio.Event()
+        self._published: set[str] = set()  # hooks that have series
 
     def configure(self, config: Config) -> None:
         """Have one courier for each hook; a changed hook gets a new one, a removed one retires."""
@@ -43,6 +57,7 @@ class Postroom:
         for name in self._couriers.keys() - config.hooks.keys():
             _, courier, task = self._couriers[name]
             self._couriers[name] = (None, courier, task)
+        self._configured.set()
 
     def wake(self) -> None:
         """Tell the couriers that something may be due."""
@@ -51,6 +66,7 @@ class Postroom:
 
     async def run(self) -> None:
         """Publish the queues and retire couriers until cancelled; then stop all."""
+        await self._configured.wait()  # until then every hook would look removed
         try:
             while True:
                 await self._look_after()
@@ -62,15 +78,37 @@ class Postroom:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _look_after(self) -> None:
+        retiring = [name for name, (spec, _, _) in self._couriers.items() if spec is None]
+        bound = await self._store.read(_bound) if retiring else set()  # first: what ends in between is owed by then
         owed = {b.hook: b for b in await self._store.read(outbox.backlog)}
-        now = self._clock.now()
-        for hook in self._couriers.keys() | owed.keys():
+        self._publish(owed)
+        for name in set(retiring) - owed.keys() - bound:
+            if self._couriers[name][0] is not None:
+                continue  # it was configured again meanwhile
+            self._couriers.pop(name)[2].cancel()
+            log.info("hook_retired", hook=name)
+        for name in owed.keys() - self._couriers.keys():
+            await self._give_up(name)
+
+    def _publish(self, owed: Mapping[str, Backlog]) -> None:
+        now, hooks = self._clock.now(), self._couriers.keys() | owed.keys()
+        for hook in hooks:
             depth, oldest = (owed[hook].depth, now - owed[hook].oldest_at) if hook in owed else (0, 0.0)
             self._metrics.queue_depth.labels(hook).set(depth)
             self._metrics.queue_oldest.labels(hook).set(oldest)
-        for name in [n for n, (spec, _, _) in self._couriers.items() if spec is None and n not in owed]:
-            self._couriers.pop(name)[2].cancel()
-            log.info("hook_retired", hook=name)
+        for hook in self._published - hooks:
+            self._metrics.queue_depth.remove(hook)
+            self._metrics.queue_oldest.remove(hook)
+        self._published = set(hooks)
+
+    async def _give_up(self, hook: str) -> None:
+        """Refuse what an earlier process owed to a hook that was removed since: its address is not known any more."""
+        now, token = self._clock.now(), uuid.uuid4().hex
+        while delivery := await self._store.write(lambda c: outbox.lease(c, hook, token, now, LEASE)):
+            attempt = Attempt("refused", Reason.NO_HOOK.value, "no hook of this name is configured any more")
+            await self._store.write(partial(outbox.settle, seq=delivery.seq, token=token, attempt=attempt, now=now))
+            self._count(hook, HookOutcome("refused", Reason.NO_HOOK))
+            log.error("alert_undeliverable", hook=hook, incident=delivery.incident, transition=delivery.kind.value)
 
     def _start(self, name: str, spec: HookSpec) -> tuple[HookSpec, Courier, asyncio.Task[None]]:
         section = getattr(spec, spec.kind)
