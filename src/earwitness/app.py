@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import structlog
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
 
 from earwitness.alerting.couriers import Links
 from earwitness.alerting.postroom import Postroom
@@ -29,7 +31,7 @@ from earwitness.housekeeping import Housekeeping
 from earwitness.impairments import Impairments
 from earwitness.logs import SecretMask
 from earwitness.metrics import Metrics
-from earwitness.model import Observed, Reconfigured
+from earwitness.model import Observed, ProbeRule, Reconfigured, Run
 from earwitness.schedule import Schedule
 from earwitness.serving import listen, served
 from earwitness.store import history, outbox, verdicts
@@ -42,6 +44,20 @@ _DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
 
 class AlreadyRunningError(Exception):
     """Another daemon uses this data directory."""
+
+
+class UnusableStoreError(Exception):
+    """The database in the data directory cannot be opened."""
+
+
+def _open_store(path: Path) -> Store:
+    try:
+        return Store.open(path)
+    except (DBAPIError, CommandError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise UnusableStoreError(
+            f"{path} cannot be opened: {cause}; restore a backup, or move it away to begin anew"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -71,6 +87,7 @@ class App:
         self._mask = mask or SecretMask()
         self._stopping = asyncio.Event()
         self._started = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._retired: list[WebClient] = []
         self.url = ""
 
@@ -83,12 +100,15 @@ class App:
         await self._started.wait()
 
     async def serve(self) -> None:
-        """Run until stopped. Raises ConfigError, AlreadyRunningError or CannotListenError before anything began."""
+        """Run until stopped.
+
+        Raises ConfigError, AlreadyRunningError, CannotListenError or UnusableStoreError before anything began.
+        """
         config = load_config(self._path)
         self._mask.learn(config)
         with _locked(self._data_dir), contextlib.closing(listen(*config.http.address)) as listener:
             self.url = "http://{}:{}".format(*listener.getsockname()[:2])
-            store = await asyncio.to_thread(Store.open, self._data_dir / "earwitness.db")
+            store = await asyncio.to_thread(_open_store, self._data_dir / "earwitness.db")
             try:
                 self._wire(config, store)
                 async with served(create_app(self._house), listener), self._background():
@@ -205,8 +225,9 @@ class App:
 
     def _publish(self, committed: Committed) -> None:
         for seen in committed.observations:
-            self._metrics.observed(seen)
-            self._impairments.observed(seen)
+            if _series(self._rules.probes.get(seen.run.probe)) == _series(seen.run):  # else it outlived its probe
+                self._metrics.observed(seen)
+                self._impairments.observed(seen)
         for transition in committed.transitions:
             self._metrics.changed(transition, self._rules)
             log.info(
@@ -225,7 +246,15 @@ class App:
     # --- reload ------------------------------------------------------------------------------------------------------
 
     async def reload(self) -> None:
-        """Take up the configuration as it is on disk now: all of it, or, if anything is wrong with it, none."""
+        """Take up the configuration as it is on disk now: all of it, or, if anything is wrong with it, none.
+
+        One after the other, and none before the daemon has started: the newest configuration wins.
+        """
+        await self._started.wait()
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         try:
             config = await asyncio.to_thread(load_config, self._path)
             if config.http != self._config.http:
@@ -240,20 +269,25 @@ class App:
         log.info("reloaded", probes=len(config.probes))
 
     async def _apply(self, config: Config) -> None:
-        removed = self._config.probes.keys() - config.probes.keys()
         if config.network != self._config.network:
             self._retired.append(self._web)
             self._web = WebClient(config.network)
-        self._config, self._rules = config, rules_of(config)
+        before, self._config, self._rules = self._rules.probes, config, rules_of(config)
+        for name, rule in before.items():
+            if _series(rule) != _series(self._rules.probes.get(name)):
+                self._metrics.forget(name)
+                self._impairments.forget(name)
         self._house.config, self._house.rules = config, self._rules
         self._commit.reconfigure(self._rules, Router.of(config))
         self._dispatcher.reconfigure(config, self._ports())
         self._postroom.configure(config)
         await self._schedule.apply(config.probes)
         await self._commit.submit(Reconfigured(self._clock.now()))
-        for name in removed:
-            self._metrics.forget(name)
-            self._impairments.forget(name)
+
+
+def _series(of: ProbeRule | Run | None) -> tuple[str, ...] | None:
+    """Return what the configuration puts into the labels of a probe's series."""
+    return None if of is None else (of.journey, of.channel.value, of.environment)
 
 
 def notify_systemd(message: str) -> None:
