@@ -113,8 +113,13 @@ class Dispatcher:
         return run
 
     def resume(self, run: Run) -> None:
-        """Take up a run that an earlier process began: a call that may be under way is adopted, never dialled again."""
-        self._spawn(self._resumed(run))
+        """Take up a run that an earlier process began: a call that may be under way is adopted, never dialled again.
+
+        Until its call is over the probe counts as running, so that no other call of it is placed beside it.
+        """
+        in_line = run.channel is Channel.CALL and run.probe not in self._busy
+        free = self._claim(run.probe) if in_line else _nothing
+        self._spawn(self._resumed(run, free))
 
     async def _requested(self, wanted: Request) -> None:
         await self._until_free(wanted.probe)
@@ -232,20 +237,23 @@ class Dispatcher:
                 await ledger.release_unused()
         return ctx.observe(findings=[_our_fault(Failure.MONITOR_ERROR, message)])
 
-    async def _resumed(self, run: Run) -> None:
+    async def _resumed(self, run: Run, free: Callable[[], None]) -> None:
+        try:
+            await self._on_observed(await self._taken_up(run, free))
+        finally:
+            free()
+
+    async def _taken_up(self, run: Run, free: Callable[[], None]) -> Observation:
         probe = self._config.probes.get(run.probe)
         call = await self._store.read(lambda c: spend.call_of(c, run.id))
         in_flight = call is not None and call.state in ("intended", "dialled")
         resume = probe.kind.resume if probe else None
         if probe is None or resume is None or not in_flight:
-            await self._on_observed(self._interrupted(run))
-            return
+            return self._interrupted(run)
         assert call is not None
         assert call.to is not None and call.from_ is not None and call.intended_at is not None  # noqa: PT018
         interrupted = InterruptedCall(call.to, call.from_, call.intended_at, call.sid)
-        await self._on_observed(
-            await self._observe(run, probe, lambda: None, lambda spec, ctx: resume(spec, ctx, interrupted))
-        )
+        return await self._observe(run, probe, free, lambda spec, ctx: resume(spec, ctx, interrupted))
 
     def _interrupted(self, run: Run) -> Observation:
         message = "the monitor stopped while this run was under way"
@@ -267,6 +275,10 @@ def _begin(connection: Connection, run: Run, now: float) -> bool:
 
 def _our_fault(failure: Failure, message: str) -> Finding:
     return Finding(failure, message, Effect.NONE, Attribution.MONITOR)
+
+
+def _nothing() -> None:
+    """Release nothing."""
 
 
 def _once(*actions: Callable[[], None]) -> Callable[[], None]:
