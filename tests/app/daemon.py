@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -108,6 +110,14 @@ class Daemon:
         """Return the log lines of this event."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == name]
+
+    def rows(self, query: str, *values) -> list[tuple]:
+        """Ask its database."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.data / 'earwitness.db'}?mode=ro", uri=True)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def is_running(self, run: str) -> bool:
+        return self.rows("SELECT state FROM runs WHERE id = ?", run) == [("running",)]
 
     async def get(self, path: str, **query):
         reply = await self.api.get(f"/api/v1/{path}", params=query)

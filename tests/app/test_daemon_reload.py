@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import sqlite3
 import time
 
 import pytest
@@ -131,7 +130,7 @@ async def test_a_run_that_outlives_its_probe_brings_no_series_back(daemon, simul
     daemon.configure({**config, "probes": {**config["probes"], "card-web": slow}})
     await daemon.start()
     run = await daemon.look("card-web")
-    await until(lambda: begun(daemon, run), PATIENCE)
+    await until(lambda: daemon.is_running(run), PATIENCE)
     daemon.reload(web_config(simulator.url, pages=("staging",)))
     await until(lambda: daemon.events("reloaded"), PATIENCE)
     await daemon.observation(run)
@@ -162,17 +161,6 @@ async def test_a_shorter_interval_has_missed_nothing(daemon, simulator):
 
     await until(scheduled_now, PATIENCE)
     assert (await daemon.metrics()).all("earwitness_schedule_missed_total", reason="not_running") == []
-
-
-def rows(daemon, query, *values):
-    with sqlite3.connect(f"file:{daemon.data / 'earwitness.db'}?mode=ro", uri=True) as connection:
-        found = connection.execute(query, values).fetchall()
-    connection.close()
-    return found
-
-
-def begun(daemon, run):
-    return rows(daemon, "SELECT 1 FROM runs WHERE id = ? AND state = 'running'", run)
 
 
 async def rounds(daemon):
@@ -268,12 +256,12 @@ async def test_sigterm_lets_runs_end_and_exits_with_0(daemon, simulator, times):
     daemon.configure(config)
     await daemon.start()
     run = await daemon.look("card-web")
-    await until(lambda: begun(daemon, run), PATIENCE)
+    await until(lambda: daemon.is_running(run), PATIENCE)
     for _ in range(times):
         daemon.process.send_signal(signal.SIGTERM)
     assert await daemon.ended(10) == 0
-    assert rows(daemon, "SELECT outcome FROM observations WHERE run = ?", run) == [("ok",)]
-    assert rows(daemon, "SELECT id FROM runs WHERE state = 'running'") == []
+    assert daemon.rows("SELECT outcome FROM observations WHERE run = ?", run) == [("ok",)]
+    assert daemon.rows("SELECT id FROM runs WHERE state = 'running'") == []
 
 
 async def test_sigterm_while_it_starts_ends_it_too(daemon, simulator):
