@@ -1,6 +1,5 @@
 """Reads the instructions of a Containerfile: those that ours uses, and no others."""
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +18,6 @@ class Stage:
 
     def last(self, instruction: str) -> str:
         return next(text for word, text in reversed(self.steps) if word == instruction)
-
-    def words(self, instruction: str) -> list[str]:
-        """Return the list that an ENTRYPOINT or CMD holds."""
-        return json.loads(self.last(instruction))
 
 
 def read(path: Path) -> list[Stage]:

@@ -1,5 +1,6 @@
 """Builds the image of a Containerfile without a container engine: its COPY and RUN steps in clean roots."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import run
@@ -16,6 +17,7 @@ class Image:
     environment: dict[str, str] = field(default_factory=lambda: {"PATH": BASE_PATH})
     folder: str = "/"
     user: str = "0:0"
+    start: list[str] = field(default_factory=list)  # its entry point and command
 
     def inside(self, path: str) -> Path:
         """Return where a path of the image is on this machine."""
@@ -39,7 +41,7 @@ class Builder:
         for number, stage in enumerate(stages):
             image = Image(copy_root(self._base, self._work / f"stage{number}"))
             for word, text in stage.steps:
-                getattr(self, f"_{word.lower()}", _later)(image, text)
+                getattr(self, f"_{word.lower()}")(image, text)
             self._built[stage.name] = image
         return image
 
@@ -70,6 +72,11 @@ class Builder:
         done = run(step.inside(image.root), env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"RUN {text}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
+    def _entrypoint(self, image: Image, text: str) -> None:
+        image.start = json.loads(text)
 
-def _later(_image: Image, _text: str) -> None:
-    """Of no effect on the files: EXPOSE, ENTRYPOINT, CMD."""
+    def _cmd(self, image: Image, text: str) -> None:
+        image.start = [*image.start, *json.loads(text)]
+
+    def _expose(self, image: Image, text: str) -> None:
+        """Of no effect on what the image does."""

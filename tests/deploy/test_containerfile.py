@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -25,28 +26,10 @@ journeys: {pay: {title: Pay}}
 probes: {web: {journey: pay, every: 1h, http: {url: "https://shop.example/pay", expect: {status: 200}}}}
 """
 
-pytestmark = pytest.mark.xdist_group("container-image")
-
-
-@pytest.fixture(scope="module")
-def stages():
-    return read(FILE)
-
-
-@pytest.fixture(scope="module")
-def image(stages, tmp_path_factory):
-    work = tmp_path_factory.mktemp("image")
-    return Builder(debian(work / "debian"), REPOSITORY, work).build(stages)
-
 
 @pytest.fixture
-def in_image(image):
-    def run(*words, mounts=None, variables=None):
-        command = image.command(*words, mounts=mounts)
-        environment = {**image.environment, **(variables or {})}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    return run
+def stages():
+    return read(FILE)
 
 
 def test_bases_are_pinned_by_tag_and_the_user_is_not_root(stages):
@@ -77,53 +60,77 @@ def test_every_copied_file_is_let_into_the_context(stages):
     assert let_in == {source for sources in copied for source in sources}
 
 
-def test_the_command_line_answers(in_image):
-    answered = in_image("earwitness", "--help")
+def run(image, *words, mounts=None, variables=None):
+    command = image.command(*words, mounts=mounts)
+    environment = {**image.environment, **(variables or {})}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def the_command_line_answers(image, _folder):
+    answered = run(image, "earwitness", "--help")
     assert answered.returncode == 0, answered.stderr
     assert "most demanding customer" in answered.stdout
 
 
-def test_the_shipped_example_is_read(in_image, tmp_path):
+def the_shipped_example_is_read(image, folder):
     """With the secrets, variables and recordings that it names."""
-    for folder in ("config/prompts", "secrets"):
-        (tmp_path / folder).mkdir(parents=True)
-    shutil.copy(EXAMPLE, tmp_path / "config")
+    for name in ("config/prompts", "secrets"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(EXAMPLE, folder / "config")
     for file in re.findall(r"^[^#\n]*_file: /run/secrets/([\w-]+)", EXAMPLE.read_text(), re.MULTILINE):
-        (tmp_path / "secrets" / file).write_text("a-secret-of-this-test")
-    mounts = {tmp_path / "config": "/etc/earwitness", tmp_path / "secrets": "/run/secrets"}
+        (folder / "secrets" / file).write_text("a-secret-of-this-test")
+    mounts = {folder / "config": "/etc/earwitness", folder / "secrets": "/run/secrets"}
     variables = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TEST_CARD": "4111111111111111"}
-    answered = in_image("earwitness", "validate", "--config", "/etc/earwitness", mounts=mounts, variables=variables)
+    words = ("earwitness", "validate", "--config", "/etc/earwitness")
+    answered = run(image, *words, mounts=mounts, variables=variables)
     assert answered.returncode == 0, answered.stderr
 
 
-@pytest.mark.parametrize("name", ["gcc", "cc", "make", "pip", "git", "hatchling"])
-def test_nothing_that_builds_is_left(in_image, name):
-    assert in_image("sh", "-c", f"command -v {name}").returncode == 127
+def nothing_that_builds_is_left(image, _folder):
+    for name in ("gcc", "cc", "make", "pip", "git", "hatchling"):
+        assert run(image, "sh", "-c", f"command -v {name}").returncode == 127, name
 
 
-@pytest.mark.parametrize("path", ["/etc/x", "/opt/earwitness/x", "/usr/x"])
-def test_nothing_of_the_image_can_be_written(in_image, path):
-    assert in_image("touch", path).returncode != 0
+def nothing_of_the_image_can_be_written(image, _folder):
+    for path in ("/etc/x", "/opt/earwitness/x", "/usr/x"):
+        assert run(image, "touch", path).returncode != 0, path
 
 
-def test_the_daemon_lives_and_ends_as_its_user_on_a_read_only_root(image, stages, tmp_path):
-    with daemon(image, stages[-1], tmp_path) as (url, process):
+def the_daemon_lives_and_ends_as_its_user(image, folder):
+    with daemon(image, folder) as (url, process):
         with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
             assert answer.read() == b"ready\n"
-        assert {path.stat().st_uid for path in (tmp_path / "data").iterdir()} == {10001}
+        assert {path.stat().st_uid for path in (folder / "data").iterdir()} == {10001}
         os.kill(first_inside(process.pid), signal.SIGTERM)
         assert process.wait(timeout=30) == 0
 
 
+def test_the_image_is_built_in_a_clean_root_and_works(stages, tmp_path, subtests):
+    checks = (
+        the_command_line_answers,
+        the_shipped_example_is_read,
+        nothing_that_builds_is_left,
+        nothing_of_the_image_can_be_written,
+        the_daemon_lives_and_ends_as_its_user,
+    )
+    with tempfile.TemporaryDirectory() as folder:  # a gigabyte that nobody wants to keep
+        work = Path(folder)
+        image = Builder(debian(work / "debian"), REPOSITORY, work).build(stages)
+        for check in checks:
+            with subtests.test(check.__name__):
+                (tmp_path / check.__name__).mkdir()
+                check(image, tmp_path / check.__name__)
+
+
 @contextlib.contextmanager
-def daemon(image, stage, folder):
+def daemon(image, folder):
     """Run the image's own entry point and command; yield its URL, once it has started, and its process."""
     (folder / "config").mkdir()
     (folder / "data").mkdir()
     (folder / "data").chmod(0o777)
     (folder / "config/earwitness.yaml").write_text(CONFIG)
     mounts = {folder / "config": "/etc/earwitness", folder / "data": "/var/lib/earwitness"}
-    command = image.command(*stage.words("ENTRYPOINT"), *stage.words("CMD"), mounts=mounts)
+    command = image.command(*image.start, mounts=mounts)
     with subprocess.Popen(command, env=image.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
             yield started(process), process
