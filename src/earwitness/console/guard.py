@@ -6,7 +6,6 @@ or a foreign Origin (cross-site requests).
 """
 
 import base64
-import binascii
 import hmac
 
 from starlette.datastructures import Headers
@@ -59,5 +58,5 @@ def _password(scheme: str, value: str) -> bytes:
         return b""
     try:
         return base64.b64decode(value, validate=True).partition(b":")[2]
-    except binascii.Error:
+    except ValueError:  # also for what is not ASCII
         return b""
