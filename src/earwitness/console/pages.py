@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 
@@ -65,6 +65,7 @@ async def incident(request: Request, house: InHouse, incident_id: str) -> Respon
 @pages.post("/incidents/{incident_id}/{action}")
 async def act(house: InHouse, incident_id: str, action: str) -> Response:
     found = await find(house, incident_id)
-    if action in ("acknowledge", "resolve"):
-        await house.commit.submit(Commanded(house.clock.now(), found.id, action, "console"))
+    if action not in ("acknowledge", "resolve"):
+        raise HTTPException(404, f"there is no action {action}")
+    await house.commit.submit(Commanded(house.clock.now(), found.id, action, "console"))
     return RedirectResponse(f"/incidents/{found.id}", 303)
