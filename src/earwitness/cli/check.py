@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from earwitness.clock import SystemClock
 from earwitness.config.fields import Money
@@ -126,7 +127,7 @@ def _table(seen: Sequence[Observation]) -> Table:
     table = Table("probe", "outcome", "took", "what was found")
     for o in seen:
         text = "; ".join(f.message for f in o.findings) or o.skipped or ""
-        table.add_row(o.run.probe, f"[{_COLOUR[o.outcome]}]{o.outcome}[/]", f"{o.duration:.2f} s", text)
+        table.add_row(o.run.probe, Text(o.outcome, _COLOUR[o.outcome]), f"{o.duration:.2f} s", Text(text))
     return table
 
 

@@ -29,7 +29,7 @@ def list_(
     table = Table("id", "severity", "status", "what", "cause", "opened")
     for i in found:
         table.add_row(i["id"], i["severity"], i["status"], i["title"], i["cause"]["dependency"] or "-", i["opened_at"])
-    Console().print(table if found else "no incidents")
+    _console().print(table if found else "no incidents")
 
 
 @app.command()
@@ -39,13 +39,13 @@ def show(incident: str, url: Url = _HERE, token_file: TokenFile = None, *, as_js
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    console = Console()
-    console.print(f"[bold]{found['severity']}[/] {found['title']}  ({found['status']})")
-    console.print(found["reason"])
+    console = _console()
+    console.print(f"{found['severity']} {found['title']}  ({found['status']})", style="bold", soft_wrap=True)
+    console.print(found["reason"], soft_wrap=True)
     for entry in found["timeline"]:
-        console.print(f"  {entry['at']}  [bold]{entry['kind']}[/]  {entry['text']}", highlight=False)
+        console.print(f"  {entry['at']}  {entry['kind']}  {entry['text']}", soft_wrap=True)
     for file in found["evidence"]:
-        console.print(f"  {file['kind']}: {url}{file['url']}", highlight=False)
+        console.print(f"  {file['kind']}: {url.rstrip('/')}{file['url']}", soft_wrap=True)
 
 
 @app.command()
@@ -82,7 +82,11 @@ def evidence(
 ) -> None:
     """Save all evidence of an incident as one zip."""
     target = output or Path(f"{incident}.zip")
-    target.write_bytes(_ask("GET", url, f"incidents/{incident}/evidence.zip", token_file).content)
+    content = _ask("GET", url, f"incidents/{incident}/evidence.zip", token_file).content
+    try:
+        target.write_bytes(content)
+    except OSError as error:
+        _fail(f"{target} cannot be written: {error.strerror}")
     typer.echo(str(target))
 
 
@@ -92,7 +96,7 @@ def explain(incident: str, url: Url = _HERE, token_file: TokenFile = None, *, as
     if as_json:
         typer.echo(json.dumps({key: found[key] for key in ("id", "severity", "reason", "cause")}, ensure_ascii=False))
     else:
-        Console().print(found["reason"], highlight=False)
+        _console().print(found["reason"], soft_wrap=True)
 
 
 def _act(action: str, incident: str, url: str, token_file: Path | None, said: dict[str, str], as_json: bool) -> None:
@@ -101,14 +105,26 @@ def _act(action: str, incident: str, url: str, token_file: Path | None, said: di
 
 
 def _ask(method: str, url: str, path: str, token_file: Path | None, **more: Any) -> httpx.Response:
-    headers = {"authorization": f"Bearer {token_file.read_text().strip()}"} if token_file else {}
+    headers = {"authorization": f"Bearer {_token(token_file)}"} if token_file else {}
     try:
         reply = httpx.request(method, f"{url.rstrip('/')}/api/v1/{path}", headers=headers, timeout=30, **more)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         _fail(f"no daemon answers at {url}: {error}; is it running, and is --url right?")
     if reply.is_error:
         _fail(f"{url} answered {reply.status_code}: {reply.text.strip()[:300]}")
     return reply
+
+
+def _token(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        _fail(f"{file} cannot be read: {error.strerror}")
+
+
+def _console() -> Console:
+    """Return a terminal that takes no markup from what targets said."""
+    return Console(markup=False, highlight=False)
 
 
 def _fail(message: str) -> NoReturn:
