@@ -16,6 +16,8 @@ PACKAGES = {  # Debian's package: a command that it brings
     "nginx": "nginx",
     "prometheus": "promtool",
     "mmdebstrap": "mmdebstrap",
+    "systemd": "systemd-analyze",
+    "procps": "kill",
 }
 WHERE = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian's packages ask before they start a daemon
