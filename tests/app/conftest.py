@@ -1,5 +1,3 @@
-import contextlib
-
 import httpx
 import pytest
 from daemon import Daemon, serve_receiver
@@ -16,7 +14,7 @@ async def daemon(tmp_path):
 
 @pytest.fixture
 async def receiver():
-    async with contextlib.asynccontextmanager(serve_receiver)() as running:
+    async with serve_receiver() as running:
         yield running
 
 

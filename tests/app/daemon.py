@@ -240,6 +240,7 @@ def _ids(alerts: list[tuple[str, dict]], incident: str, kind: str) -> list[str]:
     return [key for key, told in alerts if (told["type"], told["data"]["incident"]["id"]) == wanted]
 
 
+@contextlib.asynccontextmanager
 async def serve_receiver():
     """Yield a receiver that listens."""
     receiver = Receiver()

@@ -79,8 +79,8 @@ def call_config(simulator_url, hooks=None, probes=None, **more):
 def interval_due_in(name, low, high):
     """Return an interval of hours whose next slot for this probe comes between `low` and `high` seconds from now."""
     now = round(time.time() * 1000)
-    for seconds in range(7200, 86400):
-        wait = EverySlots.of(name, seconds).following(now) - now
+    for milliseconds in range(7_200_000, 14_400_000):
+        wait = EverySlots.of(name, milliseconds / 1000).following(now) - now
         if low * 1000 <= wait <= high * 1000:
-            return f"{seconds}s"
-    raise AssertionError("no interval of a day has such a slot")
+            return f"{milliseconds}ms"
+    raise AssertionError("no such interval has such a slot")
