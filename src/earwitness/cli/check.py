@@ -10,10 +10,12 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import typer
+from alembic.util import CommandError
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy.exc import DBAPIError
 
 from earwitness.clock import SystemClock
 from earwitness.config.fields import Money
@@ -42,17 +44,28 @@ class Selection:
     max_spend: Money | None
 
 
+class CannotCheckError(Exception):
+    """The monitor itself cannot do what was asked."""
+
+
 async def check_once(config: Config, chosen: Selection, *, junit: Path | None, as_json: bool) -> int:
-    """Return the exit code. Raises ValueError for a selection that makes no sense."""
+    """Return the exit code. Raises ValueError for a selection that makes no sense, CannotCheckError for our own trouble."""
     names = _select(config, chosen)
     seen = await _run(config, names, chosen, quiet=as_json)
     if junit:
-        await asyncio.to_thread(junit.write_bytes, junit_report(seen))
+        await asyncio.to_thread(_write, junit, junit_report(seen))
     if as_json:
         typer.echo(json.dumps([observation_json(o, "evidence") for o in seen], ensure_ascii=False))
     else:
         Console().print(_table(seen))
     return exit_code(seen)
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise CannotCheckError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def exit_code(seen: Sequence[Observation]) -> int:
@@ -110,7 +123,7 @@ async def _dispatcher(
     clock, web = SystemClock(), WebClient(config.network)
     with tempfile.TemporaryDirectory(prefix="earwitness-check-") as folder:
         store = Store.open(Path(folder) / "check.db")
-        money = Store.open(chosen.data_dir / "earwitness.db") if chosen.data_dir else store
+        money = _ledger(chosen.data_dir / "earwitness.db") if chosen.data_dir else store
         evidence = EvidenceStorage((chosen.data_dir or Path(folder)) / "evidence")
         if chosen.max_spend is not None:
             budget = BudgetSpec(per_day=chosen.max_spend, keep_for_confirmation=0.0)
@@ -121,6 +134,14 @@ async def _dispatcher(
             await web.aclose()
             for opened in {store, money}:
                 opened.close()
+
+
+def _ledger(path: Path) -> Store:
+    try:
+        return Store.open(path)
+    except (OSError, DBAPIError, CommandError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise CannotCheckError(f"{path} cannot be opened: {cause}; is it the data directory of a daemon?") from error
 
 
 def _table(seen: Sequence[Observation]) -> Table:

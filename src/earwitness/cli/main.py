@@ -99,7 +99,7 @@ def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
     as_json: AsJson = False,
 ) -> None:
     """Run probes once, without a daemon: 0 all passed, 1 findings, 2 bad config, 3 the monitor could not tell."""
-    from earwitness.cli.check import Selection, check_once  # noqa: PLC0415
+    from earwitness.cli.check import CannotCheckError, Selection, check_once  # noqa: PLC0415
     from earwitness.config.fields import parse_money  # noqa: PLC0415
     from earwitness.config.load import ConfigError, load_config  # noqa: PLC0415
 
@@ -110,6 +110,8 @@ def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
         code = asyncio.run(check_once(loaded, chosen, junit=junit, as_json=as_json))
     except (ConfigError, ValueError) as error:
         _fail(str(error), EXIT_CONFIG)
+    except CannotCheckError as error:
+        _fail(str(error), EXIT_UNKNOWN)
     raise typer.Exit(code)
 
 
