@@ -252,7 +252,11 @@ class App:
         """
         await self._started.wait()
         async with self._reloading:
-            await self._reload()
+            try:
+                await self._reload()
+            except Exception:  # The old configuration goes on, and the metric says that the new one does not.
+                self._metrics.reload.set(0)
+                log.exception("reload_failed")
 
     async def _reload(self) -> None:
         try:
@@ -278,11 +282,10 @@ class App:
                 self._metrics.forget(name)
                 self._impairments.forget(name)
         self._house.config, self._house.rules = config, self._rules
-        self._commit.reconfigure(self._rules, Router.of(config))
         self._dispatcher.reconfigure(config, self._ports())
         self._postroom.configure(config)
         await self._schedule.apply(config.probes)
-        await self._commit.submit(Reconfigured(self._clock.now()))
+        await self._commit.reconfigure(self._rules, Router.of(config))
 
 
 def _series(of: ProbeRule | Run | None) -> tuple[str, ...] | None:

@@ -16,13 +16,14 @@ from sqlalchemy import Connection
 from earwitness.alerting.routing import Router
 from earwitness.clock import Clock
 from earwitness.judge import Judgement, ProbeState, State, judge
-from earwitness.model import Event, Observation, Observed, Reconfigured, Request, Rules, Transition
+from earwitness.model import ClockSetBack, Event, Observation, Observed, Reconfigured, Request, Rules, Transition
 from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
 
 log = structlog.get_logger()
 _GATHER = 0.02  # seconds a batch may wait for company
 _MOST_IN_ONE = 500
+_CLOCK_SLACK = 60.0  # seconds the clock may go back without notice
 _RETRY = (0.5, 1.0, 2.0, 5.0)  # seconds between tries while the disk refuses
 
 
@@ -40,6 +41,8 @@ class Committed:
 class _Waiting:
     event: Event
     done: asyncio.Future[Judgement]
+    rules: Rules | None = None  # to judge by from this event on
+    router: Router | None = None
 
 
 class CommitLoop:
@@ -55,7 +58,9 @@ class CommitLoop:
         self._publish = publish
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._state = State()
+        self._looked_at = clock.now()
         self.failing = False  # whether the store refuses to write
+        self.confused = False  # whether an event could not be judged
 
     @property
     def state(self) -> State:
@@ -67,16 +72,19 @@ class CommitLoop:
         self._state = await self._store.read(
             lambda c: State.of(history.load_probe_states(c), verdicts.open_incidents(c))
         )
+        self._looked_at = max((p.started_at for p in self._state.probes.values()), default=self._clock.now())
 
-    def reconfigure(self, rules: Rules, router: Router) -> None:
-        """Judge what comes from now on by other rules."""
-        self._rules, self._router = rules, router
+    async def reconfigure(self, rules: Rules, router: Router) -> Judgement:
+        """Judge by other rules from here on; events that are waiting already are judged by the old ones."""
+        return await self._wait_for(_Waiting(Reconfigured(self._clock.now()), _future(), rules, router))
 
     async def submit(self, event: Event) -> Judgement:
         """Return what came of the event, once it is committed."""
-        done: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(_Waiting(event, done))
-        return await done
+        return await self._wait_for(_Waiting(event, _future()))
+
+    async def _wait_for(self, waiting: _Waiting) -> Judgement:
+        self._queue.put_nowait(waiting)
+        return await waiting.done
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -96,15 +104,32 @@ class CommitLoop:
         await asyncio.sleep(_GATHER)
         while len(batch) < _MOST_IN_ONE and not self._queue.empty():
             batch.append(self._queue.get_nowait())
-        return batch
+        return [*self._clock_set_back(), *batch]
+
+    def _clock_set_back(self) -> list[_Waiting]:
+        now, before, self._looked_at = self._clock.now(), self._looked_at, self._clock.now()
+        if now >= before - _CLOCK_SLACK:
+            return []
+        log.warning("clock_set_back", seconds=round(before - now))
+        return [_Waiting(ClockSetBack(now), _future())]
 
     def _judge(self, batch: Sequence[_Waiting]) -> tuple[State, list[Judgement]]:
         state, judgements = self._state, []
         for waiting in batch:
-            judgement = judge(state, waiting.event, self._rules)
+            self._rules, self._router = waiting.rules or self._rules, waiting.router or self._router
+            judgement = self._judge_one(state, waiting.event)
             state = judgement.state
             judgements.append(judgement)
         return state, judgements
+
+    def _judge_one(self, state: State, event: Event) -> Judgement:
+        """An event that the judge cannot digest must not keep it from all others."""
+        try:
+            return judge(state, event, self._rules)
+        except Exception:  # A fault of ours: shown as impaired, with the trace in the log.
+            log.exception("judge_failed", event_kind=type(event).__name__)
+            self.confused = True
+            return Judgement(state)
 
     async def _write_until_written(self, state: State, committed: Committed) -> None:
         """Keep trying: what was seen is not dropped because the disk is full or the database is away."""
@@ -119,6 +144,10 @@ class CommitLoop:
             else:
                 self.failing = False
                 return
+
+
+def _future() -> asyncio.Future[Judgement]:
+    return asyncio.get_running_loop().create_future()
 
 
 def _collect(batch: Sequence[_Waiting], judgements: Sequence[Judgement]) -> Committed:

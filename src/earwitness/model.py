@@ -242,7 +242,14 @@ class Reconfigured:
     at: float
 
 
-Event = Observed | Commanded | Reconfigured
+@dataclass(frozen=True, slots=True)
+class ClockSetBack:
+    """The clock was set back to this moment; what seems to lie in the future happened before it."""
+
+    at: float
+
+
+Event = Observed | Commanded | Reconfigured | ClockSetBack
 
 
 # --- what the judge knows of the configuration -----------------------------------------------------------------------
@@ -283,13 +290,33 @@ class Rules:
     nuisance_open_after: int = 3  # failures in a row for a nuisance
     resolve_after: int = 2  # successes in a row of every probe of the incident
     dependents: Mapping[str, tuple[str, ...]] = field(init=False)  # dependency -> probes that need it
+    workarounds: Mapping[str, tuple[str, ...]] = field(init=False)  # journey -> probes that try its workarounds
+    helps: Mapping[str, tuple[str, ...]] = field(init=False)  # probe -> journeys that it is a workaround of
 
     def __post_init__(self) -> None:
-        found: dict[str, list[str]] = {name: [] for name in self.dependencies}
+        dependents: dict[str, list[str]] = {name: [] for name in self.dependencies}
+        by_journey: dict[str, list[str]] = {name: [] for name in self.journeys}
         for probe, rule in self.probes.items():
-            for dependency in rule.depends_on:
-                found.setdefault(dependency, []).append(probe)
-        object.__setattr__(self, "dependents", {name: tuple(probes) for name, probes in found.items()})
+            by_journey.setdefault(rule.journey, []).append(probe)
+            for dependency in dict.fromkeys(rule.depends_on):
+                dependents.setdefault(dependency, []).append(probe)
+        workarounds = {name: self._probes_named(rule.workarounds, by_journey) for name, rule in self.journeys.items()}
+        object.__setattr__(self, "dependents", {name: tuple(probes) for name, probes in dependents.items()})
+        object.__setattr__(self, "workarounds", workarounds)
+        object.__setattr__(self, "helps", _turned(workarounds))
+
+    def _probes_named(self, names: tuple[str, ...], by_journey: Mapping[str, list[str]]) -> tuple[str, ...]:
+        """A journey that is named stands for its probes."""
+        probes = (by_journey.get(name, [name]) for name in names)
+        return tuple(dict.fromkeys(probe for found in probes for probe in found if probe in self.probes))
+
+
+def _turned(mapping: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    turned: dict[str, list[str]] = {}
+    for key, values in mapping.items():
+        for value in values:
+            turned.setdefault(value, []).append(key)
+    return {key: tuple(values) for key, values in turned.items()}
 
 
 # --- what the judge says ---------------------------------------------------------------------------------------------

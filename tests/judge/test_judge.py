@@ -7,6 +7,7 @@ from judge_world import World, rules_of
 
 from earwitness.judge import State, judge
 from earwitness.model import (
+    ClockSetBack,
     Commanded,
     Effect,
     JourneyRule,
@@ -133,10 +134,16 @@ def test_a_passing_workaround_makes_it_sev2_and_its_failure_raises_it_again(worl
     assert "would be Sev1 if bank-on-web failed" in w.open[0].reason
     assert [r.probe for r in w.requests if r.why is Why.WORKAROUND] == ["bank-on-web"]
     w.fails("bank-on-web")
+    assert w.open[0].severity is Severity.SEV2, "one failure of it proves nothing yet"
+    w.fails("bank-on-web")
     assert w.open[0].severity is Severity.SEV1
     w.passes("bank-on-web")
     assert w.open[0].severity is Severity.SEV2
-    assert w.kinds == ["open", "raise", "lower"]
+    assert [t.kind.value for t in w.transitions if t.incident.id == w.transitions[0].incident.id] == [
+        "open",
+        "raise",
+        "lower",
+    ]
 
 
 def test_a_workaround_that_passed_long_ago_proves_nothing(world):
@@ -146,6 +153,90 @@ def test_a_workaround_that_passed_long_ago_proves_nothing(world):
     w.fails("pay-on-web", times=2)
     assert w.open[0].severity is Severity.SEV1
     assert "bank-on-web did not" in w.open[0].reason
+
+
+def test_a_workaround_that_is_slow_or_annoying_still_works(world):
+    w = world(WITH_BANK, WORKAROUND)
+    w.fails("bank-on-web", Effect.NUISANCE, times=3)
+    w.fails("pay-on-web", times=2)
+    assert w.open[-1].severity is Severity.SEV2
+
+
+def test_a_workaround_in_staging_helps_nobody_in_production(world):
+    probes = CARD | {"bank-in-staging": ("pay-by-bank", ["bank"], "staging")}
+    w = world(probes, WORKAROUND)
+    w.passes("bank-in-staging")
+    w.fails("pay-on-web", times=2)
+    assert w.open[0].severity is Severity.SEV1
+
+
+def test_one_worse_run_raises_nothing_but_is_looked_at_again_at_once(world):
+    w = world({"line": ("talk", [])})
+    w.fails("line", Effect.NUISANCE, times=3)
+    w.fails("line", Effect.BLOCKED)
+    assert w.open[0].severity is Severity.SEV3
+    assert w.requests[-1].probe == "line"
+    w.fails("line", Effect.NUISANCE)
+    w.fails("line", Effect.BLOCKED, times=2)
+    assert w.open[0].severity is Severity.SEV1
+    assert w.kinds == ["open", "raise"]
+
+
+def test_a_failure_that_comes_and_goes_is_told_and_stays_one_incident(world):
+    w = world({"web": ("shop", [])})
+    for _ in range(10):
+        w.fails("web")
+        w.passes("web")
+    assert w.kinds == ["open"]
+    w.passes("web")
+    assert w.kinds == ["open", "resolve"]
+
+
+def test_a_failure_of_last_week_confirms_nothing(world):
+    w = world({"a": ("one", ["shared"]), "b": ("two", ["shared"])})
+    w.fails("a")
+    w.now += 7 * 86400
+    w.fails("b")
+    assert w.open == []
+
+
+def test_a_dependency_that_is_named_twice_counts_once(world):
+    w = world({"a": ("one", ["shared", "shared"])})
+    w.fails("a")
+    assert w.open == []
+
+
+def test_a_failure_with_another_cause_does_not_join(world):
+    w = world({"a": ("one", ["d1", "d2"]), "c": ("two", ["d1"]), "b": ("three", ["d2"])})
+    w.fails("a")
+    w.fails("c")
+    assert [i.cause.dependency for i in w.open] == ["d1"]
+    w.fails("b", times=2)
+    assert [i.cause.dependency for i in w.open] == ["d1", "d2"]
+    assert w.open[1].probes == ("b",)
+
+
+def test_journeys_dependencies_and_environments_may_be_renamed_under_an_open_incident(world):
+    w = world(CARD)
+    w.fails("pay-on-web", times=2)
+    w.rules = rules_of({"pay-on-web": ("checkout", ["processor"], "staging")})
+    w.tell(Reconfigured(w.now))
+    (incident,) = w.open
+    assert (incident.journeys, incident.environment, incident.severity) == (("checkout",), "staging", Severity.NONPROD)
+    assert incident.cause.dependency == "processor"
+    assert w.kinds == ["open", "lower"]
+    w.passes("pay-on-web", "pay-on-web")
+    assert w.open == []
+
+
+def test_after_the_clock_was_set_back_runs_count_again(world):
+    w = world({"web": ("shop", [])})
+    w.passes("web")
+    w.now -= 86400
+    assert w.fails("web")[0].state.probes["web"].failing is False
+    w.tell(ClockSetBack(w.now))
+    w.fails("web", times=2)
+    assert w.open[0].severity is Severity.SEV1
 
 
 def test_many_failures_of_one_cause_ask_for_three_confirmations_at_most(world):

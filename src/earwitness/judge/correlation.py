@@ -7,15 +7,19 @@ Order comes from the configuration, never from names.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from earwitness.judge.state import ProbeState, State
-from earwitness.model import Cause, Effect, Rules
-
-_SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
+from earwitness.judge.state import SERIOUS, ProbeState, State
+from earwitness.model import Cause, Rules
 
 
 def serious(probe: ProbeState) -> bool:
     """Whether the probe's failure keeps customers from their goal or sends them on a detour."""
-    return probe.effect in _SERIOUS
+    return probe.effect in SERIOUS
+
+
+def recent(probe: ProbeState, rules: Rules, now: float) -> bool:
+    """Whether the probe's latest decided run is young enough to speak for now: two of its intervals."""
+    rule = rules.probes[probe.probe]
+    return probe.started_at >= now - 2 * (rule.interval + rule.budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Group:
     since: float  # when the first of them began to fail
 
 
-def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float) -> Group:
+def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, now: float) -> Group:
     """Return the group of failures that the seeds belong to; `since` is when the first of them began to fail.
 
     The seeds are failing probes that are known to belong together: one probe, or the members of an open incident.
@@ -35,7 +39,7 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float) ->
     """
     wanted = set(seeds)
     seeds = tuple(name for name in rules.probes if name in wanted)
-    groups = [g for g in (_explained_by(d, seeds, state, rules, since) for d in _shared(seeds, rules)) if g]
+    groups = [g for g in (_explained_by(d, seeds, state, rules, since, now) for d in _shared(seeds, rules)) if g]
     if not groups:
         against = _contradicting(state, rules, seeds, since)
         return Group(Cause(None, confidence(len(seeds), len(against), 1), seeds, against), seeds, since)
@@ -55,14 +59,16 @@ def _shared(seeds: tuple[str, ...], rules: Rules) -> list[str]:
     return [d for d in first if all(d in other for other in others)]
 
 
-def _explained_by(dependency: str, seeds: tuple[str, ...], state: State, rules: Rules, since: float) -> Group | None:
+def _explained_by(
+    dependency: str, seeds: tuple[str, ...], state: State, rules: Rules, since: float, now: float
+) -> Group | None:
     environment, kind = rules.probes[seeds[0]].environment, serious(state.probes[seeds[0]])
     members: list[str] = []
     for name in rules.dependents[dependency]:
         probe = state.probes.get(name)
         if probe is None or rules.probes[name].environment != environment:
             continue
-        if name in seeds or (probe.failing and serious(probe) is kind):
+        if name in seeds or (probe.failing and serious(probe) is kind and recent(probe, rules, now)):
             members.append(name)
         elif _passed_since(probe, since):
             return None

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from earwitness.judge import incidents
 from earwitness.judge.correlation import Group, correlate, serious
 from earwitness.judge.severity import assess, workaround_probes
-from earwitness.judge.state import ProbeState, State, after
+from earwitness.judge.state import SERIOUS, ProbeState, State, after
 from earwitness.model import (
+    ClockSetBack,
     Commanded,
     Event,
     Incident,
@@ -41,6 +42,8 @@ def judge(state: State, event: Event, rules: Rules) -> Judgement:
             return _commanded(state, event)
         case Reconfigured(at):
             return _reconfigured(state, at, rules)
+        case ClockSetBack(at):
+            return _set_back(state, at)
 
 
 def _observed(state: State, seen: Observation, rules: Rules) -> Judgement:
@@ -68,12 +71,10 @@ def _judged(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgem
 
 
 def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgement:
-    group = correlate(state, rules, [probe.probe], probe.since)
-    home = _home(state, group, rules, probe)
-    if home:
-        members = (*home.probes, probe.probe)
-        joined = correlate(state, rules, members, min(home.failing_since, group.since))
-        return _attach(state, home, probe, replace(joined, members=members), rules, now)
+    group = correlate(state, rules, [probe.probe], probe.since, now)
+    home, joined = _home(state, group, rules, probe, now)
+    if home and joined:
+        return _attach(state, home, probe, joined, rules, now)
     fresh = _without_members_of_others(state, group)
     if not _believed(state, fresh, rules):
         return Judgement(state, requests=_confirmation(state, group, probe, rules, now))
@@ -82,16 +83,21 @@ def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> J
     return Judgement(state.with_incident(incident), [opened], wanted)
 
 
-def _home(state: State, group: Group, rules: Rules, probe: ProbeState) -> Incident | None:
-    """Return the oldest open incident that this failure belongs to."""
+def _home(
+    state: State, group: Group, rules: Rules, probe: ProbeState, now: float
+) -> tuple[Incident | None, Group | None]:
+    """Return the oldest open incident that this failure belongs to, and their common group: one cause has to explain both."""
     for incident in state.open_incidents():
         if incident.environment != rules.probes[probe.probe].environment or group.cause.dependency is None:
             continue
         if serious(probe) is not any(serious(state.probes[m]) for m in incident.probes if m in state.probes):
             continue
         if incident.cause.dependency == group.cause.dependency or set(group.members) & set(incident.probes):
-            return incident
-    return None
+            members = (*incident.probes, probe.probe)
+            joined = correlate(state, rules, members, min(incident.failing_since, group.since), now)
+            if joined.cause.dependency is not None:
+                return incident, replace(joined, members=members)
+    return None, None
 
 
 def _without_members_of_others(state: State, group: Group) -> Group:
@@ -100,18 +106,19 @@ def _without_members_of_others(state: State, group: Group) -> Group:
 
 
 def _believed(state: State, group: Group, rules: Rules) -> bool:
-    """Whether the failures confirm each other, or one of them repeated itself."""
+    """Whether the failures confirm each other, one of them repeated itself, or one comes and goes."""
     members = [state.probes[name] for name in group.members]
     if not any(serious(m) for m in members):
         return any(m.streak >= rules.nuisance_open_after for m in members)
     together = group.cause.dependency is not None and len(members) >= rules.open_after
-    return together or any(m.streak >= rules.open_after for m in members)
+    repeated = any(m.streak >= rules.open_after for m in members)
+    return together or repeated or any(sum(m.serious_of_late) > rules.open_after for m in members)
 
 
 def _confirmation(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> list[Request]:
     """Ask for a second run at once. A nuisance waits for its schedule."""
     suspects = [name for name in group.members if state.probes[name].streak < rules.open_after]
-    if not serious(probe) or probe.probe not in suspects[:_CONFIRMATIONS_PER_CAUSE]:
+    if probe.latest_effect not in SERIOUS or (suspects and probe.probe not in suspects[:_CONFIRMATIONS_PER_CAUSE]):
         return []
     return [_request(Why.CONFIRM, probe.run, probe.probe, rules, now)]
 
@@ -148,7 +155,9 @@ def _request(why: Why, occasion: str, name: str, rules: Rules, now: float, incid
 
 
 def _workaround_runs(incident: Incident, rules: Rules, now: float) -> list[Request]:
-    names = dict.fromkeys(n for journey in incident.journeys for n in workaround_probes(journey, rules))
+    names = dict.fromkeys(
+        n for journey in incident.journeys for n in workaround_probes(journey, incident.environment, rules)
+    )
     return [
         _request(Why.WORKAROUND, incident.id, name, rules, now, incident.id)
         for name in names
@@ -171,8 +180,10 @@ def _attach(state: State, home: Incident, probe: ProbeState, group: Group, rules
 def _member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
     reassessed = _reassess(state, incident, rules, now)
     requests: list[Request] = []
-    if not probe.failing and incident.id in reassessed.state.incidents:
+    if incident.id in reassessed.state.incidents and not probe.failing:
         requests = _is_it_over(state, incident, probe, rules, now)
+    elif probe.failing and probe.latest_effect is not probe.effect:  # another effect: look again before it counts
+        requests = [_request(Why.CONFIRM, probe.run, probe.probe, rules, now, incident.id)]
     return Judgement(reassessed.state, reassessed.transitions, requests)
 
 
@@ -185,19 +196,21 @@ def _is_it_over(state: State, incident: Incident, probe: ProbeState, rules: Rule
 
 
 def _reassess(state: State, incident: Incident, rules: Rules, now: float) -> Judgement:
-    members = [name for name in incident.probes if name in rules.probes]
+    members = [name for name in incident.probes if name in rules.probes and name in state.probes]
     if all(state.probes[name].recovered(rules.resolve_after) for name in members):
         return _resolve(state, incident, now, "every probe of the incident passes again")
-    group = replace(correlate(state, rules, members, incident.failing_since), members=tuple(members))
+    group = replace(correlate(state, rules, members, incident.failing_since, now), members=tuple(members))
     changed, transitions = incidents.reassessed(incident, group.cause, assess(group, state, rules, now), now)
     return Judgement(state.with_incident(changed), transitions)
 
 
 def _reassess_where_it_is_a_workaround(judged: Judgement, name: str, rules: Rules, now: float) -> Judgement:
+    helped = set(rules.helps.get(name, ()))
+    if not helped:
+        return judged
     state, transitions = judged.state, list(judged.transitions)
     for incident in state.open_incidents():
-        helps = any(name in workaround_probes(journey, rules) for journey in incident.journeys)
-        if helps and name not in incident.probes:
+        if helped & set(incident.journeys) and name not in incident.probes:
             reassessed = _reassess(state, incident, rules, now)
             state, transitions = reassessed.state, [*transitions, *reassessed.transitions]
     return Judgement(state, transitions, judged.requests)
@@ -223,24 +236,43 @@ def _commanded(state: State, command: Commanded) -> Judgement:
 
 
 def _reconfigured(state: State, at: float, rules: Rules) -> Judgement:
-    """Forget the probes that are gone, and resolve what nothing watches any more."""
-    gone = [name for name in state.probes if name not in rules.probes]
-    for name in gone:
+    """Forget the probes that are gone, resolve what nothing watches any more, and see the rest with the new names."""
+    for name in [name for name in state.probes if name not in rules.probes]:
         state = replace(state, probes=state.probes.delete(name))
     judged = Judgement(state)
     for incident in state.open_incidents():
-        left = tuple(name for name in incident.probes if name in rules.probes)
-        if left == incident.probes:
-            continue
-        done = _shrunk(judged.state, incident, left, rules, at)
+        done = _refitted(judged.state, incident, rules, at)
         judged = Judgement(done.state, [*judged.transitions, *done.transitions])
     return judged
 
 
-def _shrunk(state: State, incident: Incident, left: tuple[str, ...], rules: Rules, at: float) -> Judgement:
+def _refitted(state: State, incident: Incident, rules: Rules, at: float) -> Judgement:
+    left = tuple(name for name in incident.probes if name in rules.probes and name in state.probes)
     if not left:
         return _resolve(state, incident, at, "its probes were removed from the configuration")
     if all(state.probes[name].recovered(rules.resolve_after) for name in left):
         return _resolve(state, incident, at, "its last failing probe was removed from the configuration")
-    kept, noted = incidents.noted(replace(incident, probes=left), at, TransitionKind.NOTE, "a probe was removed")
-    return Judgement(state.with_incident(kept), [noted])
+    fitted = replace(
+        incident,
+        probes=left,
+        journeys=tuple(dict.fromkeys(rules.probes[name].journey for name in left)),
+        environment=rules.probes[left[0]].environment,
+    )
+    if fitted == incident and incident.cause.dependency in (None, *rules.dependencies):
+        return Judgement(state)
+    group = replace(correlate(state, rules, left, incident.failing_since, at), members=left)
+    verdict = assess(group, state, rules, at)
+    changed, transitions = incidents.reassessed(fitted, group.cause, verdict, at)
+    if not transitions:
+        changed, noted = incidents.noted(changed, at, TransitionKind.NOTE, "the configuration of its probes changed")
+        transitions = [noted]
+    changed = incidents.argued(changed, group.cause, verdict)
+    return Judgement(state.with_incident(changed), transitions)
+
+
+def _set_back(state: State, at: float) -> Judgement:
+    """Let no run lie in the future, or every later one would seem to be overtaken by it."""
+    for probe in [p for p in state.probes.values() if p.started_at > at]:
+        usable_at = min(probe.usable_at, at) if probe.usable_at is not None else None
+        state = state.with_probe(replace(probe, started_at=at, since=min(probe.since, at), usable_at=usable_at))
+    return Judgement(state)

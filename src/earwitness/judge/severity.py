@@ -32,7 +32,6 @@ class Verdict:
     severity: Severity
     title: str
     reason: str
-    tries: tuple[str, ...]  # workaround probes whose result would change the verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class _Journey:
     failing: tuple[ProbeState, ...]
     effect: Effect
     passing: tuple[str, ...]  # workarounds that pass
-    untested: tuple[str, ...]  # workarounds that fail, or were not seen to pass lately
+    untested: tuple[str, ...]  # workarounds that block too, or were not seen to work lately
 
     @property
     def severity(self) -> Severity:
@@ -74,14 +73,12 @@ def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
                 _what_would_change(worst, severity),
             ]
         ),
-        tries=tuple(n for j in journeys if j.effect is Effect.BLOCKED for n in (*j.passing, *j.untested)),
     )
 
 
-def workaround_probes(journey: str, rules: Rules) -> tuple[str, ...]:
-    """Return the probes that try the journey's workarounds; a journey named there stands for its probes."""
-    names = rules.journeys[journey].workarounds
-    return tuple(n for n, rule in rules.probes.items() if n in names or rule.journey in names)
+def workaround_probes(journey: str, environment: str, rules: Rules) -> tuple[str, ...]:
+    """Return the probes that try the journey's workarounds in this environment; another one's pass helps nobody here."""
+    return tuple(n for n in rules.workarounds.get(journey, ()) if rules.probes[n].environment == environment)
 
 
 def _journeys(group: Group, state: State, rules: Rules, now: float) -> list[_Journey]:
@@ -96,18 +93,23 @@ def _journeys(group: Group, state: State, rules: Rules, now: float) -> list[_Jou
 def _journey(name: str, failing: tuple[ProbeState, ...], state: State, rules: Rules, now: float) -> _Journey:
     effects = [p.effect for p in failing]
     effect = next(e for e in Effect if e in effects)
-    workarounds = workaround_probes(name, rules) if effect is Effect.BLOCKED else ()
-    passing = tuple(w for w in workarounds if _passes(state.probes.get(w), rules, now))
+    environment = rules.probes[failing[0].probe].environment
+    workarounds = workaround_probes(name, environment, rules) if effect is Effect.BLOCKED else ()
+    passing = tuple(w for w in workarounds if _works(state.probes.get(w), rules, now))
     untested = tuple(w for w in workarounds if w not in passing)
     return _Journey(name, rules.journeys[name].title, failing, effect, passing, untested)
 
 
-def _passes(probe: ProbeState | None, rules: Rules, now: float) -> bool:
-    """Whether the workaround passed when it was last due; an older pass proves nothing."""
-    if probe is None or probe.failing:
+def _works(probe: ProbeState | None, rules: Rules, now: float) -> bool:
+    """Whether customers got through by it when it was last due, and no repeated failure since says otherwise.
+
+    Slow or annoying is good enough for a workaround; an old success proves nothing.
+    """
+    if probe is None or probe.usable_at is None:
         return False
+    blocked = probe.failing and probe.effect is Effect.BLOCKED and probe.streak >= rules.open_after
     rule = rules.probes[probe.probe]
-    return probe.started_at >= now - 2 * (rule.interval + rule.budget)
+    return not blocked and probe.usable_at >= now - 2 * (rule.interval + rule.budget)
 
 
 def _title(journey: _Journey, cause: Cause, rules: Rules, environment: str | None) -> str:

@@ -29,15 +29,18 @@ class ProbeState:
     since: float  # when the first of them started
     started_at: float  # when the latest of them started
     run: str
-    failed: Failed | None = None  # kept until a later failure replaces it
+    effect: Effect = Effect.NONE  # of its failures; a change of it has to repeat itself before it counts
+    failed: Failed | None = None  # the latest failure, kept until a later one replaces it
+    usable_at: float | None = None  # when a run last began that let a customer through, however annoyed
+    serious_of_late: tuple[bool, ...] = ()  # of the latest runs, whether customers were blocked or diverted
 
     @property
     def failing(self) -> bool:
         return self.outcome is Outcome.FINDING
 
     @property
-    def effect(self) -> Effect:
-        """The effect of the latest failure."""
+    def latest_effect(self) -> Effect:
+        """The effect of the latest failure, believed or not."""
         return self.failed.effect if self.failed else Effect.NONE
 
     def recovered(self, needed: int) -> bool:
@@ -45,14 +48,16 @@ class ProbeState:
         return not self.failing and self.streak >= needed
 
 
+SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
+_LATE = 5  # runs that are remembered for failures that come and go
+
+
 def after(previous: ProbeState | None, seen: Observation) -> ProbeState:
     """Return the probe's standing after one more decided run."""
     same = previous is not None and previous.outcome is seen.outcome
-    failed = previous.failed if previous else None
-    if seen.outcome is Outcome.FINDING:
-        effect = worst_effect(seen.findings)
-        headline = next(f.message for f in seen.findings if f.effect is effect)
-        failed = Failed(seen.run.id, effect, headline, seen.evidence)
+    failing = seen.outcome is Outcome.FINDING
+    latest = worst_effect(seen.findings) if failing else Effect.NONE
+    of_late = previous.serious_of_late if previous else ()
     return ProbeState(
         probe=seen.run.probe,
         outcome=seen.outcome,
@@ -60,8 +65,23 @@ def after(previous: ProbeState | None, seen: Observation) -> ProbeState:
         since=previous.since if previous and same else seen.started_at,
         started_at=seen.started_at,
         run=seen.run.id,
-        failed=failed,
+        effect=_settled(previous, latest) if failing else (previous.effect if previous else Effect.NONE),
+        failed=_failed(seen, latest) if failing else (previous.failed if previous else None),
+        usable_at=seen.started_at if latest is not Effect.BLOCKED else (previous.usable_at if previous else None),
+        serious_of_late=(*of_late, latest in SERIOUS)[-_LATE:],
     )
+
+
+def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
+    """In the middle of failing, another effect counts when it is seen twice in a row."""
+    if previous is None or not previous.failing or previous.latest_effect is latest:
+        return latest
+    return previous.effect
+
+
+def _failed(seen: Observation, effect: Effect) -> Failed:
+    headline = next(f.message for f in seen.findings if f.effect is effect)
+    return Failed(seen.run.id, effect, headline, seen.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +90,39 @@ class State:
 
     probes: Map[str, ProbeState] = field(default_factory=Map)
     incidents: Map[str, Incident] = field(default_factory=Map)  # the open ones
+    holders: Map[str, str] = field(default_factory=Map)  # probe -> the open incident that holds it
 
     @classmethod
     def of(cls, probes: Iterable[ProbeState], incidents: Iterable[Incident]) -> Self:
-        return cls(Map({p.probe: p for p in probes}), Map({i.id: i for i in incidents}))
+        incidents = list(incidents)
+        holders = {probe: incident.id for incident in incidents for probe in incident.probes}
+        return cls(Map({p.probe: p for p in probes}), Map({i.id: i for i in incidents}), Map(holders))
 
     def with_probe(self, probe: ProbeState) -> "State":
         return replace(self, probes=self.probes.set(probe.probe, probe))
 
     def with_incident(self, incident: Incident) -> "State":
-        return replace(self, incidents=self.incidents.set(incident.id, incident))
+        before = self.incidents.get(incident.id)
+        holders = self.holders
+        if before is None or before.probes != incident.probes:
+            holders = self._without_holders(before).update(dict.fromkeys(incident.probes, incident.id))
+        return replace(self, incidents=self.incidents.set(incident.id, incident), holders=holders)
 
     def without_incident(self, incident_id: str) -> "State":
-        return replace(self, incidents=self.incidents.delete(incident_id))
+        holders = self._without_holders(self.incidents[incident_id])
+        return replace(self, incidents=self.incidents.delete(incident_id), holders=holders)
+
+    def _without_holders(self, incident: Incident | None) -> Map[str, str]:
+        if incident is None:
+            return self.holders
+        holders = self.holders.mutate()
+        for probe in incident.probes:
+            holders.pop(probe, None)
+        return holders.finish()
 
     def incident_of(self, probe: str) -> Incident | None:
-        return next((i for i in self.open_incidents() if probe in i.probes), None)
+        held_by = self.holders.get(probe)
+        return self.incidents[held_by] if held_by is not None else None
 
     def open_incidents(self) -> list[Incident]:
         """Oldest first, in an order that does not depend on names."""
