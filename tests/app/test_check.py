@@ -1,0 +1,153 @@
+"""`earwitness check`, as a pipeline runs it."""
+
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+from daemon import cli
+from shop_config import call_config, call_probe, web_config
+
+
+@pytest.fixture
+def check(tmp_path):
+    """Write a configuration and run the command on it."""
+
+    async def check(config, *arguments):
+        file = tmp_path / "earwitness.yaml"
+        file.write_text(yaml.safe_dump(config, sort_keys=False))
+        return await cli("check", "--config", file, *arguments)
+
+    return check
+
+
+def pages(simulator):
+    config = web_config(simulator.url, pages=("card", "bank", "staging"))
+    config["journeys"]["pay-staging"]["environment"] = "staging"
+    return config
+
+
+async def dialled(simulator, http):
+    return len((await http.get(f"{simulator.url}/calls")).json())
+
+
+async def test_all_passed_is_0_and_a_finding_is_1(check, simulator):
+    passed = await check(pages(simulator))
+    assert passed.returncode == 0, passed.stderr
+    assert all(name in passed.stdout for name in ("card-web", "bank-web", "staging-web"))
+    simulator.faults.turn_on("card-processor-down")
+    failed = await check(pages(simulator), "--json")
+    assert failed.returncode == 1
+    outcomes = {o["probe"]: o["outcome"] for o in json.loads(failed.stdout)}
+    assert outcomes == {"card-web": "finding", "bank-web": "ok", "staging-web": "ok"}
+
+
+async def test_what_the_monitor_could_not_tell_is_3_unless_something_was_found(check, simulator):
+    config = pages(simulator)
+    config["probes"]["bank-web"]["http"]["url"] = "http://10.0.0.1/"  # private, and not allowed
+    unknown = await check(config, "--json")
+    assert unknown.returncode == 3
+    (finding,) = next(o["findings"] for o in json.loads(unknown.stdout) if o["probe"] == "bank-web")
+    assert finding["failure"] == "address_refused"
+    simulator.faults.turn_on("staging-down")
+    assert (await check(config)).returncode == 1
+
+
+async def test_probes_are_chosen_by_name_and_by_environment_and_repeated(check, simulator):
+    async def ran(*arguments):
+        ended = await check(pages(simulator), "--json", *arguments)
+        assert ended.returncode == 0, ended.stderr
+        return sorted(o["probe"] for o in json.loads(ended.stdout))
+
+    assert await ran("--environment", "staging") == ["staging-web"]
+    assert await ran("--probe", "bank-web", "--probe", "card-web") == ["bank-web", "card-web"]
+    assert await ran("--probe", "bank-web", "--repeat", "3", "--concurrent", "2") == ["bank-web"] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--probe", "nobody"), "there is no probe nobody; there are card-web, bank-web, staging-web"),
+        (("--environment", "nowhere"), "no probe belongs to the environment nowhere"),
+        (("--probe", "card-web", "--environment", "staging"), "no probe"),
+        (("--max-spend", "much"), "'much' is not an amount of money"),
+    ],
+)
+async def test_a_selection_that_makes_no_sense_is_2(check, simulator, arguments, words):
+    ended = await check(pages(simulator), *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_a_bad_configuration_is_2(check, simulator):
+    ended = await check({**pages(simulator), "probs": {}}, "--json")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "probs: is not a known key; did you mean probes?" in ended.stderr
+
+
+async def test_the_junit_report_tells_failures_from_errors(check, simulator, tmp_path):
+    simulator.faults.turn_on("card-processor-down")
+    config = pages(simulator)
+    config["probes"]["bank-web"]["http"]["url"] = "http://10.0.0.1/"
+    ended = await check(config, "--junit", tmp_path / "report.xml")
+    assert ended.returncode == 1
+    suite = ET.parse(tmp_path / "report.xml").getroot()
+    assert [suite.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["3", "1", "1", "0"]
+    cases = {case.get("name"): [child.tag for child in case] for case in suite}
+    assert cases == {"card-web": ["failure"], "bank-web": ["error"], "staging-web": []}
+    assert "502" in suite.find(".//failure").get("message")
+
+
+async def test_a_report_that_cannot_be_written_is_no_finding(check, simulator, tmp_path):
+    ended = await check(pages(simulator), "--junit", tmp_path / "none" / "report.xml")
+    assert ended.returncode == 3
+    assert "Traceback" not in ended.stderr
+
+
+async def test_calls_need_to_be_told_what_they_may_cost(check, simulator, http):
+    ended = await check(call_config(simulator.url))
+    assert ended.returncode == 2
+    assert "card-phone telephones, which costs money; give --max-spend" in ended.stderr
+    assert await dialled(simulator, http) == 0
+
+
+async def test_calls_are_made_within_what_they_may_cost(check, simulator, http):
+    config = call_config(simulator.url, probes={"card-phone": call_probe()})
+    refused = await check(config, "--max-spend", "0.01 USD", "--json")
+    assert refused.returncode == 3
+    assert [o["skipped"] for o in json.loads(refused.stdout)] == ["over_budget"]
+    assert await dialled(simulator, http) == 0
+    allowed = await check(config, "--max-spend", "0.03 USD", "--json")
+    assert allowed.returncode == 0, allowed.stdout
+    assert await dialled(simulator, http) == 1
+    other_money = await check(config, "--max-spend", "5 EUR", "--json")
+    assert (other_money.returncode, await dialled(simulator, http)) == (3, 1)
+
+
+async def test_calls_spend_from_the_ledger_of_the_daemon(check, daemon, simulator, http):
+    budget = {"budget": {"per_day": "0.03 USD", "keep_for_confirmation": "0%"}}
+    config = call_config(simulator.url, probes={"card-phone": call_probe()}, **budget)
+    daemon.configure(config)
+    await daemon.start()
+    first = await check(config, "--data-dir", daemon.data, "--json")
+    assert first.returncode == 0, first.stderr
+    await daemon.shows(0.016, "earwitness_call_budget_remaining", currency="USD")
+    second = await check(config, "--data-dir", daemon.data, "--json")
+    assert second.returncode == 3
+    assert await dialled(simulator, http) == 1
+    run = await daemon.observation(await daemon.look("card-phone"))
+    assert (run["outcome"], run["skipped"]) == ("skipped", "over_budget")
+    await daemon.shows(1, "earwitness_monitor_impaired", component="budget")
+    assert await dialled(simulator, http) == 1
+    assert await daemon.get("incidents") == []
+
+
+async def test_a_damaged_ledger_is_told_in_plain_words(check, simulator, http, tmp_path):
+    (tmp_path / "earwitness.db").write_bytes(b"this is no database" * 100)
+    config = call_config(simulator.url, probes={"card-phone": call_probe()})
+    ended = await check(config, "--data-dir", tmp_path)
+    assert ended.returncode == 3
+    assert str(tmp_path / "earwitness.db") in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert await dialled(simulator, http) == 0
