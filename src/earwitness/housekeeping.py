@@ -5,15 +5,23 @@ import shutil
 from decimal import Decimal
 
 import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.console.house import House
-from earwitness.store import history, spend, verdicts
+from earwitness.store import history, outbox, spend, verdicts
 
 log = structlog.get_logger()
 
 _BEAT = 1.0  # seconds
 _SWEEP = 3600  # beats
 _LEAST_DISK = 50 * 1024**2  # bytes
+
+
+def _forget(connection: Connection, before: float) -> int:
+    verdicts.forget_before(connection, before)
+    outbox.forget_before(connection, before)
+    return history.forget_before(connection, before)
 
 
 class Housekeeping:
@@ -26,11 +34,19 @@ class Housekeeping:
         beat = 0
         while True:
             await self._measure_lag()
-            self._check_store()
-            await self._publish_budget()
-            if beat % _SWEEP == 0:
-                await self._sweep()
+            try:
+                await self._look_after(sweep=beat % _SWEEP == 0)
+            except (SQLAlchemyError, OSError):  # A full disk or a locked database passes; the daemon goes on.
+                self._house.impairments.set("store", True)
+                log.exception("housekeeping_failed")
             beat += 1
+
+    async def _look_after(self, *, sweep: bool) -> None:
+        self._check_store()
+        self._house.impairments.set("judge", self._house.commit.confused)
+        await self._publish_budget()
+        if sweep:
+            await self._sweep()
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
@@ -54,9 +70,7 @@ class Housekeeping:
         """Forget what is older than the history is to be kept, but nothing that an incident rests on."""
         house = self._house
         before = house.clock.now() - house.config.history.keep
-        held = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=10_000))
-        keep = frozenset(run for incident in held for run in incident.observations)
-        gone = await house.store.write(lambda c: history.forget_before(c, before, keep))
+        gone = await house.store.write(lambda c: _forget(c, before))
         named = await house.store.read(history.named_evidence)
         files = await asyncio.to_thread(house.evidence.sweep, named, house.clock.now())
         if gone or files:

@@ -122,7 +122,7 @@ async def test_retry_after_is_obeyed(courier, store, clock, receiver):
 
 
 async def test_a_refusal_for_good_is_not_repeated_and_blocks_nothing(courier, store, clock, receiver):
-    receiver.answers = [401]
+    receiver.answers = [410]
     await owe(store, clock)
     assert await courier.deliver_next()
     assert await courier.deliver_next()
@@ -134,7 +134,7 @@ async def test_a_redirect_is_not_followed(courier, store, clock, receiver):
     await owe(store, clock, resolve=False)
     assert await courier.deliver_next()
     assert len(receiver.got) == 1
-    assert await states(store) == [("open", "refused")]
+    assert await states(store) == [("open", "pending")]
 
 
 async def test_it_gives_up_after_a_day_and_says_so(courier, store, clock, receiver):
@@ -180,6 +180,27 @@ async def test_a_running_courier_delivers_as_soon_as_it_is_woken(courier, store,
     await until(lambda: receiver.told == ["incident.open", "incident.resolve"])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_waits_for_an_earlier_delivery_is_not_due(courier, store, clock, receiver):
+    receiver.answers = [500]
+    await owe(store, clock)
+    assert await courier.deliver_next()
+    assert await store.read(lambda c: outbox.next_due(c, "on-call")) > clock.now()
+
+
+async def test_a_wake_up_during_the_look_is_not_lost(courier, store, clock):
+    read = store.read
+
+    async def read_while_something_is_committed(work):
+        found = await read(work)
+        await owe(store, clock, resolve=False)
+        courier.wake()
+        return found
+
+    store.read = read_while_something_is_committed
+    async with asyncio.timeout(5):
+        await courier._wait()
 
 
 async def test_an_error_never_names_the_address(courier, store, clock, receiver):

@@ -74,10 +74,11 @@ def test_every_status_has_its_class(status):
     outcome = read_status(Reply(status), 0.0)
     if 200 <= status < 300:
         assert (outcome.result, outcome.reason) == ("delivered", Reason.OK)
-    elif status in (408, 409, 425, 429) or status >= 500 or status < 200:
-        assert outcome.result == "retry"
+    elif status == 410:
+        assert (outcome.result, outcome.reason) == ("refused", Reason.GONE)
     else:
-        assert outcome.result == "refused"
+        assert outcome.result == "retry"
+        assert outcome.reason is not Reason.OK
     assert str(status) in outcome.detail
 
 

@@ -160,13 +160,14 @@ async def test_a_database_that_is_locked_is_waited_for(store, tmp_path):
 
 
 async def test_what_is_old_is_forgotten_but_not_what_incidents_rest_on(store):
-    old, held, fresh = (a_run(f"run-{n}", slot=n) for n in (1, 2, 3))
-    seen = [an_observation(old), an_observation(held)]
+    old, kept_run, fresh = (a_run(f"run-{n}", slot=n) for n in (1, 2, 3))
+    seen = [an_observation(old), an_observation(kept_run)]
     seen.append(Observation(fresh, 5000.0, 1.0))
     for o in seen:
         await store.write(lambda c, o=o: history.begin_run(c, o.run, 60.0))
     await store.write(lambda c: history.add_observations(c, seen))
-    assert await store.write(lambda c: history.forget_before(c, 1000.0, frozenset({"run-2"}))) == 1
+    await store.write(lambda c: c.execute(insert(held).values(run="run-2", incident="inc-1")))
+    assert await store.write(lambda c: history.forget_before(c, 1000.0)) == 1
     kept = await store.read(lambda c: history.recent_observations(c, probe=None, limit=10))
     assert [o.run.id for o in kept] == ["run-3", "run-2"]
 
@@ -243,3 +244,23 @@ async def test_a_lease_that_ran_out_is_taken_over(store):
     assert not await store.write(lambda c: outbox.freeze(c, held.seq, "dead", b"late"))
     assert await store.write(lambda c: outbox.freeze(c, held.seq, "next", b"body"))
     assert [b.depth for b in await store.read(outbox.backlog)] == [1]
+
+
+async def test_what_is_settled_is_forgotten_in_time_and_what_is_owed_is_not(store):
+    world = World(rules_of({"a": ("shop", []), "b": ("shop", [])}))
+    world.fails("a", times=2)
+    world.passes("a", "a")
+    world.fails("b", times=2)
+    await store.write(lambda c: verdicts.save_incidents(c, [t.incident for t in world.transitions]))
+    await store.write(lambda c: verdicts.add_requests(c, world.requests))
+    for transition in world.transitions:
+        await store.write(lambda c, t=transition: outbox.add_deliveries(c, t, ["on-call"], 0.0))
+    first = await store.write(lambda c: outbox.lease(c, "on-call", "t", 1.0, 30.0))
+    await store.write(lambda c: outbox.settle(c, first.seq, "t", outbox.Attempt("delivered", "ok", ""), 2.0))
+    later = world.now + 10_000
+    await store.write(lambda c: verdicts.forget_before(c, later))
+    await store.write(lambda c: outbox.forget_before(c, later))
+    assert [i.probes for i in await store.read(lambda c: verdicts.recent_incidents(c, limit=9))] == [("b",)]
+    left = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=9))
+    assert [row["state"] for row in left] == ["pending", "pending"]
+    assert await store.read(verdicts.pending_requests) != []

@@ -15,10 +15,11 @@ import structlog
 
 from earwitness.clock import Clock
 from earwitness.hooks.base import HookKind, HookOutcome, HookRequest, Notice, Reason, Reply
-from earwitness.model import Incident
+from earwitness.model import Failure, Incident
 from earwitness.store import outbox, verdicts
 from earwitness.store.outbox import Attempt, Delivery
 from earwitness.store.store import Store
+from earwitness.transport.errors import ExchangeError
 
 log = structlog.get_logger()
 
@@ -81,9 +82,9 @@ class Courier:
                 await self._clock.sleep(FIRST_PAUSE)
 
     async def _wait(self) -> None:
+        self._wake.clear()  # first: what is committed from here on wakes us again
         due = await self._store.read(lambda c: outbox.next_due(c, self.hook.name))
         seconds = _IDLE if due is None else min(_IDLE, max(0.05, due - self._clock.now()))
-        self._wake.clear()
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -156,6 +157,14 @@ def _attempt_of(delivery: Delivery, outcome: HookOutcome, now: float) -> Attempt
     )
 
 
+_REASON = {
+    Failure.ADDRESS_REFUSED: Reason.ADDRESS_REFUSED,
+    Failure.TLS_FAILED: Reason.TLS,
+    Failure.CERTIFICATE_INVALID: Reason.TLS,
+    Failure.NO_TRUST_STORE: Reason.TLS,
+}
+
+
 async def send(http: httpx.AsyncClient, request: HookRequest, seconds: float) -> Reply | HookOutcome:
     """Return the reply, or why there is none. Errors are told without the address, which may hold a secret."""
     try:
@@ -166,6 +175,8 @@ async def send(http: httpx.AsyncClient, request: HookRequest, seconds: float) ->
                 return Reply(response.status_code, _lower(response.headers), await _read(response))
     except (TimeoutError, httpx.TimeoutException):
         return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")
+    except ExchangeError as error:
+        return HookOutcome("retry", _REASON.get(error.failure, Reason.CONNECTION), error.failure.value)
     except httpx.HTTPError as error:
         return HookOutcome("retry", Reason.CONNECTION, type(error).__name__)
 

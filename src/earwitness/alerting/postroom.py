@@ -7,9 +7,11 @@ from functools import partial
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.alerting.couriers import LEASE, Courier, Hook, Links
 from earwitness.clock import Clock
+from earwitness.config.network import NetworkSpec
 from earwitness.config.schema import Config, HookSpec
 from earwitness.hooks import HOOKS
 from earwitness.hooks.base import HookOutcome, Reason
@@ -42,6 +44,7 @@ class Postroom:
         self._web = web
         self._links = links
         self._couriers: dict[str, tuple[HookSpec | None, Courier, asyncio.Task[None]]] = {}
+        self._network: NetworkSpec | None = None
         self._configured = asyncio.Event()
         self._published: set[str] = set()  # hooks that have series
 
@@ -49,7 +52,7 @@ class Postroom:
         """Have one courier for each hook; a changed hook gets a new one, a removed one retires."""
         for name, spec in config.hooks.items():
             known = self._couriers.get(name)
-            if known and known[0] == spec:
+            if known and known[0] == spec and self._network == config.network:
                 continue
             if known:
                 known[2].cancel()
@@ -57,6 +60,7 @@ class Postroom:
         for name in self._couriers.keys() - config.hooks.keys():
             _, courier, task = self._couriers[name]
             self._couriers[name] = (None, courier, task)
+        self._network = config.network
         self._configured.set()
 
     def wake(self) -> None:
@@ -69,7 +73,10 @@ class Postroom:
         await self._configured.wait()  # until then every hook would look removed
         try:
             while True:
-                await self._look_after()
+                try:
+                    await self._look_after()
+                except SQLAlchemyError:  # The database may be locked or away for a while; what is owed stays owed.
+                    log.exception("postroom_failed")
                 await self._clock.sleep(1.0)
         finally:
             tasks = [task for _, _, task in self._couriers.values()]

@@ -47,10 +47,18 @@ class EvidenceStorage:
 
     def sweep(self, named: set[str], now: float) -> int:
         """Remove files that nothing names after a day. Returns how many."""
-        lost = [f for f in self.folder.glob("??/*") if f.name not in named and f.stat().st_mtime < now - _SWEEP_AFTER]
+        lost = [f for f in self.folder.glob("??/*") if f.name not in named and _age(f, now) > _SWEEP_AFTER]
         for file in lost:
-            file.unlink()
+            file.unlink(missing_ok=True)
         return len(lost)
+
+
+def _age(file: Path, now: float) -> float:
+    """Return seconds; zero for a file that has just been renamed from its partial name."""
+    try:
+        return now - file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _flush_folder(folder: Path) -> None:

@@ -77,23 +77,25 @@ class HookKind:
     read: Callable[[Reply, float], HookOutcome]
 
 
-_PERMANENT = {401: Reason.AUTHENTICATION, 403: Reason.AUTHENTICATION, 410: Reason.GONE}
-_TRY_AGAIN_LATER = (408, 409, 425, 429)
+_REASONS = {401: Reason.AUTHENTICATION, 403: Reason.AUTHENTICATION, 429: Reason.RATE_LIMITED}
 
 
 def read_status(reply: Reply, now: float) -> HookOutcome:
-    """Judge a reply by its status alone, which is all that most providers promise."""
+    """Judge a reply by its status alone, which is all that most providers promise.
+
+    After Standard Webhooks: only 2xx is success, only 410 means never again. A 404 or 401 is what a gateway answers while its
+    receiver is being deployed, and an alert must outlive that.
+    """
     status, detail = reply.status, f"HTTP {reply.status}"
     if 200 <= status < 300:
         return HookOutcome("delivered", Reason.OK, detail)
+    if status == 410:
+        return HookOutcome("refused", Reason.GONE, f"{detail}: the receiver wants no more")
     if 300 <= status < 400:
-        return HookOutcome(
-            "refused", Reason.REDIRECT, f"{detail}: a redirect is not followed; configure the final address"
-        )
-    if status in _TRY_AGAIN_LATER or status >= 500 or status < 200:
-        reason = Reason.RATE_LIMITED if status == 429 else Reason.SERVER_ERROR
-        return HookOutcome("retry", reason, detail, retry_after(reply.headers.get("retry-after"), now))
-    return HookOutcome("refused", _PERMANENT.get(status, Reason.REJECTED), detail)
+        detail = f"{detail}: a redirect is not followed; configure the final address"
+        return HookOutcome("retry", Reason.REDIRECT, detail)
+    reason = _REASONS.get(status, Reason.REJECTED if 400 <= status < 500 else Reason.SERVER_ERROR)
+    return HookOutcome("retry", reason, detail, retry_after(reply.headers.get("retry-after"), now))
 
 
 def retry_after(value: str | None, now: float) -> float | None:

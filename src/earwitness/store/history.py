@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from earwitness.judge.state import ProbeState
 from earwitness.model import Observation, Run
 from earwitness.store.codec import decode, encode
 from earwitness.store.dialect import insert_if_new
-from earwitness.store.tables import calls, evidence, observations, probe_states, runs
+from earwitness.store.tables import calls, evidence, held, observations, probe_states, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +131,13 @@ def evidence_type(connection: Connection, sha256: str) -> tuple[str, str] | None
     return (row[0], row[1]) if row else None
 
 
-def forget_before(connection: Connection, moment: float, keep: frozenset[str]) -> int:
-    """Drop runs and observations that ended before this moment, except those that incidents hold. Returns how many."""
-    old = select(observations.c.run).where(observations.c.ended_at < moment, observations.c.run.not_in(keep))
+def forget_before(connection: Connection, moment: float) -> int:
+    """Drop runs and observations that ended before this moment, except those that incidents rest on. Returns how many."""
+    rested_on = select(held.c.run)
+    old = select(observations.c.run).where(observations.c.ended_at < moment, observations.c.run.not_in(rested_on))
     connection.execute(delete(evidence).where(evidence.c.run.in_(old)))
     connection.execute(delete(calls).where(calls.c.run.in_(old)))
     gone = connection.execute(delete(runs).where(runs.c.id.in_(old)))
-    connection.execute(
-        delete(runs).where(runs.c.scheduled_at < moment, or_(runs.c.state == "missed", runs.c.state == "skipped"))
-    )
-    connection.execute(delete(observations).where(observations.c.ended_at < moment, observations.c.run.not_in(keep)))
+    connection.execute(delete(runs).where(runs.c.scheduled_at < moment, runs.c.state.in_(("missed", "skipped"))))
+    connection.execute(delete(observations).where(observations.c.run.in_(old)))
     return gone.rowcount

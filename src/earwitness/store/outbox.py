@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from earwitness.model import Transition, TransitionKind
@@ -12,6 +12,12 @@ from earwitness.store.tables import attempts, deliveries
 
 _OWED = ("pending", "leased")
 _earlier = aliased(deliveries)
+_behind = exists().where(  # an earlier delivery of the same incident to the same hook is still owed
+    _earlier.c.incident == deliveries.c.incident,
+    _earlier.c.hook == deliveries.c.hook,
+    _earlier.c.seq < deliveries.c.seq,
+    _earlier.c.state.in_(_OWED),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +65,11 @@ def lease(connection: Connection, hook: str, token: str, now: float, seconds: fl
 
     A lease that ran out is taken over; its former holder's token no longer counts.
     """
-    behind = exists().where(
-        _earlier.c.incident == deliveries.c.incident,
-        _earlier.c.hook == deliveries.c.hook,
-        _earlier.c.seq < deliveries.c.seq,
-        _earlier.c.state.in_(_OWED),
-    )
     due = or_(
         and_(deliveries.c.state == "pending", deliveries.c.next_at <= now),
         and_(deliveries.c.state == "leased", deliveries.c.lease_until <= now),
     )
-    query = select(deliveries).where(deliveries.c.hook == hook, due, ~behind).order_by(deliveries.c.seq).limit(1)
+    query = select(deliveries).where(deliveries.c.hook == hook, due, ~_behind).order_by(deliveries.c.seq).limit(1)
     row = connection.execute(query).first()
     if row is None:
         return None
@@ -133,9 +133,9 @@ def settle(connection: Connection, seq: int, token: str, attempt: Attempt, now: 
 
 
 def next_due(connection: Connection, hook: str) -> float | None:
-    """Return when the hook next has something to do, by its own rows alone."""
+    """Return when the hook next has something to do; what waits for an earlier delivery is not due."""
     due = func.min(func.coalesce(deliveries.c.lease_until, deliveries.c.next_at))
-    return connection.scalar(select(due).where(deliveries.c.hook == hook, deliveries.c.state.in_(_OWED)))
+    return connection.scalar(select(due).where(deliveries.c.hook == hook, deliveries.c.state.in_(_OWED), ~_behind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,3 +168,10 @@ def recent_deliveries(connection: Connection, *, incident: str | None, limit: in
         trail[row.delivery].append({"at": row.at, "outcome": row.outcome, "reason": row.reason, "detail": row.detail})
     shown = ("key", "incident", "kind", "at", "text", "hook", "state", "attempts", "next_at", "reason", "delivered_at")
     return [{k: row[k] for k in shown} | {"trail": trail[row["seq"]]} for row in rows]
+
+
+def forget_before(connection: Connection, moment: float) -> None:
+    """Drop deliveries that were settled before this moment, with their trails."""
+    old = and_(deliveries.c.at < moment, deliveries.c.state.not_in(_OWED))
+    connection.execute(delete(attempts).where(attempts.c.delivery.in_(select(deliveries.c.seq).where(old))))
+    connection.execute(delete(deliveries).where(old))

@@ -69,6 +69,13 @@ incidents = Table(
     Index("incidents_by_time", "opened_at"),
 )
 
+held = Table(
+    "held",
+    metadata,
+    Column("run", String(40), primary_key=True, comment="a run that an incident rests on"),
+    Column("incident", String(40), primary_key=True),
+)
+
 requests = Table(
     "requests",
     metadata,

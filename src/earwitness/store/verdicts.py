@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from earwitness.model import Incident, Request, Status, Why
 from earwitness.store.codec import decode, encode
 from earwitness.store.dialect import insert_if_new
-from earwitness.store.tables import incidents, requests
+from earwitness.store.tables import held, incidents, requests
 
 
 def save_incidents(connection: Connection, changed: Sequence[Incident]) -> None:
@@ -17,6 +17,9 @@ def save_incidents(connection: Connection, changed: Sequence[Incident]) -> None:
         return
     connection.execute(delete(incidents).where(incidents.c.id.in_(list(rows))))
     connection.execute(insert(incidents), [_row(i) for i in rows.values()])
+    for incident in rows.values():
+        for run in incident.observations:
+            insert_if_new(connection, held, {"run": run, "incident": incident.id})
 
 
 def _row(incident: Incident) -> dict[str, object]:
@@ -70,3 +73,11 @@ def pending_requests(connection: Connection) -> list[Request]:
 def end_request(connection: Connection, key: str, state: str) -> None:
     """Say that the request was `taken` by a run, or `expired`."""
     connection.execute(update(requests).where(requests.c.key == key).values(state=state))
+
+
+def forget_before(connection: Connection, moment: float) -> None:
+    """Drop incidents that were resolved before this moment, and requests that were answered or expired."""
+    old = select(incidents.c.id).where(incidents.c.resolved_at < moment)
+    connection.execute(delete(held).where(held.c.incident.in_(old)))
+    connection.execute(delete(incidents).where(incidents.c.resolved_at < moment))
+    connection.execute(delete(requests).where(requests.c.not_after < moment, requests.c.state != "pending"))

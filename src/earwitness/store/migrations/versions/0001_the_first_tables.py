@@ -81,6 +81,12 @@ def upgrade() -> None:
         batch_op.create_index("evidence_by_content", ["sha256"], unique=False)
 
     op.create_table(
+        "held",
+        sa.Column("run", sa.String(length=40), nullable=False, comment="a run that an incident rests on"),
+        sa.Column("incident", sa.String(length=40), nullable=False),
+        sa.PrimaryKeyConstraint("run", "incident"),
+    )
+    op.create_table(
         "incidents",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("status", sa.String(length=12), nullable=False),
