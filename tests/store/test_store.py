@@ -24,7 +24,7 @@ from earwitness.model import (
 from earwitness.store import history, outbox, spend, verdicts
 from earwitness.store.history import Missed
 from earwitness.store.store import Store
-from earwitness.store.tables import metadata, runs
+from earwitness.store.tables import held, metadata, runs
 
 
 @pytest.fixture
