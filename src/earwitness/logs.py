@@ -1,8 +1,9 @@
 """Logging: one JSON object a line, one stable `event` key, and no secret of the configuration in it."""
 
 import logging
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ from earwitness.config.schema import Config
 
 _SHORTEST = 4  # characters; masking shorter secrets would mask half the log
 _MASK = "<secret>"
+_TELLING = re.compile(r"TOKEN|SECRET|PASS|KEY|CARD|PIN$|AUTH|CREDENTIAL", re.IGNORECASE)
 
 
 class SecretMask:
@@ -23,6 +25,11 @@ class SecretMask:
     def learn(self, config: Config) -> None:
         """Know this configuration's secrets too; those of earlier ones stay masked."""
         self._secrets = tuple(dict.fromkeys((*self._secrets, *secrets_of(config))))
+
+    def learn_environment(self, environment: Mapping[str, str]) -> None:
+        """Know the values of variables whose names say that they are secret, wherever the configuration puts them."""
+        told = (value for name, value in environment.items() if _TELLING.search(name) and len(value) >= _SHORTEST)
+        self._secrets = tuple(dict.fromkeys((*self._secrets, *told)))
 
     def text(self, text: str) -> str:
         for secret in self._secrets:

@@ -11,7 +11,7 @@ CASES = sorted((Path(__file__).parent / "invalid").glob("*.yaml"))
 
 def told_about(path: Path) -> str:
     with pytest.raises(ConfigError) as caught:
-        load_config(path, environment={})
+        load_config(path, environment={"SHOP_HOST": "user:hunter2@shop.example"} if "environment" in path.stem else {})
     return str(caught.value).replace(str(path.parent) + "/", "") + "\n"
 
 

@@ -86,3 +86,11 @@ async def test_a_slow_consumer_delays_no_other_probe(fired):
     finally:
         stuck.set()
         schedule.stop()
+
+
+async def test_a_clock_that_was_set_back_stops_no_probe(fired):
+    start, seen = fired
+    tomorrow = round(SystemClock().now() * 1000) + 86_400_000
+    await start({"web": probe()}, {"web": tomorrow})
+    await until(lambda: seen)
+    assert seen[0].slot < tomorrow

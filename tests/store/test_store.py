@@ -65,6 +65,12 @@ async def test_a_slot_is_taken_once(store):
     assert await store.write(lambda c: history.begin_run(c, a_run("run-3", slot=120_000), 120.0))
 
 
+async def test_a_slot_that_comes_again_because_the_clock_was_set_back_is_run(store):
+    assert await store.write(lambda c: history.begin_run(c, a_run("run-1"), 7200.0))
+    assert await store.write(lambda c: history.begin_run(c, a_run("run-2"), 3600.0))
+    assert len(await store.read(history.unfinished_runs)) == 2
+
+
 async def test_a_request_is_taken_once(store):
     wanted = Request("confirm:run-0:web", "web", Why.CONFIRM, 100.0)
     await store.write(lambda c: verdicts.add_requests(c, [wanted, wanted]))

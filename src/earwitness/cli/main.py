@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -49,6 +50,7 @@ def run(
     if role != "all":
         _fail(f"--role {role} is not available in this version; leave it out", EXIT_CONFIG)
     mask = SecretMask()
+    mask.learn_environment(os.environ)
     set_up_logs(mask, log_level)
     try:
         asyncio.run(run_daemon(config, data_dir, mask))

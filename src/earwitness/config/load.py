@@ -44,17 +44,28 @@ def _collector_paused() -> Iterator[None]:
 
 def _load(path: Path, environment: Mapping[str, str]) -> Config:
     problems: list[Problem] = []
-    tree = _read(path, environment, problems)
+    expanded: set[str] = set()
+    tree = _read(path, environment, problems, expanded)
     config, found = _validate(tree, path if path.is_dir() else path.parent)
     problems += found
     problems += broken_references(tree)
     if config is None or problems:
-        raise ConfigError(problems)
+        raise ConfigError(_without_values(problems, expanded))
     return config
 
 
-def _read(path: Path, environment: Mapping[str, str], problems: list[Problem]) -> Section:
-    trees = [tree for file in _files(path) if (tree := _read_one(file, environment, problems)) is not None]
+def _without_values(problems: Iterable[Problem], expanded: set[str]) -> Iterable[Problem]:
+    """Take out of the messages what came from the environment: it may be a secret."""
+    values = sorted((value for value in expanded if value), key=len, reverse=True)
+    for problem in problems:
+        message = problem.message
+        for value in values:
+            message = message.replace(value, "${...}")
+        yield Problem(problem.mark, problem.key, message)
+
+
+def _read(path: Path, environment: Mapping[str, str], problems: list[Problem], expanded: set[str]) -> Section:
+    trees = [tree for file in _files(path) if (tree := _read_one(file, environment, problems, expanded))]
     if not trees:
         raise ConfigError(
             problems or [Problem(Mark(str(path), 1, 1), "", "is empty; see config/earwitness.example.yaml")]
@@ -74,9 +85,11 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _read_one(file: Path, environment: Mapping[str, str], problems: list[Problem]) -> Section | None:
+def _read_one(
+    file: Path, environment: Mapping[str, str], problems: list[Problem], expanded: set[str]
+) -> Section | None:
     try:
-        tree = read_yaml(read_file(file), str(file), environment, problems)
+        tree = read_yaml(read_file(file), str(file), environment, problems, expanded)
     except UnreadableError as error:
         problems.append(error.problem)
         return None

@@ -17,8 +17,33 @@ def broken_references(tree: Section) -> Iterator[Problem]:
             yield _problem(tree, where, f"{name} cannot be its own workaround; name another way to the same goal")
     for name, probe in probes.items():
         yield from _of_probe(tree, name, probe)
+    yield from _of_environments(tree)
     for index, route in enumerate(tree.get("routes") or ()):
-        yield from _unknown(tree, ("routes", index, "to"), _texts(route, "to"), list(_section(tree, "hooks")), "hook")
+        yield from _of_route(tree, index, route)
+
+
+def _of_environments(tree: Section) -> Iterator[Problem]:
+    """A production environment that nothing belongs to is a slip, and would turn every incident into a defect."""
+    if "production_environments" in tree:
+        where = ("production_environments",)
+        yield from _unknown(
+            tree, where, _texts(tree, "production_environments"), _environments(tree), "environment in use"
+        )
+
+
+def _environments(tree: Section) -> list[str]:
+    sections = [tree, *_section(tree, "journeys").values(), *_section(tree, "probes").values()]
+    return list(dict.fromkeys(name for section in sections for name in _texts(section, "environment")))
+
+
+def _of_route(tree: Section, index: int, route: Any) -> Iterator[Problem]:
+    yield from _unknown(tree, ("routes", index, "to"), _texts(route, "to"), list(_section(tree, "hooks")), "hook")
+    match = _section(route, "match")
+    journeys = _section(tree, "journeys")
+    owners = list(dict.fromkeys(owner for journey in journeys.values() for owner in _texts(journey, "owner")))
+    known = {"journey": list(journeys), "owner": owners, "environment": _environments(tree)}
+    for key, names in known.items():
+        yield from _unknown(tree, ("routes", index, "match", key), _texts(match, key), names, key)
 
 
 def _of_probe(tree: Section, name: str, probe: Any) -> Iterator[Problem]:
@@ -26,6 +51,10 @@ def _of_probe(tree: Section, name: str, probe: Any) -> Iterator[Problem]:
     yield from _unknown(tree, (*at, "journey"), _texts(probe, "journey"), list(_section(tree, "journeys")), "journey")
     dependencies = list(_section(tree, "dependencies"))
     yield from _unknown(tree, (*at, "depends_on"), _texts(probe, "depends_on"), dependencies, "dependency")
+    named = _texts(probe, "depends_on")
+    for index, dependency in enumerate(named):
+        if dependency in named[:index]:
+            yield _problem(tree, (*at, "depends_on", index), f"{dependency} is named twice; once is enough")
     call = probe.get("call") if isinstance(probe, Section) else None
     if isinstance(call, Section):
         yield from _of_call(tree, (*at, "call"), call)

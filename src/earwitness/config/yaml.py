@@ -77,6 +77,7 @@ class _Reader:
     file: str
     environment: Mapping[str, str]
     problems: list[Problem]
+    expanded: set[str]
     anchors: dict[str, Any] = field(default_factory=dict)
 
     def mark(self, event: Any) -> Mark:
@@ -123,6 +124,7 @@ class _Reader:
             message = f"the environment variable {name} is not set; set it, or write $${{{name}}} for the text itself"
             self.problems.append(Problem(self.mark(event), "", message))
             return f"${{{name}}}"
+        self.expanded.add(self.environment[name])
         return self.environment[name]
 
     def _section(self, start: Any, events: Iterator[Any]) -> Section:
@@ -185,9 +187,12 @@ def _weight(value: Any) -> int:
     return value.weight if isinstance(value, Section | Sequence) else 1
 
 
-def read_yaml(text: str, file: str, environment: Mapping[str, str], problems: list[Problem]) -> Any:
-    """Return the tree of the file's one document. Raises UnreadableError; lesser problems are added to the list."""
-    reader = _Reader(file, environment, problems)
+def read_yaml(text: str, file: str, environment: Mapping[str, str], problems: list[Problem], expanded: set[str]) -> Any:
+    """Return the tree of the file's one document. Raises UnreadableError.
+
+    Lesser problems are added to `problems`, the values that came from the environment to `expanded`: nobody may print those.
+    """
+    reader = _Reader(file, environment, problems, expanded)
     try:
         events = iter(yaml.parse(text, Loader=_LOADER))
         for event in events:

@@ -12,6 +12,9 @@ from earwitness.store.dialect import insert_if_new
 from earwitness.store.tables import calls, evidence, held, observations, probe_states, runs
 
 
+_CLOCK_SLACK = 60.0  # seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Missed:
     """Slots in which a probe was not run."""
@@ -25,7 +28,18 @@ class Missed:
 def begin_run(connection: Connection, run: Run, started_at: float) -> bool:
     """Record that the run starts. False: this slot, or this request, was already taken."""
     row = _run_row(run) | {"state": "running", "started_at": started_at, "lateness": started_at - run.scheduled_at}
-    return insert_if_new(connection, runs, row)
+    if insert_if_new(connection, runs, row):
+        return True
+    if run.slot is None or not _lies_in_the_future(connection, run, started_at):
+        return False
+    return insert_if_new(connection, runs, row | {"slot": None})
+
+
+def _lies_in_the_future(connection: Connection, run: Run, now: float) -> bool:
+    """Whether the run on record for this slot was made before the clock was set back: then the slot comes a second time."""
+    same = (runs.c.probe == run.probe) & (runs.c.slot == run.slot)
+    made = connection.scalar(select(func.coalesce(runs.c.started_at, runs.c.scheduled_at)).where(same))
+    return made is not None and made > now + _CLOCK_SLACK
 
 
 def record_missed(connection: Connection, missed: Missed) -> bool:

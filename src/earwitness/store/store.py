@@ -16,16 +16,19 @@ _READERS = 4
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     """Set what makes a committed row survive a power cut: WAL keeps readers going, FULL flushes at every commit."""
+    connection.isolation_level = None  # we begin transactions ourselves
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+    for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, begin: str) -> Engine:
+    """`begin` is the statement: a writer takes its lock at once, since one that takes it later cannot wait for it."""
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
 
@@ -43,9 +46,10 @@ def migrate(url: str) -> None:
 class Store:
     """Reads and writes. Functions given to it get a connection and use nothing else."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._writer = Writer(engine)
+    def __init__(self, writing: Engine, reading: Engine) -> None:
+        self._writing = writing
+        self._reading = reading
+        self._writer = Writer(writing)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
 
     @classmethod
@@ -54,7 +58,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{path}"
         migrate(url)
-        return cls(_engine(url))
+        return cls(_engine(url, "BEGIN IMMEDIATE"), _engine(url, "BEGIN"))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` returns, once it is committed together with whatever else was waiting."""
@@ -65,10 +69,11 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Callable[[Connection], T]) -> T:
-        with self._engine.connect() as connection:
+        with self._reading.begin() as connection:
             return work(connection)
 
     def close(self) -> None:
         self._writer.close()
         self._readers.shutdown()
-        self._engine.dispose()
+        self._writing.dispose()
+        self._reading.dispose()
