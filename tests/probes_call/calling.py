@@ -1,7 +1,9 @@
 """A run of a call probe with a virtual clock, a ledger and a sink that tests can look into."""
 
 import asyncio
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import earwitness.simulator
@@ -124,3 +126,10 @@ class Caller:
 
     def _release(self):
         self.released += 1
+
+
+class FullDisk:
+    """A sink that has no room."""
+
+    async def save(self, *_, name, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"/evidence/{name}")

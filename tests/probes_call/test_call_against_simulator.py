@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from calling import BANK, CARD, FROM, MORTGAGES, PAY, SID, TO, TOKEN, spec
+from calling import BANK, CARD, FROM, MORTGAGES, PAY, SID, TO, TOKEN, FullDisk, spec
 
 from earwitness.audio.wav import read_wav
 from earwitness.model import Attribution, Effect, Failure, Outcome, Why
@@ -217,6 +217,15 @@ async def test_without_references_the_call_says_that_words_were_not_checked(call
     observation = await run(spec(), caller.context())
     assert observation.outcome is Outcome.OK, observation.findings
     assert all("words not checked" in step.note for step in observation.steps if step.name.startswith("expect"))
+
+
+async def test_a_full_disk_loses_the_evidence_and_not_the_finding(caller, sim):
+    sim.faults.turn_on("card-processor-down")
+    caller.sink = FullDisk()
+    observation = await run(spec(), caller.context())
+    assert [finding.failure for finding in observation.findings] == [Failure.WRONG_PROMPT]
+    assert observation.outcome is Outcome.FINDING
+    assert (observation.evidence, observation.facts["evidence_lost"]) == ((), 3)
 
 
 async def test_effects_may_be_overridden(caller, sim):

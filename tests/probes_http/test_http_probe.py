@@ -1,3 +1,5 @@
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -5,6 +7,7 @@ import sys
 import time
 
 import pytest
+from structlog.testing import capture_logs
 from web_servers import answering, hang, raw_server
 
 from earwitness.clock import SystemClock
@@ -25,6 +28,24 @@ def only(observation):
     """Return the observation's one finding."""
     assert len(observation.findings) == 1, observation.findings
     return observation.findings[0]
+
+
+async def test_a_full_disk_loses_the_evidence_and_not_the_finding(observe, shop, drawer, monkeypatch):
+    async def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/evidence/ab")
+
+    monkeypatch.setattr(drawer, "save", refuse)
+    with capture_logs() as logs:
+        seen = await observe(plain(shop, "/no-such-page"))
+    assert only(seen).failure is Failure.WRONG_STATUS
+    assert seen.outcome is Outcome.FINDING
+    assert (seen.evidence, seen.facts["evidence_lost"]) == ((), 2)
+    lost = [line for line in logs if line["event"] == "evidence_not_kept"]
+    assert [(line["kind"], line["error"], line["why"]) for line in lost] == [
+        ("request", "OSError", "No space left on device"),
+        ("response", "OSError", "No space left on device"),
+    ]
+    assert "/evidence" not in repr(lost)
 
 
 async def test_a_page_that_is_well_passes(observe, shop, drawer):

@@ -1,8 +1,11 @@
 """What a probe is given for one run: its ports to the rest of the house. A probe reaches nothing else of ours."""
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
 
 from earwitness.clock import Clock
 from earwitness.config.fields import Money, Spec
@@ -14,9 +17,11 @@ if TYPE_CHECKING:
     from earwitness.telephony.carrier import Carrier
     from earwitness.transport.client import WebClient
 
+_log = structlog.get_logger(__name__)
+
 
 class EvidenceSink(Protocol):
-    """Keeps what a run saw. The file is on disk when the call returns."""
+    """Keeps what a run saw. The file is on disk when the call returns. Raises OSError when the disk refuses."""
 
     async def save(self, data: bytes, *, kind: str, media_type: str, name: str) -> Evidence: ...
 
@@ -66,6 +71,7 @@ class RunContext:
     on_released: Callable[[], None] = lambda: None
     started_at: float = field(init=False)
     _started: float = field(init=False)
+    _lost: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
@@ -80,6 +86,19 @@ class RunContext:
         """Say that what is left is waiting (for a recording): the probe no longer counts as running."""
         self.on_released()
 
+    async def keep(self, data: bytes, *, kind: str, media_type: str, name: str) -> tuple[Evidence, ...]:
+        """Keep a file of evidence. Empty when the disk refuses: what was found holds all the same, and `observe` counts the loss."""
+        try:
+            return (await self.evidence.save(data, kind=kind, media_type=media_type, name=name),)
+        except OSError as error:
+            self._lost += 1
+            # The error's own text would name the path.
+            why = os.strerror(error.errno) if error.errno is not None else ""
+            _log.warning(
+                "evidence_not_kept", run=self.run.id, kind=kind, bytes=len(data), error=type(error).__name__, why=why
+            )
+            return ()
+
     def observe(
         self,
         *,
@@ -90,7 +109,8 @@ class RunContext:
         measures: dict[str, float] | None = None,
         skipped: str | None = None,
     ) -> Observation:
-        """Return the observation of this run, with its times filled in."""
+        """Return the observation of this run, with its times filled in and `evidence_lost` among its facts if any was."""
+        lost: dict[str, Scalar] = {"evidence_lost": self._lost} if self._lost else {}
         return Observation(
             run=self.run,
             started_at=self.started_at,
@@ -98,7 +118,7 @@ class RunContext:
             findings=tuple(findings),
             steps=tuple(steps),
             evidence=tuple(evidence),
-            facts=facts or {},
+            facts={**(facts or {}), **lost},
             measures=measures or {},
             skipped=skipped,
         )

@@ -26,7 +26,7 @@ from earwitness.model import (
     Step,
     worst_effect,
 )
-from earwitness.probes.context import EvidenceSink, Kind, RunContext
+from earwitness.probes.context import Kind, RunContext
 from earwitness.probes.http_checks import Answer, check_head, check_rest
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Exchange, Stage, Terms
@@ -239,7 +239,7 @@ async def run(spec: HttpSpec, ctx: RunContext) -> Observation:
     return ctx.observe(
         findings=best.findings,
         steps=[_step(spec, one) for one in tries],
-        evidence=await _evidence(spec, best, ctx.evidence),
+        evidence=await _evidence(spec, best, ctx),
         facts=_facts(spec, best),
         measures=_measures(best),
     )
@@ -365,7 +365,7 @@ def _secrets(spec: HttpSpec) -> list[str]:
     return secrets + [value for _, value in httpx.URL(spec.url).params.multi_items()]
 
 
-async def _evidence(spec: HttpSpec, best: _Try, sink: EvidenceSink) -> list[Evidence]:
+async def _evidence(spec: HttpSpec, best: _Try, ctx: RunContext) -> list[Evidence]:
     """Keep request and answer where something is wrong with the target; a run that passed leaves no file."""
     if not any(f.attribution is Attribution.TARGET for f in best.findings):
         return []
@@ -374,8 +374,11 @@ async def _evidence(spec: HttpSpec, best: _Try, sink: EvidenceSink) -> list[Evid
         lines = f"HTTP {best.answer.status_line}\n{header_text(best.answer.headers)}\n"
         files.append(("response", lines + mask_text(best.answer.text[:_EVIDENCE_BODY], _secrets(spec))))
     return [
-        await sink.save(text.encode(), kind=kind, media_type="text/plain; charset=utf-8", name=f"{kind}.txt")
+        evidence
         for kind, text in files
+        for evidence in await ctx.keep(
+            text.encode(), kind=kind, media_type="text/plain; charset=utf-8", name=f"{kind}.txt"
+        )
     ]
 
 

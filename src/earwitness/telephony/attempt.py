@@ -188,7 +188,7 @@ class Attempt:
         self._unknown(Failure.RECORDING_MISSING, f"the carrier kept no recording of the call{code}")
 
     async def _keep(self, data: bytes, kind: str, media_type: str, name: str) -> None:
-        self.seen.evidence.append(await self.ctx.evidence.save(data, kind=kind, media_type=media_type, name=name))
+        self.seen.evidence += await self.ctx.keep(data, kind=kind, media_type=media_type, name=name)
 
     def _blame(self, failure: Failure, message: str, attribution: Attribution = Attribution.TARGET) -> None:
         self.seen.findings.append(Finding(failure, message, self.spec.effect, attribution))
