@@ -7,7 +7,7 @@ from calling import BANK, CARD, FROM, MORTGAGES, PAY, SID, TO, TOKEN, FullDisk, 
 
 from earwitness.audio.wav import read_wav
 from earwitness.model import Attribution, Effect, Failure, Outcome, Why
-from earwitness.probes.call import resume, run
+from earwitness.probes.call import KIND, resume, run
 from earwitness.probes.context import InterruptedCall
 from earwitness.telephony import carrier as carrier_module
 
@@ -151,6 +151,27 @@ async def test_what_the_carrier_breaks_is_never_the_customers_outage(caller, sim
     assert TOKEN not in repr(observation)
     assert "settle" in caller.ledger.kinds
     assert len(await calls(sim, http)) <= 1
+
+
+@pytest.mark.parametrize("steps", [{}, {"ring_timeout": "5s", "length_limit": "60s"}])
+async def test_a_call_that_stays_in_the_carriers_queue_is_cancelled_in_the_runs_own_time(
+    caller, sim, http, clock, steps
+):
+    sim.faults.turn_on("calls-queued", {"seconds": 600})
+    planned, began = spec(**steps), clock.monotonic()
+    observation = await run(planned, caller.context())
+    assert clock.monotonic() - began <= KIND.budget(planned)
+    assert observation.outcome is Outcome.UNKNOWN
+    assert "still queued after" in observation.findings[0].message
+    await clock.sleep(700)
+    assert [call["status"] for call in await calls(sim, http)] == ["canceled"]
+
+
+async def test_a_short_wait_in_the_carriers_queue_changes_no_verdict(caller, sim):
+    sim.faults.turn_on("calls-queued", {"seconds": 12})
+    observation = await run(spec(), caller.context())
+    assert observation.outcome is Outcome.OK, observation.findings
+    assert observation.measures["answer"] < 6
 
 
 @pytest.mark.parametrize("fault", ["recording-late", "channels-swapped"])

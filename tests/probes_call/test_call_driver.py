@@ -7,11 +7,12 @@ import httpx
 import pytest
 import respx
 from calling import FROM, SID, TO, Caller, VirtualClock, spec
+from structlog.testing import capture_logs
 
 from earwitness.audio import workers
 from earwitness.model import Failure, Outcome
 from earwitness.probes.call import KIND, run
-from earwitness.telephony import attempt
+from earwitness.telephony import attempt, driver
 
 API = "http://carrier.test"
 ROOT = f"{API}/2010-04-01/Accounts/{SID}"
@@ -62,8 +63,10 @@ async def test_an_api_that_fails_for_a_while_loses_no_call(caller, api):
 
 async def test_an_api_that_fails_for_good_leaves_the_call_unknown_and_its_worst_cost_booked(caller, api):
     fetched = answers(api, [status("ringing"), FAILS])
+    hang_up = api.post(f"{ROOT}/Calls/{CALL_SID}.json").mock(return_value=FAILS)
     observation = await run(spec(), caller.context())
     assert observation.outcome is Outcome.UNKNOWN
+    assert hang_up.called
     assert str(caller.ledger.settled) == "0.042 USD"
     assert fetched.call_count < 12
 
@@ -74,8 +77,18 @@ async def test_a_call_that_never_ends_is_hung_up(caller, api):
     observation = await run(spec(), caller.context())
     assert hang_up.calls.last.request.content == b"Status=completed"
     assert [finding.failure for finding in observation.findings] == [Failure.CARRIER_API_FAILED]
-    assert "never ended" in observation.findings[0].message
+    assert "still in-progress after" in observation.findings[0].message
     assert observation.outcome is Outcome.UNKNOWN
+    assert caller.clock.passed <= KIND.budget(spec())
+
+
+async def test_giving_up_is_noted_when_the_call_cannot_be_hung_up(caller, api):
+    answers(api, [status("in-progress")])
+    api.post(f"{ROOT}/Calls/{CALL_SID}.json").mock(return_value=FAILS)
+    with capture_logs() as logs:
+        observation = await run(spec(), caller.context())
+    assert observation.outcome is Outcome.UNKNOWN
+    assert [line["call_sid"] for line in logs if line["event"] == "call_not_hung_up"] == [CALL_SID]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +156,11 @@ async def test_hearing_never_runs_on_the_event_loop(caller, api, monkeypatch):
     await run(spec(), caller.context())
     assert [name.split("_")[0] for name in threads] == ["hearing"]
     assert workers._POOL._max_workers == 2
+
+
+def test_giving_up_a_call_fits_into_the_budget():
+    limits = driver.LOOK_LIMIT + driver.HANG_UP_LIMIT
+    assert spec().deadline + limits <= KIND.budget(spec())
 
 
 def test_the_budget_is_what_a_call_may_last():

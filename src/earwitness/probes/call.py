@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 from earwitness.model import Channel, Observation
 from earwitness.probes.context import InterruptedCall, Kind, RunContext
-from earwitness.telephony.spec import CallSpec
+from earwitness.telephony.spec import CLOSING_ALLOWANCE, CallSpec
 
 if TYPE_CHECKING:
     from earwitness.telephony.attempt import Attempt
-
-_OVERHEAD = 30.0  # seconds for queueing and for seeing that the call is over
 
 
 async def run(spec: CallSpec, ctx: RunContext) -> Observation:
@@ -36,7 +34,7 @@ def _attempt(spec: CallSpec, ctx: RunContext) -> "Attempt":
 
 def budget(spec: CallSpec) -> float:
     """Return the seconds that a run may occupy its probe; waiting for the recording is not among them."""
-    return spec.ring_timeout + spec.length_limit + _OVERHEAD
+    return spec.deadline + CLOSING_ALLOWANCE
 
 
 KIND = Kind(channel=Channel.CALL, spec=CallSpec, run=run, budget=budget, resume=resume)

@@ -1,6 +1,9 @@
 """One call, from the guard to the recording: dialled once at most, whatever the carrier's API does."""
 
+import asyncio
 from dataclasses import dataclass
+
+import structlog
 
 from earwitness.config.fields import Money
 from earwitness.model import Attribution, Failure
@@ -13,12 +16,13 @@ from earwitness.telephony.spec import CallSpec
 RINGING_POLL, TALKING_POLL = 1.0, 2.0  # seconds between two looks at the call
 POLL_FAILURES = 8  # in a row
 LONGEST_BACKOFF = 30.0  # seconds between two tries at a failing API
-QUEUE_ALLOWANCE = 120.0  # seconds that the carrier may queue a call, and be late in ending it
+LOOK_LIMIT, HANG_UP_LIMIT = 8.0, 7.0  # seconds that a look and hanging up may take; together the closing allowance
 RECONCILE_AFTER = (1.0, 2.0, 5.0, 10.0)  # seconds before each look for a call whose create was not answered
 RECORDING_FIRST, RECORDING_LONGEST = 2.0, 30.0  # seconds between two looks for the recording, doubling
 RECORDING_GIVE_UP = 600.0  # seconds
 DOWNLOADS = 4
 SILENT_NOT_STORED = 16102
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class CallDriver:
     async def _reconcile(self, since: float, cause: CarrierError) -> CarrierCall:
         """Return the call that a create without an answer may have made. It is looked for, never made again."""
         for wait in RECONCILE_AFTER:
+            if wait >= self.time_left:
+                break
             await self.ctx.clock.sleep(wait)
             try:
                 call = await self.find(self.spec.to, self.from_, since)
@@ -98,19 +104,29 @@ class CallDriver:
             raise CarrierError(f"{len(found)} calls fit the one whose create was not answered; none is judged")
         return self.carrier.adopt(found[0]) if found else None
 
+    @property
+    def time_left(self) -> float:
+        """Seconds until the call is hung up."""
+        return self.spec.deadline - self.ctx.elapsed
+
     async def follow(self, call: CarrierCall) -> Ended:
-        """Return the call when it is over. One that never ends is hung up, and an error."""
+        """Return the call when it is over. One that cannot be followed to its end in the run's time is hung up, and an error."""
+        try:
+            return await self._followed(call)
+        except CarrierError:
+            await self._hang_up(call)
+            raise
+
+    async def _followed(self, call: CarrierCall) -> Ended:
         clock = self.ctx.clock
         began, failures, answer = clock.monotonic(), 0, None
-        deadline = began + self.spec.ring_timeout + self.spec.length_limit + QUEUE_ALLOWANCE
         while not call.over:
-            if clock.monotonic() > deadline:
-                await self.carrier.hang_up(call.sid)
-                raise CarrierError(f"the carrier never ended the call: it is still {call.status}")
-            backoff = min(LONGEST_BACKOFF, 2.0**failures - 1)
-            await clock.sleep(backoff + (TALKING_POLL if answer is not None else RINGING_POLL))
+            if self.time_left <= 0:
+                raise CarrierError(f"the call was still {call.status} after {self.ctx.elapsed:.0f}s, and was given up")
+            pause = min(LONGEST_BACKOFF, 2.0**failures - 1) + (TALKING_POLL if answer is not None else RINGING_POLL)
+            await clock.sleep(min(pause, self.time_left))
             try:
-                call, failures = await self.carrier.fetch(call.sid), 0
+                call, failures = await self._look(call), 0
             except CarrierError as error:
                 failures += 1
                 if not error.retryable or failures > POLL_FAILURES:
@@ -118,6 +134,21 @@ class CallDriver:
             if answer is None and call.status == "in-progress":
                 answer = max(0.0, clock.monotonic() - began - call.queued)
         return Ended(call, answer if answer is not None else _answer_by_its_times(call))
+
+    async def _look(self, call: CarrierCall) -> CarrierCall:
+        try:
+            async with asyncio.timeout(LOOK_LIMIT):
+                return await self.carrier.fetch(call.sid)
+        except TimeoutError as error:
+            raise CarrierError("the carrier's API did not answer in time", retryable=True) from error
+
+    async def _hang_up(self, call: CarrierCall) -> None:
+        """End the call, whether it is queued, rings or talks. If that fails, the carrier's own limits end it."""
+        try:
+            async with asyncio.timeout(HANG_UP_LIMIT):
+                await self.carrier.hang_up(call.sid)
+        except (CarrierError, TimeoutError) as error:
+            _log.warning("call_not_hung_up", call_sid=call.sid, error=str(error) or type(error).__name__)
 
     async def recording(self, call: CarrierCall) -> Recorded:
         """Return the recording as soon as it is ready. An error after ten minutes."""

@@ -15,6 +15,8 @@ from earwitness.telephony.dial_guard import DialRefusedError, check_number
 Verb = Literal["expect", "press", "say", "listen", "pause"]
 VERBS: tuple[Verb, ...] = ("expect", "press", "say", "listen", "pause")
 
+QUEUE_ALLOWANCE = 15.0  # seconds of a run for what comes before the call rings: our requests, the carrier's queue
+CLOSING_ALLOWANCE = 15.0  # seconds of a run for a last look at its call and for hanging it up
 _KEYS = re.compile(r"[0-9A-D*#wW]{1,64}")
 _CARD_DIGITS = 12  # the shortest card numbers; only of those the last four are ever shown
 _MENU_DIGITS = 2
@@ -151,6 +153,11 @@ class CallSpec(Spec):
     quality: QualityLimits = QualityLimits()
     must_not_hear: Texts = ERROR_PROMPTS  # words of prompts that mean failure wherever another was expected
     effect: Effect = Effect.BLOCKED  # of a failed step
+
+    @property
+    def deadline(self) -> float:
+        """Return the seconds into a run after which its call is hung up, wherever it is: the carrier may queue it for a day."""
+        return QUEUE_ALLOWANCE + self.ring_timeout + self.length_limit
 
     @field_validator("ring_timeout")
     @classmethod
