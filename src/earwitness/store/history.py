@@ -11,7 +11,6 @@ from earwitness.store.codec import decode, encode
 from earwitness.store.dialect import insert_if_new
 from earwitness.store.tables import calls, evidence, held, observations, probe_states, runs
 
-
 _CLOCK_SLACK = 60.0  # seconds
 
 

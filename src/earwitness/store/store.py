@@ -51,6 +51,8 @@ class Store:
         self._reading = reading
         self._writer = Writer(writing)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        with writing.begin():  # a database that cannot be written is told at start
+            pass
 
     @classmethod
     def open(cls, path: Path) -> Self:
