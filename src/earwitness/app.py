@@ -79,11 +79,12 @@ class App:
     """One daemon. `serve()` runs it until `stop()`."""
 
     def __init__(
-        self, config_path: Path, data_dir: Path, clock: Clock | None = None, mask: SecretMask | None = None
+        self, config_path: Path, data_dir: Path, *, mask: SecretMask | None = None, location: str = "local"
     ) -> None:
         self._path = config_path
         self._data_dir = data_dir
-        self._clock = clock or SystemClock()
+        self._location = location
+        self._clock: Clock = SystemClock()
         self._mask = mask or SecretMask()
         self._stopping = asyncio.Event()
         self._started = asyncio.Event()
@@ -125,7 +126,7 @@ class App:
         self._rules = rules_of(config)
         self._store = store
         self._evidence = EvidenceStorage(self._data_dir / "evidence")
-        self._metrics = Metrics()
+        self._metrics = Metrics(self._location)
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
@@ -145,15 +146,19 @@ class App:
             impairments=self._impairments,
             commit=self._commit,
             dispatcher=self._dispatcher,
-            ready=lambda: self._started.is_set() and not self._stopping.is_set() and not self._commit.failing,
+            ready=self._ready,
             alive=self._alive,
         )
+
+    def _ready(self) -> bool:
+        serving = self._started.is_set() and not self._stopping.is_set()
+        return serving and not self._commit.failing and not self._dispatcher.failing
 
     def _public_url(self) -> str:
         return (self._config.http.public_url or self.url).rstrip("/")
 
     def _ports(self) -> Ports:
-        return Ports(self._config, self._clock, self._web, self._evidence)
+        return Ports(self._config, self._clock, self._web, self._evidence, self._location)
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -305,9 +310,9 @@ def notify_systemd(message: str) -> None:
         notify.send(message.encode())
 
 
-async def run_daemon(config_path: Path, data_dir: Path, mask: SecretMask) -> None:
+async def run_daemon(config_path: Path, data_dir: Path, mask: SecretMask, location: str) -> None:
     """Run until SIGTERM or SIGINT; SIGHUP reloads."""
-    app = App(config_path, data_dir, mask=mask)
+    app = App(config_path, data_dir, mask=mask, location=location)
     loop, reloads = asyncio.get_running_loop(), set()
 
     def reload() -> None:

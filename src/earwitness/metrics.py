@@ -21,7 +21,8 @@ Labels = tuple[str, ...]
 class Metrics:
     """Counted at the arrows of the house, published at /metrics."""
 
-    def __init__(self) -> None:
+    def __init__(self, location: str = "local") -> None:
+        self._location = location
         self.registry = registry = CollectorRegistry()
 
         def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
@@ -136,7 +137,7 @@ class Metrics:
 
     def changed(self, transition: Transition, rules: Rules) -> None:
         incident = transition.incident
-        place = _place(incident.probes, rules)
+        place = _channel(incident.probes, rules), self._location
         if transition.kind is TransitionKind.OPEN:
             self.opened.labels(incident.severity.value).inc()
             self.detection.labels(*place).observe(max(0.0, incident.opened_at - incident.failing_since))
@@ -148,10 +149,9 @@ class Metrics:
             self.open.labels(severity.value).set(severities.get(severity, 0))
 
 
-def _place(probes: tuple[str, ...], rules: Rules) -> tuple[str, str]:
-    """The channel of the incident's first probe; the place is this process until others join it."""
-    channel = rules.probes[probes[0]].channel.value if probes and probes[0] in rules.probes else "http"
-    return channel, "local"
+def _channel(probes: tuple[str, ...], rules: Rules) -> str:
+    """The channel of the incident's first probe."""
+    return rules.probes[probes[0]].channel.value if probes and probes[0] in rules.probes else "http"
 
 
 def _drop(metric: Gauge | Counter, labels: Labels) -> None:

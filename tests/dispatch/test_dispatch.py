@@ -23,6 +23,8 @@ from earwitness.store.store import Store
 class Stage:
     """A dispatcher whose probes do what the test says."""
 
+    location = "local"
+
     def __init__(self, store, monkeypatch, **probes):
         self.work = {}
         self.seen = []

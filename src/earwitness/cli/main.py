@@ -39,6 +39,7 @@ def run(
         "earwitness-data"
     ),
     role: Annotated[str, typer.Option(help="all; coordinator and worker come with clustering.")] = "all",
+    location: Annotated[str, typer.Option(help="What this place is called in metrics and observations.")] = "local",
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Run the daemon. SIGHUP reloads the configuration, SIGTERM stops cleanly."""
@@ -53,7 +54,7 @@ def run(
     mask.learn_environment(os.environ)
     set_up_logs(mask, log_level)
     try:
-        asyncio.run(run_daemon(config, data_dir, mask))
+        asyncio.run(run_daemon(config, data_dir, mask, location))
     except ConfigError as error:
         _fail(str(error), EXIT_CONFIG)
     except (AlreadyRunningError, CannotListenError, UnusableStoreError, OSError) as error:
@@ -104,9 +105,13 @@ def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
     from earwitness.cli.check import CannotCheckError, Selection, check_once  # noqa: PLC0415
     from earwitness.config.fields import parse_money  # noqa: PLC0415
     from earwitness.config.load import ConfigError, load_config  # noqa: PLC0415
+    from earwitness.logs import SecretMask, set_up_logs  # noqa: PLC0415
 
+    mask = SecretMask()
+    set_up_logs(mask, "WARNING")  # on standard error: what a pipeline reads on standard output is the result alone
     try:
         loaded = load_config(config)
+        mask.learn(loaded)
         spend = parse_money(max_spend) if max_spend else None
         chosen = Selection(tuple(probe or ()), environment, repeat, concurrent, data_dir, spend)
         code = asyncio.run(check_once(loaded, chosen, junit=junit, as_json=as_json))

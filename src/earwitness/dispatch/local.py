@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
+from itertools import chain, repeat
 from typing import Any
 
 import structlog
@@ -35,7 +36,7 @@ log = structlog.get_logger()
 
 _GRACE = 15.0  # seconds a probe may pass its own budget before we say that it hangs
 _AFTERWARDS = 900.0  # seconds that waiting for a recording may take
-_LOCATION = "local"
+_RETRY = (0.5, 1.0, 2.0, 5.0)  # seconds between tries while the disk refuses
 
 
 class Dispatcher:
@@ -58,6 +59,7 @@ class Dispatcher:
         self._on_observed = on_observed
         self._busy: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.failing = False  # whether the store refuses to take what is to be run
         self.reconfigure(config, ports)
 
     def reconfigure(self, config: Config, ports: Ports) -> None:
@@ -160,7 +162,7 @@ class Dispatcher:
             probe=name,
             journey=probe.journey,
             channel=probe.kind.channel,
-            location=_LOCATION,
+            location=self._ports.location,
             environment=self._config.environment_of(probe),
             why=why,
             scheduled_at=now if slot is None else slot / 1000,
@@ -201,12 +203,26 @@ class Dispatcher:
 
     async def _begin(self, run: Run) -> bool:
         """Put the run on record before it starts. False: this slot or request was taken before."""
-        now = self._clock.now()
-        if not await self._store.write(lambda c: _begin(c, run, now)):
+        if not await self._recorded(lambda c: _begin(c, run, self._clock.now())):
             return False
         if run.slot is not None:
-            self._metrics.lateness.labels(run.channel.value, run.location).observe(max(0.0, now - run.scheduled_at))
+            late = max(0.0, self._clock.now() - run.scheduled_at)
+            self._metrics.lateness.labels(run.channel.value, run.location).observe(late)
         return True
+
+    async def _recorded(self, work: Callable[[Connection], bool]) -> bool:
+        """Keep trying: nothing is run without a record, and nothing is dropped because the disk is full."""
+        for pause in chain(_RETRY, repeat(_RETRY[-1])):
+            try:
+                recorded = await self._store.write(work)
+            except Exception:  # Whatever the store says, the run waits for it.
+                self.failing = True
+                log.exception("run_not_recorded")
+                await self._clock.sleep(pause)
+            else:
+                self.failing = False
+                return recorded
+        raise AssertionError("the pauses never end")
 
     async def _observe(
         self, run: Run, probe: ProbeSpec, release: Callable[[], None], work: Callable[..., Awaitable[Observation]]
@@ -262,7 +278,12 @@ class Dispatcher:
 
     async def _missed(self, name: str, probe: ProbeSpec, slot: int, state: str, reason: str, slots: int = 1) -> None:
         missed = Missed(self._run_of(name, probe, Why.SCHEDULED, slot=slot), state, reason, slots)
-        if await self._store.write(lambda c: history.record_missed(c, missed)):
+        try:
+            fresh = await self._store.write(lambda c: history.record_missed(c, missed))
+        except Exception:  # Whatever the store says: slots go by, and waiting with each would pile them up.
+            self.failing, fresh = True, True
+            log.exception("slot_not_recorded", probe=name)
+        if fresh:
             self._metrics.missed.labels(probe.kind.channel.value, reason).inc(slots)
             log.info("slot_not_run", probe=name, reason=reason, slots=slots)
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 class Ports:
     """What runs share, made from one configuration."""
 
-    def __init__(self, config: Config, clock: Clock, web: WebClient, evidence: EvidenceSink) -> None:
+    def __init__(
+        self, config: Config, clock: Clock, web: WebClient, evidence: EvidenceSink, location: str = "local"
+    ) -> None:
+        self.location = location
         self._config = config
         self._clock = clock
         self._web = web
