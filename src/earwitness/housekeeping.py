@@ -56,7 +56,8 @@ class Housekeeping:
 
     def _check_store(self) -> None:
         free = shutil.disk_usage(self._house.evidence.folder).free
-        self._house.impairments.set("store", self._house.commit.failing or free < _LEAST_DISK)
+        failing = self._house.commit.failing or self._house.dispatcher.failing
+        self._house.impairments.set("store", failing or free < _LEAST_DISK)
 
     async def _publish_budget(self) -> None:
         if not self._house.config.carriers:
