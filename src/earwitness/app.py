@@ -90,6 +90,7 @@ class App:
         self._started = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._retired: list[WebClient] = []
+        self._ports_in_use: Ports | None = None
         self.url = ""
 
     def stop(self) -> None:
@@ -158,7 +159,14 @@ class App:
         return (self._config.http.public_url or self.url).rstrip("/")
 
     def _ports(self) -> Ports:
-        return Ports(self._config, self._clock, self._web, self._evidence, self._location)
+        """Return the ports of the configuration in use, with the carriers that it has in common with the one before."""
+        before, self._ports_in_use = (
+            self._ports_in_use,
+            Ports(self._config, self._clock, self._web, self._evidence, self._location),
+        )
+        if before:
+            self._ports_in_use.take_over(before)
+        return self._ports_in_use
 
     # --- life --------------------------------------------------------------------------------------------------------
 

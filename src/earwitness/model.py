@@ -290,6 +290,7 @@ class Rules:
     nuisance_open_after: int = 3  # failures in a row for a nuisance
     resolve_after: int = 2  # successes in a row of every probe of the incident
     dependents: Mapping[str, tuple[str, ...]] = field(init=False)  # dependency -> probes that need it
+    tried_by: Mapping[str, tuple[str, ...]] = field(init=False)  # journey -> its probes
     workarounds: Mapping[str, tuple[str, ...]] = field(init=False)  # journey -> probes that try its workarounds
     helps: Mapping[str, tuple[str, ...]] = field(init=False)  # probe -> journeys that it is a workaround of
 
@@ -302,6 +303,7 @@ class Rules:
                 dependents.setdefault(dependency, []).append(probe)
         workarounds = {name: self._probes_named(rule.workarounds, by_journey) for name, rule in self.journeys.items()}
         object.__setattr__(self, "dependents", {name: tuple(probes) for name, probes in dependents.items()})
+        object.__setattr__(self, "tried_by", {name: tuple(probes) for name, probes in by_journey.items()})
         object.__setattr__(self, "workarounds", workarounds)
         object.__setattr__(self, "helps", _turned(workarounds))
 

@@ -87,6 +87,8 @@ def _select(config: Config, chosen: Selection) -> list[str]:
     ]
     if not names:
         raise ValueError(f"no probe belongs to the environment {chosen.environment}")
+    if chosen.data_dir is not None and not (chosen.data_dir / "earwitness.db").is_file():
+        raise ValueError(f"{chosen.data_dir} holds no daemon's data; give the --data-dir that the daemon runs with")
     calls = [name for name in names if config.probes[name].kind.channel is Channel.CALL]
     if calls and chosen.data_dir is None and chosen.max_spend is None:
         raise ValueError(

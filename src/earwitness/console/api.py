@@ -130,7 +130,7 @@ async def _command(house: House, incident_id: str, action: str, command: Command
 def journey_json(house: House, name: str) -> dict[str, Any]:
     """Return a journey with its standing: the worst of its open incidents, else ok, else unknown."""
     rule = house.rules.journeys[name]
-    probes = [probe for probe, r in house.rules.probes.items() if r.journey == name]
+    probes = list(house.rules.tried_by.get(name, ()))
     held_by = [i for i in house.commit.state.open_incidents() if name in i.journeys]
     seen = any(probe in house.commit.state.probes for probe in probes)
     worst = min((i.severity.value for i in held_by), default="ok" if seen else "unknown", key=_badness)

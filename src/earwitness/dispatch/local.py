@@ -60,17 +60,23 @@ class Dispatcher:
         self._busy: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.failing = False  # whether the store refuses to take what is to be run
-        self.reconfigure(config, ports)
+        self._config, self._ports = config, ports
+        self._make_room()
 
     def reconfigure(self, config: Config, ports: Ports) -> None:
-        """Start what comes from now on by another configuration; what runs goes on."""
-        self._config, self._ports = config, ports
-        calls_at_once = sum(carrier.concurrent_calls for carrier in config.carriers.values())
+        """Start what comes from now on by another configuration; what runs goes on, and so do limits that did not change."""
+        before, self._config, self._ports = self._config, config, ports
+        if before.limits != config.limits or before.carriers != config.carriers:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        carriers = self._config.carriers
+        calls_at_once = sum(carrier.concurrent_calls for carrier in carriers.values())
         self._room = {
-            Channel.HTTP: asyncio.Semaphore(config.limits.concurrent_http),
+            Channel.HTTP: asyncio.Semaphore(self._config.limits.concurrent_http),
             Channel.CALL: asyncio.Semaphore(max(1, calls_at_once)),
         }
-        self._pace = {name: Pace(spec.calls_per_second, self._clock) for name, spec in config.carriers.items()}
+        self._pace = {name: Pace(spec.calls_per_second, self._clock) for name, spec in carriers.items()}
 
     @property
     def running(self) -> int:

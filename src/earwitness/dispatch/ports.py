@@ -20,23 +20,29 @@ class Ports:
         self, config: Config, clock: Clock, web: WebClient, evidence: EvidenceSink, location: str = "local"
     ) -> None:
         self.location = location
-        self._config = config
+        self.config = config
         self._clock = clock
-        self._web = web
+        self.web = web
         self._evidence = evidence
         self._dial_allowed = frozenset(config.dial.allow)
-        self._carriers: dict[str, Carrier] = {}
+        self.carriers: dict[str, Carrier] = {}
+
+    def take_over(self, before: "Ports") -> None:
+        """Keep the carriers that did not change: each knows which of its calls have an owner."""
+        for name, carrier in before.carriers.items():
+            if before.web is self.web and before.config.carriers[name] == self.config.carriers.get(name):
+                self.carriers[name] = carrier
 
     def context(self, run: Run, release: Callable[[], None], ledger: CallLedger) -> RunContext:
         return RunContext(
             run=run,
             clock=self._clock,
             evidence=self._evidence,
-            web=self._web,
+            web=self.web,
             calls=ledger,
             carrier=self._carrier,
             dial_allowed=self._dial_allowed,
-            prompts=self._config.prompts,
+            prompts=self.config.prompts,
             on_released=release,
         )
 
@@ -44,7 +50,7 @@ class Ports:
         """Return the named carrier, or the only one; the SDK is loaded when the first call needs it."""
         from earwitness.telephony.carrier import Carrier  # noqa: PLC0415
 
-        chosen = name or next(iter(self._config.carriers))
-        if chosen not in self._carriers:
-            self._carriers[chosen] = Carrier(self._config.carriers[chosen], self._web.client(timeout=30.0), self._clock)
-        return self._carriers[chosen]
+        chosen = name or next(iter(self.config.carriers))
+        if chosen not in self.carriers:
+            self.carriers[chosen] = Carrier(self.config.carriers[chosen], self.web.client(timeout=30.0), self._clock)
+        return self.carriers[chosen]
