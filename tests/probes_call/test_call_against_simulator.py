@@ -5,6 +5,7 @@ import json
 import pytest
 from calling import BANK, CARD, FROM, MORTGAGES, PAY, SID, TO, TOKEN, FullDisk, spec
 
+from earwitness.audio.dtmf import find_keys
 from earwitness.audio.wav import read_wav
 from earwitness.model import Attribution, Effect, Failure, Outcome, Why
 from earwitness.probes.call import KIND, resume, run
@@ -44,7 +45,36 @@ async def test_what_is_kept_can_be_played_and_read_and_holds_no_card_number(call
     assert transcript["steps"][4]["heard"][0]["text"].startswith("Your payment was accepted")
     shown = repr(observation) + str(caller.sink.files["script"]) + str(transcript)
     assert CARD[:13] not in shown
+    assert [digits(channel) for channel in recording.samples] == ["", "2"]
+    (span,) = transcript["recording"]["silenced"]
+    step = transcript["steps"][3]
+    assert span[0] < step["at"] < step["at"] + 3 < span[1] < step["at"] + 5
     assert TOKEN not in shown
+
+
+def digits(channel):
+    return "".join(key.key for key in find_keys(channel))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["card-processor-down", "dtmf-ignored", "dead-air", "poor-audio", "one-way"],
+)
+async def test_no_card_is_heard_in_what_is_kept_of_a_failed_call(caller, sim, monkeypatch, fault):
+    fetched, download = [], caller.carrier.download
+
+    async def fetch(sid):
+        fetched.append(await download(sid))
+        return fetched[-1]
+
+    monkeypatch.setattr(caller.carrier, "download", fetch)
+    sim.faults.turn_on(fault)
+    observation = await run(spec(), caller.context())
+    assert observation.outcome is Outcome.FINDING
+    original, kept = read_wav(fetched[0]), read_wav(caller.sink.files["recording"])
+    assert kept.samples.shape == original.samples.shape
+    assert any(CARD in digits(channel) for channel in original.samples)
+    assert all(len(digits(channel)) <= 1 for channel in kept.samples)
 
 
 async def test_a_healthy_scheduled_call_keeps_no_sound(caller):
@@ -165,6 +195,15 @@ async def test_a_call_that_stays_in_the_carriers_queue_is_cancelled_in_the_runs_
     assert "still queued after" in observation.findings[0].message
     await clock.sleep(700)
     assert [call["status"] for call in await calls(sim, http)] == ["canceled"]
+
+
+async def test_a_call_recorded_in_part_is_kept_without_its_keys(caller, sim):
+    sim.faults.turn_on("recording-truncated", {"share": 0.8})
+    observation = await run(spec(), caller.context())
+    assert [finding.failure for finding in observation.findings] == [Failure.RECORDING_UNREADABLE]
+    kept = read_wav(caller.sink.files["recording"])
+    assert [digits(channel) for channel in kept.samples] == ["", ""]
+    assert kept.duration > 20
 
 
 async def test_a_short_wait_in_the_carriers_queue_changes_no_verdict(caller, sim):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 import respx
-from calling import FROM, SID, TO, Caller, VirtualClock, spec
+from calling import FROM, PAY, SID, TO, Caller, VirtualClock, spec
 from structlog.testing import capture_logs
 
 from earwitness.audio import workers
@@ -17,6 +17,7 @@ from earwitness.telephony import attempt, driver
 API = "http://carrier.test"
 ROOT = f"{API}/2010-04-01/Accounts/{SID}"
 CALL_SID = "CA" + "3" * 32
+WELCOME = ({"expect": "Welcome to Acme"}, {"press": "2"})
 CREATED = "Sun, 15 Jun 2025 15:06:40 +0000"
 FAILS = httpx.Response(500, json={"code": 20500, "message": "sorry", "status": 500})
 
@@ -128,17 +129,22 @@ async def test_a_recording_dropped_as_silent_means_dead_air_only_if_we_were_sile
 
 
 @pytest.mark.parametrize("media", [b"<html>sorry</html>", b"RIFF\x00\x00\x00\x00WAVE", b""])
-async def test_a_file_that_is_no_recording_is_kept_and_blames_nobody(caller, api, media):
+@pytest.mark.parametrize(("steps", "kept"), [(WELCOME, True), (PAY, False)], ids=["no secret", "card"])
+async def test_a_file_that_is_no_recording_blames_nobody_and_is_kept_unless_a_card_may_be_in_it(
+    caller, api, media, steps, kept
+):
     answers(api, [status("completed", duration="20")])
     listed = {"recordings": [{"sid": "RE1", "status": "completed", "error_code": None}]}
     api.get(url__startswith=f"{ROOT}/Recordings.json").respond(200, json=listed)
     api.get(url__startswith=f"{ROOT}/Recordings/RE1.wav").mock(
         side_effect=[httpx.Response(404), httpx.Response(200, content=media)]
     )
-    observation = await run(spec(), caller.context())
+    observation = await run(spec(steps), caller.context())
     assert [finding.failure for finding in observation.findings] == [Failure.RECORDING_UNREADABLE]
     assert observation.outcome is Outcome.UNKNOWN
-    assert caller.sink.files["recording"] == media  # and it is not deleted at the carrier: respx knows no such route
+    assert caller.sink.files.get("recording") == (
+        media if kept else None
+    )  # and it is not deleted at the carrier: respx knows no such route
 
 
 async def test_hearing_never_runs_on_the_event_loop(caller, api, monkeypatch):

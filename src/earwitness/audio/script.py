@@ -14,6 +14,7 @@ class PlannedStep:
     verb: str  # expect, press, say, listen, pause
     wait: float = 0.0
     keys: str = field(default="", repr=False)  # may be a card number
+    secret: bool = False  # whether its keys may be heard in nothing that is kept
     expect: tuple[str, ...] = ()
     misroute: tuple[str, ...] = ()
     minor: float | None = None

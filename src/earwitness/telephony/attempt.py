@@ -10,6 +10,7 @@ from earwitness.audio.analysis import analyse
 from earwitness.audio.channels import ChannelError
 from earwitness.audio.prompts import PromptError, PromptLibrary, load_prompts
 from earwitness.audio.script import CallReport, PlannedStep
+from earwitness.audio.silencing import silence_keys
 from earwitness.audio.wav import WavError, read_wav
 from earwitness.audio.workers import in_worker
 from earwitness.model import Attribution, Evidence, Failure, Finding, Observation, Scalar, Step, Why
@@ -155,25 +156,44 @@ class Attempt:
             )
         except (WavError, ChannelError, _UnusableError) as error:
             self._unknown(Failure.RECORDING_UNREADABLE, f"the recording cannot be judged: {error}")
-            await self._keep(recorded.wav, "recording", "application/octet-stream", "call-recording.unreadable")
+            await self._keep_unheard(recorded.wav, script)
             return
         self.seen.findings += findings.findings(self.spec, report)
         self.seen.steps = findings.observed_steps(report, self.seen.measures.get("answer", 0.0))
         self.seen.measures |= findings.measures(report, ended.answer)
-        await self._keep_heard(report, recorded)
+        if await self._keep_heard(report, script, recorded.wav):
+            await self._delete_recording(recorded.sid)
 
-    async def _keep_heard(self, report: CallReport, recorded: Recorded) -> None:
-        """Keep the transcript always, the sound when somebody will want to hear it; then delete it at the carrier."""
-        text = json.dumps(findings.transcript(report), indent=1).encode()
-        await self._keep(text, "transcript", "application/json", "call-transcript.json")
-        if recorded.wav is not None and (self.seen.findings or self.ctx.run.why is Why.MANUAL):
-            await self._keep(recorded.wav, "recording", "audio/wav", "call-recording.wav")
+    async def _keep_heard(self, report: CallReport, script: Sequence[PlannedStep], wav: bytes) -> bool:
+        """Keep the transcript always, the sound when somebody will want to hear it. Return whether all of it was kept."""
+        silenced = None
+        if self.seen.findings or self.ctx.run.why is Why.MANUAL:
+            silenced = await in_worker(silence_keys, wav, script, report)
+        text = json.dumps(findings.transcript(report, silenced), indent=1).encode()
+        kept = await self._keep(text, "transcript", "application/json", "call-transcript.json")
+        if silenced is None:
+            return kept
+        return await self._keep(silenced.wav, "recording", "audio/wav", "call-recording.wav") and kept
+
+    async def _keep_unheard(self, wav: bytes, script: Sequence[PlannedStep]) -> None:
+        """Keep a recording that nobody can be judged by, if no secret key can be heard on it. It stays at the carrier."""
         try:
-            await self.driver.carrier.delete_recording(recorded.sid)
+            silenced = await in_worker(silence_keys, wav, script, None)
+        except WavError:
+            if any(step.secret for step in script):
+                _log.info("recording_not_kept", run=self.ctx.run.id, why="secret keys in it could not be silenced")
+            else:
+                await self._keep(wav, "recording", "application/octet-stream", "call-recording.unreadable")
+            return
+        await self._keep(silenced.wav, "recording", "audio/wav", "call-recording.wav")
+
+    async def _delete_recording(self, sid: str) -> None:
+        try:
+            await self.driver.carrier.delete_recording(sid)
             self.seen.facts["recording_deleted"] = True
         except CarrierError as error:
             self.seen.facts["recording_deleted"] = False
-            _log.warning("recording_not_deleted", recording_sid=recorded.sid, error=str(error))
+            _log.warning("recording_not_deleted", recording_sid=sid, error=str(error))
 
     def _no_recording(self, recorded: Recorded, call: CarrierCall) -> None:
         """Say what it means that the carrier kept no recording.
@@ -187,8 +207,10 @@ class Attempt:
         code = f" (the carrier's code {recorded.error_code})" if recorded.error_code else ""
         self._unknown(Failure.RECORDING_MISSING, f"the carrier kept no recording of the call{code}")
 
-    async def _keep(self, data: bytes, kind: str, media_type: str, name: str) -> None:
-        self.seen.evidence += await self.ctx.keep(data, kind=kind, media_type=media_type, name=name)
+    async def _keep(self, data: bytes, kind: str, media_type: str, name: str) -> bool:
+        kept = await self.ctx.keep(data, kind=kind, media_type=media_type, name=name)
+        self.seen.evidence += kept
+        return bool(kept)
 
     def _blame(self, failure: Failure, message: str, attribution: Attribution = Attribution.TARGET) -> None:
         self.seen.findings.append(Finding(failure, message, self.spec.effect, attribution))

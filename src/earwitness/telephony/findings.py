@@ -6,8 +6,9 @@ from typing import Any
 
 from earwitness.audio.quality import Quality
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
+from earwitness.audio.silencing import Silenced
 from earwitness.model import Attribution, Effect, Failure, Finding, Step
-from earwitness.telephony.spec import CallSpec, StepSpec
+from earwitness.telephony.spec import CallSpec, StepSpec, mask_keys
 
 _FAILURES: Mapping[Result, Failure] = {
     Result.SLOW: Failure.SLOW,
@@ -32,6 +33,7 @@ def planned(steps: Sequence[StepSpec], waits: Sequence[int]) -> tuple[PlannedSte
             verb=step.verb,
             wait=float(wait),
             keys=step.press.reveal() if step.press else "",
+            secret=step.press is not None and mask_keys(step.press.reveal()) != step.press.reveal(),
             expect=step.expect or (),
             misroute=step.misroute,
             minor=step.limits[0],
@@ -137,14 +139,23 @@ def measures(report: CallReport, answer: float | None) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def transcript(report: CallReport) -> dict[str, Any]:
-    """Return what was heard, as JSON holds it. Keys are masked."""
+def transcript(report: CallReport, silenced: Silenced | None) -> dict[str, Any]:
+    """Return what was heard, as JSON holds it. Keys are masked. `silenced` is the recording as it is kept, if it is."""
     return {
         "duration": round(report.duration, 2),
         "channels": {"ours": report.our_channel, "theirs": 1 - report.our_channel},
         "steps": [_line(step) for step in report.steps],
         "quality": asdict(report.quality) if report.quality else None,
+        "recording": _kept(silenced),
     }
+
+
+def _kept(silenced: Silenced | None) -> dict[str, Any] | None:
+    if silenced is None:
+        return None
+    spans = [[round(start, 2), round(end, 2)] for start, end in silenced.spans]
+    note = "secret keys were silenced on both channels, from and to these seconds" if spans else "as it was made"
+    return {"note": note, "silenced": spans}
 
 
 def _line(step: StepReport) -> dict[str, Any]:

@@ -1,0 +1,73 @@
+"""Keys taken out of a recording before it is kept: whoever plays a DTMF tone can read the digit."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from earwitness.audio.dtmf import Key, find_keys
+from earwitness.audio.frames import at_telephone_rate
+from earwitness.audio.script import CallReport, PlannedStep, Result
+from earwitness.audio.wav import Recording, read_wav, write_wav
+
+_BEFORE, _AFTER = 0.1, 0.3  # s around a key; after it for its echo, which may be too faint to be found
+_SAME_NUMBER = 1.0  # s between two keys of one number, with room for one that was not made out
+_ROUNDING = 0.005  # s
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """A WAV file in which `spans`, (start, end) in seconds, are silent on every channel."""
+
+    wav: bytes
+    spans: tuple[Span, ...]
+
+
+def silence_keys(wav: bytes, script: Sequence[PlannedStep], report: CallReport | None) -> Silenced:
+    """Return the recording without any key that can be heard on it, but for those of steps that are not secret.
+
+    Without a report nobody knows which keys those are, and all of them go. A script without a secret leaves the file as it is.
+    Raises WavError.
+    """
+    recording = read_wav(wav)
+    if not any(step.secret for step in script):
+        return Silenced(wav, ())
+    line = at_telephone_rate(recording)
+    shown = tuple(_shown(report))
+    spans: list[Span] = []
+    while found := _joined(key for channel in line.samples for key in find_keys(channel) if not _within(key, shown)):
+        for span in found:
+            _silence(line, span)
+            _silence(recording, span)
+        spans += found
+    return Silenced(write_wav(recording.samples, recording.rate) if spans else wav, tuple(sorted(spans)))
+
+
+def _shown(report: CallReport | None) -> Iterator[Span]:
+    """Yield where the keys that are no secret were heard."""
+    for step in report.steps if report else ():
+        if step.step.verb == "press" and not step.step.secret and step.result is Result.OK:
+            assert step.at is not None
+            assert step.end is not None
+            yield step.at - _ROUNDING, step.end + _ROUNDING
+
+
+def _within(key: Key, spans: Sequence[Span]) -> bool:
+    return any(start <= key.start and key.end <= end for start, end in spans)
+
+
+def _joined(keys: Iterator[Key]) -> list[Span]:
+    """Return the spans to silence: keys that follow closely are one number, and nothing of it is left between them."""
+    spans: list[Span] = []
+    for key in sorted(keys, key=lambda key: key.start):
+        start, end = max(0.0, key.start - _BEFORE), key.end + _AFTER
+        if spans and start <= spans[-1][1] + _SAME_NUMBER:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def _silence(recording: Recording, span: Span) -> None:
+    start, end = (round(at * recording.rate) for at in span)
+    recording.samples[:, start:end] = 0.0
