@@ -13,6 +13,7 @@ COMPONENTS = (
     "network_guard",
     "carrier",
     "recordings",
+    "reference_recordings",
     "budget",
     "monitor",
 )
@@ -27,6 +28,7 @@ _COMPONENT = {
     Failure.CARRIER_API_FAILED: "carrier",
     Failure.RECORDING_MISSING: "recordings",
     Failure.RECORDING_UNREADABLE: "recordings",
+    Failure.WORDS_NOT_CHECKED: "reference_recordings",
     Failure.OVER_BUDGET: "budget",
 }
 

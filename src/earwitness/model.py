@@ -101,6 +101,7 @@ class Failure(StrEnum):
     CARRIER_API_FAILED = "carrier_api_failed"
     RECORDING_MISSING = "recording_missing"
     RECORDING_UNREADABLE = "recording_unreadable"
+    WORDS_NOT_CHECKED = "words_not_checked"
     NOT_ALLOWED_TO_DIAL = "not_allowed_to_dial"
     OVER_BUDGET = "over_budget"
     INTERRUPTED = "interrupted"

@@ -162,6 +162,7 @@ def test_without_a_reference_only_speech_is_checked_and_said_so():
     report = judged(call(*GOOD), library=PromptLibrary())
     assert results(report) == ["ok"] * 5
     assert [step.note for step in report.steps if step.step.verb == "expect"] == [UNCHECKED] * 3
+    assert report.steps[4].unchecked == ("Your payment was accepted", "Lost cards team")
     assert report.steps[2].delay == pytest.approx(0.5, abs=0.05)
 
 
@@ -169,6 +170,22 @@ def test_an_error_prompt_is_recognised_where_the_expected_one_has_no_reference()
     library = PromptLibrary(tuple(p for p in LIBRARY.prompts if p.name == "refused"))
     report = judged(call(*GOOD[:2], (ANSWER + 1, "refused")), library=library)
     assert results(report) == ["ok", "ok", "ok", "ok", "wrong"]
+
+
+@pytest.mark.parametrize(
+    ("said", "result", "unchecked"),
+    [
+        ("accepted", "ok", ()),
+        (murmur(99, 2.0), "ok", ("Thank you",)),
+        ("refused", "wrong", ()),
+        ("lost", "misrouted", ()),
+    ],
+)
+def test_of_two_alternatives_the_one_without_a_reference_may_have_been_said(said, result, unchecked):
+    script = (*PAY[:4], replace(PAY[4], expect=(TEXTS["accepted"], "Thank you")))
+    report = judged(call(*GOOD[:2], (ANSWER + 1, said)), script)
+    assert results(report) == ["ok"] * 4 + [result]
+    assert report.steps[4].unchecked == unchecked
 
 
 def test_silence_is_noticed_without_a_reference_too():

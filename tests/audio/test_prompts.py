@@ -3,8 +3,9 @@ import os
 import pytest
 from murmurs import murmur, placed
 
-from earwitness.audio.prompts import PromptError, load_prompts, normalise
+from earwitness.audio.prompts import load_prompts
 from earwitness.audio.wav import write_wav
+from earwitness.audio.words import PromptError, normalise
 
 
 @pytest.fixture

@@ -3,14 +3,16 @@
 import json
 
 import pytest
-from calling import BANK, CARD, FROM, MORTGAGES, PAY, SID, TO, TOKEN, FullDisk, spec
+from calling import BANK, CARD, FROM, MORTGAGES, PAY, PROMPTS, SID, TO, TOKEN, FullDisk, spec
 
 from earwitness.audio.dtmf import find_keys
 from earwitness.audio.wav import read_wav
+from earwitness.impairments import Impairments
 from earwitness.model import Attribution, Effect, Failure, Outcome, Why
 from earwitness.probes.call import KIND, resume, run
 from earwitness.probes.context import InterruptedCall
 from earwitness.telephony import carrier as carrier_module
+from earwitness.telephony.references import unchecked_texts
 
 
 async def calls(sim, http):
@@ -272,11 +274,55 @@ async def test_a_prompt_library_that_cannot_be_read_costs_no_call(caller, sim, h
     assert await calls(sim, http) == []
 
 
-async def test_without_references_the_call_says_that_words_were_not_checked(caller):
-    caller.prompts = None
+def prompts(folder, *, without=(), only=()):
+    """Return `folder`, filled with the simulator's prompts but for those `without` which it is to be, or with `only` some."""
+    for file in PROMPTS.iterdir():
+        if file.stem not in without and (not only or file.stem in only):
+            (folder / file.name).symlink_to(file)
+    return folder
+
+
+async def test_without_references_nobody_can_tell_whether_the_words_were_right(caller, sim, tmp_path):
+    sim.faults.turn_on("card-processor-down")
+    caller.prompts = prompts(tmp_path, only=("welcome", "enter_card"))
     observation = await run(spec(), caller.context())
+    (finding,) = observation.findings
+    assert (finding.failure, finding.effect, finding.attribution) == (
+        Failure.WORDS_NOT_CHECKED,
+        Effect.NONE,
+        Attribution.MONITOR,
+    )
+    assert '"Your payment was accepted"; add NAME.wav' in finding.message
+    assert "Welcome" not in finding.message
+    assert observation.outcome is Outcome.UNKNOWN
+    assert "words not checked" in observation.steps[-1].note
+    impairments = Impairments(lambda *_: None)
+    impairments.observed(observation)
+    assert impairments.current() == ["reference_recordings"]
+    assert unchecked_texts(spec(), caller.prompts) == ["Your payment was accepted"]
+
+
+async def test_what_was_found_goes_before_what_could_not_be_told(caller, sim, tmp_path):
+    sim.faults.turn_on("poor-audio")
+    caller.prompts = prompts(tmp_path, without=("payment_accepted",))
+    observation = await run(spec(), caller.context())
+    assert [finding.failure for finding in observation.findings] == [Failure.POOR_AUDIO]
+    assert observation.outcome is Outcome.FINDING
+
+
+async def test_an_alternative_without_a_reference_may_have_been_what_was_said(caller, tmp_path):
+    caller.prompts = prompts(tmp_path, without=("payment_accepted",))
+    steps = [*PAY[:4], {"expect": ["Your bank payment was accepted", "Your payment was accepted"]}]
+    observation = await run(spec(steps), caller.context())
+    assert [finding.failure for finding in observation.findings] == [Failure.WORDS_NOT_CHECKED]
+    assert "bank" not in observation.findings[0].message
+
+
+async def test_who_only_listens_needs_no_reference(caller):
+    caller.prompts = None
+    steps = [{"listen": "8s"}, {"press": "2"}, {"listen": "8s"}]
+    observation = await run(spec(steps), caller.context())
     assert observation.outcome is Outcome.OK, observation.findings
-    assert all("words not checked" in step.note for step in observation.steps if step.name.startswith("expect"))
 
 
 async def test_a_full_disk_loses_the_evidence_and_not_the_finding(caller, sim):
@@ -319,7 +365,8 @@ async def test_a_call_left_in_flight_is_taken_up_and_not_dialled_again(caller, s
     interrupted = InterruptedCall(TO, FROM, intended_at, sid if knows_sid else None)
     caller.prompts = None  # the script above was compiled without references
     observation = await resume(spec(), caller.context(), interrupted)
-    assert observation.outcome is Outcome.OK, observation.findings
+    assert [finding.failure for finding in observation.findings] == [Failure.WORDS_NOT_CHECKED]
+    assert all(step.ok for step in observation.steps)
     assert observation.facts["call_sid"] == sid
     assert caller.ledger.kinds == (["settle"] if knows_sid else ["dialled", "settle"])
     assert len(await calls(sim, http)) == 1

@@ -116,9 +116,15 @@ class _Walk:
         found = self.line.best(references, self.anchor, until) or self.line.best(
             references, self.anchor, self.line.duration
         )
-        if found is None or not self._is_it(found, now):
-            return self._explain(step, until, place)
-        return self._recognised(step, found, now)
+        if found is not None and self._is_it(found, now):
+            return self._recognised(step, found, now)
+        report = self._explain(step, until, place)
+        if report.result is Result.WRONG and self._unreferenced(step.expect):
+            return self._expect_speech(step, now)  # it may be the alternative that nobody knows the sound of
+        return report
+
+    def _unreferenced(self, texts: Sequence[str]) -> tuple[str, ...]:
+        return tuple(text for text in texts if not self.library.find(text))
 
     def _find(self, references: Sequence[Prompt], until: float) -> tuple[Prompt, Match] | None:
         """Return the whole prompt if it is heard before `until`, or later, else the part of it that is."""
@@ -193,7 +199,8 @@ class _Walk:
             return wrong
         at = max(spoken.start, self.anchor)
         delay, self.anchor, self.after_key = at - self.anchor, min(spoken.end, until), False
-        return _timed(StepReport(step, Result.OK, UNCHECKED, at, spoken.end, delay))
+        unchecked = self._unreferenced((*step.expect, *step.misroute))
+        return _timed(StepReport(step, Result.OK, UNCHECKED, at, spoken.end, delay, unchecked=unchecked))
 
     def _explain(self, step: PlannedStep, until: float, place: int | None = None) -> StepReport:
         later = () if place is None else tuple(text for later in self.script[place + 1 :] for text in later.expect)

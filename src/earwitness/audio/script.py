@@ -69,6 +69,7 @@ class StepReport:
     delay: float | None = None
     score: float | None = None
     heard: tuple[HeardPrompt, ...] = ()
+    unchecked: tuple[str, ...] = ()  # texts without a reference recording, when only speech could be judged
 
 
 @dataclass(frozen=True, slots=True)

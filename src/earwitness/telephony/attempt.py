@@ -8,10 +8,11 @@ import structlog
 
 from earwitness.audio.analysis import analyse
 from earwitness.audio.channels import ChannelError
-from earwitness.audio.prompts import PromptError, PromptLibrary, load_prompts
+from earwitness.audio.prompts import PromptLibrary, load_prompts
 from earwitness.audio.script import CallReport, PlannedStep
 from earwitness.audio.silencing import silence_keys
 from earwitness.audio.wav import WavError, read_wav
+from earwitness.audio.words import PromptError
 from earwitness.audio.workers import in_worker
 from earwitness.model import Attribution, Evidence, Failure, Finding, Observation, Scalar, Step, Why
 from earwitness.probes.context import CallLedger, InterruptedCall, OverBudgetError, RunContext

@@ -53,7 +53,21 @@ def findings(spec: CallSpec, report: CallReport) -> tuple[Finding, ...]:
     poor = _poor_audio(spec, report.quality)
     if poor is not None and not any(finding.failure is Failure.POOR_AUDIO for finding in found):
         found.append(poor)
+    if all(finding.effect is Effect.NONE and finding.attribution is Attribution.TARGET for finding in found):
+        found += _not_checked(report)  # else what was found says more, and is no less true for it
     return tuple(found)
+
+
+def _not_checked(report: CallReport) -> list[Finding]:
+    texts = dict.fromkeys(text for step in report.steps for text in step.unchecked)
+    if not texts:
+        return []
+    quoted = ", ".join(f'"{text}"' for text in texts)
+    message = (
+        f"could not tell whether these prompts were right, there is no reference recording of them: {quoted}; add NAME.wav with "
+        "the words in NAME.txt to the prompts folder, or use listen: to hear only that someone speaks"
+    )
+    return [Finding(Failure.WORDS_NOT_CHECKED, message, Effect.NONE, Attribution.MONITOR)]
 
 
 def _finding(spec: CallSpec, place: int, steps: Sequence[StepReport]) -> Finding:
