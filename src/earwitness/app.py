@@ -113,6 +113,7 @@ class App:
             store = await asyncio.to_thread(_open_store, self._data_dir / "earwitness.db")
             try:
                 self._wire(config, store)
+                await self._commit.load()
                 async with served(create_app(self._house), listener), self._background():
                     await self._begin()
                     await self._stopping.wait()
@@ -173,7 +174,6 @@ class App:
     async def _begin(self) -> None:
         await self._store.write(outbox.release_leases)
         self._postroom.configure(self._config)
-        await self._commit.load()
         await self._commit.submit(Reconfigured(self._clock.now()))
         for run in await self._store.read(history.unfinished_runs):
             self._dispatcher.resume(run)

@@ -182,6 +182,23 @@ async def test_a_running_courier_delivers_as_soon_as_it_is_woken(courier, store,
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_courier_that_is_stopped_in_the_middle_leaves_no_lease(courier, store, clock):
+    asked = asyncio.Event()
+
+    async def hang(_request):
+        asked.set()
+        await asyncio.Event().wait()
+
+    courier._http = httpx.AsyncClient(transport=httpx.MockTransport(hang))
+    await owe(store, clock, resolve=False)
+    delivering = asyncio.create_task(courier.deliver_next())
+    await asked.wait()
+    delivering.cancel()
+    await asyncio.gather(delivering, return_exceptions=True)
+    assert await states(store) == [("open", "pending")]
+    assert await store.write(lambda c: outbox.lease(c, "on-call", "next", clock.now(), 30.0))
+
+
 async def test_what_waits_for_an_earlier_delivery_is_not_due(courier, store, clock, receiver):
     receiver.answers = [500]
     await owe(store, clock)

@@ -100,9 +100,19 @@ class Courier:
         body = await self._body(delivery, token)
         if body is None:
             return True
-        outcome = await self._attempt(delivery, body)
+        try:
+            outcome = await self._attempt(delivery, body)
+        except asyncio.CancelledError:
+            await self._give_back(delivery, token)
+            raise
         await self._settle(delivery, token, outcome)
         return True
+
+    async def _give_back(self, delivery: Delivery, token: str) -> None:
+        """Leave no lease behind when we are stopped in the middle: whoever comes next may go on at once."""
+        now = self._clock.now()
+        attempt = Attempt("retry", Reason.INTERRUPTED.value, "stopped during the attempt", now)
+        await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now))
 
     async def _body(self, delivery: Delivery, token: str) -> bytes | None:
         """Return the frozen body; rendered and frozen by the first attempt. None: the lease was lost."""

@@ -205,7 +205,9 @@ class Dispatcher:
 
     async def _turn_to_call(self, probe: ProbeSpec) -> None:
         named = probe.call.carrier if probe.call else None
-        await self._pace[named or next(iter(self._pace))].turn()
+        pace = self._pace.get(named) if named else next(iter(self._pace.values()), None)
+        if pace is not None:  # else a reload removed the carrier, and the run will say so
+            await pace.turn()
 
     async def _begin(self, run: Run) -> bool:
         """Put the run on record before it starts. False: this slot or request was taken before."""

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     BAD_REPLY = "bad_reply"
     NO_HOOK = "no_hook"
     TOO_OLD = "too_old"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
