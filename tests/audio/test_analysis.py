@@ -125,6 +125,13 @@ def test_of_a_prompt_said_three_times_the_first_counts():
     assert report.steps[4].delay == pytest.approx(1.3, abs=0.05)
 
 
+def test_of_a_prompt_said_twice_the_first_counts_even_if_the_second_is_clearer():
+    unclear = SOUNDS["accepted"] + noise(2.4, -32, 9)
+    report = judged(call(*GOOD[:2], (ANSWER + 1.2, unclear), (ANSWER + 5.2, "accepted")))
+    assert report.steps[4].result is Result.OK
+    assert report.steps[4].delay == pytest.approx(1.3, abs=0.05)
+
+
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("share", [0.3, 0.5])
 def test_another_prompt_that_ends_in_the_same_words_is_not_the_expected_one(share, known):

@@ -113,9 +113,7 @@ class _Walk:
         if not references:
             return self._expect_speech(step, now)
         until = now.start if now else self.line.duration
-        found = self.line.best(references, self.anchor, until) or self.line.best(
-            references, self.anchor, self.line.duration
-        )
+        found = self._find(references, until)
         if found is not None and self._is_it(found, now):
             return self._recognised(step, found, now)
         report = self._explain(step, until, place)
