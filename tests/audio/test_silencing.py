@@ -47,10 +47,10 @@ def test_the_card_is_silent_on_both_channels_and_the_rest_sounds_as_it_did():
     samples = call(*KEYS)
     assert heard(write_wav(samples, RATE)) == ["2" + CARD, "2" + CARD]
     silenced = kept(samples)
-    assert heard(silenced.wav) == ["", "2"]
+    assert heard(silenced.wav) == ["2", "2"]
     after = read_wav(silenced.wav)
     assert (after.rate, after.samples.shape) == (RATE, samples.shape)
-    assert [end - start for start, end in silenced.spans] == pytest.approx([0.5, 4.2], abs=0.4)  # an echo, the card
+    assert [end - start for start, end in silenced.spans] == pytest.approx([len(CARD) * 0.2 + ECHO + 0.3], abs=0.2)
     before = read_wav(write_wav(samples, RATE)).samples
     untouched = np.ones(samples.shape[1], bool)
     for start, end in silenced.spans:
@@ -64,7 +64,7 @@ def test_the_card_is_silent_on_both_channels_and_the_rest_sounds_as_it_did():
 def test_neither_codec_nor_order_matters(swapped, mulaw):
     samples = call(*KEYS)[::-1] if swapped else call(*KEYS)
     silenced = kept(samples, mulaw=mulaw)
-    assert sorted(heard(silenced.wav)) == ["", "2"]
+    assert heard(silenced.wav) == ["2", "2"]
     assert read_wav(silenced.wav).duration == SECONDS
 
 
@@ -72,7 +72,7 @@ def test_other_sampling_rates_are_silenced_at_the_right_places():
     silenced = kept(call(*KEYS, rate=16000), rate=16000)
     recording = read_wav(silenced.wav)
     assert (recording.rate, recording.duration) == (16000, SECONDS)
-    assert heard(write_wav(recording.samples[:, ::2], RATE)) == ["", "2"]
+    assert heard(write_wav(recording.samples[:, ::2], RATE)) == ["2", "2"]
 
 
 def test_an_echo_too_faint_to_be_found_is_silent_too():
@@ -93,7 +93,16 @@ def test_keys_of_a_step_that_was_not_judged_are_secret_all_the_same():
 
 def test_a_number_that_was_sent_in_part_is_no_less_secret():
     silenced = kept(call(KEYS[0], (CARD_AT, keys(CARD[:6]))))
-    assert heard(silenced.wav) == ["", "2"]
+    assert heard(silenced.wav) == ["2", "2"]
+
+
+def test_what_resembles_keys_in_the_far_ends_own_sound_stays():
+    samples = call(*KEYS)
+    samples[0] += placed([(1.0, keys("55")), (14.5, keys("9"))], SECONDS, floor=None).astype(np.float32)
+    silenced = kept(samples)
+    assert len(silenced.spans) == 1
+    assert heard(silenced.wav)[1] == "2"
+    assert heard(silenced.wav)[0].endswith("9")
 
 
 def test_without_a_report_every_key_goes():

@@ -9,6 +9,7 @@ from earwitness.audio.script import CallReport, PlannedStep, Result
 from earwitness.audio.wav import Recording, read_wav, write_wav
 
 _BEFORE, _AFTER = 0.1, 0.3  # s around a key; after it for its echo, which may be too faint to be found
+_ECHO = 2.0  # s after a key in which the far end's channel may hold it too
 _SAME_NUMBER = 1.0  # s between two keys of one number, with room for one that was not made out
 _ROUNDING = 0.005  # s
 
@@ -24,7 +25,7 @@ class Silenced:
 
 
 def silence_keys(wav: bytes, script: Sequence[PlannedStep], report: CallReport | None) -> Silenced:
-    """Return the recording without any key that can be heard on it, but for those of steps that are not secret.
+    """Return the recording without any key of ours that can be heard on it, but for those of steps that are not secret.
 
     Without a report nobody knows which keys those are, and all of them go. A script without a secret leaves the file as it is.
     Raises WavError.
@@ -33,9 +34,8 @@ def silence_keys(wav: bytes, script: Sequence[PlannedStep], report: CallReport |
     if not any(step.secret for step in script):
         return Silenced(wav, ())
     line = at_telephone_rate(recording)
-    shown = tuple(_shown(report))
     spans: list[Span] = []
-    while found := _joined(key for channel in line.samples for key in find_keys(channel) if not _within(key, shown)):
+    while found := _joined(_secret_keys(line, report, spans)):
         for span in found:
             _silence(line, span)
             _silence(recording, span)
@@ -43,9 +43,20 @@ def silence_keys(wav: bytes, script: Sequence[PlannedStep], report: CallReport |
     return Silenced(write_wav(recording.samples, recording.rate) if spans else wav, tuple(sorted(spans)))
 
 
-def _shown(report: CallReport | None) -> Iterator[Span]:
+def _secret_keys(line: Recording, report: CallReport | None, silent: Sequence[Span]) -> list[Key]:
+    """Return the keys that are left: ours, but for those of menus, and among the far end's sound, which may resemble keys, their echo."""
+    heard = [find_keys(channel) for channel in line.samples]
+    if report is None:
+        return [key for keys in heard for key in keys]
+    shown = tuple(_shown(report))
+    ours = [key for key in heard.pop(report.our_channel) if not _within(key, shown)]
+    echoed = [(start, end + _ECHO) for start, end in (*silent, *_joined(ours))]
+    return ours + [key for keys in heard for key in keys if _within(key, echoed)]
+
+
+def _shown(report: CallReport) -> Iterator[Span]:
     """Yield where the keys that are no secret were heard."""
-    for step in report.steps if report else ():
+    for step in report.steps:
         if step.step.verb == "press" and not step.step.secret and step.result is Result.OK:
             assert step.at is not None
             assert step.end is not None
@@ -56,7 +67,7 @@ def _within(key: Key, spans: Sequence[Span]) -> bool:
     return any(start <= key.start and key.end <= end for start, end in spans)
 
 
-def _joined(keys: Iterator[Key]) -> list[Span]:
+def _joined(keys: Sequence[Key]) -> list[Span]:
     """Return the spans to silence: keys that follow closely are one number, and nothing of it is left between them."""
     spans: list[Span] = []
     for key in sorted(keys, key=lambda key: key.start):
