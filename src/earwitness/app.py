@@ -19,6 +19,7 @@ from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
 from earwitness.clock import Clock, SystemClock
 from earwitness.commit import CommitLoop, Committed
+from earwitness.config.advice import advice_on
 from earwitness.config.load import ConfigError, load_config
 from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
@@ -182,6 +183,8 @@ class App:
         await self._schedule.start(self._config.probes, await self._store.read(history.last_slots))
         self._started.set()
         log.info("started", url=self.url, probes=len(self._config.probes), data_dir=str(self._data_dir))
+        for line in advice_on(self._config):
+            log.warning("configuration_note", note=line)
         notify_systemd("READY=1")
 
     async def _end(self) -> None:

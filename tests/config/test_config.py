@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from earwitness.config.advice import advice_on
 from earwitness.config.fields import Money, Secret
 from earwitness.config.load import ConfigError, load_config
 from earwitness.config.rules import rules_of
@@ -136,3 +137,24 @@ def test_a_range_of_weekdays_is_cronss_own(load):
     probe = load(WEB.replace("every: 1m", 'cron: "0 8 * * 1-5"')).probes["web"]
     assert probe.interval == 86400
     assert str(probe.cron.trigger(__import__("datetime").UTC).fields[4]) == "mon,tue,wed,thu,fri"
+
+
+def test_what_is_allowed_and_hardly_meant_is_told(load):
+    call = """
+carriers: {main: {twilio: {account_sid: AC1, auth_token: token, from: "+12025550143"}}}
+dial: {allow: ["+12025550199"]}
+"""
+    probe = """  phone:
+    journey: shop
+    every: 5m
+    call: {to: "+12025550199", steps: [{expect: "Welcome to Acme"}]}
+"""
+    told = list(advice_on(load(call + WEB + probe)))
+    assert any('no reference recording of "Welcome to Acme"' in line for line in told)
+    assert any("nobody is told" in line for line in told)
+    hooks = "hooks: {on-call: {webhook: {url: 'https://alerts.example/', secret: long-enough}}}\n"
+    assert list(advice_on(load(WEB + hooks))) == []
+    only_minor = "routes: [{match: {severity: sev3}, to: [on-call]}]\n"
+    assert list(advice_on(load(WEB + hooks + only_minor))) == [
+        "routes: none is for sev1, so nobody is told of the worst"
+    ]

@@ -64,6 +64,7 @@ def run(
 @app.command()
 def validate(config: ConfigPath, *, as_json: AsJson = False) -> None:
     """Check a configuration and print every error as file:line:column: key: what is wrong; what to do."""
+    from earwitness.config.advice import advice_on  # noqa: PLC0415
     from earwitness.config.load import ConfigError, load_config  # noqa: PLC0415
 
     try:
@@ -74,10 +75,14 @@ def validate(config: ConfigPath, *, as_json: AsJson = False) -> None:
             typer.echo(json.dumps({"valid": False, "problems": rows}, ensure_ascii=False))
             raise typer.Exit(EXIT_CONFIG) from error
         _fail(str(error), EXIT_CONFIG)
+    advice = list(advice_on(loaded))
     if as_json:
-        typer.echo(json.dumps({"valid": True, "probes": len(loaded.probes), "journeys": len(loaded.journeys)}))
-    else:
-        typer.echo(f"{config}: {len(loaded.probes)} probes in {len(loaded.journeys)} journeys, no errors")
+        counts = {"probes": len(loaded.probes), "journeys": len(loaded.journeys)}
+        typer.echo(json.dumps({"valid": True, **counts, "advice": advice}, ensure_ascii=False))
+        return
+    typer.echo(f"{config}: {len(loaded.probes)} probes in {len(loaded.journeys)} journeys, no errors")
+    for line in advice:
+        typer.echo(f"note: {line}", err=True)
 
 
 @app.command()

@@ -1,0 +1,23 @@
+"""What is allowed and yet probably not meant: told by `validate` and at start, refused by nobody."""
+
+from collections.abc import Iterator
+
+from earwitness.config.schema import Config
+from earwitness.model import Severity
+from earwitness.telephony.references import unchecked_texts
+
+
+def advice_on(config: Config) -> Iterator[str]:
+    """Yield one sentence for each thing that a person should know before relying on this configuration."""
+    for name, probe in config.probes.items():
+        texts = unchecked_texts(probe.call, config.prompts) if probe.call else []
+        if texts:
+            quoted = ", ".join(f'"{text}"' for text in texts)
+            yield (
+                f"probes.{name}.call: there is no reference recording of {quoted}; such a call can be found failing but never "
+                "right, and ends as unknown. Add NAME.wav with its words in NAME.txt to the prompts folder, or use listen"
+            )
+    if not config.hooks:
+        yield "hooks: there is none, so nobody is told of incidents; they are shown in the console and at /metrics"
+    elif config.routes and not any(Severity.SEV1 in r.match.severity or not r.match.severity for r in config.routes):
+        yield "routes: none is for sev1, so nobody is told of the worst"
