@@ -15,6 +15,7 @@ COMPONENTS = (
     "recordings",
     "reference_recordings",
     "budget",
+    "judge",
     "monitor",
 )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from earwitness.audio.words import PromptError
 from earwitness.config.schema import Config
 from earwitness.model import Severity
 from earwitness.telephony.references import unchecked_texts
@@ -9,6 +10,17 @@ from earwitness.telephony.references import unchecked_texts
 
 def advice_on(config: Config) -> Iterator[str]:
     """Yield one sentence for each thing that a person should know before relying on this configuration."""
+    try:
+        yield from _on_words(config)
+    except PromptError as error:
+        yield f"prompts: {error}"
+    if not config.hooks:
+        yield "hooks: there is none, so nobody is told of incidents; they are shown in the console and at /metrics"
+    elif config.routes and not any(Severity.SEV1 in r.match.severity or not r.match.severity for r in config.routes):
+        yield "routes: none is for sev1, so nobody is told of the worst"
+
+
+def _on_words(config: Config) -> Iterator[str]:
     for name, probe in config.probes.items():
         texts = unchecked_texts(probe.call, config.prompts) if probe.call else []
         if texts:
@@ -17,7 +29,3 @@ def advice_on(config: Config) -> Iterator[str]:
                 f"probes.{name}.call: there is no reference recording of {quoted}; such a call can be found failing but never "
                 "right, and ends as unknown. Add NAME.wav with its words in NAME.txt to the prompts folder, or use listen"
             )
-    if not config.hooks:
-        yield "hooks: there is none, so nobody is told of incidents; they are shown in the console and at /metrics"
-    elif config.routes and not any(Severity.SEV1 in r.match.severity or not r.match.severity for r in config.routes):
-        yield "routes: none is for sev1, so nobody is told of the worst"
