@@ -6,6 +6,7 @@ from typing import Annotated, Any, NoReturn
 
 import httpx
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -26,10 +27,18 @@ def list_(
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    table = Table("id", "severity", "status", "what", "cause", "opened")
+    _console().print(_listed(found) if found else "no incidents")
+
+
+def _listed(found: list[dict[str, Any]]) -> Table:
+    """An id is there to be copied, so it is never cut; titles wrap."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("id", "severity", "status", "opened (UTC)"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what", ratio=1)
     for i in found:
-        table.add_row(i["id"], i["severity"], i["status"], i["title"], i["cause"]["dependency"] or "-", i["opened_at"])
-    _console().print(table if found else "no incidents")
+        table.add_row(i["id"], i["severity"], i["status"], i["opened_at"][:16].replace("T", " "), i["title"])
+    return table
 
 
 @app.command()
