@@ -160,8 +160,9 @@ def _collect(batch: Sequence[_Waiting], judgements: Sequence[Judgement]) -> Comm
 
 
 def _changed_probes(before: State, after: State, committed: Committed) -> list[ProbeState]:
-    """Only a run changes its probe's standing, so the probes of the batch are all there is to compare."""
+    """Only a run, or the end of its incident, changes a probe's standing: nothing else has to be compared."""
     seen = {observation.run.probe for observation in committed.observations}
+    seen |= {probe for transition in committed.transitions for probe in transition.incident.probes}
     found = ((after.probes.get(name), before.probes.get(name)) for name in seen)
     return [new for new, old in found if new is not None and new is not old]
 

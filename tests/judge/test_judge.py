@@ -137,7 +137,7 @@ def test_a_passing_workaround_makes_it_sev2_and_its_failure_raises_it_again(worl
     assert w.open[0].severity is Severity.SEV2, "one failure of it proves nothing yet"
     w.fails("bank-on-web")
     assert w.open[0].severity is Severity.SEV1
-    w.passes("bank-on-web")
+    w.passes("bank-on-web", "bank-on-web")
     assert w.open[0].severity is Severity.SEV2
     assert [t.kind.value for t in w.transitions if t.incident.id == w.transitions[0].incident.id] == [
         "open",
@@ -190,6 +190,70 @@ def test_a_failure_that_comes_and_goes_is_told_and_stays_one_incident(world):
     assert w.kinds == ["open"]
     w.passes("web")
     assert w.kinds == ["open", "resolve"]
+
+
+def test_after_an_incident_a_single_failure_opens_nothing_again(world):
+    w = world({"web": ("shop", [])})
+    w.fails("web", times=3)
+    w.passes("web", "web")
+    w.fails("web")
+    assert w.kinds == ["open", "resolve"]
+    w.passes("web", "web")
+    w.now += 3 * 86400
+    w.fails("web")
+    assert w.kinds == ["open", "resolve"]
+
+
+def test_after_a_persons_resolve_it_takes_two_more_failures(world):
+    w = world({"web": ("shop", [])})
+    w.fails("web", times=4)
+    w.tell(Commanded(w.now, w.open[0].id, "resolve", "ana"))
+    w.fails("web")
+    assert w.open == []
+    w.fails("web")
+    assert len(w.open) == 1
+
+
+def test_failures_long_ago_are_not_failures_that_come_and_go(world):
+    w = world({"web": ("shop", [])})
+    for _ in range(6):
+        w.fails("web")
+        w.passes("web")
+        w.now += 3600
+    assert w.kinds == []
+
+
+def test_a_nuisance_that_becomes_part_of_an_outage_joins_it(world):
+    w = world(CARD)
+    w.fails("pay-by-phone", Effect.NUISANCE, times=3)
+    w.fails("pay-on-web", times=2)
+    assert [i.severity for i in w.open] == [Severity.SEV3, Severity.SEV1]
+    w.fails("pay-by-phone", times=2)
+    (incident,) = w.open
+    assert set(incident.probes) == {"pay-on-web", "pay-by-phone"}
+    assert w.kinds == ["open", "open", "resolve", "attach"]
+    assert incident.id in w.transitions[2].text
+    w.passes("pay-on-web", "pay-by-phone", "pay-on-web", "pay-by-phone")
+    assert w.open == []
+
+
+def test_an_incident_that_is_about_to_end_is_not_lowered_first(world):
+    w = world(WITH_BANK, WORKAROUND)
+    w.fails("bank-on-web", times=2)
+    w.fails("pay-on-web", times=2)
+    w.passes("pay-on-web", "bank-on-web", "bank-on-web", "pay-on-web")
+    card = next(t.incident.id for t in w.transitions if "pay-on-web" in t.incident.probes)
+    assert [t.kind.value for t in w.transitions if t.incident.id == card] == ["open", "resolve"]
+
+
+def test_a_workaround_that_broke_works_again_after_two_passes(world):
+    w = world(WITH_BANK, WORKAROUND)
+    w.fails("bank-on-web", times=2)
+    w.fails("pay-on-web", times=2)
+    w.passes("bank-on-web")
+    assert w.open[-1].severity is Severity.SEV1
+    w.passes("bank-on-web")
+    assert w.open[-1].severity is Severity.SEV2
 
 
 def test_a_failure_of_last_week_confirms_nothing(world):

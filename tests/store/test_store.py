@@ -252,7 +252,7 @@ async def test_a_lease_that_ran_out_is_taken_over(store):
     assert [b.depth for b in await store.read(outbox.backlog)] == [1]
 
 
-async def test_what_is_settled_is_forgotten_in_time_and_what_is_owed_is_not(store):
+async def test_what_is_settled_is_forgotten_in_time_but_not_who_was_told_of_what_goes_on(store):
     world = World(rules_of({"a": ("shop", []), "b": ("shop", [])}))
     world.fails("a", times=2)
     world.passes("a", "a")
@@ -261,12 +261,16 @@ async def test_what_is_settled_is_forgotten_in_time_and_what_is_owed_is_not(stor
     await store.write(lambda c: verdicts.add_requests(c, world.requests))
     for transition in world.transitions:
         await store.write(lambda c, t=transition: outbox.add_deliveries(c, t, ["on-call"], 0.0))
-    first = await store.write(lambda c: outbox.lease(c, "on-call", "t", 1.0, 30.0))
-    await store.write(lambda c: outbox.settle(c, first.seq, "t", outbox.Attempt("delivered", "ok", ""), 2.0))
+    done = outbox.Attempt("delivered", "ok", "")
+    while leased := await store.write(lambda c: outbox.lease(c, "on-call", "t", 1.0, 30.0)):
+        await store.write(lambda c, seq=leased.seq: outbox.settle(c, seq, "t", done, 2.0))
     later = world.now + 10_000
     await store.write(lambda c: verdicts.forget_before(c, later))
     await store.write(lambda c: outbox.forget_before(c, later))
     assert [i.probes for i in await store.read(lambda c: verdicts.recent_incidents(c, limit=9))] == [("b",)]
     left = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=9))
-    assert [row["state"] for row in left] == ["pending", "pending"]
+    assert [(row["incident"], row["kind"]) for row in left] == [(world.open[0].id, "open")], (
+        "its resolve is still to come"
+    )
+    assert await store.read(lambda c: outbox.told(c, world.open[0].id)) == ["on-call"]
     assert await store.read(verdicts.pending_requests) != []

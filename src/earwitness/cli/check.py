@@ -89,6 +89,10 @@ def _select(config: Config, chosen: Selection) -> list[str]:
         raise ValueError(f"no probe belongs to the environment {chosen.environment}")
     if chosen.data_dir is not None and not (chosen.data_dir / "earwitness.db").is_file():
         raise ValueError(f"{chosen.data_dir} holds no daemon's data; give the --data-dir that the daemon runs with")
+    if chosen.data_dir is not None and chosen.max_spend is not None:
+        raise ValueError(
+            "give either --data-dir, to spend from the daemon's budget, or --max-spend, to spend beside it"
+        )
     calls = [name for name in names if config.probes[name].kind.channel is Channel.CALL]
     if calls and chosen.data_dir is None and chosen.max_spend is None:
         raise ValueError(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -23,6 +24,16 @@ app = typer.Typer(
 app.add_typer(incidents.app, name="incidents")
 app.command("explain")(incidents.explain)
 
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
 ConfigPath = Annotated[Path, typer.Option("--config", help="A YAML file, or a folder of them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -40,7 +51,7 @@ def run(
     ),
     role: Annotated[str, typer.Option(help="all; coordinator and worker come with clustering.")] = "all",
     location: Annotated[str, typer.Option(help="What this place is called in metrics and observations.")] = "local",
-    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    log_level: Annotated[LogLevel, typer.Option(case_sensitive=False)] = LogLevel.INFO,
 ) -> None:
     """Run the daemon. SIGHUP reloads the configuration, SIGTERM stops cleanly."""
     from earwitness.app import AlreadyRunningError, UnusableStoreError, run_daemon  # noqa: PLC0415  Other commands start faster without.
@@ -52,7 +63,7 @@ def run(
         _fail(f"--role {role} is not available in this version; leave it out", EXIT_CONFIG)
     mask = SecretMask()
     mask.learn_environment(os.environ)
-    set_up_logs(mask, log_level)
+    set_up_logs(mask, log_level.value)
     try:
         asyncio.run(run_daemon(config, data_dir, mask, location))
     except ConfigError as error:

@@ -52,6 +52,13 @@ class ListenSpec(WithSecret):
     def local(self) -> bool:
         return self.address[0] in ("127.0.0.1", "localhost", "::1")
 
+    @field_validator("listen")
+    @classmethod
+    def _port(cls, value: str) -> str:
+        if int(value.rpartition(":")[2]) > 65535:
+            raise problem("there is no such port; the highest is 65535")
+        return value
+
     @model_validator(mode="after")
     def _guarded(self) -> Self:
         if not self.local and self.token is None:

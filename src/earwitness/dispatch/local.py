@@ -71,12 +71,19 @@ class Dispatcher:
 
     def _make_room(self) -> None:
         carriers = self._config.carriers
-        calls_at_once = sum(carrier.concurrent_calls for carrier in carriers.values())
-        self._room = {
-            Channel.HTTP: asyncio.Semaphore(self._config.limits.concurrent_http),
-            Channel.CALL: asyncio.Semaphore(max(1, calls_at_once)),
-        }
+        self._web_room = asyncio.Semaphore(self._config.limits.concurrent_http)
+        self._call_room = {name: asyncio.Semaphore(spec.concurrent_calls) for name, spec in carriers.items()}
         self._pace = {name: Pace(spec.calls_per_second, self._clock) for name, spec in carriers.items()}
+
+    def _room_for(self, probe: ProbeSpec) -> asyncio.Semaphore:
+        """Return the room of the probe's carrier, or of the web. What a reload removed has no limit: the run will say so."""
+        if probe.call is None:
+            return self._web_room
+        return self._call_room.get(self._carrier_of(probe), self._web_room)
+
+    def _carrier_of(self, probe: ProbeSpec) -> str:
+        named = probe.call.carrier if probe.call else None
+        return named or next(iter(self._config.carriers), "")
 
     @property
     def running(self) -> int:
@@ -188,7 +195,7 @@ class Dispatcher:
 
     async def _execute(self, run: Run, probe: ProbeSpec, free: Callable[[], None]) -> None:
         """Run once there is room. The room and the probe are given back when the run ends, or waits for its recording."""
-        room = self._room[run.channel]
+        room = self._room_for(probe)
         try:
             await room.acquire()
         except asyncio.CancelledError:
@@ -204,8 +211,7 @@ class Dispatcher:
             release()
 
     async def _turn_to_call(self, probe: ProbeSpec) -> None:
-        named = probe.call.carrier if probe.call else None
-        pace = self._pace.get(named) if named else next(iter(self._pace.values()), None)
+        pace = self._pace.get(self._carrier_of(probe))
         if pace is not None:  # else a reload removed the carrier, and the run will say so
             await pace.turn()
 

@@ -18,9 +18,11 @@ from earwitness.model import (
     Reconfigured,
     Request,
     Rules,
+    Severity,
     Transition,
     TransitionKind,
     Why,
+    worse,
 )
 
 _CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is worth three extra runs
@@ -53,7 +55,7 @@ def _observed(state: State, seen: Observation, rules: Rules) -> Judgement:
         return Judgement(state)
     if previous and (previous.run == seen.run.id or previous.started_at > seen.started_at):
         return Judgement(state)  # told twice, or overtaken by a later run
-    probe = after(previous, seen)
+    probe = after(previous, seen, rules)
     judged = _judged(state.with_probe(probe), probe, rules, seen.ended_at)
     return _reassess_where_it_is_a_workaround(judged, name, rules, seen.ended_at)
 
@@ -112,7 +114,7 @@ def _believed(state: State, group: Group, rules: Rules) -> bool:
         return any(m.streak >= rules.nuisance_open_after for m in members)
     together = group.cause.dependency is not None and len(members) >= rules.open_after
     repeated = any(m.streak >= rules.open_after for m in members)
-    return together or repeated or any(sum(m.serious_of_late) > rules.open_after for m in members)
+    return together or repeated or any(len(m.serious_of_late) > rules.open_after for m in members)
 
 
 def _confirmation(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> list[Request]:
@@ -178,6 +180,9 @@ def _attach(state: State, home: Incident, probe: ProbeState, group: Group, rules
 
 
 def _member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    moved = _moved(state, incident, probe, rules, now)
+    if moved:
+        return moved
     reassessed = _reassess(state, incident, rules, now)
     requests: list[Request] = []
     if incident.id in reassessed.state.incidents and not probe.failing:
@@ -185,6 +190,27 @@ def _member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rul
     elif probe.failing and probe.latest_effect is not probe.effect:  # another effect: look again before it counts
         requests = [_request(Why.CONFIRM, probe.run, probe.probe, rules, now, incident.id)]
     return Judgement(reassessed.state, reassessed.transitions, requests)
+
+
+def _moved(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement | None:
+    """A nuisance that became an outage, with the cause of an open outage, belongs to that one and is not told beside it."""
+    if not probe.failing or not serious(probe) or incident.severity is not Severity.SEV3:
+        return None
+    group = correlate(state, rules, [probe.probe], probe.since, now)
+    home, joined = _home(state.without_incident(incident.id), group, rules, probe, now)
+    if home is None or joined is None:
+        return None
+    left = tuple(name for name in incident.probes if name != probe.probe)
+    shrunk = _shrunk(state, incident, left, f"{probe.probe} belongs to {home.id} now", now)
+    attached = _attach(shrunk.state, home, probe, joined, rules, now)
+    return Judgement(attached.state, [*shrunk.transitions, *attached.transitions], attached.requests)
+
+
+def _shrunk(state: State, incident: Incident, left: tuple[str, ...], why: str, now: float) -> Judgement:
+    if not left:
+        return _resolve(state, incident, now, why)
+    changed, noted = incidents.noted(replace(incident, probes=left), now, TransitionKind.NOTE, why)
+    return Judgement(state.with_incident(changed), [noted])
 
 
 def _is_it_over(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> list[Request]:
@@ -200,7 +226,10 @@ def _reassess(state: State, incident: Incident, rules: Rules, now: float) -> Jud
     if all(state.probes[name].recovered(rules.resolve_after) for name in members):
         return _resolve(state, incident, now, "every probe of the incident passes again")
     group = replace(correlate(state, rules, members, incident.failing_since, now), members=tuple(members))
-    changed, transitions = incidents.reassessed(incident, group.cause, assess(group, state, rules, now), now)
+    verdict = assess(group, state, rules, now)
+    if worse(incident.severity, verdict.severity) and not any(state.probes[name].failing for name in members):
+        return Judgement(state)  # it is about to end, and was as bad as it was told
+    changed, transitions = incidents.reassessed(incident, group.cause, verdict, now)
     return Judgement(state.with_incident(changed), transitions)
 
 

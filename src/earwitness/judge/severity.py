@@ -101,15 +101,14 @@ def _journey(name: str, failing: tuple[ProbeState, ...], state: State, rules: Ru
 
 
 def _works(probe: ProbeState | None, rules: Rules, now: float) -> bool:
-    """Whether customers got through by it when it was last due, and no repeated failure since says otherwise.
+    """Whether customers got through by it when it was last due, and it is not known to be broken.
 
     Slow or annoying is good enough for a workaround; an old success proves nothing.
     """
-    if probe is None or probe.usable_at is None:
+    if probe is None or probe.usable_at is None or probe.broken:
         return False
-    blocked = probe.failing and probe.effect is Effect.BLOCKED and probe.streak >= rules.open_after
     rule = rules.probes[probe.probe]
-    return not blocked and probe.usable_at >= now - 2 * (rule.interval + rule.budget)
+    return probe.usable_at >= now - 2 * (rule.interval + rule.budget)
 
 
 def _title(journey: _Journey, cause: Cause, rules: Rules, environment: str | None) -> str:

@@ -6,7 +6,7 @@ from typing import Self
 
 from immutables import Map
 
-from earwitness.model import Effect, Evidence, Incident, Observation, Outcome, worst_effect
+from earwitness.model import Effect, Evidence, Incident, Observation, Outcome, Rules, worst_effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class ProbeState:
     effect: Effect = Effect.NONE  # of its failures; a change of it has to repeat itself before it counts
     failed: Failed | None = None  # the latest failure, kept until a later one replaces it
     usable_at: float | None = None  # when a run last began that let a customer through, however annoyed
-    serious_of_late: tuple[bool, ...] = ()  # of the latest runs, whether customers were blocked or diverted
+    broken: bool = False  # customers were blocked by it often enough to believe it, and it has not recovered since
+    serious_of_late: tuple[float, ...] = ()  # when customers were blocked or diverted, by the starts of the latest runs
 
     @property
     def failing(self) -> bool:
@@ -49,16 +50,15 @@ class ProbeState:
 
 
 SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
-_LATE = 5  # runs that are remembered for failures that come and go
+_LATE = 5  # intervals for which a failure that came and went is remembered
 
 
-def after(previous: ProbeState | None, seen: Observation) -> ProbeState:
+def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> ProbeState:
     """Return the probe's standing after one more decided run."""
     same = previous is not None and previous.outcome is seen.outcome
     failing = seen.outcome is Outcome.FINDING
     latest = worst_effect(seen.findings) if failing else Effect.NONE
-    of_late = previous.serious_of_late if previous else ()
-    return ProbeState(
+    probe = ProbeState(
         probe=seen.run.probe,
         outcome=seen.outcome,
         streak=previous.streak + 1 if previous and same else 1,
@@ -68,8 +68,21 @@ def after(previous: ProbeState | None, seen: Observation) -> ProbeState:
         effect=_settled(previous, latest) if failing else (previous.effect if previous else Effect.NONE),
         failed=_failed(seen, latest) if failing else (previous.failed if previous else None),
         usable_at=seen.started_at if latest is not Effect.BLOCKED else (previous.usable_at if previous else None),
-        serious_of_late=(*of_late, latest in SERIOUS)[-_LATE:],
+        serious_of_late=_of_late(previous, seen, rules, serious=latest in SERIOUS),
     )
+    return replace(probe, broken=_broken(previous, probe, rules))
+
+
+def _of_late(previous: ProbeState | None, seen: Observation, rules: Rules, *, serious: bool) -> tuple[float, ...]:
+    oldest = seen.started_at - _LATE * rules.probes[seen.run.probe].interval
+    kept = tuple(at for at in (previous.serious_of_late if previous else ()) if at >= oldest)
+    return (*kept, seen.started_at)[-_LATE:] if serious else kept
+
+
+def _broken(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> bool:
+    if probe.failing and probe.effect is Effect.BLOCKED and probe.streak >= rules.open_after:
+        return True
+    return previous is not None and previous.broken and not probe.recovered(rules.resolve_after)
 
 
 def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
@@ -109,8 +122,19 @@ class State:
         return replace(self, incidents=self.incidents.set(incident.id, incident), holders=holders)
 
     def without_incident(self, incident_id: str) -> "State":
-        holders = self._without_holders(self.incidents[incident_id])
-        return replace(self, incidents=self.incidents.delete(incident_id), holders=holders)
+        """The incident is over: what its probes did before says nothing about what they do from here on."""
+        incident, probes = self.incidents[incident_id], self.probes.mutate()
+        for name in incident.probes:
+            if name in probes:
+                probes[name] = replace(
+                    probes[name], streak=0 if probes[name].failing else probes[name].streak, serious_of_late=()
+                )
+        return replace(
+            self,
+            probes=probes.finish(),
+            incidents=self.incidents.delete(incident_id),
+            holders=self._without_holders(incident),
+        )
 
     def _without_holders(self, incident: Incident | None) -> Map[str, str]:
         if incident is None:

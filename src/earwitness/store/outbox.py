@@ -8,7 +8,7 @@ from sqlalchemy.orm import aliased
 
 from earwitness.model import Transition, TransitionKind
 from earwitness.store.dialect import insert_if_new
-from earwitness.store.tables import attempts, deliveries
+from earwitness.store.tables import attempts, deliveries, incidents
 
 _OWED = ("pending", "leased")
 _earlier = aliased(deliveries)
@@ -171,7 +171,12 @@ def recent_deliveries(connection: Connection, *, incident: str | None, limit: in
 
 
 def forget_before(connection: Connection, moment: float) -> None:
-    """Drop deliveries that were settled before this moment, with their trails."""
-    old = and_(deliveries.c.at < moment, deliveries.c.state.not_in(_OWED))
+    """Drop deliveries that were settled before this moment, with their trails.
+
+    Those of an incident that goes on stay: they say who is to hear of its end.
+    """
+    going_on = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
+    settled = and_(deliveries.c.at < moment, deliveries.c.state.not_in(_OWED))
+    old = and_(settled, deliveries.c.incident.not_in(going_on))
     connection.execute(delete(attempts).where(attempts.c.delivery.in_(select(deliveries.c.seq).where(old))))
     connection.execute(delete(deliveries).where(old))
