@@ -14,7 +14,7 @@ import structlog
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from earwitness.alerting.couriers import Links
+from earwitness.alerting.couriers import LONGEST_PAUSE, Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
 from earwitness.clock import Clock, SystemClock
@@ -56,9 +56,10 @@ def _open_store(path: Path) -> Store:
         return Store.open(path)
     except (DBAPIError, CommandError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise UnusableStoreError(
-            f"{path} cannot be opened: {cause}; restore a backup, or move it away to begin anew"
-        ) from error
+        advice = "restore a backup, or move it away to begin anew"
+        if "locked" in str(cause):
+            advice = "another program holds it, such as a backup or a database browser; end that, and start again"
+        raise UnusableStoreError(f"{path} cannot be opened: {cause}; {advice}") from error
 
 
 @contextlib.contextmanager
@@ -201,7 +202,7 @@ class App:
     @contextlib.asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
         """Run the loops; one that ends is a fault, and stops the daemon so that its supervisor starts it afresh."""
-        housekeeping = Housekeeping(self._house)
+        housekeeping = Housekeeping(self._house, self._clock_set_back)
         loops: list[Coroutine[Any, Any, None]] = [
             self._commit.run(),
             self._postroom.run(),
@@ -225,6 +226,13 @@ class App:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         log.error("loop_ended")
         self.stop()
+
+    async def _clock_set_back(self) -> None:
+        """Let nothing wait for the hour that the clock lost."""
+        self._schedule.rewind()
+        now = self._clock.now()
+        await self._store.write(lambda c: outbox.bring_forward(c, now, LONGEST_PAUSE))
+        self._postroom.wake()
 
     async def _watchdog(self) -> None:
         """Tell systemd that the scheduler ticks; a stalled scheduler is restarted."""

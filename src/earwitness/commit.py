@@ -23,7 +23,7 @@ from earwitness.store.store import Store
 log = structlog.get_logger()
 _GATHER = 0.02  # seconds a batch may wait for company
 _MOST_IN_ONE = 500
-_CLOCK_SLACK = 60.0  # seconds the clock may go back without notice
+_CLOCK_SLACK = 2.0  # seconds the clock may go back without notice
 _RETRY = (0.5, 1.0, 2.0, 5.0)  # seconds between tries while the disk refuses
 
 

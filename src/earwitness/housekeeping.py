@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 import structlog
@@ -14,6 +15,7 @@ from earwitness.store import history, outbox, spend, verdicts
 log = structlog.get_logger()
 
 _BEAT = 1.0  # seconds
+_CLOCK_SLACK = 2.0  # seconds that the clock may be set back without notice; time servers correct by less
 _SWEEP = 3600  # beats
 _LEAST_DISK = 50 * 1024**2  # bytes
 
@@ -27,8 +29,14 @@ def _forget(connection: Connection, before: float) -> int:
 class Housekeeping:
     """Runs once a second; sweeps once an hour."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, on_clock_set_back: Callable[[], Awaitable[None]]) -> None:
         self._house = house
+        self._on_clock_set_back = on_clock_set_back
+        self._offset = self._wall_offset()
+
+    def _wall_offset(self) -> float:
+        """How far the wall clock is ahead of the one that only ever goes forward, in seconds."""
+        return self._house.clock.now() - self._house.clock.monotonic()
 
     async def run(self) -> None:
         beat = 0
@@ -42,6 +50,10 @@ class Housekeeping:
             beat += 1
 
     async def _look_after(self, *, sweep: bool) -> None:
+        before, self._offset = self._offset, self._wall_offset()
+        if self._offset < before - _CLOCK_SLACK:
+            log.warning("clock_set_back", seconds=round(before - self._offset, 1))
+            await self._on_clock_set_back()
         self._check_store()
         self._house.impairments.set("judge", self._house.commit.confused)
         await self._publish_budget()

@@ -24,7 +24,7 @@ from earwitness.config.schema import ProbeSpec
 log = structlog.get_logger()
 
 _CATCH_UP = 60.0  # seconds; a slot older than this, or than one interval, is missed rather than run
-_CLOCK_SLACK = 60_000  # ms by which the newest slot may lie in the future before we say that the clock was set back
+_CLOCK_SLACK = 2_000  # ms by which the newest slot may lie in the future before we say that the clock was set back
 _MOST_COUNTED = 10_000  # cron slots counted one by one after a long absence
 
 
@@ -169,7 +169,7 @@ class Schedule:
     async def start(self, probes: Mapping[str, ProbeSpec], last: Mapping[str, int]) -> None:
         """Begin; `last` holds each probe's newest slot on record. What was missed since is looked at first."""
         self._last = {name: slot for name, slot in last.items() if name in probes}
-        self._timer.add_job(self._tick, "interval", seconds=1, id="-tick")
+        self._timer.add_job(self._tick, _SlotTrigger(EverySlots(1000, 0)), id="-tick")
         self._timer.start()
         await self.apply(probes)
 
@@ -188,6 +188,12 @@ class Schedule:
             self._timer.add_job(self._fire, _SlotTrigger(self._slots[name]), [name], id=name, replace_existing=True)
         for name in changed:
             await self._fire(name)
+
+    def rewind(self) -> None:
+        """Set every timer anew: the clock was set back, and they would sleep until it has caught up."""
+        for job in self._timer.get_jobs():
+            job.reschedule(job.trigger)
+        self._timer.wakeup()
 
     def stop(self) -> None:
         if self._timer.running:

@@ -6,8 +6,9 @@ import yaml
 from pydantic import ValidationError
 
 from earwitness.config.fields import Secret
-from earwitness.model import Channel, Effect
+from earwitness.model import Attribution, Channel, Effect, Failure
 from earwitness.probes.http import KIND, HttpExpect, HttpSpec
+from earwitness.probes.http_checks import _search
 
 URL = "https://shop.example/pay"
 
@@ -96,3 +97,10 @@ def test_the_documented_example_is_valid_and_names_every_key(tmp_path):
     assert set(example["expect"]) == {field.alias or name for name, field in HttpExpect.model_fields.items()}
     (tmp_path / "shop").write_text("hunter2")
     HttpSpec.model_validate({**example, "password_file": str(tmp_path / "shop")})
+
+
+def test_a_pattern_that_takes_for_ever_is_our_fault_and_stops_nothing():
+    spec = HttpSpec.model_validate({"url": "http://shop.example/", "expect": {"body_regex": "(?:a|aa)+$"}})
+    found = _search(spec.expect.body_regex, "a" * 60 + "!")
+    assert (found.failure, found.attribution) == (Failure.MONITOR_ERROR, Attribution.MONITOR)
+    assert _search(spec.expect.body_regex, "aaa") is True

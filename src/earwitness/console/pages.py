@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 
 from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json
+from earwitness.console.house import House
 from earwitness.model import Commanded
 from earwitness.presentation import incident_json, observation_json
 from earwitness.store import history, outbox, verdicts
@@ -36,6 +37,10 @@ _templates.env.filters["clock"] = _clock_time
 _templates.env.globals["labels"] = _LABELS
 
 
+def _dependency_titles(house: House) -> dict[str, str]:
+    return {name: rule.title for name, rule in house.rules.dependencies.items()}
+
+
 @pages.get("/")
 async def overview(request: Request, house: InHouse) -> Response:
     recent = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=20))
@@ -44,6 +49,7 @@ async def overview(request: Request, house: InHouse) -> Response:
         "probes": {name: probe_json(house, name) for name in house.rules.probes},
         "incidents": [incident_json(i, EVIDENCE) for i in recent],
         "impaired": house.impairments.current(),
+        "titles": _dependency_titles(house),
         "now": house.clock.now(),
     }
     return _templates.TemplateResponse(request, "overview.html", shown)
@@ -55,6 +61,7 @@ async def incident(request: Request, house: InHouse, incident_id: str) -> Respon
     seen = await house.store.read(lambda c: [history.observation(c, run) for run in found.observations[:20]])
     shown: dict[str, Any] = {
         "incident": incident_json(found, EVIDENCE),
+        "titles": _dependency_titles(house),
         "observations": [observation_json(o, EVIDENCE) for o in seen if o],
         "deliveries": await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident_id, limit=50)),
         "now": house.clock.now(),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import httpx
+import regex
 from jsonpath_ng import JSONPath
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.ext.parser import parse as parse_json_path
@@ -77,12 +78,12 @@ def _statuses(value: Any) -> tuple[str, ...]:
     return tuple(str(s) for s in listed)
 
 
-def _regex(value: Any) -> re.Pattern[str]:
-    if isinstance(value, re.Pattern):
+def _regex(value: Any) -> regex.Pattern[str]:
+    if isinstance(value, regex.Pattern):
         return value
     try:
-        return re.compile(str(value))
-    except re.error as error:
+        return regex.compile(str(value))
+    except regex.error as error:
         raise problem(f"{value!r} is not a regular expression: {error}") from error
 
 
@@ -112,7 +113,7 @@ def _flag(value: Any) -> bool:
     return words[str(value).lower()]
 
 
-Regex = Annotated[re.Pattern[str], BeforeValidator(_regex, json_schema_input_type=str)]
+Regex = Annotated[regex.Pattern[str], BeforeValidator(_regex, json_schema_input_type=str)]
 Count = Annotated[int, BeforeValidator(_whole_number)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 

@@ -9,10 +9,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import regex
 from jsonpath_ng import JSONPath
 from jsonpath_ng.ext.parser import parse as parse_json_path
 
-from earwitness.model import Effect, Failure, Finding
+from earwitness.model import Attribution, Effect, Failure, Finding
 from earwitness.transport.exchange import Certificate
 from earwitness.transport.redaction import mask_text, mask_url
 
@@ -83,13 +84,29 @@ def _check_status(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
         yield Finding(Failure.WRONG_STATUS, message, spec.effect)
 
 
+_PATTERN_TIME = 0.25  # seconds on the event loop; what takes longer would stop every other probe
+
+
+def _search(pattern: regex.Pattern[str], text: str) -> bool | Finding:
+    """Return whether the text holds the pattern, or that nobody could tell in time: some patterns take for ever on some texts."""
+    try:
+        return pattern.search(text, timeout=_PATTERN_TIME) is not None
+    except TimeoutError:
+        message = f"the pattern {pattern.pattern!r} takes too long on this answer; write it without nested repeats"
+        return Finding(Failure.MONITOR_ERROR, message, Effect.NONE, Attribution.MONITOR)
+
+
 def _check_headers(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
     for name, pattern in spec.expect.headers.items():
         value = answer.headers.get(name)
         if value is None:
             message = f"expected a header {name} like {pattern.pattern!r}, there is none"
             yield Finding(Failure.WRONG_HEADER, message, spec.effect)
-        elif not pattern.search(value):
+            continue
+        found = _search(pattern, value)
+        if isinstance(found, Finding):
+            yield found
+        elif not found:
             message = f"expected the header {name} to be like {pattern.pattern!r}, got {excerpt(value)}"
             yield Finding(Failure.WRONG_HEADER, message, spec.effect)
 
@@ -127,7 +144,10 @@ def _check_body(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
             message = f"expected the body to contain {text!r}; {begins}"
             yield Finding(Failure.WRONG_BODY, message, spec.effect)
     pattern = spec.expect.body_regex
-    if pattern is not None and not pattern.search(answer.text):
+    found = pattern is None or _search(pattern, answer.text)
+    if isinstance(found, Finding):
+        yield found
+    elif pattern is not None and not found:
         message = f"expected the body to hold something like {pattern.pattern!r}; {begins}"
         yield Finding(Failure.WRONG_BODY, message, spec.effect)
 

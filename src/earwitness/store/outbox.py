@@ -99,6 +99,14 @@ def release_leases(connection: Connection) -> int:
     return connection.execute(freed).rowcount
 
 
+def bring_forward(connection: Connection, now: float, longest: float) -> None:
+    """After the clock was set back: what is due later than any pause is long is due now, and no lease outlives its length."""
+    far = and_(deliveries.c.state == "pending", deliveries.c.next_at > now + longest)
+    connection.execute(update(deliveries).where(far).values(next_at=now))
+    held = and_(deliveries.c.state == "leased", deliveries.c.lease_until > now + longest)
+    connection.execute(update(deliveries).where(held).values(lease_until=now))
+
+
 def freeze(connection: Connection, seq: int, token: str, body: bytes) -> bool:
     """Keep the body that every attempt will send. False: the lease was lost."""
     held = and_(deliveries.c.seq == seq, deliveries.c.lease == token)

@@ -1,0 +1,45 @@
+"""A clock that is set back while the daemon runs stops nothing."""
+
+from pathlib import Path
+
+import pytest
+from daemon import Daemon
+from shop_config import web_config
+from virtual import until
+
+from earwitness.simulator.server import Simulator
+
+LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+
+
+@pytest.fixture
+def set_clock(tmp_path, monkeypatch):
+    """Return a function that sets the clock of processes started from here, by an offset such as -600."""
+    assert LIBRARY, "faketime is missing; tests/system_packages.py installs it"
+    offset = tmp_path / "offset"
+    offset.write_text("+0")
+    monkeypatch.setenv("LD_PRELOAD", str(LIBRARY))
+    monkeypatch.setenv("FAKETIME_TIMESTAMP_FILE", str(offset))
+    monkeypatch.setenv("FAKETIME_NO_CACHE", "1")
+    monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    return offset.write_text
+
+
+async def test_probes_go_on_and_an_incident_resolves_after_the_clock_was_set_back(tmp_path, set_clock):
+    async with Simulator() as simulator:
+        daemon = Daemon(tmp_path)
+        daemon.configure(web_config(simulator.url, pages=("card",)))
+        await daemon.start()
+        try:
+            simulator.faults.turn_on("card-processor-down")
+            await until(lambda: _incidents(daemon, "open"), 30)
+            set_clock("-600")
+            simulator.faults.turn_off("card-processor-down")
+            await until(lambda: _incidents(daemon, "resolved"), 30)
+            assert (await daemon.api.get("/healthz")).status_code == 200
+        finally:
+            await daemon.close()
+
+
+async def _incidents(daemon, status):
+    return (await daemon.api.get("/api/v1/incidents", params={"status": status})).json()
