@@ -8,7 +8,17 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -201,5 +211,15 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _web_address(value: Any) -> str:
+    """Return the text as it was written, once it is known to be a web address."""
+    try:
+        TypeAdapter(AnyHttpUrl).validate_python(value)
+    except ValidationError as error:
+        raise problem("this is not a web address; write http:// or https:// and a host") from error
+    return str(value)
+
+
+WebAddress = Annotated[str, BeforeValidator(_web_address)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_list)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]

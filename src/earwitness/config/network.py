@@ -2,9 +2,11 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from earwitness.config.fields import Duration, Spec
+from pydantic import BeforeValidator
+
+from earwitness.config.fields import Duration, Spec, WebAddress, as_list
 
 
 class NetworkSpec(Spec):
@@ -15,3 +17,4 @@ class NetworkSpec(Spec):
     nameservers: tuple[str, ...] = ()  # instead of the system's
     resolve_timeout: Duration = 5.0
     transport: Literal["curl", "httpx"] = "curl"
+    known_good: Annotated[tuple[WebAddress, ...], BeforeValidator(as_list)] = ()  # looked at before a target is blamed

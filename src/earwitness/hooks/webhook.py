@@ -12,9 +12,9 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AnyHttpUrl, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from earwitness.config.fields import Duration, Secret, SecretValue, WithSecret, problem
+from earwitness.config.fields import Duration, Secret, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import HookKind, HookRequest, Notice, read_status
 from earwitness.presentation import incident_json, iso_time
 
@@ -24,19 +24,10 @@ _PREFIX = "whsec_"
 class WebhookSpec(WithSecret):
     """Where to post, and the secret that signs it."""
 
-    url: str
+    url: WebAddress
     secret: SecretValue
     secret_file: Path | None = None
     timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
-
-    @field_validator("url")
-    @classmethod
-    def _web_address(cls, value: str) -> str:
-        try:
-            TypeAdapter(AnyHttpUrl).validate_python(value)
-        except ValidationError as error:
-            raise problem("this is not a web address; write http:// or https:// and a host") from error
-        return value
 
     @field_validator("secret")
     @classmethod

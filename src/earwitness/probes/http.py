@@ -237,6 +237,8 @@ async def run(spec: HttpSpec, ctx: RunContext) -> Observation:
         while len(tries) < spec.tries and (not tries or tries[-1].findings):
             tries.append(await _attempt(spec, client, ctx.web.terms(spec.allow), ctx))
     best = min(reversed(tries), key=lambda one: one.badness)
+    if any(f.failure in _UNREACHED for f in best.findings) and not await ctx.web.uplink.works():
+        best.findings = [_our_uplink(best.findings[0])]
     return ctx.observe(
         findings=best.findings,
         steps=[_step(spec, one) for one in tries],
@@ -244,6 +246,15 @@ async def run(spec: HttpSpec, ctx: RunContext) -> Observation:
         facts=_facts(spec, best),
         measures=_measures(best),
     )
+
+
+_UNREACHED = (Failure.NAME_NOT_FOUND, Failure.CONNECT_TIMEOUT, Failure.CONNECTION_FAILED, Failure.CONNECTION_REFUSED)
+"""What looks the same when it is our own uplink, resolver or firewall that fails."""
+
+
+def _our_uplink(seen: Finding) -> Finding:
+    message = f"our own uplink is down: no known_good address answers either ({seen.message})"
+    return Finding(Failure.UPLINK_DOWN, message, Effect.NONE, Attribution.MONITOR)
 
 
 KIND = Kind(channel=Channel.HTTP, spec=HttpSpec, run=run, budget=lambda spec: spec.timeout * spec.tries)

@@ -13,6 +13,7 @@ from earwitness.transport.exchange import TERMS, Network, Terms
 from earwitness.transport.resolver import Resolver
 from earwitness.transport.stock import StockTransport
 from earwitness.transport.trust import TrustStore
+from earwitness.transport.uplink import Uplink
 
 _BODY_LIMIT = 32 * 1024**2  # bytes; an hour of telephone audio is 28 MB
 
@@ -37,6 +38,7 @@ class WebClient:
         self._allow: tuple[Network, ...] = spec.allow
         self._trust = TrustStore(spec.ca_file)
         engine = CurlTransport if spec.transport == "curl" else StockTransport
+        self.uplink = Uplink(spec.known_good, lambda: self.client(fresh=True))
         self.transport: GuardedTransport = engine(Resolver(spec.nameservers, spec.resolve_timeout), self._trust)
 
     @property
