@@ -23,65 +23,82 @@ class Metrics:
 
     def __init__(self, location: str = "local") -> None:
         self._location = location
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        self._labels: dict[str, set[Labels]] = {}  # of the series each probe has
+        self._define_latest_runs()
+        self._define_runs()
+        self._define_incidents()
+        self._define_monitor()
 
-        def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
-            return Gauge(name, text, labels, registry=registry)
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
 
-        def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
-            return Counter(name, text, labels, registry=registry)
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
 
-        def histogram(name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(name, text, labels, registry=registry, buckets=buckets)
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
 
-        self.success = gauge("probe_success", "Whether the latest run that could tell passed.", _PROBE)
-        self.duration = gauge("probe_duration_seconds", "How long the latest run took.", _PROBE)
-        self.phase = gauge(
+    def _define_latest_runs(self) -> None:
+        self.success = self._gauge("probe_success", "Whether the latest run that could tell passed.", _PROBE)
+        self.duration = self._gauge("probe_duration_seconds", "How long the latest run took.", _PROBE)
+        self.phase = self._gauge(
             "probe_http_duration_seconds", "Duration of each phase of the latest request.", (*_PROBE, "phase")
         )
-        self.status = gauge("probe_http_status_code", "Status of the latest response.", _PROBE)
-        self.expiry = gauge(
+        self.status = self._gauge("probe_http_status_code", "Status of the latest response.", _PROBE)
+        self.expiry = self._gauge(
             "probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires.", _PROBE
         )
-        self.answer = gauge("earwitness_call_answer_seconds", "From dialling to the answer of the latest call.", _PROBE)
-        self.prompt_delay = gauge(
+        self.answer = self._gauge(
+            "earwitness_call_answer_seconds", "From dialling to the answer of the latest call.", _PROBE
+        )
+        self.prompt_delay = self._gauge(
             "earwitness_call_prompt_delay_seconds", "The longest wait for a prompt of the latest call.", _PROBE
         )
-        self.quality = gauge("earwitness_call_audio_quality", "Quality index of the latest call.", _PROBE)
-        self.runs = counter("earwitness_probe_runs_total", "Runs by how they ended.", (*_PROBE, "outcome"))
-        self.run_duration = histogram("earwitness_probe_run_duration_seconds", "How long runs took.", _PLACE, _SECONDS)
-        self.lateness = histogram(
+        self.quality = self._gauge("earwitness_call_audio_quality", "Quality index of the latest call.", _PROBE)
+
+    def _define_runs(self) -> None:
+        self.runs = self._counter("earwitness_probe_runs_total", "Runs by how they ended.", (*_PROBE, "outcome"))
+        self.run_duration = self._histogram(
+            "earwitness_probe_run_duration_seconds", "How long runs took.", _PLACE, _SECONDS
+        )
+        self.lateness = self._histogram(
             "earwitness_schedule_lateness_seconds", "How long after its slot a run began.", _PLACE, _LATENESS
         )
-        self.missed = counter(
+        self.missed = self._counter(
             "earwitness_schedule_missed_total", "Slots in which a probe was not run.", ("channel", "reason")
         )
-        self.open = gauge("earwitness_incidents_open", "Open incidents.", ("severity",))
-        self.opened = counter("earwitness_incidents_opened_total", "Incidents opened.", ("severity",))
-        self.detection = histogram(
+
+    def _define_incidents(self) -> None:
+        self.open = self._gauge("earwitness_incidents_open", "Open incidents.", ("severity",))
+        self.opened = self._counter("earwitness_incidents_opened_total", "Incidents opened.", ("severity",))
+        self.detection = self._histogram(
             "earwitness_incident_detection_seconds", "From the first failure to the incident.", _PLACE, _MINUTES
         )
-        self.resolution = histogram(
+        self.resolution = self._histogram(
             "earwitness_incident_resolution_seconds", "From the opening of an incident to its end.", _PLACE, _MINUTES
         )
-        self.deliveries = counter(
-            "earwitness_alert_deliveries_total", "Attempts to deliver an alert.", ("hook", "outcome", "reason")
-        )
-        self.queue_depth = gauge("earwitness_alert_queue_depth", "Alerts that a hook is still owed.", ("hook",))
-        self.queue_oldest = gauge(
-            "earwitness_alert_oldest_seconds", "Age of the oldest alert that a hook is owed.", ("hook",)
-        )
-        self.impaired = gauge(
-            "earwitness_monitor_impaired", "Whether a part of the monitor cannot do its work.", ("component",)
-        )
-        self.spend = counter("earwitness_call_spend_total", "Money spent on calls.", ("currency",))
-        self.budget = gauge("earwitness_call_budget_remaining", "Money left for calls today.", ("currency",))
-        self.reload = gauge("earwitness_config_last_reload_successful", "Whether the newest configuration is in use.")
-        self.loop_lag = gauge("earwitness_event_loop_lag_seconds", "How late the event loop serves a timer.")
-        self._labels: dict[str, set[Labels]] = {}  # of the series each probe has
         for severity in Severity:
             self.open.labels(severity.value)
             self.opened.labels(severity.value)
+
+    def _define_monitor(self) -> None:
+        self.deliveries = self._counter(
+            "earwitness_alert_deliveries_total", "Attempts to deliver an alert.", ("hook", "outcome", "reason")
+        )
+        self.queue_depth = self._gauge("earwitness_alert_queue_depth", "Alerts that a hook is still owed.", ("hook",))
+        self.queue_oldest = self._gauge(
+            "earwitness_alert_oldest_seconds", "Age of the oldest alert that a hook is owed.", ("hook",)
+        )
+        self.impaired = self._gauge(
+            "earwitness_monitor_impaired", "Whether a part of the monitor cannot do its work.", ("component",)
+        )
+        self.spend = self._counter("earwitness_call_spend_total", "Money spent on calls.", ("currency",))
+        self.budget = self._gauge("earwitness_call_budget_remaining", "Money left for calls today.", ("currency",))
+        self.reload = self._gauge(
+            "earwitness_config_last_reload_successful", "Whether the newest configuration is in use."
+        )
+        self.loop_lag = self._gauge("earwitness_event_loop_lag_seconds", "How late the event loop serves a timer.")
 
     def render(self) -> bytes:
         """Return the text format. Runs well outside the event loop."""

@@ -14,7 +14,7 @@ from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.ext.parser import parse as parse_json_path
 from pydantic import BeforeValidator, Field, model_validator
 
-from earwitness.config.fields import Duration, Limits, SecretValue, Size, Spec, Texts, WithSecret, problem
+from earwitness.config.fields import Duration, Flag, Limits, SecretValue, Size, Spec, Texts, WithSecret, problem
 from earwitness.model import (
     Attribution,
     Channel,
@@ -106,16 +106,8 @@ def _whole_number(value: Any) -> int:
     return int(str(value).strip())
 
 
-def _flag(value: Any) -> bool:
-    words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-    if str(value).lower() not in words:
-        raise problem(f"{value!r} is neither true nor false")
-    return words[str(value).lower()]
-
-
 Regex = Annotated[regex.Pattern[str], BeforeValidator(_regex, json_schema_input_type=str)]
 Count = Annotated[int, BeforeValidator(_whole_number)]
-Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
 class TimeLeft(Spec):

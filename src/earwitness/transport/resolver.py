@@ -25,11 +25,12 @@ def literal(host: str) -> Address | None:
     try:
         return ip_address(bare)
     except ValueError:
-        pass
-    if not _LEGACY_IPV4.fullmatch(bare):
-        return None
+        return _legacy(bare) if _LEGACY_IPV4.fullmatch(bare) else None
+
+
+def _legacy(text: str) -> IPv4Address | None:
     try:
-        return IPv4Address(socket.inet_aton(bare.removesuffix(".")))
+        return IPv4Address(socket.inet_aton(text.removesuffix(".")))
     except OSError:
         return None
 
