@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import Protocol
 
+CLOCK_SLACK = 2.0  # seconds that the clock may go back without notice; time servers correct by less
+
 
 class Clock(Protocol):
     """Wall time in seconds since the epoch (UTC), monotonic seconds for durations, and sleep."""

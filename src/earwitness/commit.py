@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from earwitness.alerting.routing import Router
-from earwitness.clock import Clock
+from earwitness.clock import CLOCK_SLACK, Clock
 from earwitness.judge import Judgement, ProbeState, State, judge
 from earwitness.model import ClockSetBack, Event, Observation, Observed, Reconfigured, Request, Rules, Transition
 from earwitness.store import history, outbox, verdicts
@@ -23,7 +23,6 @@ from earwitness.store.store import Store
 log = structlog.get_logger()
 _GATHER = 0.02  # seconds a batch may wait for company
 _MOST_IN_ONE = 500
-_CLOCK_SLACK = 2.0  # seconds the clock may go back without notice
 _RETRY = (0.5, 1.0, 2.0, 5.0)  # seconds between tries while the disk refuses
 
 
@@ -108,7 +107,7 @@ class CommitLoop:
 
     def _clock_set_back(self) -> list[_Waiting]:
         now, before, self._looked_at = self._clock.now(), self._looked_at, self._clock.now()
-        if now >= before - _CLOCK_SLACK:
+        if now >= before - CLOCK_SLACK:
             return []
         log.warning("clock_set_back", seconds=round(before - now))
         return [_Waiting(ClockSetBack(now), _future())]

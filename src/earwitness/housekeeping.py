@@ -9,13 +9,13 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from earwitness.clock import CLOCK_SLACK
 from earwitness.console.house import House
 from earwitness.store import history, outbox, spend, verdicts
 
 log = structlog.get_logger()
 
 _BEAT = 1.0  # seconds
-_CLOCK_SLACK = 2.0  # seconds that the clock may be set back without notice; time servers correct by less
 _SWEEP = 3600  # beats
 _LEAST_DISK = 50 * 1024**2  # bytes
 
@@ -51,7 +51,7 @@ class Housekeeping:
 
     async def _look_after(self, *, sweep: bool) -> None:
         before, self._offset = self._offset, self._wall_offset()
-        if self._offset < before - _CLOCK_SLACK:
+        if self._offset < before - CLOCK_SLACK:
             log.warning("clock_set_back", seconds=round(before - self._offset, 1))
             await self._on_clock_set_back()
         self._check_store()

@@ -17,14 +17,13 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 
-from earwitness.clock import Clock
+from earwitness.clock import CLOCK_SLACK, Clock
 from earwitness.config.cron import Cron
 from earwitness.config.schema import ProbeSpec
 
 log = structlog.get_logger()
 
 _CATCH_UP = 60.0  # seconds; a slot older than this, or than one interval, is missed rather than run
-_CLOCK_SLACK = 2_000  # ms by which the newest slot may lie in the future before we say that the clock was set back
 _MOST_COUNTED = 10_000  # cron slots counted one by one after a long absence
 
 
@@ -206,7 +205,7 @@ class Schedule:
         probe = self._probes.get(name)
         if probe is None:
             return
-        if self._last[name] > self._now() + _CLOCK_SLACK:
+        if self._last[name] > self._now() + round(CLOCK_SLACK * 1000):
             log.warning("clock_set_back", probe=name)
             self._last[name] = self._now()
         found = due(name, self._slots[name], self._last[name], self._now(), _catch_up_ms(probe))

@@ -13,7 +13,6 @@ from earwitness.audio.speech import Segment, speech
 from earwitness.audio.wav import Samples
 
 _SAME_PLACE = 0.3  # share of the shorter of two prompts that may overlap when both were said
-_RECOGNISED = 0.4  # coverage below which shared words may be all there is
 _LATE = 0.3  # s that a prompt may begin before we are done: reactions are quick, detectors are not exact
 
 
@@ -68,10 +67,6 @@ def _heard(prompt: Prompt, match: Match) -> HeardPrompt:
 
 def heard_prompt(found: tuple[Prompt, Match]) -> HeardPrompt:
     return _heard(*found)
-
-
-def _is_recognised(match: Match) -> bool:
-    return match.whole or (match.verdict is Verdict.PARTIAL and match.coverage >= _RECOGNISED and match.clear)
 
 
 def _overlap(left: HeardPrompt, right: HeardPrompt) -> float:

@@ -24,7 +24,6 @@ class Reason(StrEnum):
     GONE = "gone"
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
-    BAD_REPLY = "bad_reply"
     NO_HOOK = "no_hook"
     TOO_OLD = "too_old"
     INTERRUPTED = "interrupted"
