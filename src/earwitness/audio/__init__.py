@@ -1,4 +1,4 @@
-"""Hearing: what was said, pressed and lost on a recorded call. numpy only, no speech recognition."""
+"""Hearing: what was said, pressed and lost on a recorded call. numpy only; speech is recognised where an engine is configured for it."""
 
 import os
 

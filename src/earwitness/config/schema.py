@@ -24,6 +24,7 @@ from earwitness.config.fields import (
     problem,
 )
 from earwitness.config.network import NetworkSpec
+from earwitness.config.transcription import TranscriptionSpec
 from earwitness.hooks import HOOKS
 from earwitness.hooks.webhook import WebhookSpec
 from earwitness.model import Severity
@@ -224,6 +225,7 @@ class Config(Spec):
     dial: DialSpec = DialSpec()
     budget: BudgetSpec = BudgetSpec()
     prompts: Path | None = None  # folder of reference recordings: NAME.wav with its words in NAME.txt
+    transcription: TranscriptionSpec | None = None  # for texts without a reference recording
     dependencies: dict[Name, DependencySpec] = Field(default_factory=dict)
     journeys: dict[Name, JourneySpec] = Field(min_length=1)
     probes: dict[Name, ProbeSpec] = Field(min_length=1)
