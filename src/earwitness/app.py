@@ -37,6 +37,8 @@ from earwitness.schedule import Schedule
 from earwitness.serving import listen, served
 from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
+from earwitness.telephony.baselines import Baselines
+from earwitness.telephony.switchboard import Switchboard
 from earwitness.transport.client import WebClient
 
 log = structlog.get_logger()
@@ -130,6 +132,7 @@ class App:
         self._rules = rules_of(config)
         self._store = store
         self._evidence = EvidenceStorage(self._data_dir / "evidence")
+        self._baselines, self._switchboard = Baselines(self._data_dir / "baselines"), Switchboard()
         self._metrics = Metrics(self._location)
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
@@ -150,6 +153,7 @@ class App:
             impairments=self._impairments,
             commit=self._commit,
             dispatcher=self._dispatcher,
+            switchboard=self._switchboard,
             ready=self._ready,
             alive=self._alive,
         )
@@ -165,7 +169,15 @@ class App:
         """Return the ports of the configuration in use, with the carriers that it has in common with the one before."""
         before, self._ports_in_use = (
             self._ports_in_use,
-            Ports(self._config, self._clock, self._web, self._evidence, self._location),
+            Ports(
+                self._config,
+                self._clock,
+                self._web,
+                self._evidence,
+                self._location,
+                baselines=self._baselines,
+                switchboard=self._switchboard,
+            ),
         )
         if before:
             self._ports_in_use.take_over(before)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from earwitness.model import Attribution, Failure, Observation, Outcome
+from earwitness.model import Attribution, Failure, Observation, Outcome, Why
 
 COMPONENTS = (
     "store",
@@ -14,6 +14,7 @@ COMPONENTS = (
     "carrier",
     "recordings",
     "reference_recordings",
+    "transcription",
     "budget",
     "judge",
     "monitor",
@@ -27,6 +28,8 @@ _COMPONENT = {
     Failure.NOT_ALLOWED_TO_DIAL: "network_guard",
     Failure.ACCOUNT_REFUSED: "carrier",
     Failure.CARRIER_API_FAILED: "carrier",
+    Failure.CONTROL_FAILED: "carrier",
+    Failure.TRANSCRIPTION_FAILED: "transcription",
     Failure.RECORDING_MISSING: "recordings",
     Failure.RECORDING_UNREADABLE: "recordings",
     Failure.WORDS_NOT_CHECKED: "reference_recordings",
@@ -45,10 +48,12 @@ class Impairments:
             publish(component, False)
 
     def observed(self, seen: Observation) -> None:
-        self._set(seen.run.probe, _component(seen))
+        control = seen.run.why is Why.CONTROL  # speaks for its carrier, not for the probe that it was made for
+        self._set(f"control of {seen.run.probe}" if control else seen.run.probe, _component(seen))
 
     def forget(self, probe: str) -> None:
         self._set(probe, None)
+        self._set(f"control of {probe}", None)
 
     def set(self, component: str, impaired: bool) -> None:
         """Say so of a component that no probe speaks for."""
@@ -72,6 +77,8 @@ class Impairments:
 def _component(seen: Observation) -> str | None:
     if seen.skipped is not None:
         return "budget" if seen.skipped == Failure.OVER_BUDGET.value else None
+    if seen.run.why is Why.CONTROL and seen.outcome is Outcome.FINDING:
+        return _COMPONENT[Failure.CONTROL_FAILED]
     if seen.outcome is not Outcome.UNKNOWN:
         return None
     ours = next(f for f in seen.findings if f.attribution in (Attribution.MONITOR, Attribution.UNKNOWN))

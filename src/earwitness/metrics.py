@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from earwitness.model import Observation, Outcome, Rules, Severity, Transition, TransitionKind
+from earwitness.model import Observation, Outcome, Rules, Severity, Transition, TransitionKind, Why
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
@@ -56,6 +56,29 @@ class Metrics:
             "earwitness_call_prompt_delay_seconds", "The longest wait for a prompt of the latest call.", _PROBE
         )
         self.quality = self._gauge("earwitness_call_audio_quality", "Quality index of the latest call.", _PROBE)
+        self.post_dial_delay = self._gauge(
+            "earwitness_call_post_dial_delay_seconds", "From dialling to ringing of the latest call.", _PROBE
+        )
+        self.dead_air = self._gauge(
+            "earwitness_call_dead_air_seconds", "The longest silence of both sides of the latest call.", _PROBE
+        )
+        self.hold = self._gauge("earwitness_call_hold_seconds", "Hold music of the latest call.", _PROBE)
+        self.key_delay = self._gauge(
+            "earwitness_call_key_delay_seconds", "The longest time from a key to the prompt that answers it.", _PROBE
+        )
+        self.snr = self._gauge("earwitness_call_snr_db", "Speech over noise of the latest call.", _PROBE)
+        self._of_measures: dict[str, Gauge] = {
+            "status_code": self.status,
+            "cert_expiry": self.expiry,
+            "answer": self.answer,
+            "prompt_delay": self.prompt_delay,
+            "audio_quality": self.quality,
+            "post_dial_delay": self.post_dial_delay,
+            "dead_air": self.dead_air,
+            "hold": self.hold,
+            "key_delay": self.key_delay,
+            "snr": self.snr,
+        }
 
     def _define_runs(self) -> None:
         self.runs = self._counter("earwitness_probe_runs_total", "Runs by how they ended.", (*_PROBE, "outcome"))
@@ -93,6 +116,11 @@ class Metrics:
         self.impaired = self._gauge(
             "earwitness_monitor_impaired", "Whether a part of the monitor cannot do its work.", ("component",)
         )
+        self.control = self._gauge(
+            "earwitness_carrier_control_success",
+            "Whether the latest control call through the carrier passed.",
+            ("carrier",),
+        )
         self.spend = self._counter("earwitness_call_spend_total", "Money spent on calls.", ("currency",))
         self.budget = self._gauge("earwitness_call_budget_remaining", "Money left for calls today.", ("currency",))
         self.reload = self._gauge(
@@ -108,6 +136,9 @@ class Metrics:
 
     def observed(self, seen: Observation) -> None:
         run = seen.run
+        if run.why is Why.CONTROL:
+            self._controlled(seen)
+            return
         labels = (run.probe, run.journey, run.channel.value, run.location, run.environment)
         self._labels.setdefault(run.probe, set()).add(labels)
         self.runs.labels(*labels, seen.outcome.value).inc()
@@ -117,15 +148,13 @@ class Metrics:
             self.success.labels(*labels).set(seen.outcome is Outcome.OK)
         self._measured(labels, seen.measures)
 
+    def _controlled(self, seen: Observation) -> None:
+        """A control call speaks for its carrier, not for the probe that it was made for."""
+        if seen.outcome is not Outcome.SKIPPED and seen.facts.get("carrier"):
+            self.control.labels(str(seen.facts["carrier"])).set(seen.outcome is Outcome.OK)
+
     def _measured(self, labels: Labels, measures: Mapping[str, float]) -> None:
-        gauges = {
-            "status_code": self.status,
-            "cert_expiry": self.expiry,
-            "answer": self.answer,
-            "prompt_delay": self.prompt_delay,
-            "audio_quality": self.quality,
-        }
-        for name, gauge in gauges.items():
+        for name, gauge in self._of_measures.items():
             if name in measures:
                 gauge.labels(*labels).set(measures[name])
         for phase in _PHASES:
@@ -135,15 +164,7 @@ class Metrics:
     def forget(self, probe: str) -> None:
         """Drop every series of a probe that was removed."""
         for labels in self._labels.pop(probe, ()):
-            for gauge in (
-                self.success,
-                self.duration,
-                self.status,
-                self.expiry,
-                self.answer,
-                self.prompt_delay,
-                self.quality,
-            ):
+            for gauge in (self.success, self.duration, *self._of_measures.values()):
                 _drop(gauge, labels)
             for phase in _PHASES:
                 _drop(self.phase, (*labels, phase))

@@ -23,6 +23,7 @@ class Why(StrEnum):
     SCHEDULED = "scheduled"
     MANUAL = "manual"
     CONFIRM = "confirm"
+    CONTROL = "control"
     WORKAROUND = "workaround"
 
 
@@ -52,6 +53,16 @@ class Attribution(StrEnum):
     CARRIER = "carrier"
     MONITOR = "monitor"
     UNKNOWN = "unknown"
+
+
+class Layer(StrEnum):
+    """Where on its way to the customer's goal a call failed."""
+
+    ACCOUNT = "account"  # ours, at the carrier
+    CARRIER = "carrier"
+    NUMBER = "number"  # the number called, and the lines behind it
+    IVR = "ivr"
+    BACKEND = "backend"  # what is behind the IVR
 
 
 class Failure(StrEnum):
@@ -86,11 +97,15 @@ class Failure(StrEnum):
     EARLY_HANGUP = "early_hangup"
     # what the line said
     DEAD_AIR = "dead_air"
+    ONE_WAY = "one_way"
     WRONG_PROMPT = "wrong_prompt"
     PROMPT_MISSING = "prompt_missing"
     PROMPT_TRUNCATED = "prompt_truncated"
     DTMF_IGNORED = "dtmf_ignored"
+    PROMPT_CHANGED = "prompt_changed"
     MISROUTED = "misrouted"
+    HOLD_TOO_LONG = "hold_too_long"
+    NOT_SILENT = "not_silent"
     POOR_AUDIO = "poor_audio"
     # the monitor could not tell
     ADDRESS_REFUSED = "address_refused"
@@ -102,6 +117,8 @@ class Failure(StrEnum):
     RECORDING_MISSING = "recording_missing"
     RECORDING_UNREADABLE = "recording_unreadable"
     WORDS_NOT_CHECKED = "words_not_checked"
+    CONTROL_FAILED = "control_failed"
+    TRANSCRIPTION_FAILED = "transcription_failed"
     NOT_ALLOWED_TO_DIAL = "not_allowed_to_dial"
     OVER_BUDGET = "over_budget"
     INTERRUPTED = "interrupted"
@@ -271,6 +288,8 @@ class ProbeRule:
     depends_on: tuple[str, ...] = ()
     interval: float = 60.0  # seconds between starts
     budget: float = 30.0  # seconds a run may take until it is judged
+    carrier: str | None = None  # that its calls go through
+    control: bool = False  # whether that carrier has a known-good number to call
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,52 @@ async def test_what_is_kept_for_confirmation_is_open_to_confirmations_alone(stag
     assert s.metrics.registry.get_sample_value("earwitness_call_spend_total", {"currency": "USD"}) == 0.05
 
 
+async def test_a_journey_never_spends_more_than_its_own_budget_not_even_to_confirm(stage, store):
+    s = stage()
+    s.dispatcher.run_now("web")
+    await s.outcomes(1)
+    budget = BudgetSpec(per_day=parse_money("10 USD"), keep_for_confirmation=0.5)
+
+    def reserve(name, why, amount, journey="pay"):
+        run = replace(s.started[0], id=name, why=why, journey=journey)
+        ledger = Ledger(store, SystemClock(), budget, run, s.metrics, parse_money("1 USD"))
+        return ledger.reserve(parse_money(amount))
+
+    await reserve("run-1", Why.SCHEDULED, "0.50 USD")
+    with pytest.raises(OverBudgetError, match="budget of 1 USD for pay"):
+        await reserve("run-2", Why.SCHEDULED, "0.10 USD")
+    await reserve("run-3", Why.CONFIRM, "0.40 USD")
+    await reserve("run-4", Why.SCHEDULED, "0.50 USD", journey="another")
+    with pytest.raises(OverBudgetError, match="for pay"):
+        await reserve("run-5", Why.CONTROL, "0.20 USD")
+
+
+async def test_a_control_run_goes_beside_its_probe(stage):
+    s, go = stage(), asyncio.Event()
+
+    async def wait(ctx):
+        if ctx.run.why is not Why.CONTROL:
+            await go.wait()
+        return ctx.observe()
+
+    s.work["web"] = wait
+    s.dispatcher.run_now("web")
+    await until(lambda: s.started)
+    s.dispatcher.request(Request("control:run-0:web", "web", Why.CONTROL, SystemClock().now() + 60))
+    await until(lambda: s.seen)
+    assert (s.seen[0].run.why, s.seen[0].outcome) == (Why.CONTROL, Outcome.OK)
+    go.set()
+    assert len(await s.outcomes(2)) == 2
+
+
+async def test_a_control_run_that_comes_too_late_is_told_since_a_failure_waits_for_its_word(stage):
+    s = stage()
+    s.dispatcher.request(Request("control:run-0:web", "web", Why.CONTROL, SystemClock().now() - 1))
+    assert await s.outcomes(1) == [Outcome.SKIPPED]
+    assert (s.seen[0].run.why, s.seen[0].skipped) == (Why.CONTROL, "expired")
+    assert s.started == []
+
+
 async def test_calls_are_spaced_as_the_carrier_wants():
     clock = VirtualClock()
     pace, turns = Pace(2.0, clock), []

@@ -152,7 +152,7 @@ async def test_callers_put_through_to_the_wrong_team_are_misrouted(caller, sim):
 
 @pytest.mark.parametrize(
     ("to", "failure"),
-    [("+12025550101", Failure.BUSY), ("+12025550102", Failure.NO_ANSWER), ("+12025550103", Failure.UNOBTAINABLE)],
+    [("+12025550101", Failure.BUSY), ("+12025550102", Failure.NO_ANSWER), ("+12025550103", Failure.NEVER_CONNECTED)],
 )
 async def test_a_line_that_is_not_answered_is_named_and_costs_nothing(caller, to, failure):
     caller.allowed = frozenset({to})
@@ -345,7 +345,7 @@ async def dialled(sim, http):
     """Place a call as an earlier process would have, and return its SID."""
     from earwitness.telephony.twiml import compile_plan  # noqa: PLC0415
 
-    twiml = compile_plan(spec().steps).twiml
+    twiml = compile_plan(spec()).twiml
     data = {
         "To": TO,
         "From": FROM,

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from earwitness.audio import workers
 from earwitness.model import Failure, Outcome
 from earwitness.probes.call import KIND, run
-from earwitness.telephony import attempt, driver
+from earwitness.telephony import attempt, driver, hearing
 
 API = "http://carrier.test"
 ROOT = f"{API}/2010-04-01/Accounts/{SID}"
@@ -98,7 +98,7 @@ async def test_giving_up_is_noted_when_the_call_cannot_be_hung_up(caller, api):
         ("13224", Failure.MONITOR_ERROR, Outcome.UNKNOWN),
         ("32017", Failure.ACCOUNT_REFUSED, Outcome.UNKNOWN),
         ("32016", Failure.CARRIER_API_FAILED, Outcome.UNKNOWN),
-        (None, Failure.UNOBTAINABLE, Outcome.FINDING),
+        (None, Failure.NEVER_CONNECTED, Outcome.FINDING),
     ],
 )
 async def test_a_failed_call_is_the_targets_only_if_the_carrier_names_no_other_reason(
@@ -152,9 +152,9 @@ async def test_hearing_never_runs_on_the_event_loop(caller, api, monkeypatch):
 
     def listen(*_):
         threads.append(threading.current_thread().name)
-        raise attempt._UnusableError("enough")
+        raise hearing.UnusableError("enough")
 
-    monkeypatch.setattr(attempt, "_listen", listen)
+    monkeypatch.setattr(attempt, "listen", listen)
     answers(api, [status("completed", duration="20")])
     listed = {"recordings": [{"sid": "RE1", "status": "completed", "error_code": None}]}
     api.get(url__startswith=f"{ROOT}/Recordings.json").respond(200, json=listed)

@@ -180,20 +180,21 @@ async def test_what_is_old_is_forgotten_but_not_what_incidents_rest_on(store):
 
 async def test_money_is_set_aside_up_to_the_days_limit(store):
     def reserve(run, amount, now=0.0):
-        return store.write(lambda c: spend.reserve(c, run, amount, "USD", now, 100))
+        return store.write(lambda c: spend.reserve(c, run, "pay", amount, "USD", now, [day]))
 
-    assert await reserve("run-1", 60)
-    assert not await reserve("run-2", 50)
-    assert await reserve("run-3", 40)
+    day = spend.Cap(100)
+    assert await reserve("run-1", 60) is None
+    assert await reserve("run-2", 50) == day
+    assert await reserve("run-3", 40) is None
     await store.write(lambda c: spend.settle(c, "run-1", 10))
-    assert await reserve("run-4", 50)
-    assert await reserve("run-5", 100, now=86_400.0), "the next day has its own"
+    assert await reserve("run-4", 50) is None
+    assert await reserve("run-5", 100, now=86_400.0) is None, "the next day has its own"
     assert await store.read(lambda c: spend.spent(c, "1970-01-01", "USD")) == 100
     assert await store.read(lambda c: spend.spent(c, "1970-01-01", "EUR")) == 0
 
 
 async def test_a_call_is_remembered_step_by_step(store):
-    await store.write(lambda c: spend.reserve(c, "run-1", 10, "USD", 0.0, None))
+    await store.write(lambda c: spend.reserve(c, "run-1", "pay", 10, "USD", 0.0, []))
     assert (await store.read(lambda c: spend.call_of(c, "run-1"))).state == "reserved"
     await store.write(lambda c: spend.intend(c, "run-1", "+12025550199", "+12025550143", 5.0))
     assert (await store.read(lambda c: spend.call_of(c, "run-1"))).intended_at == 5.0

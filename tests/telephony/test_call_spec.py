@@ -1,13 +1,14 @@
 import subprocess
 import sys
+from xml.etree import ElementTree as ET
 
 import pytest
 from pydantic import ValidationError
 
 from earwitness.model import Effect
 from earwitness.probes.call import CallSpec
-from earwitness.telephony.spec import StepSpec, mask_keys
-from earwitness.telephony.twiml import compile_plan
+from earwitness.telephony.steps import mask_keys
+from earwitness.telephony.twiml import Timing, compile_plan
 
 TO = "+12025550199"
 CARD = "4242424242424242"
@@ -35,14 +36,14 @@ def test_the_call_of_the_contract_is_understood():
     )
     assert [step.verb for step in spec.steps] == ["expect", "press", "expect", "press", "listen", "say", "pause"]
     assert spec.steps[0].limits == (3.0, 8.0)
-    assert spec.steps[2].misroute == ("Lost cards",)
+    assert spec.steps[2].misroute == {"": ("Lost cards",)}
     assert spec.steps[2].effect is Effect.DIVERTED
     assert (spec.from_, spec.quality.minor, spec.ring_timeout) == ("+12025550143", 2.5, 30.0)
 
 
 def test_card_numbers_show_nowhere_but_in_the_script_for_the_carrier():
     spec = call({"press": f"{CARD}#"})
-    plan = compile_plan(spec.steps)
+    plan = compile_plan(spec)
     assert CARD in plan.twiml
     for shown in (
         repr(spec),
@@ -82,8 +83,8 @@ def test_masks_keep_menu_choices_and_the_last_four_of_cards(keys, shown):
     [
         ({}, "no verb"),
         ({"expect": "a", "press": "1"}, "expect and press; write exactly one"),
-        ({"press": "1", "within": {"major": "3s"}}, "within belongs to an expect step"),
-        ({"pause": "2s", "misroute": "x"}, "misroute belongs to an expect step"),
+        ({"press": "1", "within": {"major": "3s"}}, "within belongs to an expect or hold or silence step"),
+        ({"pause": "2s", "misroute": "x"}, "misroute belongs to an expect or hold step"),
         ({"press": "1;2"}, "press takes 1 to 64"),
         ({"press": "ww"}, "names no key"),
         ({"pause": "5"}, "not a duration"),
@@ -92,6 +93,14 @@ def test_masks_keep_menu_choices_and_the_last_four_of_cards(keys, shown):
         ({"expect": "x", "within": {"minor": "9s", "major": "3s"}}, "minor is above major"),
         ({"expect": "x", "within": {"major": "10m"}}, "1s to 120s"),
         ({"shout": "x"}, "Extra inputs"),
+        ({"expect": "***"}, "holds no words"),
+        ({"hold": ""}, "at least 1"),
+        ({"hang_up": "false"}, "hang_up takes true"),
+        ({"silence": "60s"}, "0.3s to 20s"),
+        ({"hold": "x", "within": {"major": "1h"}}, "1s to 840s"),
+        ({"hold": "x", "optional": "true"}, "optional belongs to an expect step; this one is a hold step"),
+        ({"expect": "x", "match": {"minor": "50%", "major": "60%"}}, "match.major is above match.minor"),
+        ({"expect": "x", "misroute": {"lost cards": ""}}, "at least 1"),
     ],
 )
 def test_a_bad_step_says_what_is_wrong(step, said):
@@ -124,20 +133,74 @@ def test_a_script_beyond_the_carriers_limit_is_refused_not_cut():
         call(*[{"say": "&" * 500}] * 2, length_limit="15m")
 
 
+STEPS = (
+    {"expect": "Hello", "within": {"minor": "4s"}},
+    {"press": "w1#"},
+    {"say": "a < b & c"},
+    {"listen": "2.5s"},
+    {"expect": "Bye", "within": {"major": "5s"}},
+)
+
+
 def test_what_a_step_needs_is_the_script():
-    steps = [
-        StepSpec(expect=("Hello",), within={"minor": "4s"}),
-        StepSpec(press="w1#"),
-        StepSpec(say="a < b & c"),
-        StepSpec(listen="2.5s"),
-        StepSpec(expect=("Bye",), within={"major": "5s"}),
-    ]
-    plan = compile_plan(steps, prompt_length={"Hello": 2.2, "Bye": 1.0}.get)
+    plan = compile_plan(call(*STEPS), prompt_length={"Hello": 2.2, "Bye": 1.0}.get)
     assert plan.twiml == (
-        '<Response><Pause length="8"/><Play digits="w1#"/><Say>a &lt; b &amp; c</Say><Pause length="3"/>'
-        '<Pause length="7"/><Pause length="2"/><Hangup/></Response>'
+        '<Response><Pause length="8"/><Play digits="w1#"/><Say>a &lt; b &amp; c</Say><Pause length="12"/><Hangup/></Response>'
     )
+    assert plan.waits == (8, 0, 0, 3, 7)
     assert 21 < plan.seconds < 24
+
+
+def test_pauses_are_taken_from_what_earlier_calls_measured():
+    timings = {0: Timing(delay=0.4, length=2.0), 4: Timing(delay=1.0, length=1.0)}
+    plan = compile_plan(call(*STEPS), timings=timings)
+    assert plan.waits == (5, 0, 0, 3, 7)  # the last prompt keeps its major limit: nothing waits for us
+
+
+def test_a_measured_delay_never_passes_the_major_limit():
+    steps = ({"expect": "Hello", "within": {"major": "5s"}}, {"press": "1"})
+    assert compile_plan(call(*steps), timings={0: Timing(delay=30.0, length=1.0)}).waits == (7, 0)
+
+
+def test_a_path_of_sixty_steps_fits():
+    steps = [s for n in range(30) for s in ({"expect": f"Prompt number {n}"}, {"press": str(n % 10)})]
+    plan = compile_plan(call(*steps, length_limit="15m"))
+    assert len(plan.twiml) < 4000
+    assert plan.twiml.count("<Play") == 30
+
+
+@pytest.mark.parametrize(
+    ("steps", "waits"),
+    [
+        (({"expect": "Welcome", "barge_in": "true"}, {"press": "1"}), (4, 0)),
+        (({"expect": "Closed on Monday", "optional": "true"}, {"expect": "Welcome"}, {"press": "1"}), (3, 5, 0)),
+        (({"silence": "1.5s"}, {"press": "1"}), (5, 0)),
+        (({"hold": "An agent", "within": {"major": "30s"}}, {"press": "1"}), (32, 0)),
+        (({"expect": "Please hold", "within": {"major": "4s"}}, {"hang_up": "true"}), (6, 0)),
+    ],
+)
+def test_each_kind_of_step_gets_its_time(steps, waits):
+    assert compile_plan(call(*steps, length_limit="5m")).waits == waits
+
+
+def test_whoever_may_answer_is_told_what_this_is_before_we_hang_up():
+    plan = compile_plan(call({"hold": "An agent", "within": {"major": "5s"}}))
+    assert plan.twiml.endswith("</Say><Hangup/></Response>")
+    assert "automated test" in plan.twiml
+
+
+def test_who_hangs_up_before_an_agent_says_nothing_and_lingers_no_longer():
+    steps = ({"expect": "Please hold", "misroute": {"lost cards": "Lost cards"}}, {"hang_up": "true"})
+    plan = compile_plan(call(*steps), timings={0: Timing(delay=0.4, length=2.0)})
+    assert plan.twiml == '<Response><Pause length="5"/><Hangup/></Response>'
+
+
+def test_words_that_are_said_cannot_break_out_of_the_script():
+    plan = compile_plan(call({"say": "</Say><Dial>+19005551234</Dial><Say>\"'&"}))
+    assert "<Dial>" not in plan.twiml
+    root = ET.fromstring(plan.twiml)
+    assert [element.tag for element in root] == ["Say", "Pause", "Hangup"]
+    assert root[0].text == "</Say><Dial>+19005551234</Dial><Say>\"'&"
 
 
 def test_importing_the_probe_loads_neither_numpy_nor_twilio():

@@ -8,34 +8,40 @@ import numpy as np
 from earwitness.audio.channels import Sides, tell_sides
 from earwitness.audio.explain import Explainer, Question
 from earwitness.audio.frames import at_telephone_rate
+from earwitness.audio.line import Line, first_silence
 from earwitness.audio.listener import Listener, heard_prompt
-from earwitness.audio.match import Match
-from earwitness.audio.prompts import Prompt, PromptLibrary
-from earwitness.audio.quality import POOR
+from earwitness.audio.measures import measure_call
+from earwitness.audio.prompts import PromptLibrary
+from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.speech import speech
+from earwitness.audio.transcript import Transcribe, Transcript
 from earwitness.audio.wav import Recording
 
 _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
-_MISSING_SPEECH = 0.3  # s of a prompt's head or tail that must be missing before it counts as cut
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
 _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
-_NOISY_COVERAGE = 0.5  # of a prompt that must be recognised where noise hides the rest
+_FLUENT = 0.8  # s of speech, below which it is no prompt in other words
 UNCHECKED = "someone spoke; words not checked: no reference recording"
 
 
 def analyse(
-    recording: Recording, script: Sequence[PlannedStep], library: PromptLibrary, errors: Sequence[str] = ()
+    recording: Recording,
+    script: Sequence[PlannedStep],
+    library: PromptLibrary,
+    errors: Sequence[str] = (),
+    transcribe: Transcribe | None = None,
 ) -> CallReport:
     """Return what was heard of each step. `errors` are words that mean failure wherever another prompt was expected.
 
-    Raises ChannelError when it cannot be told which side of the recording is ours.
+    `transcribe` turns sound of shape (n,) at 8 kHz into words; without it, prompts are recognised by their sound alone. Raises
+    ChannelError when it cannot be told which side of the recording is ours, and what `transcribe` raises.
     """
     recording = at_telephone_rate(recording)
     keys = "".join(_tones(step.keys) for step in script)
     expected = [prompt for step in script for text in step.expect for prompt in library.find(text)]
     sides = tell_sides(recording, keys, _first_action(script), expected, we_speak=any(s.verb == "say" for s in script))
-    return _Walk(sides, script, library, errors).run()
+    return _Walk(sides, script, library, errors, transcribe).run()
 
 
 def _tones(keys: str) -> str:
@@ -49,192 +55,221 @@ def _first_action(script: Sequence[PlannedStep]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Action:
-    """Our key or word, as it is on our channel; seconds."""
+class _Place:
+    """Where the walk stands; seconds.
 
-    start: float
-    end: float
+    `anchor` is when that ended from which the next prompt's delay is counted, `due` when the next key is due by the script.
+    `after_key`: a key of ours came just before.
+    """
+
+    anchor: float = 0.0
+    due: float = 0.0
+    after_key: bool = False
 
 
 class _Walk:
-    """Goes through the script with the recording. `anchor` is when that ended from which the next prompt's delay is counted."""
+    """Goes through the script with the recording."""
 
     def __init__(
-        self, sides: Sides, script: Sequence[PlannedStep], library: PromptLibrary, errors: Sequence[str]
+        self,
+        sides: Sides,
+        script: Sequence[PlannedStep],
+        library: PromptLibrary,
+        errors: Sequence[str],
+        transcribe: Transcribe | None,
     ) -> None:
         self.sides, self.script, self.library = sides, script, library
-        self.line = Listener(sides.theirs)
-        self.errors = errors
+        self.listener, self.line = Listener(sides.theirs), Line(sides.theirs)
+        self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, transcribe))
+        self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
         self.actions = _actions(sides, script)
-        self.anchor = 0.0
-        self.due = 0.0  # when the next key is due by the script
-        self.after_key = False
+        self.at = _Place()
         self.agreements: list[float] = []
 
     def run(self) -> CallReport:
-        reports: list[StepReport] = []
-        for place, step in enumerate(self.script):
-            if any(report.result.fatal for report in reports):
-                reports.append(StepReport(step, Result.NOT_JUDGED, "not judged: an earlier step failed"))
-            else:
-                reports.append(self._step(place, step))
-                self.due += step.wait
+        reports = self._rest(0)
         agreement = float(np.mean(self.agreements)) if self.agreements else None
-        return CallReport(tuple(reports), self.line.quality(agreement), self.line.duration, self.sides.our_channel)
+        measures = measure_call(self.sides, self.listener, self.line, reports)
+        quality = self.listener.quality(agreement)
+        return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures)
+
+    def _rest(self, first: int) -> list[StepReport]:
+        """Return the reports of all steps from `first` on."""
+        reports: list[StepReport] = []
+        for place in range(first, len(self.script)):
+            step = self.script[place]
+            report = self._step(place, step)
+            if report.result is Result.WRONG and (changed := self._changed(place, report)):
+                return [*reports, *changed]
+            reports.append(report)
+            if report.result.fatal:
+                left = self.script[place + 1 :]
+                return reports + [StepReport(s, Result.NOT_JUDGED, "not judged: an earlier step failed") for s in left]
+            self.at = replace(self.at, due=self.at.due + step.wait)
+        return reports
+
+    def _changed(self, place: int, report: StepReport) -> list[StepReport] | None:
+        """Return the reports from `place` on if its prompt is fluent in other words and the call reaches its goal all the same."""
+        said = self._fluent(report, place)
+        if said is None or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
+            return None
+        before, known = self.at, len(self.agreements)
+        self.at = _Place(said.end, before.due + self.script[place].wait)
+        rest = self._rest(place + 1)
+        heard = [r for r in rest if r.step.hears and not r.step.optional]
+        if not any(r.result.fatal for r in rest) and all(r.result is not Result.SKIPPED and r.score for r in heard):
+            changed = replace(
+                report, result=Result.CHANGED, at=said.start, end=said.end, delay=said.start - before.anchor
+            )
+            return [changed, *rest]
+        self.at = before
+        del self.agreements[known:]
+        return None
+
+    def _fluent(self, report: StepReport, place: int) -> Action | None:
+        """Return where words that no reference recording holds were spoken instead of the prompt."""
+        if not report.foreign:
+            return None
+        now = self._next_action(place)
+        until = now.start if now else self.listener.duration
+        spoken = [s for s in self.listener.segments if s.end > self.at.anchor and s.start < until]
+        seconds = sum(min(s.end, until) - max(s.start, self.at.anchor) for s in spoken)
+        if seconds < _FLUENT or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
+            return None
+        return Action(max(spoken[0].start, self.at.anchor), min(spoken[-1].end, until))
 
     def _step(self, place: int, step: PlannedStep) -> StepReport:
-        if step.verb in ("press", "say"):
-            return self._act(place, step)
-        if step.verb == "listen":
-            return self._listen(step)
-        if step.verb == "expect":
-            return self._expect(place, step)
+        match step.verb:
+            case "press" | "say":
+                return self._act(place, step)
+            case "listen":
+                return self._listen(step)
+            case "silence":
+                return self._silence(step)
+            case "expect" | "hold":
+                return self._expect(place, step)
         return StepReport(step, Result.OK)
 
     def _act(self, place: int, step: PlannedStep) -> StepReport:
         action = self.actions.get(place)
         if action is None:
-            if self.line.duration < self.due + _PUNCTUAL:
-                return StepReport(step, Result.HUNG_UP, f"the line hung up after {self.line.duration:.1f}s")
+            if self.listener.duration < self.at.due + _PUNCTUAL:
+                return self.explainer.hung_up_before(self._question(step, self.listener.duration))
             return StepReport(step, Result.NOT_SENT, "not heard on our own channel")
-        self.anchor = self.due = action.end
-        self.after_key = step.verb == "press"
+        self.at = _Place(action.end, action.end, step.verb == "press")
         return StepReport(step, Result.OK, at=action.start, end=action.end)
 
     def _listen(self, step: PlannedStep) -> StepReport:
-        spoken = self.line.first_speech(self.due, self.due + step.wait)
+        spoken = self.listener.first_speech(self.at.due, self.at.due + step.wait)
         if spoken is not None:
             return StepReport(step, Result.OK, "someone spoke", at=spoken.start, end=spoken.end)
-        return self._explain(step, self.due + step.wait)
+        return self._explain(step, self.at.due + step.wait)
+
+    def _silence(self, step: PlannedStep) -> StepReport:
+        began = first_silence(self.listener.segments, step.silence, self.at.anchor, self.listener.duration)
+        delay = (self.listener.duration if began is None else began) - self.at.anchor
+        if began is None or delay > step.major:
+            note = f"the line was not silent for {step.silence:g}s within {step.major:g}s"
+            return StepReport(step, Result.NOISY_LINE, note, at=self.at.anchor, delay=delay)
+        self.at = replace(self.at, anchor=began + step.silence)
+        return _timed(StepReport(step, Result.OK, at=began, end=began + step.silence, delay=delay))
 
     def _expect(self, place: int, step: PlannedStep) -> StepReport:
-        references = [prompt for text in step.expect for prompt in self.library.find(text)]
         now = self._next_action(place)
-        if not references:
-            return self._expect_speech(step, now)
-        until = now.start if now else self.line.duration
-        found = self._find(references, until)
-        if found is not None and self._is_it(found, now):
+        until = now.start if now else self.listener.duration
+        found = self.recogniser.by_sound(step, self.at.anchor, now) or self.recogniser.by_words(
+            step, self.at.anchor, until, self._others(place)
+        )
+        if found is not None:
             return self._recognised(step, found, now)
+        if step.optional:
+            return StepReport(step, Result.LEFT_OUT, "left out")
+        unreferenced = self.recogniser.unreferenced(step.expect)
+        if len(unreferenced) == len(step.expect) and not self.recogniser.transcript.available:
+            return self._expect_speech(step, now)
         report = self._explain(step, until, place)
-        if report.result is Result.WRONG and self._unreferenced(step.expect):
+        if report.result is Result.WRONG and unreferenced and not self.recogniser.transcript.available:
             return self._expect_speech(step, now)  # it may be the alternative that nobody knows the sound of
         return report
 
-    def _unreferenced(self, texts: Sequence[str]) -> tuple[str, ...]:
-        return tuple(text for text in texts if not self.library.find(text))
+    def _others(self, place: int) -> list[str]:
+        """Return the texts that might be said where the step's prompt is expected."""
+        step = self.script[place]
+        expected = [text for other in self.script if other is not step for text in other.expect]
+        return list(dict.fromkeys([*expected, *step.misroute, *(p.text for p in self.library.prompts)]))
 
-    def _find(self, references: Sequence[Prompt], until: float) -> tuple[Prompt, Match] | None:
-        """Return the whole prompt if it is heard before `until`, or later, else the part of it that is."""
-        in_time = self.line.best(references, self.anchor, until)
-        if in_time and in_time[1].whole:
-            return self._earliest(references, in_time)
-        ever = self.line.best(references, self.anchor, self.line.duration)
-        if ever and ever[1].whole:
-            return self._earliest(references, ever)
-        return in_time or ever
-
-    def _earliest(self, references: Sequence[Prompt], found: tuple[Prompt, Match]) -> tuple[Prompt, Match]:
-        """Return the first time that the prompt was said, which need not be the time that fits best."""
-        while (earlier := self.line.best(references, self.anchor, found[1].start)) and earlier[1].whole:
-            found = earlier
-        return found
-
-    def _next_action(self, place: int) -> _Action | None:
+    def _next_action(self, place: int) -> Action | None:
         return next((self.actions[later] for later in sorted(self.actions) if later > place), None)
 
-    def _is_it(self, found: tuple[Prompt, Match], now: _Action | None) -> bool:
-        """Say whether it is the prompt itself, not one that shares words or a voice with it."""
-        prompt, match = found
-        rivals = [other for other in self.library.prompts if other.words != prompt.words]
-        rival = self.line.best(rivals, match.start, match.end)
-        if rival and rival[1].score > match.score and _overlap(rival[1], match) > (0.5 if match.whole else 0.1):
-            return False
-        if match.whole:
-            return True
-        if match.clear:
-            return self._is_cut(match) or _cut_by_us(match, now)
-        return match.coverage >= _NOISY_COVERAGE and self._is_noisy()
-
-    def _is_cut(self, match: Match) -> bool:
-        return max(match.head, match.tail) > _MISSING_SPEECH
-
-    def _is_noisy(self) -> bool:
-        quality = self.line.quality(None)
-        return quality is None or quality.index < POOR
-
-    def _recognised(self, step: PlannedStep, found: tuple[Prompt, Match], now: _Action | None) -> StepReport:
-        prompt, match = found
-        at, delay = match.start, max(0.0, match.start - self.anchor)
-        self.anchor, self.after_key = (min(match.end, now.start) if now and now.start > at else match.end), False
-        if match.whole:
-            self.agreements.append(match.score)
-        report = StepReport(step, Result.OK, "", at, match.end, delay, match.score, (heard_prompt(found),))
-        if self._is_cut(match) and not _cut_by_us(match, now):
-            return self._truncated(report, prompt, match)
-        return _timed(report)
-
-    def _truncated(self, report: StepReport, prompt: Prompt, match: Match) -> StepReport:
-        lost = match.head + match.tail
-        if match.tail > _MISSING_SPEECH and match.end > self.line.duration - _END:
-            return replace(
-                report,
-                result=Result.HUNG_UP,
-                note=f'the line hung up {match.tail:.1f}s before the end of "{prompt.text}"',
-            )
-        where = "beginning" if match.head > match.tail else "end"
-        return replace(
-            report, result=Result.TRUNCATED, note=f'{lost:.1f}s of "{prompt.text}" are missing at its {where}'
+    def _recognised(self, step: PlannedStep, found: Recognised, now: Action | None) -> StepReport:
+        at, delay = found.start, max(0.0, found.start - self.at.anchor)
+        end = min(found.end, now.start) if now and now.start > at else found.end
+        self.at = replace(self.at, anchor=end, after_key=False)
+        if found.whole and found.match:
+            self.agreements.append(found.score)
+        heard = (heard_prompt(found.match),) if found.match else ()
+        words = "" if found.match else self.recogniser.transcript.text(found.start, found.end)
+        report = StepReport(
+            step, Result.OK, "", at, found.end, delay, found.score, found.share, found.method, heard, words
         )
+        if max(found.head, found.tail) > MISSING_SPEECH:
+            return self._truncated(report, found)
+        return _partly(_timed(report))
 
-    def _expect_speech(self, step: PlannedStep, now: _Action | None) -> StepReport:
-        until = now.start if now else self.line.duration
-        spoken = self.line.first_speech(self.anchor, until) or self.line.first_speech(self.anchor, self.line.duration)
+    def _truncated(self, report: StepReport, found: Recognised) -> StepReport:
+        if found.tail > MISSING_SPEECH and found.end > self.listener.duration - _END:
+            note = f'the line hung up {found.tail:.1f}s before the end of "{found.text}"'
+            return replace(report, result=Result.HUNG_UP, note=note)
+        where = "beginning" if found.head > found.tail else "end"
+        note = f'{found.head + found.tail:.1f}s of "{found.text}" are missing at its {where}'
+        return replace(report, result=Result.TRUNCATED, note=note)
+
+    def _expect_speech(self, step: PlannedStep, now: Action | None) -> StepReport:
+        until = now.start if now else self.listener.duration
+        spoken = self.listener.first_speech(self.at.anchor, until) or self.listener.first_speech(
+            self.at.anchor, self.listener.duration
+        )
         if spoken is None:
             return self._explain(step, until)
-        wrong = self._explainer().known_failure(self._question(step, until))
+        wrong = self.explainer.known_failure(self._question(step, until))
         if wrong is not None:
             return wrong
-        at = max(spoken.start, self.anchor)
-        delay, self.anchor, self.after_key = at - self.anchor, min(spoken.end, until), False
-        unchecked = self._unreferenced((*step.expect, *step.misroute))
+        at = max(spoken.start, self.at.anchor)
+        delay = at - self.at.anchor
+        self.at = replace(self.at, anchor=min(spoken.end, until), after_key=False)
+        unchecked = self.recogniser.unreferenced((*step.expect, *step.misroute))
         return _timed(StepReport(step, Result.OK, UNCHECKED, at, spoken.end, delay, unchecked=unchecked))
 
     def _explain(self, step: PlannedStep, until: float, place: int | None = None) -> StepReport:
         later = () if place is None else tuple(text for later in self.script[place + 1 :] for text in later.expect)
-        return self._explainer().explain(self._question(step, until, later))
-
-    def _explainer(self) -> Explainer:
-        return Explainer(self.line, self.library, self.errors)
+        return self.explainer.explain(self._question(step, until, later))
 
     def _question(self, step: PlannedStep, until: float, later: tuple[str, ...] = ()) -> Question:
-        return Question(step, self.anchor, until, self.due, later, after_key=self.after_key)
+        return Question(step, self.at.anchor, until, self.at.due, later, after_key=self.at.after_key)
 
 
 def _timed(report: StepReport) -> StepReport:
     """Return `report` judged by its delay."""
     assert report.delay is not None
+    held = report.step.verb == "hold"
     if report.delay > report.step.major:
-        return replace(report, result=Result.TOO_SLOW)
+        return replace(report, result=Result.HELD_TOO_LONG if held else Result.TOO_SLOW)
     if report.step.minor is not None and report.delay > report.step.minor:
-        return replace(report, result=Result.SLOW)
+        return replace(report, result=Result.HELD_LONG if held else Result.SLOW)
     return report
 
 
-def _overlap(left: Match, right: Match) -> float:
-    """Return the share of the shorter one that lies in the other."""
-    common = min(left.end, right.end) - max(left.start, right.start)
-    return max(0.0, common) / max(1e-9, min(left.end - left.start, right.end - right.start))
+def _partly(report: StepReport) -> StepReport:
+    """Return `report` judged by how much of the prompt was recognised, where it was in time."""
+    wanted = report.step.match_minor
+    if report.result is not Result.OK or wanted is None or report.share is None or report.share >= wanted:
+        return report
+    return replace(report, result=Result.PARTLY, note=f"{report.share:.0%} of it was recognised")
 
 
-def _cut_by_us(match: Match, now: _Action | None) -> bool:
-    """Say whether our own key or word interrupted the prompt, as callers do who know their way."""
-    return now is not None and match.clear and match.start < now.start < match.end and match.head <= _MISSING_SPEECH
-
-
-def _actions(sides: Sides, script: Sequence[PlannedStep]) -> dict[int, _Action]:
+def _actions(sides: Sides, script: Sequence[PlannedStep]) -> dict[int, Action]:
     """Return what is on our channel of each key and word of the script, by the step's place, up to the first that is not there."""
-    actions: dict[int, _Action] = {}
+    actions: dict[int, Action] = {}
     at, after = 0, 0.0
     for place, step in enumerate(script):
         if step.verb == "press":
@@ -243,7 +278,7 @@ def _actions(sides: Sides, script: Sequence[PlannedStep]) -> dict[int, _Action]:
             if "".join(key.key for key in heard) != wanted:
                 break
             at, after = at + len(wanted), heard[-1].end
-            actions[place] = _Action(heard[0].start, after)
+            actions[place] = Action(heard[0].start, after)
         elif step.verb == "say":
             until = sides.keys[at].start if at < len(sides.keys) else len(sides.ours)
             said = _words(sides, after, until)
@@ -253,14 +288,14 @@ def _actions(sides: Sides, script: Sequence[PlannedStep]) -> dict[int, _Action]:
     return actions
 
 
-def _words(sides: Sides, after: float, until: float) -> _Action | None:
+def _words(sides: Sides, after: float, until: float) -> Action | None:
     """Return our own speech that begins between `after` and `until`, up to its first long pause; keys are no speech."""
-    words: _Action | None = None
+    words: Action | None = None
     for segment in speech(sides.ours):
         is_key = any(key.start < segment.end and key.end > segment.start for key in sides.keys)
         if is_key or segment.start < after or segment.start >= until:
             continue
         if words is not None and segment.start > words.end + _WORDS_PAUSE:
             break
-        words = _Action(words.start if words else segment.start, segment.end)
+        words = Action(words.start if words else segment.start, segment.end)
     return words

@@ -1,15 +1,32 @@
-"""Why an expected prompt was not heard: what was there instead."""
+"""Why an expected prompt was not heard: what was there instead. The class of the failure comes before its cause."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from earwitness.audio.alignment import contains_phrase
+from earwitness.audio.line import Line
 from earwitness.audio.listener import Listener, texts
-from earwitness.audio.prompts import Prompt, PromptLibrary
+from earwitness.audio.prompts import Prompt
+from earwitness.audio.recognition import Recogniser
 from earwitness.audio.script import HeardPrompt, PlannedStep, Result, StepReport
+from earwitness.audio.tones import Tone, ToneName
 
 _STILL_GOING = 0.5  # s before our key at which a prompt that goes on after it must have begun
 _UNINTELLIGIBLE = 2.0  # quality index below which nobody can say what the words were
 _HUNG_UP = 0.5  # s before the end of what was waited for
+_ON_HOLD = 0.5  # share of the wait that music fills
+_RINGING = 2  # ring-back tones after the answer that make it no answer
+_TONES: Mapping[ToneName, tuple[Result, str]] = MappingProxyType(
+    {
+        ToneName.SIT: (Result.UNOBTAINABLE, "special information tones: the number cannot be reached"),
+        ToneName.BUSY: (Result.BUSY, "the busy tone"),
+        ToneName.REORDER: (Result.CONGESTED, "the network's congestion tone"),
+        ToneName.DIAL: (Result.HUNG_UP, "a dial tone: the far end had hung up"),
+        ToneName.FAX_CALLING: (Result.FAX, "a fax machine calling"),
+        ToneName.FAX_ANSWER: (Result.FAX, "a fax machine answering"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,47 +51,96 @@ class Question:
 
 
 class Explainer:
-    def __init__(self, line: Listener, library: PromptLibrary, errors: Sequence[str]) -> None:
-        self.line, self.library = line, library
-        self.error_prompts = library.saying(errors)
+    def __init__(self, listener: Listener, line: Line, recogniser: Recogniser, errors: Sequence[str]) -> None:
+        self.listener, self.line, self.recogniser, self.errors = listener, line, recogniser, errors
+        self.library, self.transcript = recogniser.library, recogniser.transcript
+        self.error_prompts = self.library.saying(errors)
 
     def explain(self, question: Question) -> StepReport:
         """Return the report of a step whose prompt was not heard."""
-        heard = self.line.identify(self.library.prompts, question.anchor, self.line.duration)
+        heard = self.listener.identify(self.library.prompts, question.anchor, self.listener.duration)
         heard = tuple(prompt for prompt in heard if prompt.end > question.anchor + _STILL_GOING)
         return (
             self._failure(question, heard)
+            or self._network(question, heard)
             or self._skipped(question, heard)
             or self._ignored_key(question, heard)
             or self._hung_up(question, heard)
+            or self._on_hold(question)
             or self._wrong(question, heard)
             or self._quiet(question)
         )
 
     def known_failure(self, question: Question) -> StepReport | None:
         """Return the report of a step at which a prompt was heard that means failure; None if there was none."""
-        return self._failure(question, self.line.identify(self.library.prompts, question.anchor, question.until))
+        heard = self.listener.identify(self.library.prompts, question.anchor, question.until)
+        return self._failure(question, heard) or self._network(question, heard)
 
-    def _misroutes(self, question: Question) -> list[Prompt]:
-        return [prompt for text in question.step.misroute for prompt in self.library.find(text)]
+    def hung_up_before(self, question: Question) -> StepReport:
+        """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why."""
+        note = f"the line hung up after {self.listener.duration:.1f}s"
+        return self._network(question, ()) or StepReport(question.step, Result.HUNG_UP, note)
 
     def _failure(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         failures = _among(heard, self.error_prompts)
         if failures:
             return _report(question, Result.WRONG, f"heard {texts(failures)}", heard, failures[0].start)
-        wrong_place = _among(heard, self._misroutes(question))
+        misroutes = [prompt for text in question.step.misroute for prompt in self.library.find(text)]
+        wrong_place = _among(heard, misroutes)
         if wrong_place:
-            return _report(question, Result.MISROUTED, f"heard {texts(wrong_place)}", heard, wrong_place[0].start)
+            name = self._place_of(question.step, wrong_place[0].name)
+            return _report(question, Result.MISROUTED, f"{name}heard {texts(wrong_place)}", heard, wrong_place[0].start)
+        return self._failure_in_words(question)
+
+    def _place_of(self, step: PlannedStep, prompt: str) -> str:
+        for text, place in step.places.items():
+            if place and any(found.name == prompt for found in self.library.find(text)):
+                return f"put through to {place}: "
+        return ""
+
+    def _failure_in_words(self, question: Question) -> StepReport | None:
+        """The same by words, where an engine hears them."""
+        if not self.transcript.available:
+            return None
+        words = self.transcript.words(question.anchor, self.listener.duration)
+        phrase = contains_phrase(self.errors, words)
+        if phrase is not None:
+            return _report(question, Result.WRONG, f'heard "{phrase.phrase}"', at=phrase.start)
+        for text in question.step.misroute:
+            found = contains_phrase([text], words)
+            if found is not None:
+                place = question.step.places.get(text, "")
+                name = f"put through to {place}: " if place else ""
+                return _report(question, Result.MISROUTED, f'{name}heard "{found.phrase}"', at=found.start)
         return None
+
+    def _network(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
+        """Tones say more than words: they are the network's, or a machine's."""
+        tones = self.line.tones_in(question.anchor, self.listener.duration)
+        named = next((tone for tone in tones if tone.name in _TONES), None)
+        if named is not None and not any(prompt.whole and prompt.start < named.start for prompt in heard):
+            result, note = _TONES[named.name]
+            detail = f" ({named.detail})" if named.detail else ""
+            return _report(question, result, f"heard {note}{detail}", heard, named.start)
+        return self._still_ringing(question, tones)
+
+    def _still_ringing(self, question: Question, tones: Sequence[Tone]) -> StepReport | None:
+        rings = [tone for tone in tones if tone.name is ToneName.RING_BACK]
+        lasting = sum(tone.end - tone.start for tone in rings)
+        if not rings or (len(rings) < _RINGING and lasting < question.step.major / 2):
+            return None
+        if self.listener.first_speech(rings[-1].end, self.listener.duration) is not None:
+            return None
+        return _report(question, Result.STILL_RINGING, "it went on ringing after it was answered", at=rings[0].start)
 
     def _ignored_key(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not question.after_key or not heard:
             return None
-        soon = self.line.identify(self.library.prompts, question.anchor, question.until)
+        soon = self.listener.identify(self.library.prompts, question.anchor, question.until)
         first = soon[0] if soon else heard[0]
         if first.end > question.anchor + _STILL_GOING and first.start < question.anchor - _STILL_GOING:
             return _report(question, Result.KEY_IGNORED, f'the line went on with "{first.text}"', heard, first.start)
-        before = {prompt.name for prompt in self.line.identify(self.library.prompts, 0.0, question.anchor)}
+        before = {prompt.name for prompt in self.listener.identify(self.library.prompts, 0.0, question.anchor)}
         if first.name in before:
             return _report(question, Result.KEY_IGNORED, f'the line repeated "{first.text}"', heard, first.start)
         return None
@@ -90,26 +156,44 @@ class Explainer:
         if not self._is_cut_short(question) or any(prompt.whole for prompt in heard):
             return None
         after = f" after {texts(heard)}" if heard else ""
-        waited = self.line.duration - question.anchor
+        waited = self.listener.duration - question.anchor
         return _report(question, Result.HUNG_UP, f"the line hung up{after}, {waited:.1f}s into the wait", heard)
 
     def _is_cut_short(self, question: Question) -> bool:
-        return self.line.duration < question.given_up_at - _HUNG_UP
+        return self.listener.duration < question.given_up_at - _HUNG_UP
+
+    def _on_hold(self, question: Question) -> StepReport | None:
+        """Music, or announcements between music, until nobody waits any longer."""
+        end = self.listener.duration if question.step.verb == "hold" else min(question.until, self.listener.duration)
+        waited = end - question.anchor
+        music = self.line.music_in(question.anchor, end)
+        if waited <= 0 or (music < _ON_HOLD * waited and not (question.step.verb == "hold" and music > 0)):
+            return None
+        note = f"on hold for {waited:.0f}s, {music:.0f}s of it music"
+        return _report(question, Result.STILL_HOLDING, note)
 
     def _wrong(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if heard:
             then = ", then the line hung up" if self._is_cut_short(question) else ""
             return _report(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
-        spoken = self.line.first_speech(question.anchor, question.until)
+        spoken = self.listener.first_speech(question.anchor, question.until)
         if spoken is None:
             return None
-        quality = self.line.quality(None)
+        quality = self.listener.quality(None)
         if quality is not None and quality.index < _UNINTELLIGIBLE:
             return _report(question, Result.UNINTELLIGIBLE, "someone spoke, unintelligibly", at=spoken.start)
-        return _report(question, Result.WRONG, "heard words that are in no reference recording", at=spoken.start)
+        return self._foreign(question, max(spoken.start, question.anchor))
+
+    def _foreign(self, question: Question, at: float) -> StepReport:
+        words = self.transcript.text(question.anchor, question.until)
+        note = f'heard "{words}"' if words else "heard words that are in no reference recording"
+        return StepReport(question.step, Result.WRONG, note, at=at, words=words, foreign=True)
 
     def _quiet(self, question: Question) -> StepReport:
-        if self.line.first_speech(0.0, question.anchor) is None:
+        end = min(self.listener.duration, question.given_up_at)
+        if self.line.has_no_media(question.anchor, end):
+            return _report(question, Result.NO_MEDIA, "no sound at all came from the far end, not even a line's noise")
+        if self.listener.first_speech(0.0, question.anchor) is None:
             return _report(question, Result.SILENT, "nothing was heard from the line")
         return _report(question, Result.MISSING, "the line was silent")
 

@@ -10,14 +10,15 @@ from earwitness.audio.fingerprint import Fingerprint, fingerprint
 from earwitness.audio.frames import RATE, at_telephone_rate
 from earwitness.audio.speech import trimmed
 from earwitness.audio.wav import Samples, WavError, read_wav
-from earwitness.audio.words import PromptError, having_words, normalise, text_of
+from earwitness.audio.words import WILDCARD, PromptError, constant_spans, having_words, normalise, text_of
 
+_EDGE = 0.05  # share of a recording that is left away beside a wildcard
 _SHORTEST = 0.5  # s, below which too few bits remain to recognise a prompt by
 
 Snapshot = tuple[tuple[str, int, int], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """A reference recording: `samples` of shape (n,) at 8 kHz without the silence around it."""
 
@@ -48,9 +49,13 @@ class PromptLibrary:
     def find(self, text: str) -> tuple[Prompt, ...]:
         """Return the recordings of `text`: of exactly these words, else those that contain them, else of these words spelt differently.
 
-        Several recordings of the same words are alternatives. Empty when there is none.
+        Several recordings of the same words are alternatives. Where `text` has a wildcard, they are cut to their longest part
+        that does not change. Empty when there is none.
         """
-        return having_words(text, self.prompts, lambda prompt: prompt.words)
+        found = having_words(text, self.prompts, lambda prompt: prompt.words)
+        if WILDCARD not in text:
+            return found
+        return tuple(part for prompt in found if (part := _constant_part(prompt, text)) is not None)
 
     def saying(self, phrases: Iterable[str]) -> tuple[Prompt, ...]:
         """Return the prompts whose words contain one of `phrases`."""
@@ -58,10 +63,25 @@ class PromptLibrary:
         return tuple(p for p in self.prompts if any(phrase in f" {p.words} " for phrase in wanted))
 
 
-def load_prompts(folder: Path | None) -> PromptLibrary:
-    """Return the library in `folder`, empty for None; read again only when a file has changed. Raises PromptError."""
-    if folder is None:
-        return PromptLibrary()
+@lru_cache(maxsize=256)
+def _constant_part(prompt: Prompt, text: str) -> Prompt | None:
+    """Return the longest part of the recording whose words `text` names; None if it is too short to be recognised."""
+    spans = constant_spans(text, prompt.text)
+    start, end = max(spans, key=lambda span: span[1] - span[0], default=(0.0, 0.0))
+    length = len(prompt.samples)
+    first = round((start + (_EDGE if start > 0 else 0.0)) * length)  # what is next to a wildcard is only estimated
+    last = round((end - (_EDGE if end < 1 else 0.0)) * length)
+    if last - first < _SHORTEST * RATE:
+        return None
+    return Prompt(prompt.name, prompt.text, prompt.samples[first:last])
+
+
+def load_prompts(*folders: Path) -> PromptLibrary:
+    """Return the library in `folders`; each is read again only when a file in it has changed. Raises PromptError."""
+    return PromptLibrary(tuple(prompt for folder in folders for prompt in _load_folder(folder).prompts))
+
+
+def _load_folder(folder: Path) -> PromptLibrary:
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix in {".wav", ".txt"})
         snapshot = tuple((path.name, (stat := path.stat()).st_mtime_ns, stat.st_size) for path in files)

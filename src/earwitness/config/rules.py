@@ -1,6 +1,6 @@
 """From the configuration to what the judge knows of it."""
 
-from earwitness.config.schema import Config
+from earwitness.config.schema import Config, ProbeSpec
 from earwitness.model import DependencyRule, JourneyRule, ProbeRule, Rules
 
 
@@ -20,6 +20,8 @@ def rules_of(config: Config) -> Rules:
                 depends_on=probe.depends_on,
                 interval=probe.interval,
                 budget=probe.budget,
+                carrier=(carrier := _carrier_of(config, probe)),
+                control=carrier is not None and config.carriers[carrier].control is not None,
             )
             for name, probe in config.probes.items()
         },
@@ -31,6 +33,10 @@ def rules_of(config: Config) -> Rules:
         nuisance_open_after=config.incidents.nuisance_open_after,
         resolve_after=config.incidents.resolve_after,
     )
+
+
+def _carrier_of(config: Config, probe: ProbeSpec) -> str | None:
+    return (probe.call.carrier or next(iter(config.carriers))) if probe.call else None
 
 
 def _title(name: str) -> str:

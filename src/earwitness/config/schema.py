@@ -94,6 +94,7 @@ class JourneySpec(Spec):
     owner: str | None = None
     workaround: Texts = ()  # journeys or probes that reach the same goal
     environment: Name | None = None
+    budget_per_day: Price | None = None  # what the journey's calls may cost in a UTC day, within the budget of all
 
 
 class IncidentSpec(Spec):

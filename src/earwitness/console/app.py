@@ -12,6 +12,7 @@ from earwitness.console.api import api
 from earwitness.console.guard import Guard
 from earwitness.console.house import House
 from earwitness.console.pages import pages
+from earwitness.console.telephone import telephone
 
 _HERE = Path(__file__).parent
 _HEADERS = {
@@ -27,6 +28,8 @@ def create_app(house: House) -> ASGIApp:
     app.state.house = house
     app.include_router(api)
     app.include_router(pages)
+    app.state.switchboard = house.switchboard
+    app.include_router(telephone)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
     _health(app, house)
 

@@ -12,6 +12,7 @@ from earwitness.impairments import Impairments
 from earwitness.metrics import Metrics
 from earwitness.model import Rules
 from earwitness.store.store import Store
+from earwitness.telephony.switchboard import Switchboard
 
 
 @dataclass(slots=True)
@@ -27,5 +28,6 @@ class House:
     impairments: Impairments
     commit: CommitLoop
     dispatcher: Dispatcher
+    switchboard: Switchboard
     ready: Callable[[], bool]
     alive: Callable[[], bool]

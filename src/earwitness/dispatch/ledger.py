@@ -13,25 +13,44 @@ from earwitness.store.store import Store
 class Ledger:
     """Implements the probe's `CallLedger` over the store."""
 
-    def __init__(self, store: Store, clock: Clock, budget: BudgetSpec, run: Run, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        budget: BudgetSpec,
+        run: Run,
+        metrics: Metrics,
+        journey_budget: Money | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._budget = budget
+        self._budget, self._journey_budget = budget, journey_budget
         self._run = run
         self._metrics = metrics
 
     async def reserve(self, cost: Money) -> None:
         """Set the money aside. What is kept for confirming failures is open to the judge's requests alone."""
-        limit = spend.micros(self._budget.per_day.amount)
-        if cost.currency != self._budget.per_day.currency:
-            raise OverBudgetError(
-                f"the carrier's price is in {cost.currency}, the budget in {self._budget.per_day.currency}"
-            )
-        if self._run.why in (Why.SCHEDULED, Why.MANUAL):
-            limit = round(limit * (1 - self._budget.keep_for_confirmation))
         now, amount = self._clock.now(), spend.micros(cost.amount)
-        if not await self._store.write(lambda c: spend.reserve(c, self._run.id, amount, cost.currency, now, limit)):
-            raise OverBudgetError(f"{cost} more would pass today's budget of {self._budget.per_day}")
+        caps = [self._cap(self._budget.per_day, cost, None)]
+        if self._journey_budget is not None:
+            caps.append(self._cap(self._journey_budget, cost, self._run.journey))
+        passed = await self._store.write(
+            lambda c: spend.reserve(c, self._run.id, self._run.journey, amount, cost.currency, now, caps)
+        )
+        if passed is not None:
+            raise OverBudgetError(f"{cost} more would pass today's budget of {self._named(passed)}")
+
+    def _cap(self, budget: Money, cost: Money, journey: str | None) -> spend.Cap:
+        if cost.currency != budget.currency:
+            raise OverBudgetError(f"the carrier's price is in {cost.currency}, the budget in {budget.currency}")
+        ordinary = self._run.why in (Why.SCHEDULED, Why.MANUAL)
+        share = 1 - self._budget.keep_for_confirmation if ordinary else 1
+        return spend.Cap(round(spend.micros(budget.amount) * share), journey)
+
+    def _named(self, passed: spend.Cap) -> str:
+        if passed.journey is None:
+            return str(self._budget.per_day)
+        return f"{self._journey_budget} for {passed.journey}"
 
     async def intent(self, to: str, from_: str) -> None:
         now = self._clock.now()

@@ -31,6 +31,7 @@ from earwitness.schedule import Due
 from earwitness.store import history, spend, verdicts
 from earwitness.store.history import Missed
 from earwitness.store.store import Store
+from earwitness.telephony.way import carrier_of
 
 log = structlog.get_logger()
 
@@ -75,14 +76,14 @@ class Dispatcher:
         self._call_room = {name: asyncio.Semaphore(spec.concurrent_calls) for name, spec in carriers.items()}
         self._pace = {name: Pace(spec.calls_per_second, self._clock) for name, spec in carriers.items()}
 
-    def _room_for(self, probe: ProbeSpec) -> asyncio.Semaphore:
-        """Return the room of the probe's carrier, or of the web. What a reload removed has no limit: the run will say so."""
+    def _room_for(self, probe: ProbeSpec, why: Why) -> asyncio.Semaphore:
+        """Return the room of the run's carrier, or of the web. What a reload removed has no limit: the run will say so."""
         if probe.call is None:
             return self._web_room
-        return self._call_room.get(self._carrier_of(probe), self._web_room)
+        return self._call_room.get(self._carrier_of(probe, why), self._web_room)
 
-    def _carrier_of(self, probe: ProbeSpec) -> str:
-        named = probe.call.carrier if probe.call else None
+    def _carrier_of(self, probe: ProbeSpec, why: Why) -> str:
+        named = carrier_of(probe.call, why) if probe.call else None
         return named or next(iter(self._config.carriers), "")
 
     @property
@@ -137,13 +138,18 @@ class Dispatcher:
         self._spawn(self._resumed(run, free))
 
     async def _requested(self, wanted: Request) -> None:
-        await self._until_free(wanted.probe)
+        control = wanted.why is Why.CONTROL  # which calls another number, so it need not wait for the probe
+        if not control:
+            await self._until_free(wanted.probe)
         probe = self._config.probes.get(wanted.probe)
         if probe is None or self._clock.now() > wanted.not_after:
             await self._store.write(lambda c: verdicts.end_request(c, wanted.key, "expired"))
+            if probe is not None and control:  # a failure waits for its word
+                run = self._run_of(wanted.probe, probe, wanted.why, request=wanted.key)
+                await self._on_observed(Observation(run, self._clock.now(), 0.0, skipped="expired"))
             return
         run = self._run_of(wanted.probe, probe, wanted.why, request=wanted.key)
-        await self._execute(run, probe, self._claim(run.probe))
+        await self._execute(run, probe, _nothing if control else self._claim(run.probe))
 
     async def _when_free(self, run: Run, probe: ProbeSpec) -> None:
         await self._until_free(run.probe)
@@ -195,7 +201,7 @@ class Dispatcher:
 
     async def _execute(self, run: Run, probe: ProbeSpec, free: Callable[[], None]) -> None:
         """Run once there is room. The room and the probe are given back when the run ends, or waits for its recording."""
-        room = self._room_for(probe)
+        room = self._room_for(probe, run.why)
         try:
             await room.acquire()
         except asyncio.CancelledError:
@@ -204,14 +210,14 @@ class Dispatcher:
         release = _once(free, room.release)
         try:
             if run.channel is Channel.CALL:
-                await self._turn_to_call(probe)
+                await self._turn_to_call(probe, run.why)
             if await self._begin(run):
                 await self._on_observed(await self._observe(run, probe, release, probe.kind.run))
         finally:
             release()
 
-    async def _turn_to_call(self, probe: ProbeSpec) -> None:
-        pace = self._pace.get(self._carrier_of(probe))
+    async def _turn_to_call(self, probe: ProbeSpec, why: Why) -> None:
+        pace = self._pace.get(self._carrier_of(probe, why))
         if pace is not None:  # else a reload removed the carrier, and the run will say so
             await pace.turn()
 
@@ -242,10 +248,10 @@ class Dispatcher:
         self, run: Run, probe: ProbeSpec, release: Callable[[], None], work: Callable[..., Awaitable[Observation]]
     ) -> Observation:
         """Return what the run saw. A probe that breaks or hangs is the monitor's fault, never the target's."""
-        ledger, loop = (
-            Ledger(self._money, self._clock, self._config.budget, run, self._metrics),
-            asyncio.get_running_loop(),
-        )
+        journey = self._config.journeys.get(run.journey)
+        allowed = journey.budget_per_day if journey else None
+        ledger = Ledger(self._money, self._clock, self._config.budget, run, self._metrics, allowed)
+        loop = asyncio.get_running_loop()
         limit = asyncio.timeout(probe.budget + _GRACE)
 
         def released() -> None:

@@ -7,6 +7,9 @@ from earwitness.clock import Clock
 from earwitness.config.schema import Config
 from earwitness.model import Run
 from earwitness.probes.context import CallLedger, EvidenceSink, RunContext
+from earwitness.telephony.baselines import Baselines
+from earwitness.telephony.switchboard import Switchboard
+from earwitness.telephony.transcription import Transcription
 from earwitness.transport.client import WebClient
 
 if TYPE_CHECKING:
@@ -17,9 +20,18 @@ class Ports:
     """What runs share, made from one configuration."""
 
     def __init__(
-        self, config: Config, clock: Clock, web: WebClient, evidence: EvidenceSink, location: str = "local"
+        self,
+        config: Config,
+        clock: Clock,
+        web: WebClient,
+        evidence: EvidenceSink,
+        location: str = "local",
+        baselines: Baselines | None = None,
+        switchboard: Switchboard | None = None,
     ) -> None:
         self.location = location
+        self._baselines, self._switchboard = baselines, switchboard
+        self._transcriber = Transcription(config.transcription) if config.transcription else None
         self.config = config
         self._clock = clock
         self.web = web
@@ -43,6 +55,9 @@ class Ports:
             carrier=self._carrier,
             dial_allowed=self._dial_allowed,
             prompts=self.config.prompts,
+            baselines=self._baselines,
+            transcriber=self._transcriber,
+            switchboard=self._switchboard,
             on_released=release,
         )
 
@@ -52,5 +67,6 @@ class Ports:
 
         chosen = name or next(iter(self.config.carriers))
         if chosen not in self.carriers:
-            self.carriers[chosen] = Carrier(self.config.carriers[chosen], self.web.client(timeout=30.0), self._clock)
+            http = self.web.client(timeout=30.0)
+            self.carriers[chosen] = Carrier(self.config.carriers[chosen], http, self._clock, chosen)
         return self.carriers[chosen]

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from earwitness.judge import incidents
+from earwitness.judge.control import control_call, request_of
 from earwitness.judge.correlation import Group, correlate, serious
+from earwitness.judge.layers import with_control
 from earwitness.judge.severity import assess, workaround_probes
 from earwitness.judge.state import SERIOUS, ProbeState, State, after
 from earwitness.model import (
@@ -49,6 +51,8 @@ def judge(state: State, event: Event, rules: Rules) -> Judgement:
 
 
 def _observed(state: State, seen: Observation, rules: Rules) -> Judgement:
+    if seen.run.why is Why.CONTROL:
+        return _control_seen(state, seen, rules)
     name = seen.run.probe
     previous = state.probes.get(name)
     if name not in rules.probes or seen.outcome not in (Outcome.OK, Outcome.FINDING):
@@ -78,8 +82,12 @@ def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> J
     if home and joined:
         return _attach(state, home, probe, joined, rules, now)
     fresh = _without_members_of_others(state, group)
+    asked, control = control_call(state, fresh, probe, rules, now)
     if not _believed(state, fresh, rules):
-        return Judgement(state, requests=_confirmation(state, group, probe, rules, now))
+        wanted = _confirmation(state, group, probe, rules, now)
+        return Judgement(asked if wanted else state, requests=[*wanted, *(control.wanted if wanted else ())])
+    if control.holds_back:
+        return Judgement(asked, requests=control.wanted)
     incident, opened = incidents.opened(fresh, probe, state, assess(fresh, state, rules, now), rules, now)
     wanted = [*_workaround_runs(incident, rules, now), *_second_opinions(state, incident, rules, now)]
     return Judgement(state.with_incident(incident), [opened], wanted)
@@ -122,7 +130,7 @@ def _confirmation(state: State, group: Group, probe: ProbeState, rules: Rules, n
     suspects = [name for name in group.members if state.probes[name].streak < rules.open_after]
     if probe.latest_effect not in SERIOUS or (suspects and probe.probe not in suspects[:_CONFIRMATIONS_PER_CAUSE]):
         return []
-    return [_request(Why.CONFIRM, probe.run, probe.probe, rules, now)]
+    return [request_of(Why.CONFIRM, probe.run, probe.probe, rules, now)]
 
 
 def _second_opinions(state: State, incident: Incident, rules: Rules, now: float) -> list[Request]:
@@ -142,7 +150,8 @@ def _second_opinions(state: State, incident: Incident, rules: Rules, now: float)
     ]
     others.sort(key=lambda name: rules.probes[name].channel in channels)
     return [
-        _request(Why.CONFIRM, incident.id, name, rules, now, incident.id) for name in others[:_CONFIRMATIONS_PER_CAUSE]
+        request_of(Why.CONFIRM, incident.id, name, rules, now, incident.id)
+        for name in others[:_CONFIRMATIONS_PER_CAUSE]
     ]
 
 
@@ -150,10 +159,16 @@ def _looked_since(probe: ProbeState | None, moment: float) -> bool:
     return probe is not None and probe.started_at > moment
 
 
-def _request(why: Why, occasion: str, name: str, rules: Rules, now: float, incident: str | None = None) -> Request:
-    """The key joins why, the occasion and the probe: the same wish, however often it is judged, is one request."""
-    rule = rules.probes[name]
-    return Request(f"{why}:{occasion}:{name}", name, why, now + rule.interval + rule.budget, incident)
+def _control_seen(state: State, seen: Observation, rules: Rules) -> Judgement:
+    """Take the word of a control call on the failure that it was asked for."""
+    probe = state.probes.get(seen.run.probe)
+    if probe is None or seen.run.probe not in rules.probes or any(t.run == seen.run.id for t in probe.tries):
+        return Judgement(state)
+    probe = replace(probe, tries=with_control(probe.tries, seen))
+    state = state.with_probe(probe)
+    if not probe.failing or state.incident_of(probe.probe):
+        return Judgement(state)
+    return _new_failure(state, probe, rules, seen.ended_at)
 
 
 def _workaround_runs(incident: Incident, rules: Rules, now: float) -> list[Request]:
@@ -161,7 +176,7 @@ def _workaround_runs(incident: Incident, rules: Rules, now: float) -> list[Reque
         n for journey in incident.journeys for n in workaround_probes(journey, incident.environment, rules)
     )
     return [
-        _request(Why.WORKAROUND, incident.id, name, rules, now, incident.id)
+        request_of(Why.WORKAROUND, incident.id, name, rules, now, incident.id)
         for name in names
         if name not in incident.probes
     ]
@@ -188,7 +203,7 @@ def _member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rul
     if incident.id in reassessed.state.incidents and not probe.failing:
         requests = _is_it_over(state, incident, probe, rules, now)
     elif probe.failing and probe.latest_effect is not probe.effect:  # another effect: look again before it counts
-        requests = [_request(Why.CONFIRM, probe.run, probe.probe, rules, now, incident.id)]
+        requests = [request_of(Why.CONFIRM, probe.run, probe.probe, rules, now, incident.id)]
     return Judgement(reassessed.state, reassessed.transitions, requests)
 
 
@@ -218,7 +233,7 @@ def _is_it_over(state: State, incident: Incident, probe: ProbeState, rules: Rule
     unsure = [probe.probe] if probe.streak < rules.resolve_after else []
     others = [n for n in incident.probes if n in state.probes and state.probes[n].failing and n != probe.probe]
     asked = [*unsure, *others][:_CONFIRMATIONS_PER_CAUSE] if probe.streak == 1 else unsure
-    return [_request(Why.CONFIRM, probe.run, name, rules, now, incident.id) for name in asked]
+    return [request_of(Why.CONFIRM, probe.run, name, rules, now, incident.id) for name in asked]
 
 
 def _reassess(state: State, incident: Incident, rules: Rules, now: float) -> Judgement:

@@ -11,6 +11,7 @@
 from dataclasses import dataclass
 
 from earwitness.judge.correlation import Group
+from earwitness.judge.layers import locate
 from earwitness.judge.state import ProbeState, State
 from earwitness.model import Cause, Effect, Rules, Severity, worse
 
@@ -70,6 +71,7 @@ def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
                 _place(environment, production),
                 *(_workaround(j) for j in journeys if j.effect is Effect.BLOCKED and production),
                 _cause(group.cause, rules),
+                *_layers(group, state),
                 _what_would_change(worst, severity),
             ]
         ),
@@ -152,6 +154,12 @@ def _cause(cause: Cause, rules: Rules) -> str:
         f"The cause is taken to be {title} (confidence {cause.confidence:.2f}): "
         f"{supporting} {need}, and no probe that needs it passes{others}."
     )
+
+
+def _layers(group: Group, state: State) -> list[str]:
+    """Return a sentence for each failing telephone probe: which layer its calls point to."""
+    found = (locate(m.tries, m.since if m.failing else group.since) for m in (state.probes[n] for n in group.members))
+    return [located.sentence for located in found if located is not None]
 
 
 def _what_would_change(worst: _Journey, severity: Severity) -> str:

@@ -6,6 +6,7 @@ from typing import Self
 
 from immutables import Map
 
+from earwitness.judge.layers import Try, with_try
 from earwitness.model import Effect, Evidence, Incident, Observation, Outcome, Rules, worst_effect
 
 
@@ -34,6 +35,8 @@ class ProbeState:
     usable_at: float | None = None  # when a run last began that let a customer through, however annoyed
     broken: bool = False  # customers were blocked by it often enough to believe it, and it has not recovered since
     serious_of_late: tuple[float, ...] = ()  # when customers were blocked or diverted, by the starts of the latest runs
+    tries: tuple[Try, ...] = ()  # the latest calls of a telephone probe, control calls among them
+    control_asked_at: float | None = None  # when a control call was last asked for
 
     @property
     def failing(self) -> bool:
@@ -69,6 +72,8 @@ def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> Probe
         failed=_failed(seen, latest) if failing else (previous.failed if previous else None),
         usable_at=seen.started_at if latest is not Effect.BLOCKED else (previous.usable_at if previous else None),
         serious_of_late=_of_late(previous, seen, rules, serious=latest in SERIOUS),
+        tries=with_try(previous.tries if previous else (), seen),
+        control_asked_at=previous.control_asked_at if previous else None,
     )
     return replace(probe, broken=_broken(previous, probe, rules))
 

@@ -14,10 +14,21 @@ from earwitness.model import Channel, Evidence, Finding, Observation, Run, Scala
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from earwitness.audio.alignment import Word
+    from earwitness.audio.wav import Samples
+    from earwitness.telephony.baselines import Baselines
     from earwitness.telephony.carrier import Carrier
+    from earwitness.telephony.switchboard import Switchboard
     from earwitness.transport.client import WebClient
 
 _log = structlog.get_logger(__name__)
+
+
+class Transcriber(Protocol):
+    """Turns speech into words. Raises EngineError."""
+
+    def transcribe(self, samples: "Samples", texts: Sequence[str]) -> "Sequence[Word]":
+        """Return the words in `samples`, shape (n,) at 8 kHz; `texts` are all that may be said. Takes seconds."""
 
 
 class EvidenceSink(Protocol):
@@ -68,6 +79,9 @@ class RunContext:
     carrier: "Callable[[str | None], Carrier] | None" = None  # by name; None is the only one
     dial_allowed: frozenset[str] = frozenset()
     prompts: "Path | None" = None  # folder of reference recordings
+    baselines: "Baselines | None" = None  # what earlier calls taught
+    transcriber: "Transcriber | None" = None  # where an engine is configured
+    switchboard: "Switchboard | None" = None  # where what the carrier sends arrives
     on_released: Callable[[], None] = lambda: None
     started_at: float = field(init=False)
     _started: float = field(init=False)
@@ -76,6 +90,12 @@ class RunContext:
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
         self._started = self.clock.monotonic()
+
+    @property
+    def prompt_folders(self) -> "list[Path]":
+        """Where reference recordings are: the configuration's, and those that people accepted."""
+        accepted = self.baselines.accepted if self.baselines is not None and self.baselines.accepted.is_dir() else None
+        return [folder for folder in (self.prompts, accepted) if folder is not None]
 
     @property
     def elapsed(self) -> float:

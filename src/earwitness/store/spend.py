@@ -1,5 +1,6 @@
 """Money and calls: what was set aside, what was dialled, what it cost. Amounts are whole millionths of the currency."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -32,20 +33,39 @@ def day_of(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
-def spent(connection: Connection, day: str, currency: str) -> int:
-    """Return what is spent or set aside on this day, in millionths."""
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """What may be spent in a UTC day, in millionths: by one journey, or by all."""
+
+    micros: int
+    journey: str | None = None
+
+
+def spent(connection: Connection, day: str, currency: str, journey: str | None = None) -> int:
+    """Return what is spent or set aside on this day, in millionths: for one journey, or in all."""
     total = select(func.coalesce(func.sum(calls.c.micros), 0)).where(calls.c.day == day, calls.c.currency == currency)
+    if journey is not None:
+        total = total.where(calls.c.journey == journey)
     return int(connection.scalar(total) or 0)
 
 
-def reserve(connection: Connection, run: str, amount: int, currency: str, now: float, limit: int | None) -> bool:
-    """Set the money aside. False: the day's limit would be passed."""
+def reserve(
+    connection: Connection,
+    run: str,
+    journey: str,
+    amount: int,
+    currency: str,
+    now: float,
+    caps: Sequence[Cap],
+) -> Cap | None:
+    """Set the money aside. Return the first of `caps` that this would pass, and then set nothing aside."""
     day = day_of(now)
-    if limit is not None and spent(connection, day, currency) + amount > limit:
-        return False
+    for cap in caps:
+        if spent(connection, day, currency, cap.journey) + amount > cap.micros:
+            return cap
     row = {"run": run, "state": "reserved", "reserved_at": now, "day": day, "micros": amount, "currency": currency}
-    connection.execute(insert(calls).values(row))
-    return True
+    connection.execute(insert(calls).values(row | {"journey": journey}))
+    return None
 
 
 def intend(connection: Connection, run: str, to: str, from_: str, now: float) -> None:

@@ -146,6 +146,7 @@ calls = Table(
     Column("day", String(10), nullable=False, comment="UTC day the money counts for"),
     Column("micros", BigInteger, nullable=False, comment="millionths of the currency: reserved, then settled"),
     Column("currency", String(3), nullable=False),
+    Column("journey", String(63), comment="whose budget it counts for too"),
     Index("calls_by_day", "day", "currency"),
     Index("calls_by_state", "state"),
 )

@@ -3,33 +3,33 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
-from earwitness.audio.analysis import analyse
 from earwitness.audio.channels import ChannelError
 from earwitness.audio.prompts import PromptLibrary, load_prompts
-from earwitness.audio.script import CallReport, PlannedStep
+from earwitness.audio.script import PlannedStep
 from earwitness.audio.silencing import silence_keys
-from earwitness.audio.wav import WavError, read_wav
+from earwitness.audio.transcription.base import EngineError
+from earwitness.audio.wav import WavError
 from earwitness.audio.words import PromptError
 from earwitness.audio.workers import in_worker
 from earwitness.model import Attribution, Evidence, Failure, Finding, Observation, Scalar, Step, Why
 from earwitness.probes.context import CallLedger, InterruptedCall, OverBudgetError, RunContext
-from earwitness.telephony import findings
-from earwitness.telephony.carrier import CarrierCall
+from earwitness.telephony import changes, findings
+from earwitness.telephony.carrier import Carrier, CarrierCall
 from earwitness.telephony.dial_guard import DialRefusedError
 from earwitness.telephony.driver import SILENT_NOT_STORED, CallDriver, Ended, Recorded
 from earwitness.telephony.errors import CarrierError
+from earwitness.telephony.hearing import Hearing, UnusableError, listen
+from earwitness.telephony.live import LiveConversation, live_waits, stream_twiml
 from earwitness.telephony.spec import CallSpec
-from earwitness.telephony.twiml import Plan, PlanTooLongError, PromptLength, compile_plan, step_waits
+from earwitness.telephony.switchboard import Extension
+from earwitness.telephony.twiml import Plan, PlanTooLongError, PromptLength, Timings, compile_plan
 
-_CUT = 2.0  # seconds by which a recording may be shorter than its call; the carrier counts whole seconds
+_SILENT_CALL = 2.0  # seconds that a call must last before its silence is the far end's
 _log = structlog.get_logger(__name__)
-
-
-class _UnusableError(Exception):
-    """There is a recording, but nobody can be judged by it."""
 
 
 @dataclass(slots=True)
@@ -44,31 +44,44 @@ class _Seen:
 
 
 class Attempt:
-    """One try. Raises ValueError when the run was given no carrier or no ledger."""
+    """One try through `carrier`, from one of its numbers. Raises ValueError when the run was given no ledger."""
 
-    def __init__(self, spec: CallSpec, ctx: RunContext) -> None:
-        if ctx.carrier is None or ctx.calls is None:
-            raise ValueError("a call probe needs a carrier and a ledger; configure carriers")
+    def __init__(self, spec: CallSpec, ctx: RunContext, carrier: Carrier, from_: str) -> None:
+        if ctx.calls is None:
+            raise ValueError("a call probe needs a ledger")
         self.spec, self.ctx = spec, ctx
         self.ledger: CallLedger = ctx.calls
-        self.driver = CallDriver(spec, ctx, ctx.carrier(spec.carrier), self.ledger)
-        self.seen = _Seen(facts={"to": spec.to, "from": self.driver.from_})
+        self.extension = _extension(ctx, carrier)
+        self.driver = CallDriver(spec, ctx, carrier, self.ledger, from_, self.extension)
+        self.titles = [step.title for step in spec.steps]
+        self.seen = _Seen(facts={"to": spec.to, "from": from_, "carrier": carrier.name, "driver": spec.driver})
 
     async def run(self) -> Observation:
+        try:
+            return await self._run()
+        finally:
+            if self.extension is not None and self.ctx.switchboard is not None:
+                self.ctx.switchboard.close(self.extension)
+
+    async def _run(self) -> Observation:
         prepared = await self._prepared()
         if prepared is None:
             return self._observation()
         library, plan = prepared
+        live = self._conversation(library)
+        if live is None and self.spec.driver == "live":
+            return self._unknown(Failure.MONITOR_ERROR, _NOT_LIVE, Attribution.MONITOR)
         try:
-            call = await self.driver.dial(plan.twiml)
-        except OverBudgetError:
-            return self.ctx.observe(facts=self.seen.facts, skipped="over_budget")
+            call = await self.driver.dial(plan.twiml if live is None else stream_twiml(live.extension))
+        except OverBudgetError as error:
+            return self.ctx.observe(facts={**self.seen.facts, "over_budget": str(error)}, skipped="over_budget")
         except DialRefusedError as error:
             return self._unknown(Failure.NOT_ALLOWED_TO_DIAL, str(error), Attribution.MONITOR)
         except CarrierError as error:
             return self._carrier_failed(error)
-        await self._keep(plan.masked.encode(), "script", "application/xml", "call-script.xml")
-        return await self._finish(call, library)
+        if live is None:
+            await self._keep(plan.masked.encode(), "script", "application/xml", "call-script.xml")
+        return await self._finish(call, library, plan, live)
 
     async def resume(self, interrupted: InterruptedCall) -> Observation:
         """Take up the call where the earlier process left it. Never dials."""
@@ -81,7 +94,7 @@ class Attempt:
         if call is None:
             return await self._lost("the monitor was interrupted while it dialled; the carrier knows of no such call")
         prepared = await self._prepared()
-        return self._observation() if prepared is None else await self._finish(call, prepared[0])
+        return self._observation() if prepared is None else await self._finish(call, *prepared, None)
 
     async def _left_behind(self, interrupted: InterruptedCall) -> CarrierCall | None:
         if interrupted.sid is not None:
@@ -98,8 +111,8 @@ class Attempt:
     async def _prepared(self) -> tuple[PromptLibrary, Plan] | None:
         """Return the references and the script; None when they cannot be had, which is noted."""
         try:
-            library = await in_worker(load_prompts, self.ctx.prompts)
-            plan = compile_plan(self.spec.steps, _lengths(library))
+            library = await in_worker(load_prompts, *self.ctx.prompt_folders)
+            plan = compile_plan(self.spec, _lengths(library), self._timings())
         except (PromptError, PlanTooLongError) as error:
             self._unknown(Failure.MONITOR_ERROR, str(error), Attribution.MONITOR)
             return None
@@ -111,66 +124,114 @@ class Attempt:
             return None
         return library, plan
 
-    async def _finish(self, call: CarrierCall, library: PromptLibrary) -> Observation:
+    def _timings(self) -> Timings:
+        """Return what earlier calls measured. A confirming call has more patience: it may be that the line has slowed down."""
+        if self.ctx.baselines is None or self.ctx.run.why in (Why.CONFIRM, Why.CONTROL):
+            return {}
+        return self.ctx.baselines.timings(self.ctx.run.probe, self.titles)
+
+    def _conversation(self, library: PromptLibrary) -> LiveConversation | None:
+        if self.spec.driver != "live" or self.extension is None:
+            return None
+        return LiveConversation(self.spec, library, self.driver.carrier, self.extension)
+
+    async def _finish(
+        self, call: CarrierCall, library: PromptLibrary, plan: Plan, live: LiveConversation | None
+    ) -> Observation:
         self.seen.facts["call_sid"] = call.sid
         try:
-            ended = await self.driver.follow(call)
+            ended = await self.driver.follow(call) if live is None else await live.during(call, self.driver.follow)
         except CarrierError as error:
             await self.ledger.settle(self.driver.worst_cost)
             return self._carrier_failed(error)
         self.ctx.release()
         cost = await self.driver.settle(ended.call)
         self.seen.facts |= {"call_status": ended.call.status, "cost": str(cost), "call_seconds": ended.call.duration}
-        if ended.answer is not None:
-            self.seen.measures["answer"] = ended.answer
+        self.seen.measures |= {name: value for name, value in ended.measures.items() if value is not None}
+        waits = plan.waits if live is None else live_waits(self.spec, _lengths(library))
         try:
-            await self._judge(ended, library)
+            await self._judge(ended, library, findings.planned(self.spec.steps, waits))
         except CarrierError as error:
             return self._carrier_failed(error)
+        if live is not None:
+            await self._note_live(live)
         return self._observation()
 
-    async def _judge(self, ended: Ended, library: PromptLibrary) -> None:
+    async def _note_live(self, live: LiveConversation) -> None:
+        self.seen.facts |= live.facts
+        log = json.dumps(live.log, indent=1).encode()
+        await self._keep(log, "conversation", "application/json", "call-conversation.json")
+
+    async def _judge(self, ended: Ended, library: PromptLibrary, script: Sequence[PlannedStep]) -> None:
         status = ended.call.status
         if status == "completed":
-            await self._hear(ended, library)
+            await self._hear(ended, library, script)
         elif status == "busy":
             self._blame(Failure.BUSY, "the line was busy")
         elif status == "no-answer":
             self._blame(Failure.NO_ANSWER, f"nobody answered within {self.spec.ring_timeout:g}s")
         elif status == "failed":
-            failure, attribution, message = await self.driver.why_failed(ended.call)
+            failure, attribution, message = await self.driver.why_failed(ended)
             self._blame(failure, message, attribution)
         else:
             self._unknown(Failure.MONITOR_ERROR, f"the call ended as {status}: somebody at our end stopped it")
 
-    async def _hear(self, ended: Ended, library: PromptLibrary) -> None:
+    async def _hear(self, ended: Ended, library: PromptLibrary, script: Sequence[PlannedStep]) -> None:
         recorded = await self.driver.recording(ended.call)
         self.seen.facts["recording_sid"] = recorded.sid
         if recorded.wav is None:
             self._no_recording(recorded, ended.call)
             return
-        waits = step_waits(self.spec.steps, _lengths(library))
-        script = findings.planned(self.spec.steps, waits)
         try:
-            report = await in_worker(
-                _listen, recorded.wav, script, library, self.spec.must_not_hear, ended.call.duration
-            )
-        except (WavError, ChannelError, _UnusableError) as error:
+            heard = await self._heard(recorded.wav, script, library, ended.call.duration)
+        except (WavError, ChannelError, UnusableError) as error:
             self._unknown(Failure.RECORDING_UNREADABLE, f"the recording cannot be judged: {error}")
             await self._keep_unheard(recorded.wav, script)
             return
-        self.seen.findings += findings.findings(self.spec, report)
-        self.seen.steps = findings.observed_steps(report, self.seen.measures.get("answer", 0.0))
-        self.seen.measures |= findings.measures(report, ended.answer)
-        if await self._keep_heard(report, script, recorded.wav):
+        except EngineError as error:
+            self._unknown(Failure.TRANSCRIPTION_FAILED, f"nobody could tell the words: {error}", Attribution.MONITOR)
+            await self._keep_unheard(recorded.wav, script)
+            return
+        self._note(heard, ended)
+        await self._learn(heard)
+        if await self._keep_heard(heard, script, recorded.wav):
             await self._delete_recording(recorded.sid)
 
-    async def _keep_heard(self, report: CallReport, script: Sequence[PlannedStep], wav: bytes) -> bool:
+    async def _heard(
+        self, wav: bytes, script: Sequence[PlannedStep], library: PromptLibrary, seconds: float | None
+    ) -> Hearing:
+        texts = [*(text for step in script for text in (*step.expect, *step.misroute)), *self.spec.must_not_hear]
+        engine = self.ctx.transcriber
+        transcribe = None if engine is None else partial(engine.transcribe, texts=texts)
+        return await in_worker(listen, wav, script, library, self.spec.must_not_hear, seconds, transcribe)
+
+    def _note(self, heard: Hearing, ended: Ended) -> None:
+        self.seen.findings += findings.findings(self.spec, heard.report)
+        self.seen.steps = findings.observed_steps(heard.report, self.seen.measures.get("answer", 0.0))
+        self.seen.measures |= findings.measures(heard.report)
+        self.seen.facts |= findings.facts(self.spec, heard.report, ended.call.duration)
+
+    async def _learn(self, heard: Hearing) -> None:
+        """Keep what the next call is planned by, and hold prompts in other words against what the last call heard."""
+        baselines, run = self.ctx.baselines, self.ctx.run
+        if baselines is None or run.why is Why.CONTROL:
+            return
+        try:
+            self.seen.findings = await changes.compared(
+                self.seen.findings, heard.report, heard.cuts, baselines, run.probe, self.ctx.clock.now()
+            )
+            changes.settled(heard.report, baselines, run.probe)
+            if not self.seen.findings:
+                baselines.remember(run.probe, self.titles, findings.timings(heard.report))
+        except OSError as error:
+            _log.warning("baseline_not_kept", probe=run.probe, error=type(error).__name__)
+
+    async def _keep_heard(self, heard: Hearing, script: Sequence[PlannedStep], wav: bytes) -> bool:
         """Keep the transcript always, the sound when somebody will want to hear it. Return whether all of it was kept."""
         silenced = None
         if self.seen.findings or self.ctx.run.why is Why.MANUAL:
-            silenced = await in_worker(silence_keys, wav, script, report)
-        text = json.dumps(findings.transcript(report, silenced), indent=1).encode()
+            silenced = await in_worker(silence_keys, wav, script, heard.report)
+        text = json.dumps(findings.transcript(heard.report, silenced), indent=1).encode()
         kept = await self._keep(text, "transcript", "application/json", "call-transcript.json")
         if silenced is None:
             return kept
@@ -201,8 +262,8 @@ class Attempt:
 
         It keeps none of silence. If we pressed a key or spoke, there was no silence, and the recording is the carrier's loss.
         """
-        we_sounded = any(step.verb in ("press", "say") for step in self.spec.steps)
-        if recorded.error_code == SILENT_NOT_STORED and not we_sounded and (call.duration or 0) > _CUT:
+        we_sounded = any(step.acts for step in self.spec.steps) or self.spec.may_reach_people
+        if recorded.error_code == SILENT_NOT_STORED and not we_sounded and (call.duration or 0) > _SILENT_CALL:
             self._blame(Failure.DEAD_AIR, "nothing was heard from the line: the carrier found the whole call silent")
             return
         code = f" (the carrier's code {recorded.error_code})" if recorded.error_code else ""
@@ -230,16 +291,20 @@ class Attempt:
         )
 
 
+_NOT_LIVE = (
+    "driver: live needs a running daemon that the carrier can reach; set public_url in the carrier's twilio section, or use "
+    "driver: recorded"
+)
+
+
+def _extension(ctx: RunContext, carrier: Carrier) -> Extension | None:
+    """Return where the carrier's callbacks and live sound of this run arrive, if it can reach us at all."""
+    account = carrier.spec.twilio
+    if ctx.switchboard is None or account.public_url is None:
+        return None
+    return ctx.switchboard.open(account.auth_token, account.public_url)
+
+
 def _lengths(library: PromptLibrary) -> PromptLength:
     """Return the function that tells how long the recordings of a text are, at most, in seconds."""
     return lambda text: max((prompt.duration for prompt in library.find(text)), default=None)
-
-
-def _listen(
-    wav: bytes, script: Sequence[PlannedStep], library: PromptLibrary, errors: Sequence[str], call_seconds: float | None
-) -> CallReport:
-    """Return what was heard on the recording; runs in a worker thread."""
-    recording = read_wav(wav)
-    if call_seconds is not None and recording.duration < call_seconds - _CUT:
-        raise _UnusableError(f"it holds {recording.duration:.1f}s of a call of {call_seconds:.0f}s")
-    return analyse(recording, script, library, errors)

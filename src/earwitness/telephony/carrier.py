@@ -29,6 +29,7 @@ TERMINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 REQUEST_TIMEOUT = 15.0  # seconds
 _CLOCK_SKEW = 30.0  # seconds by which our clock and the carrier's may differ
 _LISTED_CALLS = 50
+_EVENTS = ["initiated", "ringing", "answered", "completed"]
 _KNOWN_CALLS = 5000  # more than can be young enough to be mistaken for a lost one
 _LARGEST_RECORDING = 32 * 1024 * 1024  # bytes
 
@@ -67,8 +68,8 @@ class CarrierRecording:
 class Carrier:
     """One account at the carrier. Every method raises CarrierError, and nothing else, when the carrier does not do it."""
 
-    def __init__(self, spec: CarrierSpec, http: httpx.AsyncClient, clock: Clock) -> None:
-        self.spec = spec
+    def __init__(self, spec: CarrierSpec, http: httpx.AsyncClient, clock: Clock, name: str = "") -> None:
+        self.spec, self.name = spec, name
         self._http, self._clock = http, clock
         account = spec.twilio
         self._auth = (account.account_sid, account.auth_token.reveal())
@@ -87,9 +88,17 @@ class Carrier:
         return Money(price.amount * math.ceil(seconds / 60), price.currency)
 
     async def create_call(
-        self, to: str, from_: str, twiml: str, *, ring_timeout: float, length_limit: float
+        self,
+        to: str,
+        from_: str,
+        twiml: str,
+        *,
+        ring_timeout: float,
+        length_limit: float,
+        status_url: str | None = None,
     ) -> CarrierCall:
-        """Dial. An error with `ambiguous` leaves it open whether the call exists."""
+        """Dial. An error with `ambiguous` leaves it open whether the call exists. `status_url`: where the carrier tells how it goes."""
+        callbacks = {"status_callback": status_url, "status_callback_event": _EVENTS} if status_url else {}
         created = await self._ask(
             self._sdk.calls.create_async(
                 to=to,
@@ -100,6 +109,7 @@ class Carrier:
                 trim="do-not-trim",  # the default cuts the leading silence, and with it every delay
                 timeout=math.ceil(ring_timeout),
                 time_limit=math.ceil(length_limit),
+                **callbacks,
             ),
             _call,
         )
@@ -124,6 +134,10 @@ class Carrier:
         if len(self._known) > _KNOWN_CALLS:
             del self._known[next(iter(self._known))]
         return call
+
+    async def play(self, sid: str, twiml: str) -> None:
+        """Replace what the carrier does on our side of a call that is talking."""
+        await self._ask(self._sdk.calls(sid).update_async(twiml=twiml), _call)
 
     async def hang_up(self, sid: str) -> None:
         await self._ask(self._sdk.calls(sid).update_async(status="completed"), _call)

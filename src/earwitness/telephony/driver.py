@@ -1,6 +1,7 @@
 """One call, from the guard to the recording: dialled once at most, whatever the carrier's API does."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -12,6 +13,7 @@ from earwitness.telephony.carrier import Carrier, CarrierCall
 from earwitness.telephony.dial_guard import check_dial, check_number
 from earwitness.telephony.errors import CarrierError, classify
 from earwitness.telephony.spec import CallSpec
+from earwitness.telephony.switchboard import Callback, Extension
 
 RINGING_POLL, TALKING_POLL = 1.0, 2.0  # seconds between two looks at the call
 POLL_FAILURES = 8  # in a row
@@ -22,15 +24,26 @@ RECORDING_FIRST, RECORDING_LONGEST = 2.0, 30.0  # seconds between two looks for 
 RECORDING_GIVE_UP = 600.0  # seconds
 DOWNLOADS = 4
 SILENT_NOT_STORED = 16102
+_NO_SUCH_NUMBER = frozenset({404, 410, 484, 604})  # SIP: not found, gone, address incomplete, does not exist anywhere
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A call that is over. `answer`: seconds from dialling (the carrier's queue does not count) to the answer, None when nobody answered or it is not known."""
+    """A call that is over.
+
+    Seconds from dialling (the carrier's queue does not count): `answer` until it was answered, `ringing` until it rang; None
+    where it did not, or nobody knows. `sip_code` is the network's final answer, where the carrier told it.
+    """
 
     call: CarrierCall
     answer: float | None
+    ringing: float | None = None
+    sip_code: int | None = None
+
+    @property
+    def measures(self) -> dict[str, float | None]:
+        return {"answer": self.answer, "post_dial_delay": self.ringing}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +58,17 @@ class Recorded:
 class CallDriver:
     """Drives the call of one run. Methods raise CarrierError when the carrier, or the way there, fails."""
 
-    def __init__(self, spec: CallSpec, ctx: RunContext, carrier: Carrier, ledger: CallLedger) -> None:
+    def __init__(
+        self,
+        spec: CallSpec,
+        ctx: RunContext,
+        carrier: Carrier,
+        ledger: CallLedger,
+        from_: str,
+        extension: Extension | None = None,
+    ) -> None:
         self.spec, self.ctx, self.carrier, self.ledger = spec, ctx, carrier, ledger
-        self.from_ = spec.from_ or carrier.default_from
+        self.from_, self.extension = from_, extension
 
     @property
     def worst_cost(self) -> Money:
@@ -61,6 +82,8 @@ class CallDriver:
         await self.ledger.intent(self.spec.to, self.from_)
         since = self.ctx.clock.now()
         call = await self._create(twiml, since)
+        if self.extension is not None:
+            self.extension.call_sid = call.sid
         await self.ledger.dialled(call.sid)
         return call
 
@@ -72,6 +95,7 @@ class CallDriver:
                 twiml,
                 ring_timeout=self.spec.ring_timeout,
                 length_limit=self.spec.length_limit,
+                status_url=self.extension.status_url if self.extension else None,
             )
         except CarrierError as error:
             if not error.ambiguous:
@@ -119,21 +143,44 @@ class CallDriver:
 
     async def _followed(self, call: CarrierCall) -> Ended:
         clock = self.ctx.clock
-        began, failures, answer = clock.monotonic(), 0, None
+        began, failures = clock.monotonic(), 0
+        seen: dict[str, float] = {}  # status -> seconds from dialling until it was first seen
         while not call.over:
             if self.time_left <= 0:
                 raise CarrierError(f"the call was still {call.status} after {self.ctx.elapsed:.0f}s, and was given up")
-            pause = min(LONGEST_BACKOFF, 2.0**failures - 1) + (TALKING_POLL if answer is not None else RINGING_POLL)
-            await clock.sleep(min(pause, self.time_left))
+            talking = "in-progress" in seen
+            pause = min(LONGEST_BACKOFF, 2.0**failures - 1) + (TALKING_POLL if talking else RINGING_POLL)
+            await self._wait(min(pause, self.time_left), told=not failures)
             try:
                 call, failures = await self._look(call), 0
             except CarrierError as error:
                 failures += 1
                 if not error.retryable or failures > POLL_FAILURES:
                     raise
-            if answer is None and call.status == "in-progress":
-                answer = max(0.0, clock.monotonic() - began - call.queued)
-        return Ended(call, answer if answer is not None else _answer_by_its_times(call))
+            seen.setdefault(call.status, max(0.0, clock.monotonic() - began - call.queued))
+        return self._ended(call, seen)
+
+    async def _wait(self, seconds: float, *, told: bool) -> None:
+        """Wait until the next look is due; a callback hastens it, unless the API has just failed."""
+        if self.extension is None or not told:
+            await self.ctx.clock.sleep(seconds)
+            return
+        waits = [asyncio.ensure_future(self.ctx.clock.sleep(seconds)), asyncio.ensure_future(self.extension.told())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    def _ended(self, call: CarrierCall, seen: dict[str, float]) -> Ended:
+        """Return what is known of the call's times: what the carrier told is finer than what we saw."""
+        told, sip_code = _told(self.extension.callbacks if self.extension else (), call.sid)
+        answer, ringing = seen.get("in-progress"), seen.get("ringing")
+        dialled = told.get("initiated")
+        if dialled is not None and "ringing" in told and told["ringing"] >= dialled:
+            ringing = told["ringing"] - dialled
+        return Ended(call, answer if answer is not None else _answer_by_its_times(call), ringing, sip_code)
 
     async def _look(self, call: CarrierCall) -> CarrierCall:
         try:
@@ -192,10 +239,10 @@ class CallDriver:
         await self.ledger.settle(cost)
         return cost
 
-    async def why_failed(self, call: CarrierCall) -> tuple[Failure, Attribution, str]:
-        """Return what made a call fail before anyone could answer, as far as the carrier's notifications tell."""
+    async def why_failed(self, ended: Ended) -> tuple[Failure, Attribution, str]:
+        """Return what made a call fail before anyone could answer, as far as the carrier's notifications and the network tell."""
         try:
-            codes = await self.carrier.errors_of(call.sid)
+            codes = await self.carrier.errors_of(ended.call.sid)
         except CarrierError as error:
             if not error.retryable and error.status != 404:
                 raise
@@ -203,7 +250,24 @@ class CallDriver:
         if codes:
             told = classify(400, codes[0], "")
             return told.failure, told.attribution, str(told)
-        return Failure.UNOBTAINABLE, Attribution.TARGET, "the number could not be reached: the network refused the call"
+        if ended.sip_code in _NO_SUCH_NUMBER:
+            message = f"the number cannot be obtained: the network answered SIP {ended.sip_code}"
+            return Failure.UNOBTAINABLE, Attribution.TARGET, message
+        said = f" with SIP {ended.sip_code}" if ended.sip_code else ""
+        return Failure.NEVER_CONNECTED, Attribution.TARGET, f"never connected: the network refused the call{said}"
+
+
+def _told(callbacks: Iterable[Callback], sid: str) -> tuple[dict[str, float], int | None]:
+    """Return when the carrier says that each status began (epoch seconds), and the SIP answer, whatever order it told them in."""
+    times: dict[str, float] = {}
+    sip_code = None
+    for callback in callbacks:
+        if callback.call_sid != sid:
+            continue
+        if callback.at is not None:
+            times[callback.status] = min(callback.at, times.get(callback.status, callback.at))
+        sip_code = callback.sip_code or sip_code
+    return times, sip_code
 
 
 def _answer_by_its_times(call: CarrierCall) -> float | None:

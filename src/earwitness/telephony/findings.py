@@ -7,22 +7,42 @@ from typing import Any
 from earwitness.audio.quality import Quality
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.silencing import Silenced
-from earwitness.model import Attribution, Effect, Failure, Finding, Step
-from earwitness.telephony.spec import CallSpec, StepSpec, mask_keys
+from earwitness.model import Attribution, Effect, Failure, Finding, Layer, Scalar, Step
+from earwitness.telephony.spec import CallSpec
+from earwitness.telephony.steps import StepSpec, mask_keys
+from earwitness.telephony.twiml import Timing
 
 _FAILURES: Mapping[Result, Failure] = {
     Result.SLOW: Failure.SLOW,
     Result.TOO_SLOW: Failure.SLOW,
+    Result.HELD_LONG: Failure.HOLD_TOO_LONG,
+    Result.HELD_TOO_LONG: Failure.HOLD_TOO_LONG,
+    Result.STILL_HOLDING: Failure.HOLD_TOO_LONG,
+    Result.PARTLY: Failure.WRONG_PROMPT,
+    Result.CHANGED: Failure.PROMPT_CHANGED,
     Result.TRUNCATED: Failure.PROMPT_TRUNCATED,
     Result.SKIPPED: Failure.PROMPT_MISSING,
     Result.MISSING: Failure.PROMPT_MISSING,
     Result.SILENT: Failure.DEAD_AIR,
+    Result.NO_MEDIA: Failure.ONE_WAY,
     Result.WRONG: Failure.WRONG_PROMPT,
     Result.MISROUTED: Failure.MISROUTED,
     Result.KEY_IGNORED: Failure.DTMF_IGNORED,
     Result.UNINTELLIGIBLE: Failure.POOR_AUDIO,
     Result.HUNG_UP: Failure.EARLY_HANGUP,
+    Result.BUSY: Failure.BUSY,
+    Result.CONGESTED: Failure.NEVER_CONNECTED,
+    Result.UNOBTAINABLE: Failure.UNOBTAINABLE,
+    Result.STILL_RINGING: Failure.NO_ANSWER,
+    Result.FAX: Failure.WRONG_PROMPT,
+    Result.NOISY_LINE: Failure.NOT_SILENT,
 }
+_SOUND = ("level", "noise", "snr", "clipping", "loss")  # of the quality, published as measures
+_PUNCTUAL = 1.0  # s by which the end of a script may come early
+_LINE_RESULTS = (Result.BUSY, Result.CONGESTED, Result.UNOBTAINABLE, Result.STILL_RINGING, Result.NO_MEDIA)
+_FINE = (Result.OK, Result.LEFT_OUT, Result.NOT_JUDGED)
+_ANNOYING = (Result.SLOW, Result.HELD_LONG, Result.PARTLY)  # past a minor limit: the caller got there all the same
+_GOT_OVER = (Result.TRUNCATED, Result.SKIPPED, Result.NOISY_LINE)  # harmless where the later steps succeed
 
 
 def planned(steps: Sequence[StepSpec], waits: Sequence[int]) -> tuple[PlannedStep, ...]:
@@ -34,10 +54,15 @@ def planned(steps: Sequence[StepSpec], waits: Sequence[int]) -> tuple[PlannedSte
             wait=float(wait),
             keys=step.press.reveal() if step.press else "",
             secret=step.press is not None and mask_keys(step.press.reveal()) != step.press.reveal(),
-            expect=step.expect or (),
-            misroute=step.misroute,
+            expect=step.texts,
+            misroute=step.misroute_texts,
+            places={text: place for place, texts in step.misroute.items() for text in texts},
             minor=step.limits[0],
             major=step.limits[1],
+            match_minor=step.match.minor if step.match else None,
+            match_major=step.match.major if step.match else None,
+            silence=step.silence or 0.0,
+            optional=step.optional,
         )
         for step, wait in zip(steps, waits, strict=True)
     )
@@ -45,11 +70,7 @@ def planned(steps: Sequence[StepSpec], waits: Sequence[int]) -> tuple[PlannedSte
 
 def findings(spec: CallSpec, report: CallReport) -> tuple[Finding, ...]:
     """Return what was wrong with the call, in the order of its steps, the sound last."""
-    found = [
-        _finding(spec, place, report.steps)
-        for place, step in enumerate(report.steps)
-        if step.result not in (Result.OK, Result.NOT_JUDGED)
-    ]
+    found = [_finding(spec, place, report.steps) for place, step in enumerate(report.steps) if step.result not in _FINE]
     poor = _poor_audio(spec, report.quality)
     if poor is not None and not any(finding.failure is Failure.POOR_AUDIO for finding in found):
         found.append(poor)
@@ -86,10 +107,12 @@ def _finding(spec: CallSpec, place: int, steps: Sequence[StepReport]) -> Finding
 
 def _effect(spec: CallSpec, place: int, steps: Sequence[StepReport]) -> Effect:
     result, own = steps[place].result, spec.steps[place].effect
-    later = [step for step in steps[place + 1 :] if step.step.verb == "expect"]
+    if result is Result.CHANGED:
+        return Effect.NONE  # a notice: the call reached its goal
+    later = [step for step in steps[place + 1 :] if step.step.hears]
     went_on = bool(later) and not any(step.result.fatal for step in later)
-    if result is Result.SLOW or (result in (Result.TRUNCATED, Result.SKIPPED) and went_on):
-        return Effect.NONE if own is Effect.NONE else Effect.NUISANCE  # the caller got there all the same
+    if result in _ANNOYING or (result in _GOT_OVER and went_on):
+        return Effect.NONE if own is Effect.NONE else Effect.NUISANCE
     if own is not None:
         return own
     return Effect.DIVERTED if result is Result.MISROUTED else spec.effect
@@ -98,10 +121,13 @@ def _effect(spec: CallSpec, place: int, steps: Sequence[StepReport]) -> Effect:
 def _sentence(step: StepReport) -> str:
     """Return what was expected and what was there, in one sentence."""
     wanted = " or ".join(f'"{text}"' for text in step.step.expect)
-    if step.result in (Result.SLOW, Result.TOO_SLOW):
-        limit = step.step.minor if step.result is Result.SLOW else step.step.major
-        return f"expected {wanted} within {limit:g}s, it came after {step.delay:.1f}s"
-    if step.step.verb == "expect":
+    if step.result in (Result.SLOW, Result.TOO_SLOW, Result.HELD_LONG, Result.HELD_TOO_LONG):
+        limit = step.step.major if step.result in (Result.TOO_SLOW, Result.HELD_TOO_LONG) else step.step.minor
+        what = wanted or "silence"
+        return f"expected {what} within {limit:g}s, it came after {step.delay:.1f}s"
+    if step.result is Result.CHANGED:
+        return f"{wanted} is said in other words now: {step.note}; the call reached its goal all the same"
+    if step.step.hears:
         return (
             f"expected {wanted}: {step.note}" if step.result is not Result.WRONG else f"expected {wanted}, {step.note}"
         )
@@ -142,15 +168,80 @@ def _note(step: StepReport) -> str:
     if step.delay is not None:
         parts.append(f"after {step.delay:.2f}s")
     if step.score is not None:
-        parts.append(f"likeness {step.score:.2f}")
+        parts.append(f"{step.method} {step.score:.2f}{_limits(step)}")
     return "; ".join(part for part in parts if part)
 
 
-def measures(report: CallReport, answer: float | None) -> dict[str, float]:
-    delays = [step.delay for step in report.steps if step.delay is not None]
-    found = {"answer": answer, "prompt_delay": max(delays, default=None), "duration": report.duration}
-    found["audio_quality"] = report.quality.index if report.quality else None
-    return {name: value for name, value in found.items() if value is not None}
+def _limits(step: StepReport) -> str:
+    """Return the limits that the match was held against, as the note shows them beside the score."""
+    given = [
+        f"{name} {share:.0%}"
+        for name, share in (("minor", step.step.match_minor), ("major", step.step.match_major))
+        if share
+    ]
+    share = "" if step.share is None else f", {step.share:.0%} of it"
+    return share + (f" (limits: {', '.join(given)})" if given else "")
+
+
+def measures(report: CallReport) -> dict[str, float]:
+    """Return what metrics publish and the console shows: seconds, dBFS, dB, shares and counts."""
+    delays = [step.delay for step in report.steps if step.delay is not None and step.step.verb == "expect"]
+    found: dict[str, float | None] = {
+        "prompt_delay": max(delays, default=None),
+        "duration": report.duration,
+        **asdict(report.measures),
+    }
+    if report.quality:
+        index = {"audio_quality": report.quality.index}
+        found |= index | {name: getattr(report.quality, name) for name in _SOUND}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def timings(report: CallReport) -> dict[int, Timing]:
+    """Return how long each prompt was waited for, and lasted, by the step's place."""
+    return {
+        place: Timing(step.delay, max(0.0, step.end - step.at))
+        for place, step in enumerate(report.steps)
+        if step.delay is not None and step.at is not None and step.end is not None
+    }
+
+
+def facts(spec: CallSpec, report: CallReport, call_seconds: float | None) -> dict[str, Scalar]:
+    """Return what else people want to know of the call: who hung up, and how far it came."""
+    reached = sum(step.result is not Result.NOT_JUDGED and not step.result.fatal for step in report.steps)
+    return {
+        "hung_up_by": _hung_up_by(spec, report, call_seconds),
+        "steps_reached": f"{reached} of {len(report.steps)}",
+        "layer": _layer(report),
+    }
+
+
+def _hung_up_by(spec: CallSpec, report: CallReport, call_seconds: float | None) -> str:
+    """Return who ended the call: we do when the script is over, the carrier at its limit, else the far end."""
+    if call_seconds is not None and call_seconds >= spec.length_limit:
+        return "carrier"
+    acted = [
+        place for place, step in enumerate(report.steps) if step.step.verb in ("press", "say") and step.end is not None
+    ]
+    last = acted[-1] if acted else -1
+    since = (report.steps[last].end or 0.0) if acted else 0.0
+    script_ends = since + sum(step.step.wait for step in report.steps[last + 1 :])
+    acts_left = any(step.step.verb in ("press", "say") for step in report.steps[last + 1 :])
+    return "far end" if acts_left or report.duration < script_ends - _PUNCTUAL else "us"
+
+
+def _layer(report: CallReport) -> str | None:
+    """Return the layer that the call failed in, as far as one call tells: the line, the IVR, or what is behind it."""
+    place = next((n for n, step in enumerate(report.steps) if step.result.fatal), None)
+    if place is None:
+        return None
+    failed, before = report.steps[place], report.steps[:place]
+    if failed.result in _LINE_RESULTS:
+        return Layer.NUMBER
+    prompts = [step for step in before if step.step.hears and not step.result.fatal]
+    entered = [step for step in before if step.step.verb in ("press", "say")]
+    behind = failed.result in (Result.WRONG, Result.MISSING) and len(prompts) > 1 and len(entered) > 1
+    return Layer.BACKEND if behind or failed.result is Result.MISROUTED else Layer.IVR
 
 
 def transcript(report: CallReport, silenced: Silenced | None) -> dict[str, Any]:
@@ -159,6 +250,7 @@ def transcript(report: CallReport, silenced: Silenced | None) -> dict[str, Any]:
         "duration": round(report.duration, 2),
         "channels": {"ours": report.our_channel, "theirs": 1 - report.our_channel},
         "steps": [_line(step) for step in report.steps],
+        "measures": asdict(report.measures),
         "quality": asdict(report.quality) if report.quality else None,
         "recording": _kept(silenced),
     }
@@ -173,7 +265,9 @@ def _kept(silenced: Silenced | None) -> dict[str, Any] | None:
 
 
 def _line(step: StepReport) -> dict[str, Any]:
-    limits = {"minor": step.step.minor, "major": step.step.major} if step.step.verb == "expect" else None
+    timed = step.step.hears or step.step.verb == "silence"
+    limits = {"minor": step.step.minor, "major": step.step.major} if timed else None
+    match = {"minor": step.step.match_minor, "major": step.step.match_major} if step.step.hears else None
     return {
         "step": step.step.title,
         "result": step.result.value,
@@ -182,5 +276,9 @@ def _line(step: StepReport) -> dict[str, Any]:
         "delay": step.delay,
         "limits": limits,
         "score": step.score,
+        "share": step.share,
+        "match_limits": match,
+        "method": step.method or None,
+        "words": step.words or None,
         "heard": [asdict(prompt) for prompt in step.heard],
     }

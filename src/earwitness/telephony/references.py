@@ -12,5 +12,5 @@ def unchecked_texts(spec: CallSpec, folder: Path | None) -> list[str]:
     Raises PromptError when the folder cannot be read.
     """
     known = [normalise(text) for text in texts_in(folder)]
-    wanted = dict.fromkeys(text for step in spec.steps for text in (*(step.expect or ()), *step.misroute))
+    wanted = dict.fromkeys(text for step in spec.steps for text in (*step.texts, *step.misroute_texts))
     return [text for text in wanted if not having_words(text, known, str)]

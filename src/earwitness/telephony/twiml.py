@@ -1,23 +1,29 @@
 """The steps of a call compiled to inline TwiML, the carrier's call script.
 
-The script runs open loop: keys go out on a clock, not when a prompt has been heard. Before a key, an expected prompt gets its minor
-limit (by default 3 s) plus its own length: waiting for the major limit would let many an IVR give up on the caller first. Where nothing
-follows, it gets its major limit plus its length. What was heard when is judged from the recording afterwards.
+The script runs open loop: keys go out on a clock, not when a prompt has been heard. Before a key, an expected prompt gets the delay
+that earlier calls measured and a margin, else its minor limit, else 3 s, and then its own length: waiting for the major limit would
+let many an IVR give up on the caller first. Where nothing follows, it gets its major limit plus its length. What was heard when is
+judged from the recording afterwards.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
-from earwitness.telephony.spec import StepSpec, mask_keys
+from earwitness.telephony.spec import CallSpec
+from earwitness.telephony.steps import StepSpec, mask_keys
 
 MAX_CHARACTERS = 4000  # Twilio's limit on the Twiml parameter; beyond it error 32018
 TRAILING_PAUSE = 2  # seconds, so that the last prompt's end is on the recording
 _SECONDS_PER_CHARACTER = 0.08  # unhurried speech, 150 words a minute
 _SECONDS_PER_KEY = 0.35  # tone and gap, at their longest
 _USUAL_DELAY = 3.0  # seconds that a prompt gets to begin when no minor limit says otherwise
-_MEASURED_MARGIN = 1.0  # seconds added to a prompt whose length is known
+_MEASURED_MARGIN = 1.0  # seconds added to what was measured: lengths, and delays
+_SPREAD = 1.25  # of a measured delay, since the next one may be longer
+_HEARD_ENOUGH = 1.0  # seconds of a prompt that is barged into
+_STAY = '<Pause length="900"/>'  # the carrier's time limit ends the call before
 
 
 class PlanTooLongError(ValueError):
@@ -25,71 +31,147 @@ class PlanTooLongError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """What earlier calls measured of a step: seconds until the prompt began, and how long it lasted, at most."""
+
+    delay: float
+    length: float
+
+
+PromptLength = Callable[[str], float | None]
+Timings = Mapping[int, Timing]  # by the step's place
+_NOTHING_MEASURED: Timings = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """A compiled call. `seconds` is how long it lasts from the answer, at most; `masked` is the script as it may be shown."""
+    """A compiled call. `seconds` is how long it lasts from the answer, at most; `masked` is the script as it may be shown.
+
+    `waits` are the whole seconds (TwiML knows no fractions) that each step waits; 0 for a key or a word.
+    """
 
     twiml: str
     masked: str
     seconds: float
+    waits: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return f"Plan({self.masked!r}, {self.seconds:g} s)"
 
 
-PromptLength = Callable[[str], float | None]
-
-
-def compile_plan(steps: Sequence[StepSpec], prompt_length: PromptLength = lambda _: None) -> Plan:
-    """Return the script for `steps`; `prompt_length` gives the seconds of a prompt's reference recording, if there is one.
+def compile_plan(
+    spec: CallSpec, prompt_length: PromptLength = lambda _: None, timings: Timings = _NOTHING_MEASURED
+) -> Plan:
+    """Return the script of the call; `prompt_length` gives the seconds of a prompt's reference recording, if there is one.
 
     Raises PlanTooLongError beyond 4000 characters.
     """
-    waits = step_waits(steps, prompt_length)
-    parts = [_compile(step, wait) for step, wait in zip(steps, waits, strict=True)]
-    end = f'<Pause length="{TRAILING_PAUSE}"/><Hangup/>'
-    twiml, masked = (
-        f"<Response>{''.join(scripts)}{end}</Response>"
-        for scripts in ([part.twiml for part in parts], [part.masked for part in parts])
-    )
-    if len(twiml) > MAX_CHARACTERS:
-        raise PlanTooLongError(
-            f"the steps make {len(twiml)} characters of TwiML; Twilio takes {MAX_CHARACTERS}; use fewer steps or shorter words"
-        )
-    return Plan(twiml, masked, sum(part.seconds for part in parts) + TRAILING_PAUSE)
+    waits = tuple(_wait(spec, place, prompt_length, timings) for place in range(len(spec.steps)))
+    script = _Script()
+    for step, wait in zip(spec.steps, waits, strict=True):
+        _write(step, wait, script)
+    if spec.steps[-1].hang_up is None:
+        script.pause(TRAILING_PAUSE)
+    if spec.may_reach_people:
+        script.say(spec.statement)
+    return script.plan(waits)
 
 
-def _compile(step: StepSpec, wait: int) -> Plan:
-    if step.press is not None:
-        keys = step.press.reveal()
+@dataclass(slots=True)
+class _Script:
+    """TwiML as it is written. Pauses that follow each other are one, which leaves room for long paths."""
+
+    parts: list[tuple[str, str]] = field(default_factory=list)  # as it is sent, as it may be shown
+    seconds: float = 0.0
+    pausing: int = 0
+
+    def pause(self, seconds: int) -> None:
+        self.pausing += seconds
+        self.seconds += seconds
+
+    def press(self, keys: str) -> None:
         waits = 0.5 * keys.count("w") + keys.count("W")
-        seconds = waits + _SECONDS_PER_KEY * (len(keys) - keys.count("w") - keys.count("W"))
-        return Plan(_play(keys), _play(mask_keys(keys)), seconds)
-    if step.say is not None:
-        script = f"<Say>{escape(step.say)}</Say>"
-        return Plan(script, script, spoken_length(step.say))
-    script = f'<Pause length="{wait}"/>'
-    return Plan(script, script, wait)
+        self._add(_play(keys), _play(mask_keys(keys)))
+        self.seconds += waits + _SECONDS_PER_KEY * (len(keys) - keys.count("w") - keys.count("W"))
+
+    def say(self, words: str) -> None:
+        said = f"<Say>{escape(words)}</Say>"
+        self._add(said, said)
+        self.seconds += spoken_length(words)
+
+    def plan(self, waits: tuple[int, ...]) -> Plan:
+        self._add("<Hangup/>", "<Hangup/>")
+        twiml, masked = (f"<Response>{''.join(parts)}</Response>" for parts in zip(*self.parts, strict=True))
+        if len(twiml) > MAX_CHARACTERS:
+            raise PlanTooLongError(
+                f"the steps make {len(twiml)} characters of TwiML; Twilio takes {MAX_CHARACTERS}; use fewer steps or shorter words"
+            )
+        return Plan(twiml, masked, self.seconds, waits)
+
+    def _add(self, sent: str, shown: str) -> None:
+        if self.pausing:
+            pause = f'<Pause length="{self.pausing}"/>'
+            self.parts.append((pause, pause))
+            self.pausing = 0
+        self.parts.append((sent, shown))
+
+
+def _write(step: StepSpec, wait: int, script: _Script) -> None:
+    if step.press is not None:
+        script.press(step.press.reveal())
+    elif step.say is not None:
+        script.say(step.say)
+    else:
+        script.pause(wait)
 
 
 def _play(keys: str) -> str:
     return f"<Play digits={quoteattr(keys)}/>"
 
 
-def step_waits(steps: Sequence[StepSpec], prompt_length: PromptLength = lambda _: None) -> list[int]:
-    """Return the whole seconds (TwiML knows no fractions) that each step waits; 0 for a key or a word."""
-    acts = [step.press is not None or step.say is not None for step in steps]
-    return [_wait(step, any(acts[place + 1 :]), prompt_length) for place, step in enumerate(steps)]
+def press_twiml(keys: str) -> str:
+    """Return the script that presses `keys` and then stays on the line."""
+    return f"<Response>{_play(keys)}{_STAY}</Response>"
 
 
-def _wait(step: StepSpec, acts_later: bool, prompt_length: PromptLength) -> int:
-    if step.expect is None:
+def say_twiml(words: str, *, then_hang_up: bool = False) -> str:
+    """Return the script that says `words`, and then hangs up or stays on the line."""
+    return f"<Response><Say>{escape(words)}</Say>{'<Hangup/>' if then_hang_up else _STAY}</Response>"
+
+
+def _wait(spec: CallSpec, place: int, prompt_length: PromptLength, timings: Timings) -> int:
+    step, later = spec.steps[place], spec.steps[place + 1 :]
+    measured = timings.get(place)
+    if step.acts or step.hang_up:
+        return 0
+    if step.verb in ("listen", "pause"):
         return math.ceil(step.listen or step.pause or 0.0)
+    length = _length(step, prompt_length, measured)
+    if step.optional:
+        return math.ceil(length)  # the prompt after it has its own time to begin
+    if any(s.acts for s in later) or (later and later[-1].hang_up and measured):
+        return math.ceil(_delay(step, measured) + length)
+    return math.ceil(step.limits[1] + length)
+
+
+def _delay(step: StepSpec, measured: Timing | None) -> float:
     minor, major = step.limits
-    delay = min(major, _USUAL_DELAY if minor is None else minor) if acts_later else major
-    return math.ceil(delay + max(_length(text, prompt_length) for text in step.expect))
+    if measured is not None:
+        return min(major, _SPREAD * measured.delay + _MEASURED_MARGIN)
+    return major if step.hold else min(major, _USUAL_DELAY if minor is None else minor)
 
 
-def _length(text: str, prompt_length: PromptLength) -> float:
+def _length(step: StepSpec, prompt_length: PromptLength, measured: Timing | None) -> float:
+    if step.silence is not None:
+        return step.silence
+    if step.barge_in:
+        return _HEARD_ENOUGH
+    if measured is not None:
+        return measured.length + _MEASURED_MARGIN
+    return max(_text_length(text, prompt_length) for text in step.texts)
+
+
+def _text_length(text: str, prompt_length: PromptLength) -> float:
     known = prompt_length(text)
     return spoken_length(text) if known is None else known + _MEASURED_MARGIN
 

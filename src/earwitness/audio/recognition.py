@@ -1,0 +1,158 @@
+"""Whether an expected prompt was heard: by its sound where there is a reference recording, else by its words where an engine hears them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from earwitness.audio.alignment import BestText, best_text
+from earwitness.audio.listener import Listener
+from earwitness.audio.match import Match
+from earwitness.audio.prompts import Prompt, PromptLibrary
+from earwitness.audio.quality import POOR
+from earwitness.audio.script import PlannedStep
+from earwitness.audio.transcript import Transcript
+
+MISSING_SPEECH = 0.3  # s of a prompt's head or tail that must be missing before it counts as cut
+_NOISY_COVERAGE = 0.5  # of a prompt that must be recognised where noise hides the rest
+_WORDS_NEEDED = 0.6  # accuracy of the words below which they are another prompt's, where the step says nothing else
+_CUT_WORDS = 2  # words that must be missing at an end before the prompt counts as cut
+_WORD = 0.35  # s, a word's length
+_MARGIN = 0.1  # of accuracy by which the expected words must fit better than those of another prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """An expected prompt that was heard. Times in seconds; `share` of it 0..1; `lost` are seconds missing at its head and tail."""
+
+    name: str
+    text: str
+    start: float
+    end: float
+    score: float
+    share: float
+    method: str  # sound, words
+    whole: bool
+    head: float = 0.0
+    tail: float = 0.0
+    match: tuple[Prompt, Match] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Our key or word, as it is on our channel; seconds."""
+
+    start: float
+    end: float
+
+
+class Recogniser:
+    """Looks for expected prompts on the far end's channel."""
+
+    def __init__(self, listener: Listener, library: PromptLibrary, transcript: Transcript) -> None:
+        self.listener, self.library, self.transcript = listener, library, transcript
+
+    def by_sound(self, step: PlannedStep, anchor: float, now: Action | None) -> Recognised | None:
+        """Return the step's prompt if its sound is heard after `anchor`; `now` is our next key or word."""
+        references = [prompt for text in step.expect for prompt in self.library.find(text)]
+        until = now.start if now else self.listener.duration
+        found = self._find(references, anchor, until) if references else None
+        if found is None or not self._is_it(found, now):
+            return None
+        prompt, match = found
+        if step.match_major is not None and match.coverage < step.match_major:
+            return None
+        cut = self._is_cut(match) and not cut_by_us(match, now)
+        return Recognised(
+            prompt.name,
+            prompt.text,
+            match.start,
+            match.end,
+            match.score,
+            match.coverage,
+            "sound",
+            match.whole,
+            match.head if cut else 0.0,
+            match.tail if cut else 0.0,
+            found,
+        )
+
+    def by_words(self, step: PlannedStep, anchor: float, until: float, others: Sequence[str]) -> Recognised | None:
+        """Return the step's prompt if its words are heard between `anchor` and `until`, and those of no other text fit better.
+
+        `others` are the texts that might be said instead.
+        """
+        words = self.transcript.words(anchor, until)
+        best = best_text(step.expect, words)
+        if best is None or best.score < (_WORDS_NEEDED if step.match_major is None else step.match_major):
+            return None
+        rival = best_text([text for text in others if text not in step.expect], words)
+        if rival is not None and not _fits_better(best, rival):
+            return None
+        said = best.alignment
+        head, tail = (_lost(count) for count in (said.head_missing, said.tail_missing))
+        return Recognised(
+            "", best.text, said.start, said.end, best.score, best.score, "words", whole=True, head=head, tail=tail
+        )
+
+    def unreferenced(self, texts: Sequence[str]) -> tuple[str, ...]:
+        return tuple(text for text in texts if not self.library.find(text))
+
+    def _find(self, references: Sequence[Prompt], anchor: float, until: float) -> tuple[Prompt, Match] | None:
+        """Return the whole prompt if it is heard before `until`, or later, else the part of it that is."""
+        in_time = self.listener.best(references, anchor, until)
+        if in_time and in_time[1].whole:
+            return self._earliest(references, anchor, in_time)
+        ever = self.listener.best(references, anchor, self.listener.duration)
+        if ever and ever[1].whole:
+            return self._earliest(references, anchor, ever)
+        return in_time or ever
+
+    def _earliest(
+        self, references: Sequence[Prompt], anchor: float, found: tuple[Prompt, Match]
+    ) -> tuple[Prompt, Match]:
+        """Return the first time that the prompt was said, which need not be the time that fits best."""
+        while (earlier := self.listener.best(references, anchor, found[1].start)) and earlier[1].whole:
+            found = earlier
+        return found
+
+    def _is_it(self, found: tuple[Prompt, Match], now: Action | None) -> bool:
+        """Say whether it is the prompt itself, not one that shares words or a voice with it."""
+        prompt, match = found
+        rivals = [other for other in self.library.prompts if other.words != prompt.words]
+        rival = self.listener.best(rivals, match.start, match.end)
+        if rival and rival[1].score > match.score and _overlap(rival[1], match) > (0.5 if match.whole else 0.1):
+            return False
+        if match.whole:
+            return True
+        if match.clear:
+            return self._is_cut(match) or cut_by_us(match, now)
+        return match.coverage >= _NOISY_COVERAGE and self._is_noisy()
+
+    def _is_cut(self, match: Match) -> bool:
+        return max(match.head, match.tail) > MISSING_SPEECH
+
+    def _is_noisy(self) -> bool:
+        quality = self.listener.quality(None)
+        return quality is None or quality.index < POOR
+
+
+def _lost(words: int) -> float:
+    """Return the seconds that so many missing words take; engines miss a single one easily."""
+    return _WORD * words if words >= _CUT_WORDS else 0.0
+
+
+def _fits_better(best: BestText, rival: BestText) -> bool:
+    """Whether the expected text is what was said, and not another one that lies at the same place."""
+    if rival.alignment.start >= best.alignment.end or rival.alignment.end <= best.alignment.start:
+        return True
+    return best.score >= rival.score + _MARGIN or best.alignment.gain > rival.alignment.gain
+
+
+def _overlap(left: Match, right: Match) -> float:
+    """Return the share of the shorter one that lies in the other."""
+    common = min(left.end, right.end) - max(left.start, right.start)
+    return max(0.0, common) / max(1e-9, min(left.end - left.start, right.end - right.start))
+
+
+def cut_by_us(match: Match, now: Action | None) -> bool:
+    """Say whether our own key or word interrupted the prompt, as callers do who know their way."""
+    return now is not None and match.clear and match.start < now.start < match.end and match.head <= MISSING_SPEECH

@@ -1,0 +1,146 @@
+"""What calls taught about a probe's line, in one folder: accepted recordings of prompts, proposals for new ones, measured timings.
+
+    accepted/NAME.wav, NAME.txt   reference recordings that people accepted, beside those of the configuration
+    proposed/KEY.wav, KEY.json    how a prompt sounds that is said in other words now, until somebody accepts it
+    timings/PROBE.json            how long each step's prompt was waited for, and lasted, in the latest calls
+
+Every file is replaced whole. A file that cannot be read counts as none: the next call writes it anew.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from earwitness.telephony.twiml import Timing
+
+_KEPT = 5  # calls whose timings are kept
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A prompt as it is said now, in place of `text`. `calls`: how many calls in a row heard the same."""
+
+    key: str
+    probe: str
+    step: str
+    text: str  # what the step expects
+    words: str  # what was said, if an engine transcribed it
+    heard_at: float  # epoch seconds
+    calls: int = 1
+
+    @property
+    def stable(self) -> bool:
+        return self.calls >= 2
+
+
+class Baselines:
+    """The folder. Methods raise OSError where the disk refuses to write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.accepted = folder / "accepted"
+        self._proposed, self._timings = folder / "proposed", folder / "timings"
+
+    # --- timings -----------------------------------------------------------------------------------------------------
+
+    def timings(self, probe: str, steps: Sequence[str]) -> dict[int, Timing]:
+        """Return what earlier calls measured of `steps` (titles), the longest of each, by place; none for a step that was edited."""
+        calls = [call for call in self._calls(probe) if call.get("steps") == list(steps)]
+        found: dict[int, Timing] = {}
+        for place in range(len(steps)):
+            measured = [timing for call in calls if (timing := _timing(call, place))]
+            if measured:
+                found[place] = Timing(max(t.delay for t in measured), max(t.length for t in measured))
+        return found
+
+    def remember(self, probe: str, steps: Sequence[str], measured: dict[int, Timing]) -> None:
+        """Add what a call measured that went well."""
+        call = {"steps": list(steps), "timings": {str(place): asdict(timing) for place, timing in measured.items()}}
+        calls = [*self._calls(probe), call][-_KEPT:]
+        _write(self._timings / f"{probe}.json", json.dumps({"calls": calls}, indent=1).encode())
+
+    def _calls(self, probe: str) -> list[dict[str, Any]]:
+        calls = _read(self._timings / f"{probe}.json").get("calls")
+        return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+
+    # --- prompts in other words --------------------------------------------------------------------------------------
+
+    def propose(self, proposal: Proposal, wav: bytes) -> None:
+        _write(self._sound(proposal.key), wav)
+        _write(self._proposed / f"{proposal.key}.json", json.dumps(asdict(proposal), indent=1).encode())
+
+    def proposal(self, key: str) -> tuple[Proposal, bytes] | None:
+        """Return the proposal and its sound."""
+        try:
+            return Proposal(**_read(self._proposed / f"{key}.json")), self._sound(key).read_bytes()
+        except (TypeError, OSError):
+            return None
+
+    def proposals(self) -> list[Proposal]:
+        """Return all that wait for somebody's word, by probe and step."""
+        keys = sorted(path.stem for path in self._proposed.glob("*.json"))
+        found = [known[0] for key in keys if (known := self.proposal(key))]
+        return sorted(found, key=lambda proposal: (proposal.probe, proposal.step))
+
+    def accept(self, proposal: Proposal) -> Path:
+        """Make the proposal a reference recording, and return its file. The daemon takes it up with its next call."""
+        target = self.accepted / f"{proposal.key}.wav"
+        sound = self._sound(proposal.key).read_bytes()
+        _write(target.with_suffix(".txt"), proposal.text.encode())  # first: a recording without its words is an error
+        _write(target, sound)
+        self.discard(proposal)
+        return target
+
+    def discard(self, proposal: Proposal) -> None:
+        for file in (self._proposed / f"{proposal.key}.json", self._sound(proposal.key)):
+            file.unlink(missing_ok=True)
+
+    def _sound(self, key: str) -> Path:
+        return self._proposed / f"{key}.wav"
+
+
+def proposal_key(probe: str, step: str) -> str:
+    """Return the name of a proposal's files: the same for the same step of the same probe."""
+    return f"{probe}-{hashlib.sha256(step.encode()).hexdigest()[:10]}"
+
+
+def _timing(call: dict[str, Any], place: int) -> Timing | None:
+    try:
+        stored = call["timings"][str(place)]
+        return Timing(float(stored["delay"]), float(stored["length"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        _log.warning("baseline_unreadable", file=file.name, error=type(error).__name__)
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Replace the file whole, so that nobody reads half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".")
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,61 @@
+"""From a recording's bytes to what was heard on it; runs in a worker thread."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from earwitness.audio.analysis import analyse
+from earwitness.audio.fingerprint import fingerprint
+from earwitness.audio.frames import RATE, at_telephone_rate
+from earwitness.audio.match import Heard, find
+from earwitness.audio.prompts import PromptLibrary
+from earwitness.audio.script import CallReport, PlannedStep, Result
+from earwitness.audio.speech import trimmed
+from earwitness.audio.transcript import Transcribe
+from earwitness.audio.wav import Recording, read_wav, write_wav
+
+_CUT = 2.0  # s by which a recording may be shorter than its call; the carrier counts whole seconds
+
+
+class UnusableError(Exception):
+    """There is a recording, but nobody can be judged by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What was heard. `cuts` are the sounds of prompts that are said in other words now, as WAV files, by the step's place."""
+
+    report: CallReport
+    cuts: Mapping[int, bytes]
+
+
+def listen(
+    wav: bytes,
+    script: Sequence[PlannedStep],
+    library: PromptLibrary,
+    errors: Sequence[str],
+    call_seconds: float | None,
+    transcribe: Transcribe | None,
+) -> Hearing:
+    """Return what was heard on the recording. Raises UnusableError, WavError, ChannelError, and what `transcribe` raises."""
+    recording = read_wav(wav)
+    if call_seconds is not None and recording.duration < call_seconds - _CUT:
+        raise UnusableError(f"it holds {recording.duration:.1f}s of a call of {call_seconds:.0f}s")
+    report = analyse(recording, script, library, errors, transcribe)
+    return Hearing(report, _cuts(recording, report))
+
+
+def _cuts(recording: Recording, report: CallReport) -> dict[int, bytes]:
+    changed = [(place, step) for place, step in enumerate(report.steps) if step.result is Result.CHANGED]
+    if not changed:
+        return {}
+    theirs = at_telephone_rate(recording).samples[1 - report.our_channel]
+    return {
+        place: write_wav(theirs[None, int((step.at or 0.0) * RATE) : int((step.end or 0.0) * RATE)], RATE)
+        for place, step in changed
+    }
+
+
+def same_sound(left: bytes, right: bytes) -> bool:
+    """Whether two recordings, WAV files of one channel, hold the same prompt."""
+    reference, heard = (trimmed(at_telephone_rate(read_wav(wav)).samples[0]) for wav in (left, right))
+    return find(fingerprint(reference), reference, Heard(heard, fingerprint(heard))).whole

@@ -1,0 +1,183 @@
+"""The step language of a call: what to hear, press and say, one step after the other.
+
+This module loads neither numpy nor the carrier's SDK: a configuration without calls pays for neither.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from earwitness.config.fields import Duration, Flag, Limits, Secret, Share, Spec, as_list, problem
+from earwitness.model import Effect
+
+Verb = Literal["expect", "hold", "press", "say", "listen", "silence", "pause", "hang_up"]
+VERBS: tuple[Verb, ...] = ("expect", "hold", "press", "say", "listen", "silence", "pause", "hang_up")
+_HEARING = ("expect", "hold")
+_BELONGS: Mapping[str, tuple[str, ...]] = {  # which steps a key belongs to
+    "within": ("expect", "hold", "silence"),
+    "match": _HEARING,
+    "misroute": _HEARING,
+    "optional": ("expect",),
+    "barge_in": ("expect",),
+}
+_RANGES: Mapping[str, tuple[float, float]] = {"listen": (1, 600), "pause": (1, 600), "silence": (0.3, 20)}  # seconds
+_LONGEST_WAIT: Mapping[str, float] = {"expect": 120, "hold": 840, "silence": 120}  # seconds
+_USUAL_WAIT: Mapping[str, float] = {"expect": 10, "hold": 120, "silence": 15}  # seconds, where no major limit is given
+
+_KEYS = re.compile(r"[0-9A-D*#wW]{1,64}")
+_CARD_DIGITS = 12  # the shortest card numbers; only of those the last four are ever shown
+_MENU_DIGITS = 2
+
+
+def mask_keys(keys: str) -> str:
+    """Return `keys` as they may be shown: a menu choice as it is, of a card number the last four digits, of others none."""
+    digits = re.sub(r"\D", "", keys)
+    if len(digits) <= _MENU_DIGITS:
+        return keys
+    shown = 4 if len(digits) >= _CARD_DIGITS else 0
+    hidden = len(digits) - shown
+    masked = []
+    for key in keys:
+        masked.append("*" if key.isdigit() and hidden > 0 else key)
+        hidden -= key.isdigit()
+    return "".join(masked)
+
+
+def _keys(value: Any) -> Secret:
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(text, str) or not _KEYS.fullmatch(text):
+        raise problem("press takes 1 to 64 of 0-9 A-D * # and w (a pause of 0.5 s) or W (1 s); quote it, as in '2#'")
+    if not text.strip("wW"):
+        raise problem("press names no key, only pauses; use pause: 1s for those")
+    return Secret(text)
+
+
+def _places(value: Any) -> Any:
+    """Accept a text, a list of texts, or a mapping from a queue's name to its text or texts."""
+    if isinstance(value, Mapping):
+        return {name: as_list(texts) for name, texts in value.items()}
+    return {"": as_list(value)}
+
+
+Keys = Annotated[Secret, BeforeValidator(_keys, json_schema_input_type=str)]
+Prompt = Annotated[str, Field(min_length=1, max_length=500)]
+Prompts = Annotated[tuple[Prompt, ...], BeforeValidator(as_list)]
+Places = Annotated[
+    dict[str, tuple[Prompt, ...]],
+    BeforeValidator(_places, json_schema_input_type=str | list[str] | dict[str, str | list[str]]),
+]
+
+
+class MatchLimits(Spec):
+    """How much of a prompt must be recognised: below `minor` a nuisance, below `major` it is not this prompt. Shares."""
+
+    minor: Share | None = None
+    major: Share | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.minor is not None and self.major is not None and self.major > self.minor:
+            raise problem("match.major is above match.minor; the minor limit is passed first on the way down", "major")
+        return self
+
+
+class StepSpec(Spec):
+    """One step: exactly one of the eight verbs.
+
+    `within` holds the seconds to the start of the prompt (or to the silence), from the end of what was before it: our key or
+    word, the prompt that was expected before, or the answer. `misroute` are prompts which, heard instead, mean that the call was
+    put through to the wrong place, by the name of the place. In texts, `*` stands for any words.
+    """
+
+    expect: Prompts | None = None
+    hold: Prompts | None = None  # stay on hold until this is heard; music and announcements may come first
+    press: Keys | None = None
+    say: Prompt | None = None
+    listen: Duration | None = None  # somebody must speak in these seconds
+    silence: Duration | None = None  # the line must be silent for so long
+    pause: Duration | None = None  # wait, whatever is heard
+    hang_up: Flag | None = None  # end the call here: before an agent answers
+    within: Limits | None = None
+    match: MatchLimits | None = None
+    misroute: Places = Field(default_factory=dict)
+    optional: Flag = False  # it may be left out, as a holiday message is
+    barge_in: Flag = False  # what follows does not wait for its end
+    effect: Effect | None = None  # instead of the probe's, when this step fails
+
+    @model_validator(mode="after")
+    def _one_verb(self) -> Self:
+        verbs = [verb for verb in VERBS if getattr(self, verb) is not None]
+        if len(verbs) != 1:
+            said = f"this step has {' and '.join(verbs)}" if verbs else "this step has no verb"
+            raise problem(f"{said}; write exactly one of {', '.join(VERBS)}", verbs[1] if verbs else None)
+        verb = verbs[0]
+        for key, belongs in _BELONGS.items():
+            if key in self.model_fields_set and verb not in belongs:
+                where = " or ".join(belongs)
+                article = "an" if where[0] in "aeiou" else "a"
+                raise problem(f"{key} belongs to {article} {where} step; this one is a {verb} step", key)
+        if verb in _HEARING and not getattr(self, verb):
+            raise problem(f"{verb} is empty; write the words of the prompt", verb)
+        if self.hang_up is False:
+            raise problem("hang_up takes true; leave the step out to stay on the line", "hang_up")
+        self._check_words()
+        self._check_waits(verb)
+        return self
+
+    def _check_words(self) -> None:
+        for text in self.texts:
+            if not re.search(r"\w", text):
+                raise problem(f"{text!r} holds no words; write what is said, with * for words that change")
+
+    def _check_waits(self, verb: str) -> None:
+        if verb in _RANGES:
+            low, high = _RANGES[verb]
+            if not low <= getattr(self, verb) <= high:
+                raise problem(f"{verb} takes {low:g}s to {high:g}s", verb)
+        longest = _LONGEST_WAIT.get(verb, 0)
+        if self.within is not None and self.within.major is not None and not 1 <= self.within.major <= longest:
+            raise problem(f"within.major takes 1s to {longest:g}s in a {verb} step", "within")
+
+    @property
+    def verb(self) -> Verb:
+        return next(verb for verb in VERBS if getattr(self, verb) is not None)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The prompt to be heard, and its alternatives; none where no prompt is waited for."""
+        return self.expect or self.hold or ()
+
+    @property
+    def misroute_texts(self) -> tuple[str, ...]:
+        return tuple(text for texts in self.misroute.values() for text in texts)
+
+    @property
+    def acts(self) -> bool:
+        """Whether we do something that the line hears."""
+        return self.press is not None or self.say is not None
+
+    @property
+    def limits(self) -> tuple[float | None, float]:
+        """The minor limit, if there is one, and the major limit: by default 10 s, on hold 120 s, for silence 15 s. Seconds."""
+        minor = self.within.minor if self.within else None
+        major = self.within.major if self.within else None
+        usual = _USUAL_WAIT.get(self.verb, 10.0)
+        return minor, max(usual, minor or 0.0) if major is None else major
+
+    @property
+    def title(self) -> str:
+        """What the step is called in observations; keys are masked."""
+        match self.verb:
+            case "press":
+                return f"press {mask_keys(self.press.reveal())}" if self.press else "press"
+            case "expect":
+                return f"expect {' | '.join(self.texts)}"
+            case "hold":
+                return f"hold until {' | '.join(self.texts)}"
+            case "say":
+                return f"say {self.say}"
+            case "hang_up":
+                return "hang up"
+        return f"{self.verb} {getattr(self, self.verb):g}s"

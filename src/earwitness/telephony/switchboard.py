@@ -1,0 +1,100 @@
+"""Where what the carrier sends meets the run that it is for: status callbacks and live sound, by a token in their address.
+
+Callbacks only hasten a look at the call; what they claim is never believed. So their order, doubles and losses change no verdict.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+from earwitness.config.fields import Secret
+
+_MOST_CALLBACKS = 50  # of one call; it makes five
+_MOST_FRAMES = 3000  # of 20 ms: a minute of sound that nobody has listened to yet
+_KEPT_OVER = 500  # extensions of calls that are over
+_CLOSE = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What the carrier told of a call: its status, the moment that it names (epoch seconds, None if unreadable), the SIP answer."""
+
+    call_sid: str
+    status: str
+    at: float | None
+    sip_code: int | None = None
+
+
+class Extension:
+    """One run's end of the switchboard. `secret` signs what comes to it; `public_url` is where the carrier reaches us."""
+
+    def __init__(self, token: str, secret: Secret, public_url: str) -> None:
+        self.token, self.secret, self.public_url = token, secret, public_url.rstrip("/")
+        self.callbacks: deque[Callback] = deque(maxlen=_MOST_CALLBACKS)
+        self._told = asyncio.Event()
+        self._frames: asyncio.Queue[object] = asyncio.Queue(_MOST_FRAMES + 1)
+        self.streaming = False
+        self.call_sid = ""  # once the carrier has named the call
+        self.dropped_frames = 0
+
+    @property
+    def status_url(self) -> str:
+        return f"{self.public_url}/twilio/calls/{self.token}"
+
+    @property
+    def stream_url(self) -> str:
+        address = urlsplit(f"{self.public_url}/twilio/streams/{self.token}")
+        return urlunsplit(address._replace(scheme="wss" if address.scheme == "https" else "ws"))
+
+    def tell(self, callback: Callback) -> None:
+        self.callbacks.append(callback)
+        self._told.set()
+
+    async def told(self) -> None:
+        """Return when a callback has come that nobody has looked at yet."""
+        await self._told.wait()
+        self._told.clear()
+
+    def hear(self, frame: bytes) -> None:
+        """Take 20 ms of mu-law sound. If nobody listens, what comes beyond a minute is dropped and counted."""
+        if not frame:
+            return
+        if self._frames.qsize() >= _MOST_FRAMES:
+            self.dropped_frames += 1
+            return
+        self._frames.put_nowait(frame)
+
+    def hung_up(self) -> None:
+        """Say that no more sound will come."""
+        self.streaming = False
+        if not self._frames.full():
+            self._frames.put_nowait(_CLOSE)
+
+    async def frame(self) -> bytes | None:
+        """Return the next sound; None when there will be no more."""
+        frame = await self._frames.get()
+        return frame if isinstance(frame, bytes) else None
+
+
+class Switchboard:
+    """The extensions that are in use, by their tokens. Those of calls that are over still answer for a while: callbacks come late."""
+
+    def __init__(self) -> None:
+        self._extensions: dict[str, Extension] = {}
+        self._over: deque[str] = deque()
+
+    def open(self, secret: Secret, public_url: str) -> Extension:
+        extension = Extension(secrets.token_urlsafe(18), secret, public_url)
+        self._extensions[extension.token] = extension
+        return extension
+
+    def close(self, extension: Extension) -> None:
+        extension.hung_up()
+        self._over.append(extension.token)
+        while len(self._over) > _KEPT_OVER:
+            self._extensions.pop(self._over.popleft(), None)
+
+    def find(self, token: str) -> Extension | None:
+        return self._extensions.get(token)
