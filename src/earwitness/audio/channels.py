@@ -55,7 +55,7 @@ def tell_sides(
     ):
         raise ChannelError("the keys that we pressed are on neither channel of the recording")
     if ours is None:
-        ours = _by_content(recording, prompts, we_speak=we_speak)
+        ours = _by_content(recording, prompts, heard, we_speak=we_speak)
     return Sides(recording.samples[ours], recording.samples[1 - ours], heard[ours], ours)
 
 
@@ -76,11 +76,13 @@ def _in_order(found: Sequence[Key], keys: str) -> int:
     return int(LCSseq.similarity("".join(key.key for key in found), keys))
 
 
-def _by_content(recording: Recording, prompts: Sequence[Prompt], *, we_speak: bool) -> int:
+def _by_content(
+    recording: Recording, prompts: Sequence[Prompt], heard: Sequence[Sequence[Key]], *, we_speak: bool
+) -> int:
     scores = [_best_score(channel, prompts) for channel in recording.samples]
     if max(scores) > 0:
         return 1 - scores.index(max(scores))
-    speaking = [bool(speech(channel)) for channel in recording.samples]
+    speaking = [_speaks(channel, keys) for channel, keys in zip(recording.samples, heard, strict=True)]
     if not any(speaking):
         return 1  # both are silent, so both say the same of the far end
     if we_speak or all(speaking):
@@ -88,6 +90,11 @@ def _by_content(recording: Recording, prompts: Sequence[Prompt], *, we_speak: bo
             "it cannot be told which channel is ours: no key was pressed and no expected prompt is recognised"
         )
     return speaking.index(False)
+
+
+def _speaks(channel: Samples, keys: Sequence[Key]) -> bool:
+    """Whether there is speech besides keys, which sound like it to the detector."""
+    return any(not any(k.start < s.end and k.end > s.start for k in keys) for s in speech(channel))
 
 
 def _best_score(channel: Samples, prompts: Sequence[Prompt]) -> float:

@@ -14,6 +14,7 @@ from earwitness.audio.tones import Tone, ToneName
 
 _STILL_GOING = 0.5  # s before our key at which a prompt that goes on after it must have begun
 _UNINTELLIGIBLE = 2.0  # quality index below which nobody can say what the words were
+_SOMETHING = 0.8  # s of speech that are more than a word
 _HUNG_UP = 0.5  # s before the end of what was waited for
 _ON_HOLD = 0.5  # share of the wait that music fills
 _RINGING = 2  # ring-back tones after the answer that make it no answer
@@ -148,9 +149,16 @@ class Explainer:
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         whole = [prompt for prompt in heard if prompt.whole]
         skipped_to = _among(whole, [prompt for text in question.later for prompt in self.library.find(text)])
-        if not skipped_to:
+        if not skipped_to or self._said_something_else(question, heard):
             return None
         return _report(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
+
+    def _said_something_else(self, question: Question, heard: tuple[HeardPrompt, ...]) -> bool:
+        """Whether words that no recording holds were spoken before we went on: then nothing was skipped, it was said otherwise."""
+        end = min(question.until, self.listener.duration)
+        spoken = [s for s in self.listener.segments if s.end > question.anchor + _STILL_GOING and s.start < end]
+        unknown = [s for s in spoken if not any(p.start < s.end and p.end > s.start for p in heard)]
+        return sum(min(s.end, end) - max(s.start, question.anchor) for s in unknown) >= _SOMETHING
 
     def _hung_up(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not self._is_cut_short(question) or any(prompt.whole for prompt in heard):
@@ -173,7 +181,8 @@ class Explainer:
         return _report(question, Result.STILL_HOLDING, note)
 
     def _wrong(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        if heard:
+        otherwise = self._said_something_else(question, heard)
+        if heard and not (otherwise and heard[0].start >= question.until):
             then = ", then the line hung up" if self._is_cut_short(question) else ""
             return _report(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
         spoken = self.listener.first_speech(question.anchor, question.until)

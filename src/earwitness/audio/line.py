@@ -14,7 +14,8 @@ from earwitness.audio.wav import Samples
 _NO_MEDIA = -76.0  # dBFS of 10 ms: below the faintest noise that G.711 can carry
 _EDGE = 0.3  # s at the edges of a stretch that count for nothing
 _SHARE = 0.98  # of a stretch's frames that must be without media
-_PAUSE = 0.5  # s of silence between words that shows what the line sounds like when nobody speaks
+_PAUSE = 0.5  # s, the shortest stretch that is judged
+_BY_NATURE = 0.25  # s without media before, or between, words that show that the line sends nothing when nobody speaks
 
 
 class Line:
@@ -57,12 +58,12 @@ class Line:
         return not self._pauses_are_empty(start)
 
     def _pauses_are_empty(self, until: float) -> bool:
-        """Whether the silences between words before `until` were without media as well."""
-        before = self._empty[: _frame(until)]
+        """Whether the silences before, and between, words until then were without media as well."""
+        before = self._empty[_frame(_EDGE) : _frame(until)]
         sounding = np.flatnonzero(~before)
         if not len(sounding):
             return False  # nothing ever came: that is a path without media
-        return bool(before[sounding[0] : sounding[-1] + 1].sum() >= _frame(_PAUSE))
+        return bool(before[: sounding[-1] + 1].sum() >= _frame(_BY_NATURE))
 
 
 def _frame(seconds: float) -> int:
