@@ -1,7 +1,7 @@
 import pytest
 
 from earwitness.audio.numbers import spoken
-from earwitness.audio.words import constant_spans, expected_words, having_words, normalise, same_word
+from earwitness.audio.words import blanked, constant_spans, expected_words, having_words, normalise, same_word
 from earwitness.simulator.wording import WORDING
 
 KNOWN = [normalise(text) for text in WORDING.values()]
@@ -67,6 +67,11 @@ def test_wildcards_are_words_of_an_expected_text(text, words):
 )
 def test_a_wildcard_stands_for_any_words_of_a_reference(text, names):
     assert found(text) == names
+
+
+def test_words_that_cannot_be_heard_become_wildcards():
+    assert blanked("Welcome to Contoso, * for O'Brien!", ("contoso", "o'brien")) == "welcome to * * for *"
+    assert expected_words(blanked("Contoso", ["contoso"])) == ()
 
 
 def test_a_text_without_wildcards_covers_the_whole_reference():

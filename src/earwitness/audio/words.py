@@ -51,6 +51,12 @@ def expected_words(text: str) -> tuple[str, ...]:
     return tuple(words if starts_open else inner)
 
 
+def blanked(text: str, words: Iterable[str]) -> str:
+    """Return `text`, normalised, with a wildcard for each of `words`: those that an engine can never hear."""
+    unknown = {normalise(word) for word in words}
+    return " ".join(WILDCARD if word in unknown else word for word in expected_words(text))
+
+
 @lru_cache(maxsize=65536)
 def same_word(left: str, right: str) -> bool:
     """Say whether two normalised words are one: spelt alike, or sounding alike where one is a number.

@@ -80,8 +80,9 @@ def _made(name: str, model: Path | None, language: str, texts: tuple[str, ...]) 
     except EngineError:
         raise
     except Exception as error:
-        where = f" with the model {model}" if model else ""
-        raise EngineError(f"{name} does not start{where}: {error}; see `earwitness validate`") from error
+        where, again = (f" with the model {model}", "unpack the model again, or ") if model else ("", "")
+        install = f"pip install --force-reinstall 'earwitness[{ENGINES[name].extra}]'"
+        raise EngineError(f"{name} does not start{where}: {error}; {again}{install}") from error
     return _Shared(name, engine)
 
 

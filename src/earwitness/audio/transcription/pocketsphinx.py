@@ -83,7 +83,6 @@ def _words(decoder: pocketsphinx.Decoder, stretch: Stretch) -> Iterator[Word]:
     search = decoder.current_search()
     _adapt(decoder, sound)
     decoder.activate_search(search)
-    decoder.start_stream()
     decoder.start_utt()
     for at in range(0, len(sound), _BLOCK):
         decoder.process_raw(sound[at : at + _BLOCK])
@@ -101,7 +100,6 @@ def _adapt(decoder: pocketsphinx.Decoder, sound: bytes) -> None:
     a second.
     """
     decoder.activate_search(_MEASURE)
-    decoder.start_stream()
     decoder.start_utt()
     decoder.process_raw(sound, full_utt=True)
     decoder.end_utt()

@@ -1,6 +1,6 @@
 """Sherpa-ONNX with a model folder of the user's: a transducer, Whisper, or NeMo CTC, told by its files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -9,12 +9,11 @@ import sherpa_onnx
 from earwitness.audio.alignment import Word
 from earwitness.audio.frames import RATE
 from earwitness.audio.transcription.base import EngineError
+from earwitness.audio.transcription.results import words_of_pieces
 from earwitness.audio.transcription.spreading import spread
 from earwitness.audio.transcription.stretches import Stretch, stretches
 from earwitness.audio.wav import Samples
 
-_NEW_WORD = ("▁", " ")  # how the pieces of words that begin one are marked
-_LAST_PIECE = 0.3  # s that the last piece of a word may take; only beginnings are told
 _LONGEST = 25.0  # s; Whisper hears 30
 
 
@@ -59,18 +58,8 @@ class Engine:
         self._recogniser.decode_stream(stream)
         found, end = stream.result, stretch.start + len(stretch.samples) / RATE
         if len(found.timestamps) == len(found.tokens):
-            return list(words_of(found.tokens, [stretch.start + at for at in found.timestamps], end))
+            return list(words_of_pieces(found.tokens, [stretch.start + at for at in found.timestamps], end))
         return list(spread(found.text.split(), [(stretch.start, end)]))
 
     def unknown(self, _text: str) -> tuple[str, ...]:
         return ()  # it spells words from pieces
-
-
-def words_of(tokens: Sequence[str], times: Sequence[float], end: float) -> Iterator[Word]:
-    """Yield the words of pieces of words that began at `times`, in a stretch up to `end`, all in seconds of the recording."""
-    begins = [n for n, token in enumerate(tokens) if n == 0 or token.startswith(_NEW_WORD)]
-    for first, following in zip(begins, [*begins[1:], len(tokens)], strict=True):
-        text = "".join(tokens[first:following]).strip("".join(_NEW_WORD))
-        next_start = times[following] if following < len(times) else end
-        if text:
-            yield Word(text, times[first], min(next_start, times[following - 1] + _LAST_PIECE))

@@ -1,5 +1,6 @@
 """Times for words that came without any."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from earwitness.audio.alignment import Word
@@ -10,25 +11,24 @@ Span = tuple[float, float]
 def spread(words: Sequence[str], spans: Iterable[Span], confidence: float | None = None) -> Iterator[Word]:
     """Yield `words` one after the other over the `spans` in which somebody spoke, seconds; long words take longer.
 
-    Nothing for no span: where nobody spoke, no word has a place.
+    Each lasts until the next one begins, even over a pause: which words it lies between is a guess, and must not look like a
+    fact. Nothing for no span: where nobody spoke, no word has a place.
     """
     spans = list(spans)
     total = sum(end - start for start, end in spans)
     letters = sum(map(len, words))
     if not letters or total <= 0:
         return
-    said = 0
-    for word in words:
-        start = _moment(spans, total * said / letters)
-        said += len(word)
-        yield Word(word, start, _moment(spans, total * said / letters, at_end=True), confidence)
+    before = itertools.accumulate(map(len, words), initial=0)
+    moments = [_moment(spans, total * said / letters) for said in before]
+    for word, (start, end) in zip(words, itertools.pairwise(moments), strict=True):
+        yield Word(word, start, end, confidence)
 
 
-def _moment(spans: Sequence[Span], spoken: float, *, at_end: bool = False) -> float:
-    """Return the second at which `spoken` seconds of speech had been heard: before a pause for an end, else after it."""
+def _moment(spans: Sequence[Span], spoken: float) -> float:
+    """Return the second at which `spoken` seconds of speech had been heard, after a pause if there is one then."""
     for start, end in spans:
-        length = end - start
-        if spoken < length or (at_end and spoken <= length):
+        if spoken < end - start:
             return start + spoken
-        spoken -= length
+        spoken -= end - start
     return spans[-1][1]

@@ -1,6 +1,5 @@
 """Vosk (Kaldi) with a model that the user unpacked. The model decides the language."""
 
-import json
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -9,6 +8,7 @@ import vosk
 
 from earwitness.audio.alignment import Word
 from earwitness.audio.frames import RATE
+from earwitness.audio.transcription.results import vosk_words
 from earwitness.audio.transcription.stretches import Stretch, pcm16, stretches
 from earwitness.audio.wav import Samples
 from earwitness.audio.words import raw_words
@@ -35,15 +35,7 @@ class Engine:
         if recogniser.AcceptWaveform(pcm16(stretch.samples)):  # it heard an end; its words come now or never
             parts.append(recogniser.Result())
         parts.append(recogniser.FinalResult())
-        return [word for part in parts for word in words_of(part, stretch.start)]
+        return [word for part in parts for word in vosk_words(part, stretch.start)]
 
     def unknown(self, text: str) -> tuple[str, ...]:
         return tuple(word for word in dict.fromkeys(raw_words(text)) if self._model.vosk_model_find_word(word) < 0)
-
-
-def words_of(result: str, start: float) -> list[Word]:
-    """Return the words of a recogniser's JSON result, for sound that began `start` seconds into the recording."""
-    return [
-        Word(word["word"], start + word["start"], start + word["end"], word["conf"])
-        for word in json.loads(result).get("result", ())
-    ]
