@@ -14,13 +14,14 @@ from earwitness.audio.measures import measure_call
 from earwitness.audio.prompts import PromptLibrary
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
-from earwitness.audio.speech import speech
-from earwitness.audio.transcript import Transcribe, Transcript
+from earwitness.audio.speech import Segment, speech
+from earwitness.audio.transcript import MakeEngine, Transcript
 from earwitness.audio.wav import Recording
 
 _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
 _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
+_SENTENCES = 0.7  # s of silence that may lie between the sentences of a prompt
 _FLUENT = 0.8  # s of speech, below which it is no prompt in other words
 UNCHECKED = "someone spoke; words not checked: no reference recording"
 
@@ -30,18 +31,18 @@ def analyse(
     script: Sequence[PlannedStep],
     library: PromptLibrary,
     errors: Sequence[str] = (),
-    transcribe: Transcribe | None = None,
+    make_engine: MakeEngine | None = None,
 ) -> CallReport:
     """Return what was heard of each step. `errors` are words that mean failure wherever another prompt was expected.
 
-    `transcribe` turns sound of shape (n,) at 8 kHz into words; without it, prompts are recognised by their sound alone. Raises
-    ChannelError when it cannot be told which side of the recording is ours, and what `transcribe` raises.
+    `make_engine` makes the engine that turns speech into words, if it is needed; without one, prompts are recognised by their
+    sound alone. Raises ChannelError when it cannot be told which side of the recording is ours, and EngineError.
     """
     recording = at_telephone_rate(recording)
     keys = "".join(_tones(step.keys) for step in script)
     expected = [prompt for step in script for text in step.expect for prompt in library.find(text)]
     sides = tell_sides(recording, keys, _first_action(script), expected, we_speak=any(s.verb == "say" for s in script))
-    return _Walk(sides, script, library, errors, transcribe).run()
+    return _Walk(sides, script, library, errors, make_engine).run()
 
 
 def _tones(keys: str) -> str:
@@ -76,11 +77,11 @@ class _Walk:
         script: Sequence[PlannedStep],
         library: PromptLibrary,
         errors: Sequence[str],
-        transcribe: Transcribe | None,
+        make_engine: MakeEngine | None,
     ) -> None:
         self.sides, self.script, self.library = sides, script, library
         self.listener, self.line = Listener(sides.theirs), Line(sides.theirs)
-        self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, transcribe))
+        self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
         self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
         self.actions = _actions(sides, script)
         self.at = _Place()
@@ -184,11 +185,11 @@ class _Walk:
             return self._recognised(step, found, now)
         if step.optional:
             return StepReport(step, Result.LEFT_OUT, "left out")
-        unreferenced = self.recogniser.unreferenced(step.expect)
-        if len(unreferenced) == len(step.expect) and not self.recogniser.transcript.available:
+        unknowable = self.recogniser.unknowable(step.expect)
+        if len(unknowable) == len(step.expect):
             return self._expect_speech(step, now)
         report = self._explain(step, until, place)
-        if report.result is Result.WRONG and unreferenced and not self.recogniser.transcript.available:
+        if report.result is Result.WRONG and unknowable:
             return self._expect_speech(step, now)  # it may be the alternative that nobody knows the sound of
         return report
 
@@ -234,11 +235,19 @@ class _Walk:
         wrong = self.explainer.known_failure(self._question(step, until))
         if wrong is not None:
             return wrong
-        at = max(spoken.start, self.at.anchor)
+        at, end = max(spoken.start, self.at.anchor), min(self._utterance_end(spoken), until)
         delay = at - self.at.anchor
-        self.at = replace(self.at, anchor=min(spoken.end, until), after_key=False)
-        unchecked = self.recogniser.unreferenced((*step.expect, *step.misroute))
-        return _timed(StepReport(step, Result.OK, UNCHECKED, at, spoken.end, delay, unchecked=unchecked))
+        self.at = replace(self.at, anchor=end, after_key=False)
+        unchecked = self.recogniser.unknowable((*step.expect, *step.misroute))
+        return _timed(StepReport(step, Result.OK, UNCHECKED, at, end, delay, unchecked=unchecked))
+
+    def _utterance_end(self, spoken: Segment) -> float:
+        """Return when what began with `spoken` is over: sentences of one prompt follow each other closely."""
+        end = spoken.end
+        for segment in self.listener.segments:
+            if end < segment.start <= end + _SENTENCES:
+                end = segment.end
+        return end
 
     def _explain(self, step: PlannedStep, until: float, place: int | None = None) -> StepReport:
         later = () if place is None else tuple(text for later in self.script[place + 1 :] for text in later.expect)

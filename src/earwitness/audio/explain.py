@@ -8,6 +8,7 @@ from earwitness.audio.alignment import contains_phrase
 from earwitness.audio.line import Line
 from earwitness.audio.listener import Listener, texts
 from earwitness.audio.prompts import Prompt
+from earwitness.audio.quality import POOR
 from earwitness.audio.recognition import Recogniser
 from earwitness.audio.script import HeardPrompt, PlannedStep, Result, StepReport
 from earwitness.audio.tones import Tone, ToneName
@@ -189,7 +190,10 @@ class Explainer:
         if spoken is None:
             return None
         quality = self.listener.quality(None)
-        if quality is not None and quality.index < _UNINTELLIGIBLE:
+        needed = (
+            POOR if self.recogniser.by_words_alone(question.step) else _UNINTELLIGIBLE
+        )  # engines are deaf before people are
+        if quality is not None and quality.index < needed:
             return _report(question, Result.UNINTELLIGIBLE, "someone spoke, unintelligibly", at=spoken.start)
         return self._foreign(question, max(spoken.start, question.anchor))
 

@@ -28,6 +28,7 @@ from earwitness.telephony.spec import CallSpec
 from earwitness.telephony.switchboard import Extension
 from earwitness.telephony.twiml import Plan, PlanTooLongError, PromptLength, Timings, compile_plan
 
+_AS_PLANNED = (Failure.WORDS_NOT_CHECKED, Failure.PROMPT_CHANGED)  # findings of calls that others may be timed by
 _SILENT_CALL = 2.0  # seconds that a call must last before its silence is the far end's
 _log = structlog.get_logger(__name__)
 
@@ -201,9 +202,10 @@ class Attempt:
         self, wav: bytes, script: Sequence[PlannedStep], library: PromptLibrary, seconds: float | None
     ) -> Hearing:
         texts = [*(text for step in script for text in (*step.expect, *step.misroute)), *self.spec.must_not_hear]
-        engine = self.ctx.transcriber
-        transcribe = None if engine is None else partial(engine.transcribe, texts=texts)
-        return await in_worker(listen, wav, script, library, self.spec.must_not_hear, seconds, transcribe)
+        transcriber = self.ctx.transcriber
+        texts += [prompt.text for prompt in library.prompts]
+        make_engine = None if transcriber is None else partial(transcriber.engine, texts)
+        return await in_worker(listen, wav, script, library, self.spec.must_not_hear, seconds, make_engine)
 
     def _note(self, heard: Hearing, ended: Ended) -> None:
         self.seen.findings += findings.findings(self.spec, heard.report)
@@ -221,7 +223,7 @@ class Attempt:
                 self.seen.findings, heard.report, heard.cuts, baselines, run.probe, self.ctx.clock.now()
             )
             changes.settled(heard.report, baselines, run.probe)
-            if not self.seen.findings:
+            if all(finding.failure in _AS_PLANNED for finding in self.seen.findings):
                 baselines.remember(run.probe, self.titles, findings.timings(heard.report))
         except OSError as error:
             _log.warning("baseline_not_kept", probe=run.probe, error=type(error).__name__)

@@ -1,14 +1,9 @@
 """The engine that turns speech into words, as the configuration names it; loaded when a call first needs it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from earwitness.audio.transcription import make_engine
-from earwitness.audio.transcription.base import Settings
-
-if TYPE_CHECKING:
-    from earwitness.audio.alignment import Word
-    from earwitness.audio.wav import Samples
+from earwitness.audio.transcription.base import Engine, Settings
 
 
 class Transcription:
@@ -17,5 +12,5 @@ class Transcription:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def transcribe(self, samples: "Samples", texts: Sequence[str]) -> "Sequence[Word]":
-        return make_engine(self._settings, texts).transcribe(samples)
+    def engine(self, texts: Sequence[str]) -> Engine:
+        return make_engine(self._settings, texts)
