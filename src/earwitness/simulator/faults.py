@@ -123,6 +123,19 @@ CARRIER_FAULTS = {
     "recording-truncated": Fault("Recordings hold only a share of the call.", {"share": 0.5}, {"share": (0, 1)}),
     "recording-late": _timed("Recordings are completed `seconds` later.", "seconds", 120, 86400),
     "recording-never": Fault("Recordings are in processing for ever."),
+    "callbacks-lost": Fault("No webhook is told of anything."),
+    "callbacks-duplicated": Fault("Webhooks are told of everything twice."),
+    "callbacks-reordered": Fault("Webhooks are told of every two events in the wrong order."),
+    "callbacks-late": _timed(
+        "Webhooks are told of everything `seconds` late, in the call's time.", "seconds", 30, 86400
+    ),
+    "callbacks-forged": Fault(
+        "After the first status callback comes one that is not Twilio's: signed wrongly, and untrue."
+    ),
+    "stream-refused": Fault("Media streams never connect: error 31920."),
+    "stream-late": _timed("Media streams connect `seconds` late, and miss what was said.", "seconds", 5, 600),
+    "stream-stalls": _timed("Media streams stay open but carry nothing after `seconds`.", "seconds", 5, 600),
+    "stream-dropped-on-update": Fault("Media streams end when the call's TwiML is replaced."),
     "channels-swapped": Fault("The two channels of dual recordings are exchanged."),
 }
 FAULTS: Mapping[str, Fault] = MappingProxyType(

@@ -20,16 +20,21 @@ _SHORTEST = 0.5  # seconds
 @lru_cache(maxsize=16)
 def line_sound(plan: Plan) -> Samples:
     """Return the whole call, shape (2, n) at 8 kHz: what the carrier received, what it sent."""
-    random, faults = mixer.random_of(plan.name), plan.faults
+    faults = plan.faults
     ours = mixer.laid_out(plan.ours.clips, plan.talk)
     theirs = mixer.with_echo(mixer.laid_out(plan.theirs.clips, plan.talk), ours, plan.theirs.echoes)
     if "one-way" in faults:
         theirs[seconds_to_samples(faults.number("one-way", "after")) :] = 0
     level = faults.number("poor-audio", "level") if "poor-audio" in faults else None
-    theirs = theirs if level is None else mixer.degraded(theirs, level, random)
-    theirs = mixer.over_telephone(theirs, random)
-    theirs = theirs if level is None else mixer.with_lost_packets(theirs, level, random)
-    return np.stack([theirs, mixer.over_telephone(ours, random)])
+    theirs = theirs if level is None else mixer.degraded(theirs, level, _random(plan, "degraded"))
+    theirs = mixer.over_telephone(theirs, _random(plan, "theirs"))
+    theirs = theirs if level is None else mixer.with_lost_packets(theirs, level, _random(plan, "lost"))
+    return np.stack([theirs, mixer.over_telephone(ours, _random(plan, "ours"))])
+
+
+def _random(plan: Plan, purpose: str) -> np.random.Generator:
+    """Return a source of its own for each purpose: so what was heard stays as it was when a new plan is longer."""
+    return mixer.random_of(f"{plan.name}/{purpose}")
 
 
 @dataclass(frozen=True, slots=True)
