@@ -42,6 +42,7 @@ from earwitness.telephony.switchboard import Switchboard
 from earwitness.transport.client import WebClient
 
 log = structlog.get_logger()
+_LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message
 _DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
 
 
@@ -118,7 +119,10 @@ class App:
             try:
                 self._wire(config, store)
                 await self._commit.load()
-                async with served(create_app(self._house), listener), self._background():
+                async with (
+                    served(create_app(self._house), listener, ws="websockets-sansio", ws_max_size=_LARGEST_MESSAGE),
+                    self._background(),
+                ):
                     await self._begin()
                     await self._stopping.wait()
                     await self._end()

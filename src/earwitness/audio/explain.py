@@ -1,5 +1,6 @@
 """Why an expected prompt was not heard: what was there instead. The class of the failure comes before its cause."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,7 +14,9 @@ from earwitness.audio.recognition import Recogniser
 from earwitness.audio.script import HeardPrompt, PlannedStep, Result, StepReport
 from earwitness.audio.tones import Tone, ToneName
 
-_STILL_GOING = 0.5  # s before our key at which a prompt that goes on after it must have begun
+_STILL_GOING = 0.5  # s after our key that a prompt must last to have gone on
+_KEY = 0.1  # s, the tone of our last key: what began before it was no answer to it
+_ENOUGH = 0.6  # of a prompt that is heard a second time
 _UNINTELLIGIBLE = 2.0  # quality index below which nobody can say what the words were
 _SOMETHING = 0.8  # s of speech that are more than a word
 _HUNG_UP = 0.5  # s before the end of what was waited for
@@ -140,8 +143,11 @@ class Explainer:
             return None
         soon = self.listener.identify(self.library.prompts, question.anchor, question.until)
         first = soon[0] if soon else heard[0]
-        if first.end > question.anchor + _STILL_GOING and first.start < question.anchor - _STILL_GOING:
+        if first.end > question.anchor + _STILL_GOING and first.start < question.anchor - _KEY:
             return _report(question, Result.KEY_IGNORED, f'the line went on with "{first.text}"', heard, first.start)
+        again = self.listener.best([p for p in self.library.prompts if p.name == first.name], first.end, math.inf)
+        if again is not None and again[1].coverage >= _ENOUGH:
+            return _report(question, Result.KEY_IGNORED, f'the line repeated "{first.text}"', heard, first.start)
         before = {prompt.name for prompt in self.listener.identify(self.library.prompts, 0.0, question.anchor)}
         if first.name in before:
             return _report(question, Result.KEY_IGNORED, f'the line repeated "{first.text}"', heard, first.start)
