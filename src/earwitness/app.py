@@ -37,7 +37,7 @@ from earwitness.schedule import Schedule
 from earwitness.serving import listen, served
 from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
-from earwitness.telephony.baselines import Baselines
+from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.telephony.switchboard import Switchboard
 from earwitness.transport.client import WebClient
 
@@ -136,7 +136,7 @@ class App:
         self._rules = rules_of(config)
         self._store = store
         self._evidence = EvidenceStorage(self._data_dir / "evidence")
-        self._baselines, self._switchboard = Baselines(self._data_dir / "baselines"), Switchboard()
+        self._baselines, self._switchboard = Baselines(self._data_dir / FOLDER), Switchboard()
         self._metrics = Metrics(self._location)
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))

@@ -22,7 +22,7 @@ _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
 _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
 _SENTENCES = 0.7  # s of silence that may lie between the sentences of a prompt
-_FLUENT = 0.8  # s of speech, below which it is no prompt in other words
+_LETTERS_PER_SECOND = 15.0  # of a prompt's text, spoken
 UNCHECKED = "someone spoke; words not checked: no reference recording"
 
 
@@ -111,33 +111,18 @@ class _Walk:
 
     def _changed(self, place: int, report: StepReport) -> list[StepReport] | None:
         """Return the reports from `place` on if its prompt is fluent in other words and the call reaches its goal all the same."""
-        said = self._fluent(report, place)
-        if said is None or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
+        if not report.foreign or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
             return None
         before, known = self.at, len(self.agreements)
-        self.at = _Place(said.end, before.due + self.script[place].wait)
+        assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
+        self.at = _Place(report.end, before.due + self.script[place].wait)
         rest = self._rest(place + 1)
         heard = [r for r in rest if r.step.hears and not r.step.optional]
         if not any(r.result.fatal for r in rest) and all(r.result is not Result.SKIPPED and r.score for r in heard):
-            changed = replace(
-                report, result=Result.CHANGED, at=said.start, end=said.end, delay=said.start - before.anchor
-            )
-            return [changed, *rest]
+            return [replace(report, result=Result.CHANGED, delay=report.at - before.anchor), *rest]
         self.at = before
         del self.agreements[known:]
         return None
-
-    def _fluent(self, report: StepReport, place: int) -> Action | None:
-        """Return where words that no reference recording holds were spoken instead of the prompt."""
-        if not report.foreign:
-            return None
-        now = self._next_action(place)
-        until = now.start if now else self.listener.duration
-        spoken = [s for s in self.listener.segments if s.end > self.at.anchor and s.start < until]
-        seconds = sum(min(s.end, until) - max(s.start, self.at.anchor) for s in spoken)
-        if seconds < _FLUENT or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
-            return None
-        return Action(max(spoken[0].start, self.at.anchor), min(spoken[-1].end, until))
 
     def _step(self, place: int, step: PlannedStep) -> StepReport:
         match step.verb:
@@ -235,19 +220,24 @@ class _Walk:
         wrong = self.explainer.known_failure(self._question(step, until))
         if wrong is not None:
             return wrong
-        at, end = max(spoken.start, self.at.anchor), min(self._utterance_end(spoken), until)
+        at, end = max(spoken.start, self.at.anchor), min(self._prompt_end(spoken, step.expect), until)
         delay = at - self.at.anchor
         self.at = replace(self.at, anchor=end, after_key=False)
         unchecked = self.recogniser.unknowable((*step.expect, *step.misroute))
         return _timed(StepReport(step, Result.OK, UNCHECKED, at, end, delay, unchecked=unchecked))
 
-    def _utterance_end(self, spoken: Segment) -> float:
-        """Return when what began with `spoken` is over: sentences of one prompt follow each other closely."""
-        end = spoken.end
+    def _prompt_end(self, spoken: Segment, texts: Sequence[str]) -> float:
+        """Return when the prompt that began with `spoken` is over, as far as its text tells.
+
+        Sentences of one prompt follow each other closely, but so may another prompt: of the pauses, the one is taken that comes
+        when somebody who reads the text would have ended.
+        """
+        ends = [spoken.end]
         for segment in self.listener.segments:
-            if end < segment.start <= end + _SENTENCES:
-                end = segment.end
-        return end
+            if ends[-1] < segment.start <= ends[-1] + _SENTENCES:
+                ends.append(segment.end)
+        read = spoken.start + max(len(text) for text in texts) / _LETTERS_PER_SECOND
+        return min(ends, key=lambda end: abs(end - read))
 
     def _explain(self, step: PlannedStep, until: float, place: int | None = None) -> StepReport:
         later = () if place is None else tuple(text for later in self.script[place + 1 :] for text in later.expect)

@@ -10,7 +10,7 @@ from earwitness.audio.line import Line
 from earwitness.audio.listener import Listener, texts
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import POOR
-from earwitness.audio.recognition import Recogniser
+from earwitness.audio.recognition import Action, Recogniser
 from earwitness.audio.script import HeardPrompt, PlannedStep, Result, StepReport
 from earwitness.audio.tones import Tone, ToneName
 
@@ -156,16 +156,19 @@ class Explainer:
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         whole = [prompt for prompt in heard if prompt.whole]
         skipped_to = _among(whole, [prompt for text in question.later for prompt in self.library.find(text)])
-        if not skipped_to or self._said_something_else(question, heard):
+        if not skipped_to or self._said_otherwise(question, heard) is not None:
             return None
         return _report(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
 
-    def _said_something_else(self, question: Question, heard: tuple[HeardPrompt, ...]) -> bool:
-        """Whether words that no recording holds were spoken before we went on: then nothing was skipped, it was said otherwise."""
-        end = min(question.until, self.listener.duration)
+    def _said_otherwise(self, question: Question, heard: tuple[HeardPrompt, ...]) -> Action | None:
+        """Return where words that no recording holds were spoken first, before a known prompt or our next key; None if they were not."""
+        known = min((p.start for p in heard if p.end > question.anchor), default=math.inf)
+        end = min(question.until, known, self.listener.duration)
         spoken = [s for s in self.listener.segments if s.end > question.anchor + _STILL_GOING and s.start < end]
-        unknown = [s for s in spoken if not any(p.start < s.end and p.end > s.start for p in heard)]
-        return sum(min(s.end, end) - max(s.start, question.anchor) for s in unknown) >= _SOMETHING
+        seconds = sum(min(s.end, end) - max(s.start, question.anchor) for s in spoken)
+        if seconds < _SOMETHING or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
+            return None
+        return Action(max(spoken[0].start, question.anchor), min(spoken[-1].end, end))
 
     def _hung_up(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not self._is_cut_short(question) or any(prompt.whole for prompt in heard):
@@ -188,11 +191,11 @@ class Explainer:
         return _report(question, Result.STILL_HOLDING, note)
 
     def _wrong(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        otherwise = self._said_something_else(question, heard)
-        if heard and not (otherwise and heard[0].start >= question.until):
+        otherwise = self._said_otherwise(question, heard)
+        if heard and otherwise is None:
             then = ", then the line hung up" if self._is_cut_short(question) else ""
             return _report(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
-        spoken = self.listener.first_speech(question.anchor, question.until)
+        spoken = otherwise or self.listener.first_speech(question.anchor, question.until)
         if spoken is None:
             return None
         quality = self.listener.quality(None)
@@ -201,12 +204,12 @@ class Explainer:
         )  # engines are deaf before people are
         if quality is not None and quality.index < needed:
             return _report(question, Result.UNINTELLIGIBLE, "someone spoke, unintelligibly", at=spoken.start)
-        return self._foreign(question, max(spoken.start, question.anchor))
-
-    def _foreign(self, question: Question, at: float) -> StepReport:
-        words = self.transcript.text(question.anchor, question.until)
+        words = self.transcript.text(question.anchor, spoken.end)
         note = f'heard "{words}"' if words else "heard words that are in no reference recording"
-        return StepReport(question.step, Result.WRONG, note, at=at, words=words, foreign=True)
+        note += f", then {texts(heard)}" if heard else ""
+        at, end = max(spoken.start, question.anchor), min(spoken.end, question.until)
+        foreign = otherwise is not None
+        return StepReport(question.step, Result.WRONG, note, at, end, words=words, foreign=foreign)
 
     def _quiet(self, question: Question) -> StepReport:
         end = min(self.listener.duration, question.given_up_at)

@@ -26,7 +26,7 @@ from earwitness.telephony.hearing import Hearing, UnusableError, listen
 from earwitness.telephony.live import LiveConversation, live_waits, stream_twiml
 from earwitness.telephony.spec import CallSpec
 from earwitness.telephony.switchboard import Extension
-from earwitness.telephony.twiml import Plan, PlanTooLongError, PromptLength, Timings, compile_plan
+from earwitness.telephony.twiml import Plan, PlanTooLongError, Timings, compile_plan
 
 _AS_PLANNED = (Failure.WORDS_NOT_CHECKED, Failure.PROMPT_CHANGED)  # findings of calls that others may be timed by
 _SILENT_CALL = 2.0  # seconds that a call must last before its silence is the far end's
@@ -113,7 +113,7 @@ class Attempt:
         """Return the references and the script; None when they cannot be had, which is noted."""
         try:
             library = await in_worker(load_prompts, *self.ctx.prompt_folders)
-            plan = compile_plan(self.spec, _lengths(library), self._timings())
+            plan = compile_plan(self.spec, library.length, self._timings())
         except (PromptError, PlanTooLongError) as error:
             self._unknown(Failure.MONITOR_ERROR, str(error), Attribution.MONITOR)
             return None
@@ -149,7 +149,7 @@ class Attempt:
         cost = await self.driver.settle(ended.call)
         self.seen.facts |= {"call_status": ended.call.status, "cost": str(cost), "call_seconds": ended.call.duration}
         self.seen.measures |= {name: value for name, value in ended.measures.items() if value is not None}
-        waits = plan.waits if live is None else live_waits(self.spec, _lengths(library))
+        waits = plan.waits if live is None else live_waits(self.spec, library.length)
         try:
             await self._judge(ended, library, findings.planned(self.spec.steps, waits))
         except CarrierError as error:
@@ -305,8 +305,3 @@ def _extension(ctx: RunContext, carrier: Carrier) -> Extension | None:
     if ctx.switchboard is None or account.public_url is None:
         return None
     return ctx.switchboard.open(account.auth_token, account.public_url)
-
-
-def _lengths(library: PromptLibrary) -> PromptLength:
-    """Return the function that tells how long the recordings of a text are, at most, in seconds."""
-    return lambda text: max((prompt.duration for prompt in library.find(text)), default=None)
