@@ -87,7 +87,7 @@ async def test_what_cannot_be_done_is_said_plainly(desk, arguments, code, words)
     assert "Traceback" not in ended.stderr
 
 
-async def test_a_recording_is_judged_apart_from_any_call(desk, simulator, http):
+async def test_a_recording_is_judged_apart_from_any_call(desk, simulator):
     shutil.copytree(PROMPTS_DIR, desk.folder / "prompts")
     config = yaml.safe_load(desk.config.read_text()) | {"prompts": "prompts"}
     config["probes"]["card-phone"]["call"]["steps"] = config["probes"]["card-phone"]["call"]["steps"][:3]

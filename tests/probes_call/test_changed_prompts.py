@@ -50,7 +50,7 @@ async def test_other_words_are_a_notice_then_a_stable_one_then_the_baseline(lear
     assert learner.baselines.proposals() == []
 
 
-async def test_words_that_differ_from_call_to_call_are_a_wrong_prompt_of_little_harm(learner, tmp_path):
+async def test_words_that_differ_from_call_to_call_are_a_wrong_prompt_of_little_harm(learner):
     await run(spec(), learner.context())
     (proposal,) = learner.baselines.proposals()
     learner.baselines.propose(proposal, (PROMPTS / "goodbye.wav").read_bytes())  # as if the call before had heard this

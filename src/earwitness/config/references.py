@@ -70,22 +70,24 @@ def _of_call(tree: Section, at: tuple[str, ...], call: Section) -> Iterator[Prob
             yield _problem(tree, (*at, "to"), f"{number} is not in dial.allow; add it there if it may be telephoned")
     for key in ("carrier", "confirm_carrier"):
         yield from _unknown(tree, (*at, key), _texts(call, key), list(carriers), "carrier")
-    yield from _of_live_call(tree, at, call)
+    yield from _of_what_reaches_us(tree, at, call)
     if not carriers:
         yield _problem(tree, at, "there is no carrier to call through; add one under carriers")
     elif len(carriers) > 1 and "carrier" not in call:
         yield _problem(tree, at, f"there are several carriers; name one as carrier: {' or '.join(carriers)}")
 
 
-def _of_live_call(tree: Section, at: tuple[str, ...], call: Section) -> Iterator[Problem]:
-    """Yield what keeps a carrier from streaming a call's sound to us."""
+def _of_what_reaches_us(tree: Section, at: tuple[str, ...], call: Section) -> Iterator[Problem]:
+    """Yield what keeps a carrier from streaming a call's sound, or its words, to us."""
     carriers = _section(tree, "carriers")
     name = next(iter(_texts(call, "carrier") or carriers), "")
-    if "live" in _texts(call, "driver") and "public_url" not in _section(_section(carriers, name), "twilio"):
-        message = (
-            "the live driver needs public_url in the carrier's twilio section, where the carrier can reach this daemon"
-        )
-        yield _problem(tree, (*at, "driver"), message)
+    if "public_url" in _section(_section(carriers, name), "twilio"):
+        return
+    needs = "needs public_url in the carrier's twilio section, where the carrier can reach this daemon"
+    if "live" in _texts(call, "driver"):
+        yield _problem(tree, (*at, "driver"), f"the live driver {needs}")
+    if "twilio" in _texts(_section(tree, "transcription"), "engine"):
+        yield _problem(tree, at, f"Twilio's transcription {needs}")
 
 
 def _of_carrier(tree: Section, name: str, carrier: Any) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from earwitness.audio.transcription.base import Engine
     from earwitness.telephony.baselines import Baselines
     from earwitness.telephony.carrier import Carrier
-    from earwitness.telephony.switchboard import Switchboard
+    from earwitness.telephony.switchboard import Extension, Switchboard
     from earwitness.transport.client import WebClient
 
 _log = structlog.get_logger(__name__)
@@ -26,7 +26,10 @@ _log = structlog.get_logger(__name__)
 class Transcriber(Protocol):
     """Turns speech into words."""
 
-    def engine(self, texts: Sequence[str]) -> "Engine":
+    def script(self, extension: "Extension | None") -> str:
+        """Return what the call's script begins with, so that the carrier transcribes; empty where an engine of ours does."""
+
+    def engine(self, texts: Sequence[str], extension: "Extension | None") -> "Engine":
         """Return the engine that listens for `texts`, all that may be said. Takes seconds. Raises EngineError."""
 
 

@@ -73,7 +73,7 @@ class Attempt:
         if live is None and self.spec.driver == "live":
             return self._unknown(Failure.MONITOR_ERROR, _NOT_LIVE, Attribution.MONITOR)
         try:
-            call = await self.driver.dial(plan.twiml if live is None else stream_twiml(live.extension))
+            call = await self.driver.dial(plan.twiml if live is None else stream_twiml(live.extension, self._opening()))
         except OverBudgetError as error:
             return self.ctx.observe(facts={**self.seen.facts, "over_budget": str(error)}, skipped="over_budget")
         except DialRefusedError as error:
@@ -113,7 +113,7 @@ class Attempt:
         """Return the references and the script; None when they cannot be had, which is noted."""
         try:
             library = await in_worker(load_prompts, *self.ctx.prompt_folders)
-            plan = compile_plan(self.spec, library.length, self._timings())
+            plan = compile_plan(self.spec, library.length, self._timings(), self._opening())
         except (PromptError, PlanTooLongError) as error:
             self._unknown(Failure.MONITOR_ERROR, str(error), Attribution.MONITOR)
             return None
@@ -124,6 +124,9 @@ class Attempt:
             self._unknown(Failure.MONITOR_ERROR, text, Attribution.MONITOR)
             return None
         return library, plan
+
+    def _opening(self) -> str:
+        return self.ctx.transcriber.script(self.extension) if self.ctx.transcriber else ""
 
     def _timings(self) -> Timings:
         """Return what earlier calls measured. A confirming call has more patience: it may be that the line has slowed down."""
@@ -204,7 +207,7 @@ class Attempt:
         texts = [*(text for step in script for text in (*step.expect, *step.misroute)), *self.spec.must_not_hear]
         transcriber = self.ctx.transcriber
         texts += [prompt.text for prompt in library.prompts]
-        make_engine = None if transcriber is None else partial(transcriber.engine, texts)
+        make_engine = None if transcriber is None else partial(transcriber.engine, texts, self.extension)
         return await in_worker(listen, wav, script, library, self.spec.must_not_hear, seconds, make_engine)
 
     def _note(self, heard: Hearing, ended: Ended) -> None:

@@ -42,10 +42,10 @@ _TRAILING = 2.0  # s, so that the last prompt's end is on the recording
 _log = structlog.get_logger(__name__)
 
 
-def stream_twiml(extension: Extension) -> str:
-    """Return the script that streams the far end's sound to us, and otherwise stays on the line."""
+def stream_twiml(extension: Extension, opening: str = "") -> str:
+    """Return the script that streams the far end's sound to us, and otherwise stays on the line. `opening`: TwiML before it."""
     stream = f'<Stream url={quoteattr(extension.stream_url)} track="inbound_track"/>'
-    return f'<Response><Start>{stream}</Start><Pause length="900"/></Response>'
+    return f'<Response>{opening}<Start>{stream}</Start><Pause length="900"/></Response>'
 
 
 def live_waits(spec: CallSpec, prompt_length: PromptLength) -> tuple[int, ...]:

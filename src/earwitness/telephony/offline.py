@@ -32,7 +32,7 @@ def judge_recording(
     waits = compile_plan(spec, library.length).waits
     texts = [*(t for step in spec.steps for t in (*step.texts, *step.misroute_texts)), *spec.must_not_hear]
     texts += [prompt.text for prompt in library.prompts]
-    make_engine = partial(transcription.engine, texts) if transcription else None
+    make_engine = partial(transcription.engine, texts, None) if transcription else None
     script = findings.planned(spec.steps, waits)
     heard = listen(wav, script, library, spec.must_not_hear, None, make_engine)
     return Judged(findings.findings(spec, heard.report), findings.transcript(heard.report, None))
