@@ -20,7 +20,7 @@ from earwitness.serving import listen, served
 async def poll(asker, path, wanted):
     """Return the JSON at `path` once `wanted` holds of it."""
     async with asyncio.timeout(20):
-        while not wanted(found := (await asker.get(path)).json()):
+        while not wanted(found := (await asker.get(path)).json()):  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.01)
     return found
 

@@ -7,16 +7,20 @@ streams, is done by `live`, which reads the same plan.
 import asyncio
 from dataclasses import dataclass, field, replace
 
-from earwitness.simulator.centre import OUT_OF_ORDER, Line
-from earwitness.simulator.faults import CARRIER_FAULTS, ActiveFaults
+from earwitness.simulator.centre import Line
+from earwitness.simulator.fault_list import CALLBACK_FAULTS, CARRIER_FAULTS, RECORDING_FAULTS, STREAM_FAULTS
+from earwitness.simulator.faults import ActiveFaults
 from earwitness.simulator.ivr import Conversation, converse
 from earwitness.simulator.timeline import RecordingStart, StreamStart, StreamStop
 from earwitness.simulator.twiml import Notice, Performance, Program, perform
-from earwitness.simulator.voice import recorded_prompts
+from earwitness.simulator.voice import all_prompts
 from earwitness.simulator.webhook import Webhook
 
 QUEUED_FOR = 0.4  # seconds until a call is dialled
 POST_DIAL_DELAY = 0.6  # seconds from dialling to ringing, or to busy and failed
+_EVERYWHERE = frozenset({*CARRIER_FAULTS, *CALLBACK_FAULTS, *STREAM_FAULTS, *RECORDING_FAULTS})
+# The final answer of the far side's SIP server, by the status that Twilio makes of it; `failed` has a line's own.
+_SIP_CODES = {"completed": 200, "busy": 486, "no-answer": 480, "canceled": 487}
 TERMINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 
 
@@ -44,6 +48,7 @@ class Plan:
     stages: tuple[tuple[float, str], ...]
     faults: ActiveFaults
     dialled_at: float = QUEUED_FOR
+    failure_code: int = 404
     answered_at: float | None = None
     ended_by: str | None = None  # caller, centre, limit
     ours: Performance = field(default_factory=Performance)
@@ -58,13 +63,18 @@ class Plan:
         """Seconds from the answer to the end."""
         return 0.0 if self.answered_at is None else self.ended_at - self.answered_at
 
+    @property
+    def sip_code(self) -> int:
+        """Return the final SIP answer, once the call is over."""
+        return _SIP_CODES.get(self.stages[-1][1], self.failure_code)
+
     def status(self, elapsed: float) -> str:
         return [status for at, status in self.stages if at <= max(0.0, elapsed)][-1]
 
 
 def plan_call(name: str, order: Order, line: Line, faults: ActiveFaults) -> Plan:
     """Return the course of the call under the faults that were on when it was placed."""
-    touching = faults.only(line.exposed | frozenset(CARRIER_FAULTS))
+    touching = faults.only(line.exposed | _EVERYWHERE)
     dialled = touching.number("calls-queued", "seconds") if "calls-queued" in touching else QUEUED_FOR
     ringing = dialled + POST_DIAL_DELAY
     if line.ending in ("busy", "failed"):
@@ -75,9 +85,10 @@ def plan_call(name: str, order: Order, line: Line, faults: ActiveFaults) -> Plan
         stages = [(0.0, "queued"), (ringing, "ringing"), (ringing + line.rings, "in-progress")]
     if order.ended_at is not None and order.ended_at < stages[-1][0]:
         stages = [*(stage for stage in stages if stage[0] <= order.ended_at), (order.ended_at, "canceled")]
+    begun = Plan(name, tuple(stages), touching, dialled, line.failure_code)
     if stages[-1][1] in TERMINAL:
-        return Plan(name, tuple(stages), touching, dialled)
-    return _talk(Plan(name, tuple(stages), touching, dialled), order, line)
+        return begun
+    return _talk(begun, order, line)
 
 
 def _talk(ringing: Plan, order: Order, line: Line) -> Plan:
@@ -88,9 +99,8 @@ def _talk(ringing: Plan, order: Order, line: Line) -> Plan:
     if order.ended_at is not None:
         limits["caller"] = min(ours.ends_at, order.ended_at - answered)
     ended_by = min(limits, key=lambda who: limits[who])
-    centre = OUT_OF_ORDER if "staging-phone-down" in faults else line.centre
-    assert centre is not None, "a line that is answered has a centre"
-    theirs = converse(centre, recorded_prompts(), ours.keys, faults, limits[ended_by])
+    assert line.centre is not None, "a line that is answered has a centre"
+    theirs = converse(line.centre, all_prompts(), ours, faults, limits[ended_by])
     if theirs.ends_at is not None:
         ended_by, limits["centre"] = "centre", theirs.ends_at
     talk = limits[ended_by]
@@ -109,15 +119,7 @@ def _our_side(order: Order, faults: ActiveFaults) -> Performance:
     for at, program in order.programs:
         if at > whole.ends_at:
             break  # the call was over before this program could replace the one before
-        part, earlier = perform(program.verbs, at), whole.before(at)
-        whole = Performance(
-            earlier.clips + part.clips,
-            earlier.keys + part.keys,
-            earlier.recordings + part.recordings,
-            earlier.streams + part.streams,
-            earlier.stops + part.stops,
-            part.ends_at,
-        )
+        whole = whole.before(at).then(perform(program.verbs, at))
     whole.recordings = sorted([*order.recordings, *whole.recordings], key=lambda start: start.at)
     whole.streams = _with_ends([*order.streams, *whole.streams], [*order.stops, *whole.stops])
     if "stream-dropped-on-update" in faults:

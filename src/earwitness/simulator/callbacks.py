@@ -13,8 +13,6 @@ from earwitness.simulator.recording import Recording, recordings_of
 from earwitness.simulator.webhook import Webhook
 
 Fields = dict[str, str]
-# The final answer of the far side's SIP server, by the status that Twilio makes of it.
-SIP_CODES = {"completed": 200, "busy": 486, "no-answer": 480, "failed": 404, "canceled": 487}
 _EVENT_OF_STATUS = {"ringing": "ringing", "in-progress": "answered", **dict.fromkeys(TERMINAL, "completed")}
 
 
@@ -65,19 +63,19 @@ def progress_fields(call: Call, at: float, number: int, status: str, base_url: s
         "To": to,
         **dict.fromkeys(_PLACES, ""),
     }
-    return fields | (_ending(call, status, base_url) if status in TERMINAL else {})
+    return fields | (_ending(call, base_url) if status in TERMINAL else {})
 
 
 # Twilio looks up where the two numbers are, and leaves empty what it does not find.
 _PLACES = [f"{who}{what}" for who in ("To", "From", "Called", "Caller") for what in ("City", "State", "Zip", "Country")]
 
 
-def _ending(call: Call, status: str, base_url: str) -> Fields:
+def _ending(call: Call, base_url: str) -> Fields:
     talk = call.plan.talk
     fields = {
         "CallDuration": str(round(talk)),
         "Duration": str(math.ceil(talk / 60)),
-        "SipResponseCode": str(SIP_CODES[status]),
+        "SipResponseCode": str(call.plan.sip_code),
     }
     for recording in recordings_of(call, call.plan.ended_at)[:1]:
         url = f"{base_url}{root(call.account)}/Recordings/{recording.sid}"

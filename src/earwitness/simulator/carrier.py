@@ -18,10 +18,10 @@ from earwitness.simulator.carrier_errors import (
     bad_request,
     not_found,
 )
-from earwitness.simulator.centre import LINES, UNKNOWN_LINE
 from earwitness.simulator.faults import FaultBoard
 from earwitness.simulator.media_stream import MediaStream, streams_of
 from earwitness.simulator.recording import Recording, recordings_of
+from earwitness.simulator.routing import line_for, refuse
 from earwitness.simulator.timeline import RecordingStart, StreamOrder, StreamStart, StreamStop
 from earwitness.simulator.tones import KEYS
 from earwitness.simulator.twiml import PressKeys, Program, is_stream_url, parse_twiml
@@ -97,14 +97,14 @@ class Carrier:
 
     def create_call(self, account: str, form: Form) -> Call:
         """Place a call. Raises TwilioError."""
-        self._require_active()
-        order = _order(form)
+        order, faults = _order(form), self.faults.now()
+        refuse(order.to, faults)
         call = Call(
             sid="CA" + secrets.token_hex(16),
             account=account,
             order=order,
-            line=LINES.get(order.to, UNKNOWN_LINE),
-            faults=self.faults.now(),
+            line=line_for(account, order.to, order.from_, faults),
+            faults=faults,
             created_at=self.clock.now(),
             created_tick=self.clock.monotonic(),
         )
@@ -113,9 +113,10 @@ class Carrier:
             del self.calls[next(iter(self.calls))]
         return call
 
-    def _require_active(self) -> None:
-        if "account-suspended" in self.faults.now():
-            raise TwilioError(403, 10001, "Account is not active")
+    @property
+    def suspended(self) -> bool:
+        faults = self.faults.now()
+        return "account-suspended" in faults or "balance-gone" in faults
 
     def call(self, account: str, sid: str) -> Call:
         """Return a call of the account. Raises TwilioError."""
@@ -164,6 +165,8 @@ class Carrier:
 
     def balance(self, account: str) -> Decimal:
         """Return the account's money (USD)."""
+        if "balance-gone" in self.faults.now():
+            return Decimal(0)
         prices = [self.price(call) for call in self.calls.values() if call.account == account]
         return OPENING_BALANCE - sum((price for price in prices if price is not None), Decimal(0))
 
@@ -224,7 +227,8 @@ class Carrier:
 
     def create_message(self, account: str, form: Form) -> Message:
         """Accept a text message. Raises TwilioError."""
-        self._require_active()
+        if self.suspended:
+            raise TwilioError(403, 10001, "Account is not active")
         to, from_, service = form.get("To", ""), form.get("From"), form.get("MessagingServiceSid")
         if not to:
             raise bad_request(21604, "A 'To' phone number is required.")

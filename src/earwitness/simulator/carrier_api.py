@@ -260,7 +260,7 @@ async def create_message(account: Account, carrier: TheCarrier, form: TheForm) -
 
 @router.get("/{account}.json")
 async def fetch_account(account: Account, carrier: TheCarrier) -> Resource:
-    return account_json(account, suspended="account-suspended" in carrier.faults.now())
+    return account_json(account, suspended=carrier.suspended)
 
 
 router.include_router(of_call)

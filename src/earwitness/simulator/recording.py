@@ -4,37 +4,16 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-
 from earwitness.audio.wav import write_wav
 from earwitness.simulator import mixer
 from earwitness.simulator.call import Call, Plan
+from earwitness.simulator.line_sound import line_sound
 from earwitness.simulator.timeline import RecordingStart
-from earwitness.simulator.tones import RATE, Samples, seconds_to_samples
+from earwitness.simulator.tones import RATE, Samples
 
 PROCESSING = 2.0  # seconds from the end of the call until the recording is ready
 TOO_SHORT, SILENT = 16101, 16102  # Twilio's codes for recordings that were not kept
 _SHORTEST = 0.5  # seconds
-
-
-@lru_cache(maxsize=16)
-def line_sound(plan: Plan) -> Samples:
-    """Return the whole call, shape (2, n) at 8 kHz: what the carrier received, what it sent."""
-    faults = plan.faults
-    ours = mixer.laid_out(plan.ours.clips, plan.talk)
-    theirs = mixer.with_echo(mixer.laid_out(plan.theirs.clips, plan.talk), ours, plan.theirs.echoes)
-    if "one-way" in faults:
-        theirs[seconds_to_samples(faults.number("one-way", "after")) :] = 0
-    level = faults.number("poor-audio", "level") if "poor-audio" in faults else None
-    theirs = theirs if level is None else mixer.degraded(theirs, level, _random(plan, "degraded"))
-    theirs = mixer.over_telephone(theirs, _random(plan, "theirs"))
-    theirs = theirs if level is None else mixer.with_lost_packets(theirs, level, _random(plan, "lost"))
-    return np.stack([theirs, mixer.over_telephone(ours, _random(plan, "ours"))])
-
-
-def _random(plan: Plan, purpose: str) -> np.random.Generator:
-    """Return a source of its own for each purpose: so what was heard stays as it was when a new plan is longer."""
-    return mixer.random_of(f"{plan.name}/{purpose}")
 
 
 @dataclass(frozen=True, slots=True)

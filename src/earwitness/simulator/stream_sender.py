@@ -15,8 +15,8 @@ from earwitness.simulator.call import Plan
 from earwitness.simulator.callbacks import stream_fields
 from earwitness.simulator.carrier import Carrier
 from earwitness.simulator.courier import SIGNATURE, Courier, signature
+from earwitness.simulator.line_sound import line_sound
 from earwitness.simulator.media_stream import FRAME, FRAME_SAMPLES, MediaStream, StreamMessages
-from earwitness.simulator.recording import line_sound
 from earwitness.simulator.tones import seconds_to_samples
 from earwitness.simulator.twiml import Notice
 

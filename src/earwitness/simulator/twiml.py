@@ -85,13 +85,14 @@ class Program:
 
 @dataclass(slots=True)
 class Performance:
-    """Our side of the call: what it sounds like, and which keys the far end could recognise. Ends at `ends_at`."""
+    """Our side of the call: what it sounds like, which keys the far end could recognise, and when we had `spoken`."""
 
     clips: list[Clip] = field(default_factory=list)
     keys: list[KeyPress] = field(default_factory=list)
     recordings: list[RecordingStart] = field(default_factory=list)
     streams: list[StreamStart] = field(default_factory=list)
     stops: list[StreamStop] = field(default_factory=list)
+    spoken: list[float] = field(default_factory=list)
     ends_at: float = 0.0
 
     def before(self, moment: float) -> "Performance":
@@ -102,7 +103,20 @@ class Performance:
             [start for start in self.recordings if start.at < moment],
             [start for start in self.streams if start.at < moment],
             [stop for stop in self.stops if stop.at < moment],
+            [end for end in self.spoken if end < moment],
             min(self.ends_at, moment),
+        )
+
+    def then(self, following: "Performance") -> "Performance":
+        """Return this and what follows as one."""
+        return Performance(
+            self.clips + following.clips,
+            self.keys + following.keys,
+            self.recordings + following.recordings,
+            self.streams + following.streams,
+            self.stops + following.stops,
+            self.spoken + following.spoken,
+            following.ends_at,
         )
 
 
@@ -262,6 +276,7 @@ def _do(verb: Verb, done: Performance) -> None:
             done.ends_at += seconds
         case Say(text):
             _sound(Clip(done.ends_at, spoken(text)), done)
+            done.spoken.append(done.ends_at)
         case PressKeys(digits):
             _press(digits, done)
         case StartRecording(channels, trim, webhook):
