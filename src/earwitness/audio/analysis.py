@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from earwitness.audio.channels import Sides, tell_sides
 from earwitness.audio.explain import Explainer, Question
 from earwitness.audio.frames import at_telephone_rate
 from earwitness.audio.line import Line, first_silence
 from earwitness.audio.listener import Listener, heard_prompt
+from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
-from earwitness.audio.prompts import PromptLibrary
+from earwitness.audio.prompts import Prompt, PromptLibrary
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.speech import Segment, speech
@@ -21,6 +20,7 @@ from earwitness.audio.wav import Recording
 _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
 _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
+_ON_HOLD = 0.5  # share of a wait that music fills, where it was spent on hold
 _SENTENCES = 0.7  # s of silence that may lie between the sentences of a prompt
 _LETTERS_PER_SECOND = 15.0  # of a prompt's text, spoken
 UNCHECKED = "someone spoke; words not checked: no reference recording"
@@ -85,13 +85,12 @@ class _Walk:
         self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
         self.actions = _actions(sides, script)
         self.at = _Place()
-        self.agreements: list[float] = []
+        self.heard_whole: list[tuple[Prompt, Match]] = []
 
     def run(self) -> CallReport:
         reports = self._rest(0)
-        agreement = float(np.mean(self.agreements)) if self.agreements else None
         measures = measure_call(self.sides, self.listener, self.line, reports)
-        quality = self.listener.quality(agreement)
+        quality = self.listener.quality_by(self.heard_whole)
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures)
 
     def _rest(self, first: int) -> list[StepReport]:
@@ -113,7 +112,7 @@ class _Walk:
         """Return the reports from `place` on if its prompt is fluent in other words and the call reaches its goal all the same."""
         if not report.foreign or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
             return None
-        before, known = self.at, len(self.agreements)
+        before, known = self.at, len(self.heard_whole)
         assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
         self.at = _Place(report.end, before.due + self.script[place].wait)
         rest = self._rest(place + 1)
@@ -121,7 +120,7 @@ class _Walk:
         if not any(r.result.fatal for r in rest) and all(r.result is not Result.SKIPPED and r.score for r in heard):
             return [replace(report, result=Result.CHANGED, delay=report.at - before.anchor), *rest]
         self.at = before
-        del self.agreements[known:]
+        del self.heard_whole[known:]
         return None
 
     def _step(self, place: int, step: PlannedStep) -> StepReport:
@@ -192,7 +191,7 @@ class _Walk:
         end = min(found.end, now.start) if now and now.start > at else found.end
         self.at = replace(self.at, anchor=end, after_key=False)
         if found.whole and found.match:
-            self.agreements.append(found.score)
+            self.heard_whole.append(found.match)
         heard = (heard_prompt(found.match),) if found.match else ()
         words = "" if found.match else self.recogniser.transcript.text(found.start, found.end)
         report = StepReport(
@@ -200,7 +199,8 @@ class _Walk:
         )
         if max(found.head, found.tail) > MISSING_SPEECH:
             return self._truncated(report, found)
-        return _partly(_timed(report))
+        on_hold = self.line.music_in(at - delay, at) > delay * _ON_HOLD
+        return _partly(_timed(report, held=on_hold or step.verb == "hold"))
 
     def _truncated(self, report: StepReport, found: Recognised) -> StepReport:
         if found.tail > MISSING_SPEECH and found.end > self.listener.duration - _END:
@@ -247,10 +247,9 @@ class _Walk:
         return Question(step, self.at.anchor, until, self.at.due, later, after_key=self.at.after_key)
 
 
-def _timed(report: StepReport) -> StepReport:
-    """Return `report` judged by its delay."""
+def _timed(report: StepReport, *, held: bool = False) -> StepReport:
+    """Return `report` judged by its delay; `held`: it was spent on hold."""
     assert report.delay is not None
-    held = report.step.verb == "hold"
     if report.delay > report.step.major:
         return replace(report, result=Result.HELD_TOO_LONG if held else Result.TOO_SLOW)
     if report.step.minor is not None and report.delay > report.step.minor:

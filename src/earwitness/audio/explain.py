@@ -134,9 +134,11 @@ class Explainer:
         lasting = sum(tone.end - tone.start for tone in rings)
         if not rings or (len(rings) < _RINGING and lasting < question.step.major / 2):
             return None
-        if self.listener.first_speech(rings[-1].end, self.listener.duration) is not None:
+        answered = self.listener.first_speech(rings[-1].end, self.listener.duration) is not None
+        if answered and rings[-1].end < question.given_up_at:
             return None
-        return _report(question, Result.STILL_RINGING, "it went on ringing after it was answered", at=rings[0].start)
+        note = f"it went on ringing for {rings[-1].end - rings[0].start:.0f}s after it was answered"
+        return _report(question, Result.STILL_RINGING, note, at=rings[0].start)
 
     def _ignored_key(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not question.after_key or not heard:
@@ -164,7 +166,8 @@ class Explainer:
         """Return where words that no recording holds were spoken first, before a known prompt or our next key; None if they were not."""
         known = min((p.start for p in heard if p.end > question.anchor), default=math.inf)
         end = min(question.until, known, self.listener.duration)
-        spoken = [s for s in self.listener.segments if s.end > question.anchor + _STILL_GOING and s.start < end]
+        segments = self.line.without_tones(self.listener.segments)
+        spoken = [s for s in segments if s.end > question.anchor + _STILL_GOING and s.start < end]
         seconds = sum(min(s.end, end) - max(s.start, question.anchor) for s in spoken)
         if seconds < _SOMETHING or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
             return None
@@ -173,6 +176,8 @@ class Explainer:
     def _hung_up(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not self._is_cut_short(question) or any(prompt.whole for prompt in heard):
             return None
+        if self._said_otherwise(question, heard) is not None:
+            return None  # what was said says more than the end of it
         after = f" after {texts(heard)}" if heard else ""
         waited = self.listener.duration - question.anchor
         return _report(question, Result.HUNG_UP, f"the line hung up{after}, {waited:.1f}s into the wait", heard)

@@ -35,6 +35,10 @@ class Line:
     def tones_in(self, start: float, end: float) -> tuple[Tone, ...]:
         return tuple(tone for tone in self.tones if tone.end > start and tone.start < end)
 
+    def without_tones(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Return the stretches that are speech, since the detector takes tones for it as well."""
+        return [s for s in segments if not self.tones_in(s.start, s.end)]
+
     def music_in(self, start: float, end: float) -> float:
         """Return the seconds of music between `start` and `end`."""
         return sum(max(0.0, min(span.end, end) - max(span.start, start)) for span in self.music)

@@ -35,6 +35,13 @@ class Listener:
     def quality(self, agreement: float | None) -> Quality | None:
         return judge_quality(self.samples, agreement)
 
+    def quality_by(self, recognised: Sequence[tuple[Prompt, Match]]) -> Quality | None:
+        """Return the quality, held against the references of the prompts that were heard whole."""
+        if not recognised:
+            return judge_quality(self.samples)
+        agreement = sum(match.score for _, match in recognised) / len(recognised)
+        return judge_quality(self.samples, agreement, [(prompt.samples, match) for prompt, match in recognised])
+
     def best(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[Prompt, Match] | None:
         """Return which of `prompts` is heard best between `start` and `end`, in part at least."""
         found = self._matches(prompts, start, end)
