@@ -123,10 +123,10 @@ class StreamReceiver:
 
 
 @contextlib.asynccontextmanager
-async def stream_receiver(reader=None):
+async def stream_receiver(reader=None, secured=None):
     receiver, listener = StreamReceiver(reader), socket.create_server(("127.0.0.1", 0))
     # As little as the system allows, so that whoever does not read holds up the sender and not a buffer.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    receiver.url = f"ws://127.0.0.1:{listener.getsockname()[1]}/listen"
-    async with websockets.asyncio.server.serve(receiver.receive, sock=listener, close_timeout=1):
+    receiver.url = f"{'wss' if secured else 'ws'}://127.0.0.1:{listener.getsockname()[1]}/listen"
+    async with websockets.asyncio.server.serve(receiver.receive, sock=listener, ssl=secured, close_timeout=1):
         yield receiver

@@ -1,5 +1,6 @@
 """Webhooks over real HTTP: what the simulator tells, when, and how it is signed."""
 
+import asyncio
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -138,6 +139,35 @@ async def test_a_recording_in_twiml_has_a_webhook_of_its_own(asker, receiver):
     assert (told.fields["RecordingStatus"], told.fields["RecordingSource"]) == ("completed", "StartCallRecordingAPI")
 
 
+async def test_a_recording_that_begins_later_is_told_of_too(asker, receiver):
+    call = await _call(
+        asker, receiver, twiml='<Response><Pause length="400"/></Response>', StatusCallbackEvent="answered"
+    )
+    await receiver.until_status("in-progress")
+    more = {"RecordingStatusCallback": receiver.url, "RecordingStatusCallbackEvent": "in-progress"}
+    reply = await asker.post(f"{API}/Calls/{call['sid']}/Recordings.json", data=more)
+    told = await receiver.until(lambda told: len(told) == 2)
+    assert told[1].fields["RecordingSid"] == reply.json()["sid"]
+
+
+async def test_a_webhook_may_be_given_while_the_call_goes_on(asker, receiver):
+    data = form(CONTACT_CENTRE, '<Response><Pause length="400"/></Response>')
+    call = (await asker.post(f"{API}/Calls.json", data=data)).json()
+    more = {"StatusCallback": receiver.url, "Status": "completed"}
+    assert (await asker.post(f"{API}/Calls/{call['sid']}.json", data=more)).status_code == 200
+    (told,) = await receiver.until(len)
+    assert told.fields["CallStatus"] in ("canceled", "completed")
+
+
+async def test_nothing_is_kept_of_calls_that_are_over(asker, fast, receiver):
+    for _ in range(3):
+        await _call(asker, receiver)
+    await receiver.until(lambda told: sum(t.fields["CallStatus"] == "completed" for t in told) == 3)
+    async with asyncio.timeout(20):
+        while fast.app.state.live._told or fast.app.state.live._tasks:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+
+
 async def test_a_configured_token_signs_instead_of_the_one_that_placed_the_call(receiver):
     async with (
         Simulator(speed=40, auth_token="configured") as simulator,
@@ -215,6 +245,19 @@ async def test_a_webhook_that_answers_badly_is_noted(asker, receiver):
 async def test_a_webhook_that_nobody_serves_is_noted(asker, receiver):
     call = await _call(asker, receiver, StatusCallback="http://127.0.0.1:9/", StatusCallbackEvent="initiated")
     assert await notice_codes(asker, f"{API}/Calls/{call['sid']}") == ["11205"]
+
+
+async def test_other_addresses_are_called_only_if_that_was_allowed(asker, receiver):
+    elsewhere = receiver.url.replace("127.0.0.1", "0.0.0.0")  # leads here on Linux, but is no loopback address
+    call = await _call(asker, receiver, StatusCallback=elsewhere, StatusCallbackEvent="initiated")
+    assert await notice_codes(asker, f"{API}/Calls/{call['sid']}") == ["11200"]
+    async with (
+        Simulator(speed=40, call_anywhere=True) as simulator,
+        httpx.AsyncClient(base_url=simulator.url, auth=(ACCOUNT, "a secret token"), trust_env=False) as free,
+    ):
+        call = await _call(free, receiver, StatusCallback=elsewhere)
+        told = await receiver.until_status("completed")
+    assert {t.fields["CallSid"] for t in told} == {call["sid"]}
 
 
 @pytest.mark.parametrize("host", ["example.com", "192.0.2.7", "localhost.example.com", "[2001:db8::1]"])

@@ -168,6 +168,16 @@ def demo(
 def simulate(
     listen: Annotated[str, typer.Option(help="HOST:PORT")] = "127.0.0.1:4020",
     speed: Annotated[float, typer.Option(min=0.1, help="Seconds of a call that pass in a second.")] = 1.0,
+    auth_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EARWITNESS_SIMULATOR_TOKEN",
+            help="Signs webhooks and streams, instead of the token that a call is placed with.",
+        ),
+    ] = None,
+    call_anywhere: Annotated[
+        bool, typer.Option("--call-anywhere", help="Send webhooks and streams to other machines too.")
+    ] = False,
 ) -> None:
     """Run the simulator alone: Twilio below /2010-04-01, the shop at /shop/pay, faults at /faults."""
     from earwitness.serving import CannotListenError  # noqa: PLC0415
@@ -178,7 +188,7 @@ def simulate(
         _fail(f"{listen} is not HOST:PORT", EXIT_CONFIG)
     typer.echo(f"simulator at http://{listen}  (faults: curl http://{listen}/faults)", err=True)
     try:
-        asyncio.run(serve(host.strip("[]"), int(port), speed))
+        asyncio.run(serve(host.strip("[]"), int(port), speed, auth_token=auth_token, call_anywhere=call_anywhere))
     except CannotListenError as error:
         _fail(str(error), EXIT_FAILED)
     except KeyboardInterrupt:

@@ -139,6 +139,8 @@ class Carrier:
             self._replace_twiml(call, _program(form["Twiml"]))
         if "TimeLimit" in form:
             call.order.time_limit = _whole_number(form, "TimeLimit", 14400, 86400)
+        if "StatusCallback" in form:
+            call.order.webhook = webhook_of(form, "StatusCallback", CALL_EVENTS)
         if wanted == "completed" or (wanted == "canceled" and status != "in-progress"):
             call.order.ended_at = self.elapsed(call)
         call.replan()

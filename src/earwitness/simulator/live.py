@@ -4,6 +4,8 @@ import asyncio
 import math
 from collections.abc import Coroutine
 
+import structlog
+
 from earwitness.simulator.call import TERMINAL, Call
 from earwitness.simulator.callbacks import Event, Fields, events_of
 from earwitness.simulator.carrier import Carrier
@@ -12,6 +14,7 @@ from earwitness.simulator.media_stream import streams_of
 from earwitness.simulator.stream_sender import StreamSender
 from earwitness.simulator.webhook import Webhook
 
+_log = structlog.get_logger(__name__)
 _WRONG_TOKEN = "not the account's token"  # noqa: S105 - a forger does not know it
 
 
@@ -28,10 +31,10 @@ class Live:
         """Look after a call that was placed or changed. One that has neither webhook nor stream costs nothing."""
         if call.sid not in self._told and events_of(call, base_url):
             self._told.add(call.sid)
-            self._spawn(self._tell(call, base_url))
+            self._spawn(self._tell(call, base_url)).add_done_callback(lambda _: self._told.discard(call.sid))
         if call.sid not in self._streamed and call.plan.ours.streams:
             self._streamed.add(call.sid)
-            self._spawn(self._stream(call))
+            self._spawn(self._stream(call)).add_done_callback(lambda _: self._streamed.discard(call.sid))
 
     async def aclose(self) -> None:
         """Stop everything, in the middle of whatever it is."""
@@ -41,10 +44,17 @@ class Live:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._courier.aclose()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.error("simulator_task_failed", exc_info=error)
 
     async def _stream(self, call: Call) -> None:
         """Start each stream of the call when its time has come, until no more can come."""
@@ -67,13 +77,13 @@ class Live:
         while True:
             changed = call.changed
             ahead = [event for event in events_of(call, base_url) if event.key not in done]
-            if not ahead:
+            if not ahead and self._carrier.status(call) in TERMINAL:
                 break
-            if self._carrier.elapsed(call) >= ahead[0].at:
+            if ahead and self._carrier.elapsed(call) >= ahead[0].at:
                 done.add(ahead[0].key)
                 await deliveries.happened(ahead[0])
-            else:
-                await self._carrier.wait(call, ahead[0].at, changed)
+            else:  # while the call goes on, a recording can be started that has a webhook of its own
+                await self._carrier.wait(call, ahead[0].at if ahead else call.plan.ended_at, changed)
         await deliveries.finish()
 
 

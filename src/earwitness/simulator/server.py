@@ -119,7 +119,14 @@ class Simulator:
         await self._exit.aclose()
 
 
-async def serve(host: str = "127.0.0.1", port: int = 4020, speed: float = 1.0) -> None:
+async def serve(
+    host: str = "127.0.0.1",
+    port: int = 4020,
+    speed: float = 1.0,
+    *,
+    auth_token: str | None = None,
+    call_anywhere: bool = False,
+) -> None:
     """Run the simulator until the task is cancelled. Raises CannotListenError if the address is taken."""
-    async with Simulator(host, port, speed=speed) as simulator:
+    async with Simulator(host, port, speed=speed, auth_token=auth_token, call_anywhere=call_anywhere) as simulator:
         await simulator.wait()

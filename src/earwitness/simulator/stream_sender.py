@@ -36,12 +36,15 @@ class StreamSender:
         self._faults = stream.call.plan.faults
         self._backlog = backlog
         self._heard: tuple[Plan, list[bytes]] | None = None
+        self._origin = 0.0  # seconds since the call was created, when the sound begins
         self._next = 0  # the frame that is to be sent
 
     async def run(self) -> None:
         late = self._faults.number("stream-late", "seconds") if "stream-late" in self._faults else 0.0
-        await self._until(self._stream.begins_at + late)
-        if self._stream.begins_at + late >= self._stream.ends_at:
+        # The time that a handshake takes is not the call's, so nothing is missed by it, however fast the call goes.
+        self._origin = self._stream.begins_at + late
+        await self._until(self._origin)
+        if self._origin >= self._stream.ends_at:
             return
         if "stream-refused" in self._faults:
             await self._fails("the server refused the connection")
@@ -91,17 +94,16 @@ class StreamSender:
         messages = StreamMessages(self._stream)
         for message in messages.opening():
             await _send(socket, message)
-        origin = self._elapsed()
         stalls = self._faults.number("stream-stalls", "seconds") if "stream-stalls" in self._faults else math.inf
         while True:
             changed, now = self._call.changed, self._elapsed()
             ends = self._stream.ends_at
-            for frame in self._due(min(now, ends) - origin):
+            for frame in self._due(min(now, ends) - self._origin):
                 if frame * FRAME < stalls:
-                    await self._send_frame(socket, messages, frame, origin)
+                    await self._send_frame(socket, messages, frame)
             if now >= ends:
                 break
-            ahead = max(origin + (self._next + 1) * FRAME, now + _TICK * self._carrier.speed)
+            ahead = max(self._origin + (self._next + 1) * FRAME, now + _TICK * self._carrier.speed)
             await self._carrier.wait(self._call, min(ahead, ends), changed)
         await _send(socket, messages.stop())
 
@@ -115,10 +117,10 @@ class StreamSender:
         self._next = max(end, first)
         return range(first, end)
 
-    async def _send_frame(self, socket: ClientConnection, messages: StreamMessages, frame: int, origin: float) -> None:
+    async def _send_frame(self, socket: ClientConnection, messages: StreamMessages, frame: int) -> None:
         answered = self._call.plan.answered_at
         assert answered is not None, "a stream begins after the answer"
-        first = seconds_to_samples(origin - answered) + frame * FRAME_SAMPLES
+        first = seconds_to_samples(self._origin - answered) + frame * FRAME_SAMPLES
         sound = self._sound()
         for track in self._order.tracks:
             part = sound[_CHANNEL[track]][first : first + FRAME_SAMPLES]
