@@ -12,7 +12,7 @@ import numpy as np
 
 from earwitness.audio.comparison import Comparison, compare
 from earwitness.audio.frames import FRAMES_PER_SECOND, RATE, SILENCE_DB, Flags, Floats, blocks, decibels, framed
-from earwitness.audio.losses import Stretch, find_losses, merged
+from earwitness.audio.losses import PACKET, Stretch, find_losses, merged
 from earwitness.audio.match import Match
 from earwitness.audio.speech import band_levels, speech_frames
 from earwitness.audio.wav import Samples
@@ -179,13 +179,19 @@ def _mean(power: Floats, band: tuple[int, int]) -> float:
 
 def _loss(samples: Samples, compared: Sequence[Comparison]) -> float:
     """Return the seconds of speech that were lost. What the reference has as well is no loss."""
-    found = [s for s in find_losses(samples) if not any(_covered(s, intact) for c in compared for intact in c.intact)]
-    lost = merged([*found, *itertools.chain.from_iterable(c.lost for c in compared)])
+    heard = [s for s in find_losses(samples) if not any(_covers(intact, s) for c in compared for intact in c.intact)]
+    differing = [lost for c in compared for lost in c.lost if not any(_near(lost, known) for known in heard)]
+    lost = merged([*heard, *differing])
     return sum(end - start for start, end in lost) / RATE if len(lost) >= _FEWEST_LOSSES else 0.0
 
 
-def _covered(inner: Stretch, outer: Stretch) -> bool:
+def _covers(outer: Stretch, inner: Stretch) -> bool:
     return outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+def _near(left: Stretch, right: Stretch) -> bool:
+    """Say whether two losses are less than a packet apart: they are one, placed a little differently."""
+    return left[0] < right[1] + PACKET and right[0] < left[1] + PACKET
 
 
 def _slips(match: Match) -> float:
