@@ -27,6 +27,7 @@ _BAND = (300.0, 3300.0)  # Hz, compared: what every line lets through
 _TAPS = 2  # on each side of the middle one
 _EASE = 1e-3  # of the frame's power, added so that the fit exists for a pure tone
 _SPEECH = 22.0  # dB below the reference's loud frames, where speech ends
+_LIKE_NOISE = 3.0  # times the noise's power, below which it is nothing but noise that differs
 _LOST = 0.05  # share of its power by which a frame may differ from the reference; clean lines: 0.001
 _TIMES = 8.0  # times what is usual on the line, by which it may
 _OVER_NOISE = 6.0  # times the noise's power
@@ -54,7 +55,7 @@ def compare(reference: Samples, recording: Samples, match: Match) -> Comparison:
     """Return how `recording` differs from `reference` where `match` found it; both of shape (n,) at 8 kHz."""
     lags = _block_lags(reference, recording, match)
     places = np.arange(len(reference)) + _lags(lags, len(reference))
-    aligned = np.interp(places, np.arange(len(recording)), recording, left=0.0, right=0.0).astype(np.float32)
+    aligned = _read(recording, places)
     echo = _echo(reference, aligned)
     if (echo is not None and echo > _HEARD_ECHO) or not _is_steady(lags):
         return Comparison((), (), echo)
@@ -64,16 +65,23 @@ def compare(reference: Samples, recording: Samples, match: Match) -> Comparison:
     differs, power, silenced = _differences(wanted, got)
     share = differs / np.maximum(power, 1e-12)
     usual = float(np.median(share[spoken])) if spoken.any() else 1.0
-    loud = differs > _OVER_NOISE * float(np.percentile(differs, 20))
+    noise = float(np.percentile(differs, 20))
     peak = np.abs(framed(aligned, PACKET, HOP)).max(axis=1)
-    spoken &= peak < _TOP * peak.max()
-    lost = spoken & ((share > max(_LOST, _TIMES * usual)) & loud | silenced)
-    intact = spoken & (share < _INTACT) & ~silenced
+    whole = peak >= _TOP * peak.max()
+    lost = spoken & ~whole & ((share > max(_LOST, _TIMES * usual)) & (differs > _OVER_NOISE * noise) | silenced)
+    intact = ~silenced & ((share < _INTACT) | (differs < _LIKE_NOISE * noise))
     return Comparison(
         tuple(_place(a, b - 1, places) for a, b in runs(lost) if _LOSS[0] <= b - a <= _LOSS[1]),
         tuple(_place(a, b + 1, places) for a, b in runs(intact)),
         echo,
     )
+
+
+def _read(recording: Samples, places: NDArray[np.float64]) -> Samples:
+    """Return the recording at `places`, which ascend nearly everywhere, between two samples where they are broken numbers."""
+    first = int(places.min())
+    piece = _cut(recording, first, int(places.max()) + 2 - first)
+    return np.interp(places - first, np.arange(len(piece)), piece).astype(np.float32)
 
 
 def _in_band(sound: Samples) -> NDArray[np.float64]:

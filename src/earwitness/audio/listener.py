@@ -32,8 +32,8 @@ class Listener:
     def segments(self) -> tuple[Segment, ...]:
         return speech(self.samples)
 
-    def quality(self, agreement: float | None) -> Quality | None:
-        return judge_quality(self.samples, agreement)
+    def quality(self, agreement: float | None, recognised: Sequence[tuple[Samples, Match]] = ()) -> Quality | None:
+        return judge_quality(self.samples, agreement, recognised)
 
     def best(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[Prompt, Match] | None:
         """Return which of `prompts` is heard best between `start` and `end`, in part at least."""
