@@ -32,8 +32,8 @@ class Listener:
     def segments(self) -> tuple[Segment, ...]:
         return speech(self.samples)
 
-    def quality(self, agreement: float | None) -> Quality | None:
-        return judge_quality(self.samples, agreement)
+    def quality(self, agreement: float | None, recognised: Sequence[tuple[Samples, Match]] = ()) -> Quality | None:
+        return judge_quality(self.samples, agreement, recognised)
 
     def quality_by(self, recognised: Sequence[tuple[Prompt, Match]]) -> Quality | None:
         """Return the quality, held against the references of the prompts that were heard whole."""

@@ -12,9 +12,9 @@ import numpy as np
 
 from earwitness.audio.comparison import Comparison, compare
 from earwitness.audio.frames import FRAMES_PER_SECOND, RATE, SILENCE_DB, Flags, Floats, blocks, decibels, framed
-from earwitness.audio.losses import Stretch, find_losses, merged
+from earwitness.audio.losses import PACKET, Stretch, find_losses, merged
 from earwitness.audio.match import Match
-from earwitness.audio.speech import band_levels, speech_frames
+from earwitness.audio.speech import WHOLE_BAND, band_levels, speech_frames
 from earwitness.audio.wav import Samples
 
 BEST, POOR, WORST = 5.0, 2.6, 1.0
@@ -22,6 +22,7 @@ _LEAST_SPEECH = 0.5  # s
 _DIGITAL_SILENCE = -85.0  # dBFS
 _TOP = 0.985  # of the highest sample, above which samples in a row are clipped
 _FEWEST_LOSSES = 2  # one lost packet is no poor line, however short what was said
+_CLEAN = 99.0  # dB
 _SLIP = 2  # frames of 10 ms that the time of a prompt may move, by a drifting clock
 _SPECTRUM = 1024  # samples
 _HUM, _VOICE, _TREBLE = (40, 80), (300, 1500), (2000, 3400)  # Hz
@@ -35,7 +36,7 @@ _SCALES: Mapping[str, tuple[float, float]] = {
     "offset": (0.005, 0.02),  # of full scale
     "muffled": (-28.0, -42.0),  # dB of the treble over the voice
     "clipping": (0.005, 0.03),  # share of the speech's samples
-    "packet loss": (0.005, 0.0175),  # share of the speech's time
+    "packet loss": (0.005, 0.0145),  # share of the speech's time
     "gaps": (0.05, 0.1),  # s of silence inserted within a prompt
     "jitter": (0.06, 0.25),  # s by which time slipped within a prompt
     "echo": (-26.0, -16.0),  # dB of the far end's own sound, coming back
@@ -82,6 +83,7 @@ def judge_quality(
     seconds = float(spoken.sum()) / FRAMES_PER_SECOND
     if seconds < _LEAST_SPEECH:
         return None if agreement is None else _drowned(levels)
+    levels = band_levels(samples, WHOLE_BAND)
     level = float(decibels((10 ** (levels[spoken] / 10)).mean()))
     noise = _noise(levels, spoken)
     clipping = _clipping(samples, seconds)
@@ -110,11 +112,11 @@ def judge_quality(
 
 def _judged(measured: Quality) -> Quality:
     """Return `measured` with its index and defects."""
-    clipped = measured.clipping > _SCALES["clipping"][1]
+    clipped, humming = measured.clipping > _SCALES["clipping"][1], measured.hum > _SCALES["hum"][1]
     values = {
         "quiet": measured.level,
         "loud": measured.level,
-        "noise": measured.snr,
+        "noise": _CLEAN if humming else measured.snr,
         "hum": measured.hum,
         "offset": 0.0 if clipped else abs(measured.dc),  # what is clipped on one side has a mean
         "muffled": measured.muffled,
@@ -179,13 +181,19 @@ def _mean(power: Floats, band: tuple[int, int]) -> float:
 
 def _loss(samples: Samples, compared: Sequence[Comparison]) -> float:
     """Return the seconds of speech that were lost. What the reference has as well is no loss."""
-    found = [s for s in find_losses(samples) if not any(_covered(s, intact) for c in compared for intact in c.intact)]
-    lost = merged([*found, *itertools.chain.from_iterable(c.lost for c in compared)])
+    heard = [s for s in find_losses(samples) if not any(_covers(intact, s) for c in compared for intact in c.intact)]
+    differing = [lost for c in compared for lost in c.lost if not any(_near(lost, known) for known in heard)]
+    lost = merged([*heard, *differing])
     return sum(end - start for start, end in lost) / RATE if len(lost) >= _FEWEST_LOSSES else 0.0
 
 
-def _covered(inner: Stretch, outer: Stretch) -> bool:
+def _covers(outer: Stretch, inner: Stretch) -> bool:
     return outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+def _near(left: Stretch, right: Stretch) -> bool:
+    """Say whether two losses are less than a packet apart: they are one, placed a little differently."""
+    return left[0] < right[1] + PACKET and right[0] < left[1] + PACKET
 
 
 def _slips(match: Match) -> float:
