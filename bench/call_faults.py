@@ -167,7 +167,7 @@ def _held(past):
         until = min(agent, play.turn + major + 20.0)
         while at < until - 2.0:
             length = min(float(play.random.uniform(6, 14)), until - at)
-            at = play.say(at, call_sounds.music(length, play.random))
+            at = play.say(at, play.music(length))
             if until - at > 6.0 and play.random.random() < 0.6:
                 sound = play.other().samples if play.random.random() < 0.5 else play.foreign()
                 at = play.say(at + 0.2, sound) + 0.2 if at + len(sound) / RATE < until else at
@@ -180,7 +180,7 @@ def _held(past):
 
 
 def _music_instead(play, _place):
-    play.say(play.turn + 0.5, call_sounds.music(60.0, play.random))
+    play.say(play.turn + 0.5, play.music(60.0))
     play.over = True
 
 

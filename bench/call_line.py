@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.call_sounds import at_level
 from earwitness.audio.wav import mulaw_decode, mulaw_encode
-from earwitness.simulator.tones import RATE
+from earwitness.simulator.tones import RATE, with_level
 
 PACKET = 160  # samples, 20 ms
 PITCH = (40, 120)  # samples, 5 to 15 ms: the periods that G.711 Appendix I looks for
@@ -57,7 +57,7 @@ def usual_line(random, snr=(27.0, 45.0), loss=0.005):
 def over_line(sound, line, babble, marks):
     """Return `sound` (words at -20 dBFS) as it arrives, and `marks`, seconds in it, at their new places. `babble` is what others say nearby."""
     random = np.random.default_rng(line.seed)
-    sound = _banded(sound, 300, 3400)
+    sound = with_level(_banded(sound, 300, 3400), -20.0) if np.any(sound) else sound
     sound, marks = _drifted(sound, line.drift, marks)
     sound, marks = _jittered(sound, line.jitter, marks, random)
     level = min(line.level, -20.0 - 20 * np.log10(np.abs(sound).max() + 1e-9) - 0.5) if not line.clip else line.level

@@ -28,8 +28,10 @@ class Play:
     fault: object
     fault_at: int  # -1 where nothing fails
     words: tuple = ()  # sounds of our own voice
+    tunes: tuple = ()  # recorded music
     clock: float = 0.0  # of our script
     turn: float = 0.0  # when the far end's next prompt begins to be waited for
+    happened: bool = False  # the fault
     over: bool = False  # the far end says nothing any more
     hang_up: float = float("inf")  # when the far end cuts the line
     mute_from: float = float("inf")  # when its media stop
@@ -70,6 +72,14 @@ class Play:
         """Return a prompt of the library that the script does not name."""
         return self.script.others[self.random.integers(len(self.script.others))]
 
+    def music(self, seconds):
+        """Return hold music, recorded where there is any, or a made tune."""
+        if not self.tunes or self.random.random() < 0.4:
+            return call_sounds.music(seconds, self.random)
+        tune, count = self.tunes[self.random.integers(len(self.tunes))], round(seconds * RATE)
+        start = self.random.integers(max(1, len(tune) - count))
+        return tune[start : start + count]
+
     def interrupted(self, at):
         """Cut what the far end is saying at `at`."""
         self.theirs = [
@@ -108,6 +118,7 @@ class Play:
         if self.over:
             return
         if place == self.fault_at:
+            self.happened = True
             self.fault.happen(self, place)
             return
         step = self.spec.steps[place]
@@ -122,7 +133,7 @@ class Play:
         """Wait for an agent for less than anybody minds."""
         minor = self.spec.steps[place].limits[0]
         seconds = self.random.uniform(2.5, 0.7 * minor)
-        self.say(self.turn + 0.3, call_sounds.music(seconds - 0.3, self.random))
+        self.say(self.turn + 0.3, self.music(seconds - 0.3))
         self.tell(place, seconds + self.random.uniform(0.1, 0.5))
 
     def _act(self, place, step):
@@ -144,7 +155,7 @@ class Play:
 
     def _repeat_before(self, key):
         """Some menus are read again when no key comes."""
-        if self.said and not self.over and key - self.turn > _REPEATS_AFTER and self.random.random() < 0.15:
+        if self.said and not self.happened and key - self.turn > _REPEATS_AFTER and self.random.random() < 0.15:
             self.turn = self.say(self.turn + self.random.uniform(1.5, 2.0), self.said[-1].samples)
 
     def _end(self):

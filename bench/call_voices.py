@@ -1,7 +1,7 @@
 """Who speaks on the made calls: contact centres with a voice, a library of references, and prompts that are in no library.
 
 Always there: the simulator's recorded prompts. Where this machine has them as well: flite and espeak-ng, each in several voices, and the
-human voice of Debian's asterisk-core-sounds-en-wav. What the engines say is kept in the temporary folder. Sounds are float32, (n,), 8 kHz.
+human voice of Debian's asterisk-core-sounds-en-wav and the music of its asterisk-moh-opsound-wav. What the engines say is kept in the temporary folder. Sounds are float32, (n,), 8 kHz.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ LEVEL = -20.0  # dBFS, active, of every prompt before the line
 LIBRARY_SIZE = 25
 _CACHE = Path(tempfile.gettempdir()) / "earwitness-bench-voices"
 _HUMAN = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
+_MUSIC = Path("/usr/share/asterisk/moh")
 _LENGTHS = (1.4, 9.5)  # seconds that a prompt may last
 _AUDIBLE = -30.0  # dB below the loudest 10 ms at which a prompt begins and ends
 
@@ -115,6 +116,14 @@ def centres(only_recorded=False):
         spoken += [_human()] if _HUMAN.is_dir() else []
     strangers = [sound for place in (*spoken[1:], spoken[0]) for sound in list(place[1].values())[-4:]]
     return tuple(_centre(name, sounds, strangers) for name, sounds in spoken)
+
+
+@cache
+def tunes(only_recorded=False):
+    """Return pieces of recorded music; none where there are none, or only what is the same on every machine is wanted."""
+    if only_recorded:
+        return ()
+    return tuple(with_level(read_wav(path.read_bytes()).samples[0], -24.0) for path in sorted(_MUSIC.glob("*.wav")))
 
 
 def _centre(name, sounds, strangers):

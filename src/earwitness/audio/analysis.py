@@ -110,7 +110,7 @@ class _Walk:
 
     def _changed(self, place: int, report: StepReport) -> list[StepReport] | None:
         """Return the reports from `place` on if its prompt is fluent in other words and the call reaches its goal all the same."""
-        said = self._fluent(report, place)
+        said = self._fluent(report)
         if said is None or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
             return None
         before, known = self.at, len(self.agreements)
@@ -126,12 +126,11 @@ class _Walk:
         del self.agreements[known:]
         return None
 
-    def _fluent(self, report: StepReport, place: int) -> Action | None:
+    def _fluent(self, report: StepReport) -> Action | None:
         """Return where words that no reference recording holds were spoken instead of the prompt."""
         if not report.foreign:
             return None
-        now = self._next_action(place)
-        until = now.start if now else self.listener.duration
+        until = report.end if report.end is not None else self.listener.duration
         spoken = [s for s in self.listener.segments if s.end > self.at.anchor and s.start < until]
         seconds = sum(min(s.end, until) - max(s.start, self.at.anchor) for s in spoken)
         if seconds < _FLUENT or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:

@@ -17,6 +17,7 @@ _UNINTELLIGIBLE = 2.0  # quality index below which nobody can say what the words
 _SOMETHING = 0.8  # s of speech that are more than a word
 _HUNG_UP = 0.5  # s before the end of what was waited for
 _ON_HOLD = 0.5  # share of the wait that music fills
+_CLEAR = 0.6  # agreement of a part with what it is part of, below which it is a likeness by chance
 _RINGING = 2  # ring-back tones after the answer that make it no answer
 _TONES: Mapping[ToneName, tuple[Result, str]] = MappingProxyType(
     {
@@ -59,12 +60,13 @@ class Explainer:
 
     def explain(self, question: Question) -> StepReport:
         """Return the report of a step whose prompt was not heard."""
-        heard = self.listener.identify(self.library.prompts, question.anchor, self.listener.duration)
+        heard = self._heard(question.anchor, self.listener.duration)
         heard = tuple(prompt for prompt in heard if prompt.end > question.anchor + _STILL_GOING)
         return (
             self._failure(question, heard)
             or self._network(question, heard)
             or self._skipped(question, heard)
+            or self._holding(question)
             or self._ignored_key(question, heard)
             or self._hung_up(question, heard)
             or self._on_hold(question)
@@ -74,8 +76,13 @@ class Explainer:
 
     def known_failure(self, question: Question) -> StepReport | None:
         """Return the report of a step at which a prompt was heard that means failure; None if there was none."""
-        heard = self.listener.identify(self.library.prompts, question.anchor, question.until)
+        heard = self._heard(question.anchor, question.until)
         return self._failure(question, heard) or self._network(question, heard)
+
+    def _heard(self, start: float, end: float) -> tuple[HeardPrompt, ...]:
+        """Return the prompts of the library that were said, whole or in a clear part."""
+        heard = self.listener.identify(self.library.prompts, start, end)
+        return tuple(prompt for prompt in heard if prompt.whole or prompt.score >= _CLEAR * prompt.coverage)
 
     def hung_up_before(self, question: Question) -> StepReport:
         """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why."""
@@ -137,11 +144,11 @@ class Explainer:
     def _ignored_key(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not question.after_key or not heard:
             return None
-        soon = self.listener.identify(self.library.prompts, question.anchor, question.until)
+        soon = self._heard(question.anchor, question.until)
         first = soon[0] if soon else heard[0]
         if first.end > question.anchor + _STILL_GOING and first.start < question.anchor - _STILL_GOING:
             return _report(question, Result.KEY_IGNORED, f'the line went on with "{first.text}"', heard, first.start)
-        before = {prompt.name for prompt in self.listener.identify(self.library.prompts, 0.0, question.anchor)}
+        before = {prompt.name for prompt in self._heard(0.0, question.anchor)}
         if first.name in before:
             return _report(question, Result.KEY_IGNORED, f'the line repeated "{first.text}"', heard, first.start)
         return None
@@ -155,10 +162,14 @@ class Explainer:
 
     def _said_something_else(self, question: Question, heard: tuple[HeardPrompt, ...]) -> bool:
         """Whether words that no recording holds were spoken before we went on: then nothing was skipped, it was said otherwise."""
-        end = min(question.until, self.listener.duration)
+        return self._unknown_speech(question, heard, question.until) >= _SOMETHING
+
+    def _unknown_speech(self, question: Question, heard: tuple[HeardPrompt, ...], until: float) -> float:
+        """Return the seconds of speech before `until` in which no prompt of the library is heard."""
+        end = min(until, self.listener.duration)
         spoken = [s for s in self.listener.segments if s.end > question.anchor + _STILL_GOING and s.start < end]
         unknown = [s for s in spoken if not any(p.start < s.end and p.end > s.start for p in heard)]
-        return sum(min(s.end, end) - max(s.start, question.anchor) for s in unknown) >= _SOMETHING
+        return sum(min(s.end, end) - max(s.start, question.anchor) for s in unknown)
 
     def _hung_up(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not self._is_cut_short(question) or any(prompt.whole for prompt in heard):
@@ -169,6 +180,10 @@ class Explainer:
 
     def _is_cut_short(self, question: Question) -> bool:
         return self.listener.duration < question.given_up_at - _HUNG_UP
+
+    def _holding(self, question: Question) -> StepReport | None:
+        """While we hold, announcements are no answer to our key; it was music that we were put on."""
+        return self._on_hold(question) if question.step.verb == "hold" else None
 
     def _on_hold(self, question: Question) -> StepReport | None:
         """Music, or announcements between music, until nobody waits any longer."""
@@ -181,22 +196,33 @@ class Explainer:
         return _report(question, Result.STILL_HOLDING, note)
 
     def _wrong(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        otherwise = self._said_something_else(question, heard)
-        if heard and not (otherwise and heard[0].start >= question.until):
+        until = self._said_otherwise_until(question, heard)
+        if heard and until is None:
             then = ", then the line hung up" if self._is_cut_short(question) else ""
             return _report(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
-        spoken = self.listener.first_speech(question.anchor, question.until)
+        until = question.until if until is None else until
+        spoken = self.listener.first_speech(question.anchor, until)
         if spoken is None:
             return None
         quality = self.listener.quality(None)
         if quality is not None and quality.index < _UNINTELLIGIBLE:
             return _report(question, Result.UNINTELLIGIBLE, "someone spoke, unintelligibly", at=spoken.start)
-        return self._foreign(question, max(spoken.start, question.anchor))
+        return self._foreign(question, max(spoken.start, question.anchor), until)
 
-    def _foreign(self, question: Question, at: float) -> StepReport:
-        words = self.transcript.text(question.anchor, question.until)
+    def _said_otherwise_until(self, question: Question, heard: tuple[HeardPrompt, ...]) -> float | None:
+        """Return when known prompts begin again, if unknown words came first and then, at the soonest, a prompt expected later."""
+        if not heard:
+            return None
+        until = min(question.until, heard[0].start)
+        later = [prompt for text in question.later for prompt in self.library.find(text)]
+        follows = heard[0].start >= question.until or bool(_among(heard[:1], later))
+        return until if follows and self._unknown_speech(question, heard, until) >= _SOMETHING else None
+
+    def _foreign(self, question: Question, at: float, until: float) -> StepReport:
+        words = self.transcript.text(question.anchor, until)
         note = f'heard "{words}"' if words else "heard words that are in no reference recording"
-        return StepReport(question.step, Result.WRONG, note, at=at, words=words, foreign=True)
+        end = max((min(s.end, until) for s in self.listener.segments if at <= s.end and s.start < until), default=until)
+        return StepReport(question.step, Result.WRONG, note, at=at, end=end, words=words, foreign=True)
 
     def _quiet(self, question: Question) -> StepReport:
         end = min(self.listener.duration, question.given_up_at)
