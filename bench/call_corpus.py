@@ -9,7 +9,7 @@ from bench.call_faults import BY_NAME, FAULTS, HEALTHY, fault_place
 from bench.call_line import over_line, usual_line
 from bench.call_play import Play
 from bench.call_scripts import made_script
-from bench.call_voices import centres, tunes
+from bench.call_voices import centres, retold, tunes
 from earwitness.audio.prompts import PromptLibrary
 from earwitness.audio.script import PlannedStep
 from earwitness.audio.wav import Recording, mulaw_decode, mulaw_encode
@@ -51,7 +51,7 @@ def made(seed, fault=None, line=None, *, only_recorded=False):
     usual = usual_line(random)
     line = chosen.line(random, usual) if line is None else line
     play = _prepared(random, centre, chosen)
-    play.words = tuple(prompt.samples for prompt in places[random.integers(len(places))].plain[:4])
+    play.words = tuple(retold(p.samples, 0.8) for p in places[random.integers(len(places))].plain[:4])
     play.tunes = tunes(only_recorded)
     play.perform()
     return _case(seed, play, line)

@@ -64,6 +64,11 @@ def _media_stop(play, _place):
     play.over, play.mute_from = True, play.turn + 0.4
 
 
+def _quiet(_random, line):
+    """A line with a noise of its own; people in the background would be speech, and the line not dead."""
+    return replace(line, snr=line.snr or 35.0, noise="white" if line.noise == "babble" else line.noise)
+
+
 def _noisy(_random, line):
     """A line that is never digitally silent."""
     return replace(line, snr=line.snr or 35.0)
@@ -243,7 +248,7 @@ def _poor(kind):
 
 HEALTHY = Fault("healthy", None)
 FAULTS = (
-    Fault("dead air", Failure.DEAD_AIR, _silence, silent=True, line=_noisy),
+    Fault("dead air", Failure.DEAD_AIR, _silence, silent=True, line=_quiet),
     Fault("no media", Failure.ONE_WAY, _no_media, silent=True),
     Fault("media stop", Failure.ONE_WAY, _media_stop, _not_first, line=_noisy),
     Fault("another prompt", Failure.WRONG_PROMPT, _wrong(_known), _any),

@@ -15,6 +15,8 @@ from earwitness.telephony.twiml import TRAILING_PAUSE
 
 _REPEATS_AFTER = 2.2  # s without a key after which some menus are read again
 
+_GOES_ON = 1.6  # s that a menu goes on after a key that it does not heed
+
 
 @dataclass(slots=True)
 class Play:
@@ -147,6 +149,11 @@ class Play:
             sound = self.words[self.random.integers(len(self.words))]
         pause = 0.5 * (len(keys) - len(keys.lstrip("w")))
         talks_on = self.fault.deaf and place + 1 == self.fault_at
+        if talks_on and self.turn < start + _GOES_ON:
+            menu = self.said[-1].samples
+            self.turn = self.say(
+                max(self.turn + 0.3, start - float(self.random.uniform(0.2, 0.4)) * len(menu) / RATE), menu
+            )
         if not talks_on:
             self.interrupted(start + pause + float(self.random.uniform(0.08, 0.3)))
         self.ours.append((start, sound))

@@ -1,5 +1,6 @@
 """Why an expected prompt was not heard: what was there instead. The class of the failure comes before its cause."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,14 +11,17 @@ from earwitness.audio.listener import Listener, texts
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.recognition import Recogniser
 from earwitness.audio.script import HeardPrompt, PlannedStep, Result, StepReport
+from earwitness.audio.speech import Segment
 from earwitness.audio.tones import Tone, ToneName
 
+_LATE = 0.3  # s after we are done from which on speech is an answer
 _STILL_GOING = 0.5  # s before our key at which a prompt that goes on after it must have begun
 _UNINTELLIGIBLE = 2.0  # quality index below which nobody can say what the words were
 _SOMETHING = 0.8  # s of speech that are more than a word
+_MURMUR = (0.5, 12.0)  # s, and dB below the loudest speech, under which it is somebody in the background
 _HUNG_UP = 0.5  # s before the end of what was waited for
 _ON_HOLD = 0.5  # share of the wait that music fills
-_CLEAR = 0.6  # agreement of a part with what it is part of, below which it is a likeness by chance
+_CLEAR = 0.7  # agreement of a part with what it is part of, below which it is a likeness by chance
 _RINGING = 2  # ring-back tones after the answer that make it no answer
 _TONES: Mapping[ToneName, tuple[Result, str]] = MappingProxyType(
     {
@@ -167,16 +171,24 @@ class Explainer:
     def _unknown_speech(self, question: Question, heard: tuple[HeardPrompt, ...], until: float) -> float:
         """Return the seconds of speech before `until` in which no prompt of the library is heard."""
         end = min(until, self.listener.duration)
-        spoken = [s for s in self.listener.segments if s.end > question.anchor + _STILL_GOING and s.start < end]
+        spoken = self._spoken(question.anchor + _STILL_GOING, end)
         unknown = [s for s in spoken if not any(p.start < s.end and p.end > s.start for p in heard)]
         return sum(min(s.end, end) - max(s.start, question.anchor) for s in unknown)
 
     def _hung_up(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not self._is_cut_short(question) or any(prompt.whole for prompt in heard):
             return None
+        if not heard and self._had_finished(question):
+            return None  # what was said was said to its end; that it was not the prompt comes first
         after = f" after {texts(heard)}" if heard else ""
         waited = self.listener.duration - question.anchor
         return _report(question, Result.HUNG_UP, f"the line hung up{after}, {waited:.1f}s into the wait", heard)
+
+    def _had_finished(self, question: Question) -> bool:
+        """Whether words that no recording holds were spoken, and followed by silence before the line was cut."""
+        end = self.listener.duration - _HUNG_UP
+        unknown = self._unknown_speech(question, (), self.listener.duration)
+        return unknown >= _SOMETHING and not any(s.end > end for s in self._spoken(question.anchor, math.inf))
 
     def _is_cut_short(self, question: Question) -> bool:
         return self.listener.duration < question.given_up_at - _HUNG_UP
@@ -201,7 +213,7 @@ class Explainer:
             then = ", then the line hung up" if self._is_cut_short(question) else ""
             return _report(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
         until = question.until if until is None else until
-        spoken = self.listener.first_speech(question.anchor, until)
+        spoken = next(iter(self._spoken(question.anchor + _LATE, until)), None)
         if spoken is None:
             return None
         quality = self.listener.quality(None)
@@ -218,6 +230,13 @@ class Explainer:
         follows = heard[0].start >= question.until or bool(_among(heard[:1], later))
         return until if follows and self._unknown_speech(question, heard, until) >= _SOMETHING else None
 
+    def _spoken(self, start: float, end: float) -> list[Segment]:
+        """Return the speech that goes on after `start` and begins before `end`, without what is murmured in the background."""
+        shortest, below = _MURMUR
+        loudest = max((s.level for s in self.listener.segments), default=0.0)
+        loud = [s for s in self.listener.segments if s.duration >= shortest or s.level > loudest - below]
+        return [s for s in loud if s.end > start and s.start < end]
+
     def _foreign(self, question: Question, at: float, until: float) -> StepReport:
         words = self.transcript.text(question.anchor, until)
         note = f'heard "{words}"' if words else "heard words that are in no reference recording"
@@ -228,7 +247,7 @@ class Explainer:
         end = min(self.listener.duration, question.given_up_at)
         if self.line.has_no_media(question.anchor, end):
             return _report(question, Result.NO_MEDIA, "no sound at all came from the far end, not even a line's noise")
-        if self.listener.first_speech(0.0, question.anchor) is None:
+        if not self._spoken(_LATE, question.anchor):
             return _report(question, Result.SILENT, "nothing was heard from the line")
         return _report(question, Result.MISSING, "the line was silent")
 

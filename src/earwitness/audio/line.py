@@ -17,7 +17,9 @@ _SHARE = 0.98  # of a stretch's frames that must be without media
 _PAUSE = 0.5  # s, the shortest stretch that is judged
 _BY_NATURE = 0.25  # s without media before, or between, words that show that the line sends nothing when nobody speaks
 _LOST_PACKETS = 0.12  # s without media that a few lost packets in a row may leave
-_STOPPED = 0.5  # of a stretch, or so many seconds as below, without media up to its end: media that came at first have stopped
+_STOPPED = (
+    0.5  # of a stretch, or so many seconds as below, without media up to its end: media that came at first have stopped
+)
 _STOPPED_FOR = 3.0  # s
 _HUM = 0.95  # likeness of a hum's spectra 2 s apart; 0.999 was measured, and 0.7 at most of music
 _HUM_WIDTH, _HUM_BAND = 1024, slice(6, 192)  # samples; bins of 7.8 Hz: 50 to 1500 Hz
@@ -49,9 +51,7 @@ class Line:
     @cached_property
     def _empty(self) -> Flags:
         """Which 10 ms frames hold no sound at all."""
-        empty: Flags = (
-            decibels((framed(self._samples, HOP, HOP).astype(np.float64) ** 2).mean(axis=1)) < _NO_MEDIA
-        )
+        empty: Flags = decibels((framed(self._samples, HOP, HOP).astype(np.float64) ** 2).mean(axis=1)) < _NO_MEDIA
         return empty
 
     def has_no_media(self, start: float, end: float) -> bool:
