@@ -22,6 +22,7 @@ _END = 0.3  # s before the end of the recording at which a prompt counts as cut 
 _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
 _ON_HOLD = 0.5  # share of a wait that music fills, where it was spent on hold
 _SENTENCES = 0.7  # s of silence that may lie between the sentences of a prompt
+_FLUENT = 0.8  # s of speech, below which it is no prompt in other words
 _LETTERS_PER_SECOND = 15.0  # of a prompt's text, spoken
 UNCHECKED = "someone spoke; words not checked: no reference recording"
 
@@ -112,18 +113,30 @@ class _Walk:
 
     def _changed(self, place: int, report: StepReport) -> list[StepReport] | None:
         """Return the reports from `place` on if its prompt is fluent in other words and the call reaches its goal all the same."""
-        if not report.foreign or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
+        said = self._fluent(report)
+        if said is None or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
             return None
         before, known = self.at, len(self.heard_whole)
-        assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
-        self.at = _Place(report.end, before.due + self.script[place].wait)
+        self.at = _Place(said.end, before.due + self.script[place].wait)
         rest = self._rest(place + 1)
         heard = [r for r in rest if r.step.hears and not r.step.optional]
         if not any(r.result.fatal for r in rest) and all(r.result is not Result.SKIPPED and r.score for r in heard):
-            return [replace(report, result=Result.CHANGED, delay=report.at - before.anchor), *rest]
+            delay = said.start - before.anchor
+            return [replace(report, result=Result.CHANGED, at=said.start, end=said.end, delay=delay), *rest]
         self.at = before
         del self.heard_whole[known:]
         return None
+
+    def _fluent(self, report: StepReport) -> Action | None:
+        """Return where words that no reference recording holds were spoken instead of the prompt."""
+        if not report.foreign:
+            return None
+        until = report.end if report.end is not None else self.listener.duration
+        spoken = [s for s in self.listener.segments if s.end > self.at.anchor and s.start < until]
+        seconds = sum(min(s.end, until) - max(s.start, self.at.anchor) for s in spoken)
+        if seconds < _FLUENT or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
+            return None
+        return Action(max(spoken[0].start, self.at.anchor), min(spoken[-1].end, until))
 
     def _step(self, place: int, step: PlannedStep) -> StepReport:
         match step.verb:

@@ -10,17 +10,21 @@ from earwitness.audio.line import Line
 from earwitness.audio.listener import Listener, texts
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import POOR
-from earwitness.audio.recognition import Action, Recogniser
+from earwitness.audio.recognition import Recogniser
 from earwitness.audio.script import HeardPrompt, PlannedStep, Result, StepReport
+from earwitness.audio.speech import Segment
 from earwitness.audio.tones import Tone, ToneName
 
+_LATE = 0.3  # s after we are done from which on speech is an answer
 _STILL_GOING = 0.5  # s after our key that a prompt must last to have gone on
 _KEY = 0.1  # s, the tone of our last key: what began before it was no answer to it
 _ENOUGH = 0.6  # of a prompt that is heard a second time
 _UNINTELLIGIBLE = 2.0  # quality index below which nobody can say what the words were
 _SOMETHING = 0.8  # s of speech that are more than a word
+_MURMUR = (0.5, 12.0)  # s, and dB below the loudest speech, under which it is somebody in the background
 _HUNG_UP = 0.5  # s before the end of what was waited for
 _ON_HOLD = 0.5  # share of the wait that music fills
+_CLEAR = 0.7  # agreement of a part with what it is part of, below which it is a likeness by chance
 _RINGING = 2  # ring-back tones after the answer that make it no answer
 _TONES: Mapping[ToneName, tuple[Result, str]] = MappingProxyType(
     {
@@ -63,12 +67,13 @@ class Explainer:
 
     def explain(self, question: Question) -> StepReport:
         """Return the report of a step whose prompt was not heard."""
-        heard = self.listener.identify(self.library.prompts, question.anchor, self.listener.duration)
+        heard = self._heard(question.anchor, self.listener.duration)
         heard = tuple(prompt for prompt in heard if prompt.end > question.anchor + _STILL_GOING)
         return (
             self._failure(question, heard)
             or self._network(question, heard)
             or self._skipped(question, heard)
+            or self._holding(question)
             or self._ignored_key(question, heard)
             or self._hung_up(question, heard)
             or self._on_hold(question)
@@ -78,8 +83,13 @@ class Explainer:
 
     def known_failure(self, question: Question) -> StepReport | None:
         """Return the report of a step at which a prompt was heard that means failure; None if there was none."""
-        heard = self.listener.identify(self.library.prompts, question.anchor, question.until)
+        heard = self._heard(question.anchor, question.until)
         return self._failure(question, heard) or self._network(question, heard)
+
+    def _heard(self, start: float, end: float) -> tuple[HeardPrompt, ...]:
+        """Return the prompts of the library that were said, whole or in a clear part."""
+        heard = self.listener.identify(self.library.prompts, start, end)
+        return tuple(prompt for prompt in heard if prompt.whole or prompt.score >= _CLEAR * prompt.coverage)
 
     def hung_up_before(self, question: Question) -> StepReport:
         """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why."""
@@ -143,14 +153,14 @@ class Explainer:
     def _ignored_key(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not question.after_key or not heard:
             return None
-        soon = self.listener.identify(self.library.prompts, question.anchor, question.until)
+        soon = self._heard(question.anchor, question.until)
         first = soon[0] if soon else heard[0]
         if first.end > question.anchor + _STILL_GOING and first.start < question.anchor - _KEY:
             return _report(question, Result.KEY_IGNORED, f'the line went on with "{first.text}"', heard, first.start)
         again = self.listener.best([p for p in self.library.prompts if p.name == first.name], first.end, math.inf)
         if again is not None and again[1].coverage >= _ENOUGH:
             return _report(question, Result.KEY_IGNORED, f'the line repeated "{first.text}"', heard, first.start)
-        before = {prompt.name for prompt in self.listener.identify(self.library.prompts, 0.0, question.anchor)}
+        before = {prompt.name for prompt in self._heard(0.0, question.anchor)}
         if first.name in before:
             return _report(question, Result.KEY_IGNORED, f'the line repeated "{first.text}"', heard, first.start)
         return None
@@ -158,32 +168,42 @@ class Explainer:
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         whole = [prompt for prompt in heard if prompt.whole]
         skipped_to = _among(whole, [prompt for text in question.later for prompt in self.library.find(text)])
-        if not skipped_to or self._said_otherwise(question, heard) is not None:
+        if not skipped_to or self._said_something_else(question, heard):
             return None
         return _report(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
 
-    def _said_otherwise(self, question: Question, heard: tuple[HeardPrompt, ...]) -> Action | None:
-        """Return where words that no recording holds were spoken first, before a known prompt or our next key; None if they were not."""
-        known = min((p.start for p in heard if p.end > question.anchor), default=math.inf)
-        end = min(question.until, known, self.listener.duration)
-        segments = self.line.without_tones(self.listener.segments)
-        spoken = [s for s in segments if s.end > question.anchor + _STILL_GOING and s.start < end]
-        seconds = sum(min(s.end, end) - max(s.start, question.anchor) for s in spoken)
-        if seconds < _SOMETHING or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
-            return None
-        return Action(max(spoken[0].start, question.anchor), min(spoken[-1].end, end))
+    def _said_something_else(self, question: Question, heard: tuple[HeardPrompt, ...]) -> bool:
+        """Whether words that no recording holds were spoken before we went on: then nothing was skipped, it was said otherwise."""
+        return self._unknown_speech(question, heard, question.until) >= _SOMETHING
+
+    def _unknown_speech(self, question: Question, heard: tuple[HeardPrompt, ...], until: float) -> float:
+        """Return the seconds of speech before `until` in which no prompt of the library is heard."""
+        end = min(until, self.listener.duration)
+        spoken = self._spoken(question.anchor + _STILL_GOING, end)
+        unknown = [s for s in spoken if not any(p.start < s.end and p.end > s.start for p in heard)]
+        return sum(min(s.end, end) - max(s.start, question.anchor) for s in unknown)
 
     def _hung_up(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not self._is_cut_short(question) or any(prompt.whole for prompt in heard):
             return None
-        if self._said_otherwise(question, heard) is not None:
-            return None  # what was said says more than the end of it
+        if not heard and self._had_finished(question):
+            return None  # what was said was said to its end; that it was not the prompt comes first
         after = f" after {texts(heard)}" if heard else ""
         waited = self.listener.duration - question.anchor
         return _report(question, Result.HUNG_UP, f"the line hung up{after}, {waited:.1f}s into the wait", heard)
 
+    def _had_finished(self, question: Question) -> bool:
+        """Whether words that no recording holds were spoken, and followed by silence before the line was cut."""
+        end = self.listener.duration - _HUNG_UP
+        unknown = self._unknown_speech(question, (), self.listener.duration)
+        return unknown >= _SOMETHING and not any(s.end > end for s in self._spoken(question.anchor, math.inf))
+
     def _is_cut_short(self, question: Question) -> bool:
         return self.listener.duration < question.given_up_at - _HUNG_UP
+
+    def _holding(self, question: Question) -> StepReport | None:
+        """While we hold, announcements are no answer to our key; it was music that we were put on."""
+        return self._on_hold(question) if question.step.verb == "hold" else None
 
     def _on_hold(self, question: Question) -> StepReport | None:
         """Music, or announcements between music, until nobody waits any longer."""
@@ -196,31 +216,48 @@ class Explainer:
         return _report(question, Result.STILL_HOLDING, note)
 
     def _wrong(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        otherwise = self._said_otherwise(question, heard)
-        if heard and otherwise is None:
+        until = self._said_otherwise_until(question, heard)
+        if heard and until is None:
             then = ", then the line hung up" if self._is_cut_short(question) else ""
             return _report(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
-        spoken = otherwise or self.listener.first_speech(question.anchor, question.until)
+        until = question.until if until is None else until
+        spoken = next(iter(self._spoken(question.anchor + _LATE, until)), None)
         if spoken is None:
             return None
         quality = self.listener.quality(None)
-        needed = (
-            POOR if self.recogniser.by_words_alone(question.step) else _UNINTELLIGIBLE
-        )  # engines are deaf before people are
+        # Engines are deaf before people are.
+        needed = POOR if self.recogniser.by_words_alone(question.step) else _UNINTELLIGIBLE
         if quality is not None and quality.index < needed:
             return _report(question, Result.UNINTELLIGIBLE, "someone spoke, unintelligibly", at=spoken.start)
-        words = self.transcript.text(question.anchor, spoken.end)
+        return self._foreign(question, max(spoken.start, question.anchor), until, heard)
+
+    def _said_otherwise_until(self, question: Question, heard: tuple[HeardPrompt, ...]) -> float | None:
+        """Return when known prompts begin again, if unknown words came first."""
+        if not heard:
+            return None
+        until = min(question.until, heard[0].start)
+        return until if self._unknown_speech(question, heard, until) >= _SOMETHING else None
+
+    def _spoken(self, start: float, end: float) -> list[Segment]:
+        """Return the speech that goes on after `start` and begins before `end`, without what is murmured in the background."""
+        shortest, below = _MURMUR
+        loudest = max((s.level for s in self.listener.segments), default=0.0)
+        segments = self.line.without_tones(self.listener.segments)
+        loud = [s for s in segments if s.duration >= shortest or s.level > loudest - below]
+        return [s for s in loud if s.end > start and s.start < end]
+
+    def _foreign(self, question: Question, at: float, until: float, heard: tuple[HeardPrompt, ...]) -> StepReport:
+        words = self.transcript.text(question.anchor, until)
         note = f'heard "{words}"' if words else "heard words that are in no reference recording"
         note += f", then {texts(heard)}" if heard else ""
-        at, end = max(spoken.start, question.anchor), min(spoken.end, question.until)
-        foreign = otherwise is not None
-        return StepReport(question.step, Result.WRONG, note, at, end, words=words, foreign=foreign)
+        end = max((min(s.end, until) for s in self.listener.segments if at <= s.end and s.start < until), default=until)
+        return StepReport(question.step, Result.WRONG, note, at=at, end=end, words=words, foreign=True)
 
     def _quiet(self, question: Question) -> StepReport:
         end = min(self.listener.duration, question.given_up_at)
         if self.line.has_no_media(question.anchor, end):
             return _report(question, Result.NO_MEDIA, "no sound at all came from the far end, not even a line's noise")
-        if self.listener.first_speech(0.0, question.anchor) is None:
+        if not self._spoken(_LATE, question.anchor):
             return _report(question, Result.SILENT, "nothing was heard from the line")
         return _report(question, Result.MISSING, "the line was silent")
 

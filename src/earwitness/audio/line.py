@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from earwitness.audio.frames import HOP, RATE, decibels, framed
+from earwitness.audio.frames import HOP, RATE, Flags, Floats, decibels, framed, runs
 from earwitness.audio.music import Span, find_music
 from earwitness.audio.speech import Segment
 from earwitness.audio.tones import Tone, find_tones
@@ -16,6 +16,13 @@ _EDGE = 0.3  # s at the edges of a stretch that count for nothing
 _SHARE = 0.98  # of a stretch's frames that must be without media
 _PAUSE = 0.5  # s, the shortest stretch that is judged
 _BY_NATURE = 0.25  # s without media before, or between, words that show that the line sends nothing when nobody speaks
+_LOST_PACKETS = 0.12  # s without media that a few lost packets in a row may leave
+_STOPPED = (
+    0.5  # of a stretch, or so many seconds as below, without media up to its end: media that came at first have stopped
+)
+_STOPPED_FOR = 3.0  # s
+_HUM = 0.95  # likeness of a hum's spectra 2 s apart; 0.999 was measured, and 0.7 at most of music
+_HUM_WIDTH, _HUM_BAND = 1024, slice(6, 192)  # samples; bins of 7.8 Hz: 50 to 1500 Hz
 
 
 class Line:
@@ -30,7 +37,9 @@ class Line:
 
     @cached_property
     def music(self) -> tuple[Span, ...]:
-        return find_music(self._samples)
+        """Where music plays. A hum holds its tones as music does, but has no others."""
+        found = find_music(self._samples)
+        return tuple(s for s in found if not _is_hum(self._samples[round(s.start * RATE) : round(s.end * RATE)]))
 
     def tones_in(self, start: float, end: float) -> tuple[Tone, ...]:
         return tuple(tone for tone in self.tones if tone.end > start and tone.start < end)
@@ -44,11 +53,9 @@ class Line:
         return sum(max(0.0, min(span.end, end) - max(span.start, start)) for span in self.music)
 
     @cached_property
-    def _empty(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _empty(self) -> Flags:
         """Which 10 ms frames hold no sound at all."""
-        empty: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
-            decibels((framed(self._samples, HOP, HOP).astype(np.float64) ** 2).mean(axis=1)) < _NO_MEDIA
-        )
+        empty: Flags = decibels((framed(self._samples, HOP, HOP).astype(np.float64) ** 2).mean(axis=1)) < _NO_MEDIA
         return empty
 
     def has_no_media(self, start: float, end: float) -> bool:
@@ -57,9 +64,9 @@ class Line:
         Some systems send nothing between their words; on such a line silence says nothing of the path.
         """
         within = self._empty[_frame(start + _EDGE) : _frame(end - _EDGE)]
-        if len(within) < _frame(_PAUSE) or within.mean() < _SHARE:
+        if len(within) < _frame(_PAUSE) or self._pauses_are_empty(start):
             return False
-        return not self._pauses_are_empty(start)
+        return bool(within.mean() >= _SHARE) or _has_stopped(within)
 
     def _pauses_are_empty(self, until: float) -> bool:
         """Whether the silences before, and between, words until then were without media as well."""
@@ -67,7 +74,31 @@ class Line:
         sounding = np.flatnonzero(~before)
         if not len(sounding):
             return False  # nothing ever came: that is a path without media
-        return bool(before[: sounding[-1] + 1].sum() >= _frame(_BY_NATURE))
+        pauses = [b - a for a, b in runs(before[: sounding[-1] + 1]) if b - a >= _frame(_LOST_PACKETS)]
+        return sum(pauses) >= _frame(_BY_NATURE)
+
+
+def _has_stopped(empty: Flags) -> bool:
+    """Whether the frames at the end of a stretch, without a break and for long, hold no sound."""
+    last = int(np.flatnonzero(~empty)[-1]) + 1
+    return len(empty) - last >= max(_STOPPED * len(empty), _frame(_PAUSE)) or len(empty) - last >= _frame(_STOPPED_FOR)
+
+
+def _is_hum(samples: Samples) -> bool:
+    """Whether the spectrum of each second is that of the second after the next, by Bhattacharyya's coefficient."""
+    seconds = samples[: len(samples) // RATE * RATE].reshape(-1, RATE)
+    if len(seconds) <= 2:
+        return False
+    spectra = np.stack([_spectrum(second) for second in seconds])
+    return float(np.median(np.sqrt(spectra[:-2] * spectra[2:]).sum(axis=1))) > _HUM
+
+
+def _spectrum(samples: Samples) -> Floats:
+    """Return the share of each bin in the power."""
+    frames = framed(samples, _HUM_WIDTH, _HUM_WIDTH // 2) * np.hanning(_HUM_WIDTH)
+    power = (np.abs(np.fft.rfft(frames, axis=1)[:, _HUM_BAND]) ** 2).mean(axis=0)
+    shares: Floats = power / max(float(power.sum()), 1e-12)
+    return shares
 
 
 def _frame(seconds: float) -> int:

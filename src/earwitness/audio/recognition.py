@@ -133,15 +133,24 @@ class Recogniser:
     def _is_it(self, found: tuple[Prompt, Match], now: Action | None) -> bool:
         """Say whether it is the prompt itself, not one that shares words or a voice with it."""
         prompt, match = found
-        rivals = [other for other in self.library.prompts if other.words != prompt.words]
-        rival = self.listener.best(rivals, match.start, match.end)
-        if rival and rival[1].score > match.score and _overlap(rival[1], match) > (0.5 if match.whole else 0.1):
+        if self._rivalled(prompt, match):
             return False
         if match.whole:
             return True
         if match.clear:
             return self._is_cut(match) or cut_by_us(match, now)
         return match.coverage >= _NOISY_COVERAGE and self._is_noisy()
+
+    def _rivalled(self, prompt: Prompt, match: Match) -> bool:
+        """Whether another prompt fits better what was heard of this one; where its missing end would be, another may follow."""
+        rivals = [other for other in self.library.prompts if other.words != prompt.words]
+        start, end = match.start + match.head, match.end - match.tail
+        rival = self.listener.best(rivals, start, end)
+        if rival is None or rival[1].score <= match.score:
+            return False
+        other = rival[1]
+        shared = _overlap((other.start + other.head, other.end - other.tail), (start, end))
+        return shared > (0.5 if match.whole else 0.1)
 
     def _is_cut(self, match: Match) -> bool:
         return max(match.head, match.tail) > MISSING_SPEECH
@@ -163,10 +172,10 @@ def _fits_better(best: BestText, rival: BestText) -> bool:
     return best.score >= rival.score + _MARGIN or best.alignment.gain > rival.alignment.gain
 
 
-def _overlap(left: Match, right: Match) -> float:
-    """Return the share of the shorter one that lies in the other."""
-    common = min(left.end, right.end) - max(left.start, right.start)
-    return max(0.0, common) / max(1e-9, min(left.end - left.start, right.end - right.start))
+def _overlap(left: tuple[float, float], right: tuple[float, float]) -> float:
+    """Return the share of the shorter stretch that lies in the other."""
+    common = min(left[1], right[1]) - max(left[0], right[0])
+    return max(0.0, common) / max(1e-9, min(left[1] - left[0], right[1] - right[0]))
 
 
 def cut_by_us(match: Match, now: Action | None) -> bool:
