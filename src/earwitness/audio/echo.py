@@ -14,7 +14,9 @@ _LATEST = 0.6  # s
 _EARLIEST = 0.005  # s
 _CLEAR = 8.0  # times the correlation's own spread, that an echo's peak must have
 _FAINTEST = -50.0  # dB, below which nobody hears it
-_SECTION = (1 << 16) - int(_LATEST * RATE)  # samples correlated at once: with the lags a power of two, and few hold a sound of ours
+_SECTION = (1 << 16) - int(
+    _LATEST * RATE
+)  # samples correlated at once: with the lags a power of two, and few hold a sound of ours
 _NOTHING = 1e-6  # sum of squares, of a side that is silent
 _ABOUT = 80  # samples: 10 ms on each side
 _FLOOR = 1e-7  # mean square, -70 dBFS, which silence counts as
