@@ -5,13 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from concealment import CONCEALMENTS, lost_packets, silence
-from lines import SPEECH, band_limited, hiss
-from murmurs import RATE, at_level, placed, telephone
+from lines import SPEECH, band_limited, cadence, hiss
+from murmurs import RATE, at_level, keys, placed, telephone
 
+from earwitness.audio.dtmf import find_keys
 from earwitness.audio.fingerprint import fingerprint
+from earwitness.audio.listener import Listener
 from earwitness.audio.losses import find_losses
 from earwitness.audio.match import Heard, find
 from earwitness.audio.quality import POOR, judge_quality
+from earwitness.audio.tones import find_tones
 
 PROMPTS = {name: at_level(sound, -20).astype(np.float32) for name, sound in SPEECH.items()}
 PRINTS = {name: fingerprint(sound) for name, sound in PROMPTS.items()}
@@ -191,6 +194,24 @@ def test_a_gap_and_time_slips_are_measured():
     assert "gaps" in quality.defects
     assert quality.gaps == pytest.approx(0.3, abs=0.03)
     assert quality.jitter == pytest.approx(0.12, abs=0.03)
+
+
+TONES = {
+    "keys": keys("4242424242424242#"),
+    "short keys": keys("4242424242424242#", on=0.06, off=0.06),
+    "uk ring": cadence(((400, 450), 0.4), ((), 0.2), ((400, 450), 0.4), ((), 2), times=3),
+    "reorder": cadence(((480, 620), 0.25), ((), 0.25), times=10),
+}
+
+
+@pytest.mark.parametrize("floor", [None, -65.0])
+@pytest.mark.parametrize("kind", TONES)
+def test_the_pauses_of_tones_and_keys_are_no_lost_packets(kind, floor):
+    line = np.asarray(telephone(placed([(1.0, PROMPTS["welcome"]), (5.0, TONES[kind])], 18, floor=floor)), np.float32)
+    quality = judge_quality(line)
+    assert (quality.loss, quality.defects) == (0.0, ())
+    assert judge_quality(line, apart_from=[*find_tones(line), *find_keys(line)]) == quality
+    assert Listener(line).quality(None) == quality
 
 
 def test_what_was_drowned_is_noise_and_silence_is_nothing():

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from earwitness.audio.dtmf import Key, find_keys
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
 from earwitness.audio.frames import RATE
 from earwitness.audio.match import Heard, Match, Verdict, search
+from earwitness.audio.music import Span, find_music
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import Quality, judge_quality
 from earwitness.audio.script import HeardPrompt
 from earwitness.audio.speech import Segment, speech
+from earwitness.audio.tones import Tone, find_tones
 from earwitness.audio.wav import Samples
 
 _SAME_PLACE = 0.3  # share of the shorter of two prompts that may overlap when both were said
@@ -32,8 +35,21 @@ class Listener:
     def segments(self) -> tuple[Segment, ...]:
         return speech(self.samples)
 
+    @cached_property
+    def tones(self) -> tuple[Tone, ...]:
+        return find_tones(self.samples)
+
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """The keys on this channel: on the far end's, the echo of ours, or its own."""
+        return find_keys(self.samples)
+
+    @cached_property
+    def music(self) -> tuple[Span, ...]:
+        return find_music(self.samples, (*self.tones, *self.keys))
+
     def quality(self, agreement: float | None, recognised: Sequence[tuple[Samples, Match]] = ()) -> Quality | None:
-        return judge_quality(self.samples, agreement, recognised)
+        return judge_quality(self.samples, agreement, recognised, (*self.tones, *self.keys))
 
     def quality_by(self, recognised: Sequence[tuple[Prompt, Match]]) -> Quality | None:
         """Return the quality, held against the references of the prompts that were heard whole."""

@@ -27,7 +27,7 @@ _FAINT, _NOISY = (
 )  # four times the noise's rms is within these, in a hole of any length, and in one of a packet's
 _WINDOW, _STEP = 64, 40  # samples: what is compared, and how far apart
 _LAGS = (40, 160)  # samples: 5 to 20 ms, the longest pitch period and the longest packet
-_EXACT = 10**-3.6  # of its power, that a copy differs by at most; the steadiest vowel by 10**-3.2
+_EXACT = 10**-3.4  # of its power, that a copy differs by at most; once in 3 minutes of speech a vowel is as steady
 _SILENT_SHARE = 0.3  # of a window, above which it is no copy but silence
 _LONGEST_COPY = int(0.1 * RATE)  # what is exactly periodic for longer is a tone
 
