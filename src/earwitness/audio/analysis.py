@@ -83,7 +83,8 @@ class _Walk:
         make_engine: MakeEngine | None,
     ) -> None:
         self.sides, self.script, self.library = sides, script, library
-        self.listener, self.line = Listener(sides.theirs), Line(sides.theirs)
+        self.listener = Listener(sides.theirs, sides.their_keys)
+        self.line = Line(self.listener)
         self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
         self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
         self.actions = _actions(sides, script)
@@ -93,7 +94,7 @@ class _Walk:
     def run(self) -> CallReport:
         reports = self._rest(0)
         measures = measure_call(self.sides, self.listener, self.line, reports)
-        quality = self.listener.quality_by(self.heard_whole)
+        quality = self.listener.quality(self.heard_whole)
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures)
 
     def _rest(self, first: int) -> list[StepReport]:

@@ -29,12 +29,13 @@ class ChannelError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """The two channels at 8 kHz, shape (n,) each, and the keys on ours."""
+    """The two channels at 8 kHz, shape (n,) each, and the keys on them: ours, and on theirs the echo of them."""
 
     ours: Samples
     theirs: Samples
     keys: tuple[Key, ...]
     our_channel: int
+    their_keys: tuple[Key, ...] = ()
 
 
 def tell_sides(
@@ -67,7 +68,7 @@ def tell_sides(
         raise ChannelError("the keys that we pressed are on neither channel of the recording")
     if ours is None:
         ours = _by_content(recording, prompts, heard, we_speak=we_speak)
-    return Sides(recording.samples[ours], recording.samples[1 - ours], heard[ours], ours)
+    return Sides(recording.samples[ours], recording.samples[1 - ours], heard[ours], ours, heard[1 - ours])
 
 
 def _by_keys(heard: Sequence[Sequence[Key]], keys: str) -> int | None:

@@ -224,7 +224,7 @@ class Explainer:
         spoken = next(iter(self._spoken(question.anchor + _LATE, until)), None)
         if spoken is None:
             return None
-        quality = self.listener.quality(None)
+        quality = self.listener.quality()
         # Engines are deaf before people are.
         needed = POOR if self.recogniser.by_words_alone(question.step) else _UNINTELLIGIBLE
         if quality is not None and quality.index < needed:
