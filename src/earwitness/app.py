@@ -37,11 +37,12 @@ from earwitness.schedule import Schedule
 from earwitness.serving import listen, served
 from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
-from earwitness.telephony.baselines import Baselines
+from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.telephony.switchboard import Switchboard
 from earwitness.transport.client import WebClient
 
 log = structlog.get_logger()
+_LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message
 _DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
 
 
@@ -118,7 +119,10 @@ class App:
             try:
                 self._wire(config, store)
                 await self._commit.load()
-                async with served(create_app(self._house), listener), self._background():
+                async with (
+                    served(create_app(self._house), listener, ws="websockets-sansio", ws_max_size=_LARGEST_MESSAGE),
+                    self._background(),
+                ):
                     await self._begin()
                     await self._stopping.wait()
                     await self._end()
@@ -132,7 +136,7 @@ class App:
         self._rules = rules_of(config)
         self._store = store
         self._evidence = EvidenceStorage(self._data_dir / "evidence")
-        self._baselines, self._switchboard = Baselines(self._data_dir / "baselines"), Switchboard()
+        self._baselines, self._switchboard = Baselines(self._data_dir / FOLDER), Switchboard()
         self._metrics = Metrics(self._location)
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))

@@ -1,11 +1,11 @@
 """Network tones and what a line does to any sound, made here. Speech is the simulator's recorded prompts."""
 
 import numpy as np
-from murmurs import RATE, at_level, lossy, noise, telephone
+from murmurs import RATE, at_level, lossy, telephone
 
 from earwitness.simulator.voice import recorded_prompts
 
-SPEECH = {name: np.asarray(sound, np.float32) for name, sound in recorded_prompts().items()}
+SPEECH = {name: at_level(sound, -16).astype(np.float32) for name, sound in recorded_prompts().items()}
 
 
 def cadence(*parts, times=1, level=-16.0):
@@ -16,6 +16,11 @@ def cadence(*parts, times=1, level=-16.0):
         wave = sum((np.sin(2 * np.pi * f * t) for f in frequencies), np.zeros(len(t)))
         sounds.append(at_level(wave, level) if frequencies else wave)
     return np.concatenate(sounds)
+
+
+def hiss(sound, level, seed):
+    """Return white noise of `level`, dBFS, as long as `sound`."""
+    return at_level(np.random.default_rng(seed).normal(size=len(sound)), level)
 
 
 def band_limited(sound, low=300, high=3400):
@@ -34,8 +39,8 @@ def vocoded(sound, seed=1):
 
 LINES = {
     "clean": lambda sound, _: telephone(sound),
-    "snr 20": lambda sound, seed: telephone(sound + noise(len(sound) / RATE, -36, seed)),
-    "snr 10": lambda sound, seed: telephone(sound + noise(len(sound) / RATE, -26, seed)),
+    "snr 20": lambda sound, seed: telephone(sound + hiss(sound, -36, seed)),
+    "snr 10": lambda sound, seed: telephone(sound + hiss(sound, -26, seed)),
     "loss 3 %": lambda sound, seed: lossy(telephone(sound), 0.03, seed),
     "codec": lambda sound, seed: vocoded(telephone(sound), seed),
     "quiet": lambda sound, _: telephone(0.1 * sound),

@@ -98,8 +98,8 @@ def spec(steps=PAY, **rest):
     return CallSpec.model_validate({"to": TO, "steps": list(steps), **rest})
 
 
-def carrier_spec(url):
-    account = {"account_sid": SID, "auth_token": TOKEN, "from": FROM, "api_url": url}
+def carrier_spec(url, **more):
+    account = {"account_sid": SID, "auth_token": TOKEN, "from": FROM, "api_url": url, **more}
     return CarrierSpec.model_validate({"twilio": account})
 
 

@@ -114,7 +114,7 @@ async def test_an_apology_that_no_list_names_is_a_wrong_prompt_too(caller, sim):
     [
         ("prompt-missing", {}, Failure.PROMPT_MISSING, Effect.BLOCKED),
         ("dead-air", {}, Failure.DEAD_AIR, Effect.BLOCKED),
-        ("one-way", {}, Failure.DEAD_AIR, Effect.BLOCKED),
+        ("one-way", {}, Failure.ONE_WAY, Effect.BLOCKED),
         ("dtmf-ignored", {}, Failure.DTMF_IGNORED, Effect.BLOCKED),
         ("prompt-truncated", {"prompt": "enter_card"}, Failure.PROMPT_TRUNCATED, Effect.NUISANCE),
         ("prompt-truncated", {"prompt": "payment_accepted"}, Failure.PROMPT_TRUNCATED, Effect.BLOCKED),

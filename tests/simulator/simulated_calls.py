@@ -9,7 +9,7 @@ from earwitness.simulator.call import Call
 from earwitness.simulator.carrier import Carrier
 from earwitness.simulator.faults import FaultBoard
 from earwitness.simulator.recording import recordings_of
-from earwitness.simulator.voice import PROMPTS_DIR
+from earwitness.simulator.voice import PROMPTS_DIR, UNFORESEEN_DIR
 
 ACCOUNT = "AC" + "a" * 32
 API = f"/2010-04-01/Accounts/{ACCOUNT}"
@@ -60,7 +60,8 @@ def recorded(call, channels=2):
 
 
 def reference(prompt):
-    return read_wav((PROMPTS_DIR / f"{prompt}.wav").read_bytes()).samples[0]
+    folder = PROMPTS_DIR if (PROMPTS_DIR / f"{prompt}.wav").exists() else UNFORESEEN_DIR
+    return read_wav((folder / f"{prompt}.wav").read_bytes()).samples[0]
 
 
 def likeness(prompt, channel):

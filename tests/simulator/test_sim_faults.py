@@ -8,7 +8,9 @@ import pytest
 from simulated_calls import API, form
 
 from earwitness.simulator import CONTACT_CENTRE, TEST_LINE
-from earwitness.simulator.faults import FAULTS, ActiveFaults, FaultBoard, FaultError, UnknownFaultError
+from earwitness.simulator.fault import FaultError
+from earwitness.simulator.fault_list import FAULTS
+from earwitness.simulator.faults import ActiveFaults, FaultBoard, UnknownFaultError
 
 
 async def test_all_faults_are_listed_with_what_they_do(http):
@@ -46,6 +48,9 @@ async def test_an_unknown_fault_is_404_with_the_nearest_names(http, method):
         ("crm-down", b'{"level": 1}'),
         ("prompt-missing", b'{"prompt": "welcom"}'),
         ("slow-prompts", b'{"seconds": -1}'),
+        ("number-blocked", b'{"number": "0199"}'),
+        ("number-blocked", b'{"number": 12025550143}'),
+        ("carrier-down", b'{"account": "mine"}'),
     ],
 )
 async def test_parameters_that_make_no_sense_are_refused(http, name, body):
@@ -140,4 +145,4 @@ def test_the_documentation_names_every_fault_and_its_defaults():
     assert set(named) == set(FAULTS)
     for name, fault in FAULTS.items():
         assert all(f"`{parameter}`" in named[name] for parameter in fault.defaults), name
-        assert all(f"= {value}" in named[name] for value in fault.defaults.values()), name
+        assert all(f"= {'any' if value == '' else value}" in named[name] for value in fault.defaults.values()), name

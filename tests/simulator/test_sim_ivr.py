@@ -100,7 +100,7 @@ def test_one_way_audio_is_silent_although_the_centre_hears_us():
     call = place(CONTACT_CENTRE, "one-way", after=5)
     theirs, _ = recorded(call)
     assert hears("welcome", theirs)
-    assert level(theirs[5 * 8000 :]) < -62
+    assert not theirs[5 * 8000 :].any(), "not even noise arrives"
     assert call.outcome(1e6) == "payment accepted"
 
 

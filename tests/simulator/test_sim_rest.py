@@ -216,6 +216,38 @@ async def test_the_account_can_be_read_when_it_is_suspended_and_dials_nothing(sd
     assert refused.value.code == 10001
 
 
+@pytest.mark.parametrize(
+    ("fault", "parameters", "status", "code"),
+    [
+        ("number-invalid", {}, 400, 21211),
+        ("geo-permission", {}, 400, 21215),
+        ("concurrency-limit", {}, 429, 10004),
+        ("balance-gone", {}, 403, 10001),
+    ],
+)
+async def test_a_call_is_refused_before_it_exists(sdk, simulator, fault, parameters, status, code):
+    simulator.faults.turn_on(fault, parameters)
+    with pytest.raises(TwilioRestException) as refused:
+        await _blocking(sdk.calls.create, to=CONTACT_CENTRE, **CREATE)
+    assert (refused.value.status, refused.value.code) == (status, code)
+    assert simulator.carrier.calls == {}
+
+
+async def test_only_the_number_that_is_named_is_invalid(sdk, simulator):
+    simulator.faults.turn_on("number-invalid", {"number": BUSY_LINE})
+    assert (await _blocking(sdk.calls.create, to=CONTACT_CENTRE, **CREATE)).status == "queued"
+    with pytest.raises(TwilioRestException):
+        await _blocking(sdk.calls.create, to=BUSY_LINE, **CREATE)
+
+
+async def test_an_account_without_money_is_suspended_and_can_be_read(sdk, simulator):
+    simulator.faults.turn_on("balance-gone")
+    assert (await _blocking(sdk.balance.fetch)).balance == "0.000"
+    assert (await _blocking(sdk.api.accounts(ACCOUNT).fetch)).status == "suspended"
+    with pytest.raises(TwilioRestException):
+        await _blocking(sdk.messages.create, to="+12025550111", from_=FROM, body="hello")
+
+
 @pytest.mark.parametrize("path", ["/Nothing.json", "/Calls/CA0.json", "/Recordings/RE0.json", "/Recordings/RE0.wav"])
 async def test_what_is_not_there_is_20404(http, path):
     reply = await http.get(API + path)

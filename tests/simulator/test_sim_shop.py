@@ -1,6 +1,6 @@
 import pytest
 
-from earwitness.simulator.faults import FAULTS
+from earwitness.simulator.fault_list import FAULTS
 
 CARD = {"amount": "42.17", "card": "4242 4242 4242 4242", "expiry": "12/30", "code": "123"}
 PAGES = {

@@ -7,7 +7,7 @@ import pytest
 from simulated_calls import ACCOUNT, PAY_BY_CARD, HandClock, form, hears, keys_in, recorded
 
 from earwitness.simulator import BUSY_LINE, CONTACT_CENTRE, UNANSWERED_LINE, UNOBTAINABLE_LINE
-from earwitness.simulator.carrier import Carrier
+from earwitness.simulator.carrier import REDIRECT_DELAY, Carrier
 from earwitness.simulator.carrier_errors import TwilioError
 from earwitness.simulator.carrier_json import call_json
 from earwitness.simulator.faults import FaultBoard
@@ -140,6 +140,22 @@ def test_new_twiml_replaces_the_old_from_then_on(carrier, clock):
     assert call.outcome(1e6) == "mortgage team"
     assert keys_in(recorded(call)[1]) == "4"
     assert hears("mortgage_team", recorded(call)[0])
+
+
+def test_new_twiml_takes_effect_a_moment_after_the_request_and_the_old_goes_on_till_then(carrier, clock):
+    call = carrier.create_call(ACCOUNT, form(CONTACT_CENTRE, '<Response><Pause length="9"/></Response>'))
+    clock.seconds += 3 + 5
+    carrier.update_call(call, {"Twiml": '<Response><Play digits="4"/></Response>'})
+    (key,) = call.plan.ours.clips
+    assert key.at == pytest.approx(5 + REDIRECT_DELAY)
+    assert 0 < REDIRECT_DELAY < 0.5
+
+
+def test_new_twiml_that_comes_at_the_last_moment_comes_too_late(carrier, clock):
+    call = carrier.create_call(ACCOUNT, form(CONTACT_CENTRE, '<Response><Pause length="9"/></Response>'))
+    clock.seconds += 3 + 8.95
+    carrier.update_call(call, {"Twiml": '<Response><Pause length="60"/></Response>'})
+    assert call.plan.talk == pytest.approx(9)
 
 
 def test_a_call_that_is_over_cannot_be_changed(carrier, clock):

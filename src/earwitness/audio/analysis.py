@@ -3,25 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from earwitness.audio.channels import Sides, tell_sides
 from earwitness.audio.explain import Explainer, Question
 from earwitness.audio.frames import at_telephone_rate
 from earwitness.audio.line import Line, first_silence
 from earwitness.audio.listener import Listener, heard_prompt
+from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
-from earwitness.audio.prompts import PromptLibrary
+from earwitness.audio.prompts import Prompt, PromptLibrary
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
-from earwitness.audio.speech import speech
-from earwitness.audio.transcript import Transcribe, Transcript
+from earwitness.audio.speech import Segment, speech
+from earwitness.audio.transcript import MakeEngine, Transcript
 from earwitness.audio.wav import Recording
 
 _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
 _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
-_FLUENT = 0.8  # s of speech, below which it is no prompt in other words
+_ON_HOLD = 0.5  # share of a wait that music fills, where it was spent on hold
+_SENTENCES = 0.7  # s of silence that may lie between the sentences of a prompt
+_LETTERS_PER_SECOND = 15.0  # of a prompt's text, spoken
 UNCHECKED = "someone spoke; words not checked: no reference recording"
 
 
@@ -30,18 +31,18 @@ def analyse(
     script: Sequence[PlannedStep],
     library: PromptLibrary,
     errors: Sequence[str] = (),
-    transcribe: Transcribe | None = None,
+    make_engine: MakeEngine | None = None,
 ) -> CallReport:
     """Return what was heard of each step. `errors` are words that mean failure wherever another prompt was expected.
 
-    `transcribe` turns sound of shape (n,) at 8 kHz into words; without it, prompts are recognised by their sound alone. Raises
-    ChannelError when it cannot be told which side of the recording is ours, and what `transcribe` raises.
+    `make_engine` makes the engine that turns speech into words, if it is needed; without one, prompts are recognised by their
+    sound alone. Raises ChannelError when it cannot be told which side of the recording is ours, and EngineError.
     """
     recording = at_telephone_rate(recording)
     keys = "".join(_tones(step.keys) for step in script)
     expected = [prompt for step in script for text in step.expect for prompt in library.find(text)]
     sides = tell_sides(recording, keys, _first_action(script), expected, we_speak=any(s.verb == "say" for s in script))
-    return _Walk(sides, script, library, errors, transcribe).run()
+    return _Walk(sides, script, library, errors, make_engine).run()
 
 
 def _tones(keys: str) -> str:
@@ -76,21 +77,20 @@ class _Walk:
         script: Sequence[PlannedStep],
         library: PromptLibrary,
         errors: Sequence[str],
-        transcribe: Transcribe | None,
+        make_engine: MakeEngine | None,
     ) -> None:
         self.sides, self.script, self.library = sides, script, library
         self.listener, self.line = Listener(sides.theirs), Line(sides.theirs)
-        self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, transcribe))
+        self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
         self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
         self.actions = _actions(sides, script)
         self.at = _Place()
-        self.agreements: list[float] = []
+        self.heard_whole: list[tuple[Prompt, Match]] = []
 
     def run(self) -> CallReport:
         reports = self._rest(0)
-        agreement = float(np.mean(self.agreements)) if self.agreements else None
         measures = measure_call(self.sides, self.listener, self.line, reports)
-        quality = self.listener.quality(agreement)
+        quality = self.listener.quality_by(self.heard_whole)
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures)
 
     def _rest(self, first: int) -> list[StepReport]:
@@ -110,32 +110,18 @@ class _Walk:
 
     def _changed(self, place: int, report: StepReport) -> list[StepReport] | None:
         """Return the reports from `place` on if its prompt is fluent in other words and the call reaches its goal all the same."""
-        said = self._fluent(report)
-        if said is None or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
+        if not report.foreign or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
             return None
-        before, known = self.at, len(self.agreements)
-        self.at = _Place(said.end, before.due + self.script[place].wait)
+        before, known = self.at, len(self.heard_whole)
+        assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
+        self.at = _Place(report.end, before.due + self.script[place].wait)
         rest = self._rest(place + 1)
         heard = [r for r in rest if r.step.hears and not r.step.optional]
         if not any(r.result.fatal for r in rest) and all(r.result is not Result.SKIPPED and r.score for r in heard):
-            changed = replace(
-                report, result=Result.CHANGED, at=said.start, end=said.end, delay=said.start - before.anchor
-            )
-            return [changed, *rest]
+            return [replace(report, result=Result.CHANGED, delay=report.at - before.anchor), *rest]
         self.at = before
-        del self.agreements[known:]
+        del self.heard_whole[known:]
         return None
-
-    def _fluent(self, report: StepReport) -> Action | None:
-        """Return where words that no reference recording holds were spoken instead of the prompt."""
-        if not report.foreign:
-            return None
-        until = report.end if report.end is not None else self.listener.duration
-        spoken = [s for s in self.listener.segments if s.end > self.at.anchor and s.start < until]
-        seconds = sum(min(s.end, until) - max(s.start, self.at.anchor) for s in spoken)
-        if seconds < _FLUENT or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
-            return None
-        return Action(max(spoken[0].start, self.at.anchor), min(spoken[-1].end, until))
 
     def _step(self, place: int, step: PlannedStep) -> StepReport:
         match step.verb:
@@ -183,11 +169,11 @@ class _Walk:
             return self._recognised(step, found, now)
         if step.optional:
             return StepReport(step, Result.LEFT_OUT, "left out")
-        unreferenced = self.recogniser.unreferenced(step.expect)
-        if len(unreferenced) == len(step.expect) and not self.recogniser.transcript.available:
+        unknowable = self.recogniser.unknowable(step.expect)
+        if len(unknowable) == len(step.expect):
             return self._expect_speech(step, now)
         report = self._explain(step, until, place)
-        if report.result is Result.WRONG and unreferenced and not self.recogniser.transcript.available:
+        if report.result is Result.WRONG and unknowable:
             return self._expect_speech(step, now)  # it may be the alternative that nobody knows the sound of
         return report
 
@@ -205,7 +191,7 @@ class _Walk:
         end = min(found.end, now.start) if now and now.start > at else found.end
         self.at = replace(self.at, anchor=end, after_key=False)
         if found.whole and found.match:
-            self.agreements.append(found.score)
+            self.heard_whole.append(found.match)
         heard = (heard_prompt(found.match),) if found.match else ()
         words = "" if found.match else self.recogniser.transcript.text(found.start, found.end)
         report = StepReport(
@@ -213,7 +199,8 @@ class _Walk:
         )
         if max(found.head, found.tail) > MISSING_SPEECH:
             return self._truncated(report, found)
-        return _partly(_timed(report))
+        on_hold = self.line.music_in(at - delay, at) > delay * _ON_HOLD
+        return _partly(_timed(report, held=on_hold or step.verb == "hold"))
 
     def _truncated(self, report: StepReport, found: Recognised) -> StepReport:
         if found.tail > MISSING_SPEECH and found.end > self.listener.duration - _END:
@@ -233,11 +220,24 @@ class _Walk:
         wrong = self.explainer.known_failure(self._question(step, until))
         if wrong is not None:
             return wrong
-        at = max(spoken.start, self.at.anchor)
+        at, end = max(spoken.start, self.at.anchor), min(self._prompt_end(spoken, step.expect), until)
         delay = at - self.at.anchor
-        self.at = replace(self.at, anchor=min(spoken.end, until), after_key=False)
-        unchecked = self.recogniser.unreferenced((*step.expect, *step.misroute))
-        return _timed(StepReport(step, Result.OK, UNCHECKED, at, spoken.end, delay, unchecked=unchecked))
+        self.at = replace(self.at, anchor=end, after_key=False)
+        unchecked = self.recogniser.unknowable((*step.expect, *step.misroute))
+        return _timed(StepReport(step, Result.OK, UNCHECKED, at, end, delay, unchecked=unchecked))
+
+    def _prompt_end(self, spoken: Segment, texts: Sequence[str]) -> float:
+        """Return when the prompt that began with `spoken` is over, as far as its text tells.
+
+        Sentences of one prompt follow each other closely, but so may another prompt: of the pauses, the one is taken that comes
+        when somebody who reads the text would have ended.
+        """
+        ends = [spoken.end]
+        for segment in self.listener.segments:
+            if ends[-1] < segment.start <= ends[-1] + _SENTENCES:
+                ends.append(segment.end)
+        read = spoken.start + max(len(text) for text in texts) / _LETTERS_PER_SECOND
+        return min(ends, key=lambda end: abs(end - read))
 
     def _explain(self, step: PlannedStep, until: float, place: int | None = None) -> StepReport:
         later = () if place is None else tuple(text for later in self.script[place + 1 :] for text in later.expect)
@@ -247,10 +247,9 @@ class _Walk:
         return Question(step, self.at.anchor, until, self.at.due, later, after_key=self.at.after_key)
 
 
-def _timed(report: StepReport) -> StepReport:
-    """Return `report` judged by its delay."""
+def _timed(report: StepReport, *, held: bool = False) -> StepReport:
+    """Return `report` judged by its delay; `held`: it was spent on hold."""
     assert report.delay is not None
-    held = report.step.verb == "hold"
     if report.delay > report.step.major:
         return replace(report, result=Result.HELD_TOO_LONG if held else Result.TOO_SLOW)
     if report.step.minor is not None and report.delay > report.step.minor:

@@ -6,6 +6,7 @@ bits a frame from 33 logarithmic bands of 300-2600 Hz, frames of 256 ms, 10 ms a
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +18,17 @@ from earwitness.audio.wav import Samples
 BANDS = 32
 _WIDTH = 2048  # samples, 256 ms
 _EDGES = np.geomspace(300, 2600, BANDS + 2)  # Hz
-_BLOCK = 1000  # frames transformed at once, which bounds the memory to 16 MB
+_BLOCK = 128  # frames transformed at once: what is at hand fits the processor's cache
 _ACTIVE_DB = 35  # below the loudest frame
 
 
+_BINS = slice(math.ceil(_EDGES[0] * _WIDTH / RATE), math.ceil(_EDGES[-1] * _WIDTH / RATE))
+
+
 def _band_matrix() -> NDArray[np.float32]:
-    frequencies = np.arange(_WIDTH // 2 + 1) * RATE / _WIDTH
-    bands = [(frequencies >= low) & (frequencies < high) for low, high in itertools.pairwise(_EDGES)]
-    return np.stack(bands).T.astype(np.float32)
+    frequencies = np.arange(_WIDTH // 2 + 1)[_BINS] * RATE / _WIDTH
+    bands = np.stack([(frequencies >= low) & (frequencies < high) for low, high in itertools.pairwise(_EDGES)])
+    return np.repeat(bands.T, 2, axis=0).astype(np.float32)  # twice: for the real and the imaginary part
 
 
 _BAND_MATRIX = _band_matrix()
@@ -49,15 +53,24 @@ class Fingerprint:
 
 def fingerprint(samples: Samples) -> Fingerprint:
     """Return the fingerprint of `samples`, shape (n,) at 8 kHz."""
-    frames = centred(np.asarray(samples, np.float32), _WIDTH)
-    blocks = [_band_energies(frames[at : at + _BLOCK]) for at in range(0, len(frames), _BLOCK)]
-    difference = np.diff(np.concatenate(blocks), axis=1)
+    difference = np.diff(_band_energies(centred(np.asarray(samples, np.float32), _WIDTH)), axis=1)
     signs = np.sign(np.diff(difference, axis=0)).T.astype(np.float32)
     return Fingerprint(np.ascontiguousarray(signs), _active(samples, signs.shape[1]))
 
 
 def _band_energies(frames: Floats) -> NDArray[np.float32]:
-    energies: NDArray[np.float32] = np.abs(np.fft.rfft(frames * _WINDOW, axis=1)).astype(np.float32) ** 2 @ _BAND_MATRIX
+    """Return the energy in each band, shape (frames, 33). Memory is used again from block to block: fetching it anew costs more than the FFT."""
+    energies = np.empty((len(frames), BANDS + 1), np.float32)
+    windowed = np.empty((_BLOCK, _WIDTH), np.float32)
+    spectrum = np.empty((_BLOCK, _WIDTH // 2 + 1), np.complex64)
+    parts = spectrum.view(np.float32)[:, 2 * _BINS.start : 2 * _BINS.stop]
+    squares = np.empty(parts.shape, np.float32)
+    for at in range(0, len(frames), _BLOCK):
+        n = min(_BLOCK, len(frames) - at)
+        np.multiply(frames[at : at + n], _WINDOW, out=windowed[:n])
+        # numpy's type information knows this only for double precision
+        np.fft.rfft(windowed[:n], axis=1, out=spectrum[:n])  # type: ignore[arg-type]
+        np.matmul(np.square(parts[:n], out=squares[:n]), _BAND_MATRIX, out=energies[at : at + n])
     return energies
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
 from earwitness.audio.frames import RATE
-from earwitness.audio.match import Heard, Match, Verdict, find
+from earwitness.audio.match import Heard, Match, Verdict, search
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import Quality, judge_quality
 from earwitness.audio.script import HeardPrompt
@@ -22,6 +22,7 @@ class Listener:
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
         self.duration = len(samples) / RATE
+        self._known: dict[tuple[int, tuple[float, float]], tuple[Prompt, Match]] = {}
 
     @cached_property
     def _print(self) -> Fingerprint:
@@ -34,19 +35,22 @@ class Listener:
     def quality(self, agreement: float | None) -> Quality | None:
         return judge_quality(self.samples, agreement)
 
+    def quality_by(self, recognised: Sequence[tuple[Prompt, Match]]) -> Quality | None:
+        """Return the quality, held against the references of the prompts that were heard whole."""
+        if not recognised:
+            return judge_quality(self.samples)
+        agreement = sum(match.score for _, match in recognised) / len(recognised)
+        return judge_quality(self.samples, agreement, [(prompt.samples, match) for prompt, match in recognised])
+
     def best(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[Prompt, Match] | None:
         """Return which of `prompts` is heard best between `start` and `end`, in part at least."""
-        heard = self._window(start, end)
-        found = [(prompt, find(prompt.print, prompt.samples, heard)) for prompt in prompts]
+        found = self._matches(prompts, start, end)
         found = [(prompt, match) for prompt, match in found if match.verdict is not Verdict.NONE]
         return max(found, key=lambda pair: pair[1].score, default=None)
 
     def identify(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[HeardPrompt, ...]:
         """Return those of `prompts` that are heard between `start` and `end`, in order; of several in one place the best."""
-        heard = self._window(start, end)
-        found = [
-            _heard(prompt, match) for prompt in prompts if (match := find(prompt.print, prompt.samples, heard)).lags
-        ]
+        found = [_heard(prompt, match) for prompt, match in self._matches(prompts, start, end) if match.lags]
         kept: list[HeardPrompt] = []
         for candidate in sorted(found, key=lambda prompt: -prompt.score):
             if not any(_overlap(candidate, other) > _SAME_PLACE for other in kept):
@@ -57,8 +61,15 @@ class Listener:
         """Return the first speech that begins, or goes on for a while, after `start`, and begins before `end`."""
         return next((s for s in self.segments if s.end > start + _LATE and s.start < end), None)
 
-    def _window(self, start: float, end: float) -> Heard:
-        return Heard(self.samples, self._print, max(0.0, start - _LATE), end)
+    def _matches(self, prompts: Iterable[Prompt], start: float, end: float) -> list[tuple[Prompt, Match]]:
+        """Return each of `prompts` with its best place between `start` and `end`; what was asked before is remembered."""
+        span = (max(0.0, start - _LATE), min(end, self.duration))
+        asked = list(prompts)
+        new = [prompt for prompt in asked if (id(prompt), span) not in self._known]
+        if new:
+            found = search([(prompt.print, prompt.samples) for prompt in new], Heard(self.samples, self._print, *span))
+            self._known.update({(id(p), span): (p, match) for p, match in zip(new, found, strict=True)})
+        return [self._known[id(prompt), span] for prompt in asked]
 
 
 def _heard(prompt: Prompt, match: Match) -> HeardPrompt:

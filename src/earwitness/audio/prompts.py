@@ -57,6 +57,10 @@ class PromptLibrary:
             return found
         return tuple(part for prompt in found if (part := _constant_part(prompt, text)) is not None)
 
+    def length(self, text: str) -> float | None:
+        """Return how long the recordings of `text` are, at most, in seconds."""
+        return max((prompt.duration for prompt in self.find(text)), default=None)
+
     def saying(self, phrases: Iterable[str]) -> tuple[Prompt, ...]:
         """Return the prompts whose words contain one of `phrases`."""
         wanted = [f" {normalise(phrase)} " for phrase in phrases]

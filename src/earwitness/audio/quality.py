@@ -1,39 +1,56 @@
-"""How good the line sounded: level, noise, clipping, lost packets, and distortion where a reference was recognised.
+"""How good the line sounded: level, noise, hum, clipping, lost packets; echo, gaps and distortion where a reference was recognised.
 
 The index is ours: 1 (unusable) to 5 (as the reference), set by the worst defect, 2.6 where a listener begins to complain.
 It is no MOS. Without a reference, echo, robotic codecs and jitter go unnoticed; `docs/calls.md` has what was measured.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from earwitness.audio.frames import FRAMES_PER_SECOND, RATE, Flags, Floats, decibels, framed, runs
+from earwitness.audio.comparison import Comparison, compare
+from earwitness.audio.frames import FRAMES_PER_SECOND, RATE, SILENCE_DB, Flags, Floats, blocks, decibels, framed
+from earwitness.audio.losses import Stretch, find_losses, merged
+from earwitness.audio.match import Match
 from earwitness.audio.speech import band_levels, speech_frames
 from earwitness.audio.wav import Samples
 
 BEST, POOR, WORST = 5.0, 2.6, 1.0
 _LEAST_SPEECH = 0.5  # s
 _DIGITAL_SILENCE = -85.0  # dBFS
-_PACKET = 160  # samples: 20 ms
-_BLOCK = 60 * RATE  # samples searched at once, which bounds the memory
-_LOUD_EDGE = -38.0  # dBFS
+_TOP = 0.985  # of the highest sample, above which samples in a row are clipped
+_FEWEST_LOSSES = 2  # one lost packet is no poor line, however short what was said
+_SLIP = 2  # frames of 10 ms that the time of a prompt may move, by a drifting clock
+_SPECTRUM = 1024  # samples
+_HUM, _VOICE, _TREBLE = (40, 80), (300, 1500), (2000, 3400)  # Hz
 
 # defect: the value at which nobody notices, and the one at which the line is poor
 _SCALES: Mapping[str, tuple[float, float]] = {
     "quiet": (-30.0, -38.0),  # dBFS of speech
     "loud": (-12.0, -9.0),  # dBFS of speech
     "noise": (30.0, 22.0),  # dB of speech over noise
+    "hum": (0.0, 5.0),  # dB of 40-80 Hz over the voice
+    "offset": (0.005, 0.02),  # of full scale
+    "muffled": (-28.0, -42.0),  # dB of the treble over the voice
     "clipping": (0.005, 0.03),  # share of the speech's samples
-    "packet loss": (0.002, 0.018),  # share of the speech's time
+    "packet loss": (0.005, 0.0175),  # share of the speech's time
+    "gaps": (0.05, 0.1),  # s of silence inserted within a prompt
+    "jitter": (0.06, 0.25),  # s by which time slipped within a prompt
+    "echo": (-26.0, -16.0),  # dB of the far end's own sound, coming back
     "distortion": (0.74, 0.66),  # agreement of the fingerprint with the reference's
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """`level` and `noise` in dBFS, `snr` in dB; `clipping` and `loss` are shares of the speech; `defects` names what is poor."""
+    """`level` and `noise` in dBFS, `snr` in dB; `clipping` and `loss` are shares of the speech; `defects` names what is poor.
+
+    `hum` and `muffled` in dB: the power at 40-80 Hz and 2-3.4 kHz over that at 0.3-1.5 kHz. `dc`: the mean, -1..1. Where a prompt was
+    recognised: `echo` in dB of the sound itself (None: none is clear), `gaps` the longest silence inserted and `jitter` the time that
+    slipped, seconds, `distortion` the agreement with the reference, 1 at best.
+    """
 
     index: float
     defects: tuple[str, ...]
@@ -42,13 +59,23 @@ class Quality:
     snr: float
     clipping: float
     loss: float
+    hum: float = SILENCE_DB
+    dc: float = 0.0
+    muffled: float = 0.0
+    echo: float | None = None
+    gaps: float = 0.0
+    distortion: float | None = None
+    jitter: float = 0.0
 
 
-def judge_quality(samples: Samples, agreement: float | None = None) -> Quality | None:
+def judge_quality(
+    samples: Samples, agreement: float | None = None, recognised: Sequence[tuple[Samples, Match]] = ()
+) -> Quality | None:
     """Return the quality of `samples`, shape (n,) at 8 kHz, or None where too little is spoken to tell.
 
     `agreement` is the fingerprint score of the prompts recognised in it, if any: what is recognised was spoken, and where no
-    speech stands out all the same, it was drowned in noise.
+    speech stands out all the same, it was drowned in noise. `recognised` are the references of prompts that were heard whole, with
+    the places where; each is laid over the recording.
     """
     levels = band_levels(samples)
     spoken = speech_frames(levels)
@@ -58,15 +85,49 @@ def judge_quality(samples: Samples, agreement: float | None = None) -> Quality |
     level = float(decibels((10 ** (levels[spoken] / 10)).mean()))
     noise = _noise(levels, spoken)
     clipping = _clipping(samples, seconds)
+    hum, muffled = _balance(samples, spoken)
+    compared = [compare(reference, samples, match) for reference, match in recognised]
     # A clipped waveform repeats itself and has flat edges, which the search for lost packets would take for loss.
-    loss = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples) / seconds
-    measured = {"quiet": level, "loud": level, "noise": level - noise, "clipping": clipping, "packet loss": loss}
-    if agreement is not None:
-        measured["distortion"] = agreement
-    penalties = {defect: _penalty(value, *_SCALES[defect]) for defect, value in measured.items()}
-    index = max(WORST, BEST - max(penalties.values()))
+    loss = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared) / seconds
+    measured = Quality(
+        index=BEST,
+        defects=(),
+        level=level,
+        noise=noise,
+        snr=level - noise,
+        clipping=clipping,
+        loss=loss,
+        hum=hum,
+        dc=float(samples.mean(dtype=np.float64)),
+        muffled=muffled,
+        echo=max((c.echo for c in compared if c.echo is not None), default=None),
+        gaps=max((match.gap for _, match in recognised), default=0.0),
+        distortion=agreement,
+        jitter=max((_slips(match) for _, match in recognised), default=0.0),
+    )
+    return _judged(measured)
+
+
+def _judged(measured: Quality) -> Quality:
+    """Return `measured` with its index and defects."""
+    clipped = measured.clipping > _SCALES["clipping"][1]
+    values = {
+        "quiet": measured.level,
+        "loud": measured.level,
+        "noise": measured.snr,
+        "hum": measured.hum,
+        "offset": 0.0 if clipped else abs(measured.dc),  # what is clipped on one side has a mean
+        "muffled": measured.muffled,
+        "clipping": measured.clipping,
+        "packet loss": measured.loss,
+        "gaps": measured.gaps,
+        "jitter": measured.jitter,
+        "echo": SILENCE_DB if measured.echo is None else measured.echo,
+        "distortion": BEST if measured.distortion is None else measured.distortion,
+    }
+    penalties = {defect: _penalty(value, *_SCALES[defect]) for defect, value in values.items()}
     defects = tuple(defect for defect, penalty in penalties.items() if penalty >= BEST - POOR)
-    return Quality(round(index, 2), defects, level, noise, level - noise, clipping, loss)
+    return replace(measured, index=round(max(WORST, BEST - max(penalties.values())), 2), defects=defects)
 
 
 def _drowned(levels: Floats) -> Quality:
@@ -91,61 +152,44 @@ def _noise(levels: Floats, spoken: Flags) -> float:
 def _clipping(samples: Samples, seconds: float) -> float:
     """Return the share of the speech's samples that stand in a row at the highest level."""
     size = np.abs(samples)
-    top = size >= 0.985 * float(size.max())
+    top = size >= _TOP * float(size.max())
     return float((top[:-1] & top[1:]).sum() / (seconds * RATE))
 
 
-def _loss(samples: Samples) -> float:
-    """Return the seconds of speech lost with packets that were filled with silence or by repeating the one before."""
-    return (
-        sum(_dropouts(samples))
-        + sum(_repeats(samples[at : at + _BLOCK]) for at in range(0, len(samples), _BLOCK)) * _PACKET / RATE
-    )
+def _balance(samples: Samples, spoken: Flags) -> tuple[float, float]:
+    """Return how far hum and treble lie over the voice while it speaks, dB per Hz."""
+    frames = framed(samples, _SPECTRUM, _SPECTRUM // 2)
+    middles = (np.arange(len(frames)) + 1) * (_SPECTRUM // 2) * FRAMES_PER_SECOND // RATE
+    frames = frames[spoken[np.minimum(middles, len(spoken) - 1)]]
+    if not len(frames):
+        return SILENCE_DB, 0.0
+    window = np.hanning(_SPECTRUM).astype(np.float32)
+    power = np.zeros(_SPECTRUM // 2 + 1)
+    for part in blocks(frames, 128):
+        spectrum = np.fft.rfft(part * window, axis=1)
+        power += (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
+    hum, voice, treble = (float(decibels(_mean(power, band) / len(frames))) for band in (_HUM, _VOICE, _TREBLE))
+    return hum - voice, treble - voice
 
 
-def _dropouts(samples: Samples) -> list[float]:
-    """Return the lengths in seconds of the holes in speech: silence of 8 to 130 ms with an abrupt edge on both sides.
-
-    The silence of a stop consonant decays into it; a lost packet's does not.
-    """
-    blocks = (framed(samples, 40, 40) ** 2).mean(axis=1)
-    if not len(blocks):
-        return []
-    floor = float(np.clip(4 * np.sqrt(np.percentile(blocks, 2)), 7e-4, 4e-3))
-    quiet = np.abs(samples) < floor
-    holes = [(a, b) for a, b in runs(quiet) if 0.008 * RATE <= b - a <= 0.13 * RATE]
-    return [
-        (b - a) / RATE
-        for a, b in holes
-        if _abrupt(samples[max(0, a - 160) : a][::-1]) and _abrupt(samples[b : b + 160])
-    ]
+def _mean(power: Floats, band: tuple[int, int]) -> float:
+    low, high = (round(hertz * _SPECTRUM / RATE) for hertz in band)
+    return float(power[low : high + 1].mean())
 
 
-def _abrupt(beside: Samples) -> bool:
-    """Say whether the sound beside a hole, nearest sample first, is loud right up to it."""
-    if len(beside) < 20:
-        return False
-    edge, whole = float(np.mean(beside[:20] ** 2)), float(np.mean(beside**2))
-    return bool(decibels(edge) > _LOUD_EDGE and edge > 0.35 * whole)
+def _loss(samples: Samples, compared: Sequence[Comparison]) -> float:
+    """Return the seconds of speech that were lost. What the reference has as well is no loss."""
+    found = [s for s in find_losses(samples) if not any(_covered(s, intact) for c in compared for intact in c.intact)]
+    lost = merged([*found, *itertools.chain.from_iterable(c.lost for c in compared)])
+    return sum(end - start for start, end in lost) / RATE if len(lost) >= _FEWEST_LOSSES else 0.0
 
 
-def _repeats(samples: Samples) -> int:
-    """Return how many packets are copies of the 20 ms before them, as concealment leaves them; no vowel is as steady as that."""
-    width = 150
-    if len(samples) < _PACKET + width:
-        return 0
-    earlier, later = samples[:-_PACKET].astype(np.float64), samples[_PACKET:].astype(np.float64)
-    product, power, wanted = (_box(v, width) for v in (earlier * later, earlier**2, later**2))
-    residual = 1 - np.clip(product, 0, None) ** 2 / np.maximum(power * wanted, 1e-12)
-    same = (decibels(residual) < -26) & (decibels(wanted / width) > -42) & (product > 0.2 * power)
-    count, last = 0, -_PACKET
-    for at in np.flatnonzero(same):
-        if at - last >= _PACKET:
-            count, last = count + 1, int(at)
-    return count
+def _covered(inner: Stretch, outer: Stretch) -> bool:
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
-def _box(values: Floats, width: int) -> Floats:
-    sums = np.concatenate(([0.0], np.cumsum(values)))
-    boxes: Floats = np.maximum(sums[width:] - sums[:-width], 0.0)
-    return boxes
+def _slips(match: Match) -> float:
+    """Return the seconds by which time moved to and fro within the prompt; its one longest gap is another matter."""
+    steps = [abs(later[1] - earlier[1]) for earlier, later in itertools.pairwise(match.lags)]
+    slips = sorted(step for step in steps if step > _SLIP)
+    return sum(slips[:-1]) / FRAMES_PER_SECOND

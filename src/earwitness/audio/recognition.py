@@ -81,7 +81,9 @@ class Recogniser:
         `others` are the texts that might be said instead.
         """
         words = self.transcript.words(anchor, until)
-        best = best_text(step.expect, words)
+        if not words:
+            return None
+        best = best_text([self.transcript.hearable(text) for text in step.expect], words)
         if best is None or best.score < (_WORDS_NEEDED if step.match_major is None else step.match_major):
             return None
         rival = best_text([text for text in others if text not in step.expect], words)
@@ -90,11 +92,25 @@ class Recogniser:
         said = best.alignment
         head, tail = (_lost(count) for count in (said.head_missing, said.tail_missing))
         return Recognised(
-            "", best.text, said.start, said.end, best.score, best.score, "words", whole=True, head=head, tail=tail
+            "",
+            step.expect[best.index],
+            said.start,
+            said.end,
+            best.score,
+            best.score,
+            "words",
+            whole=True,
+            head=head,
+            tail=tail,
         )
 
-    def unreferenced(self, texts: Sequence[str]) -> tuple[str, ...]:
-        return tuple(text for text in texts if not self.library.find(text))
+    def unknowable(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Return those of `texts` that nobody can tell from others: no recording of them is there, nor an engine that knows their words."""
+        return tuple(text for text in texts if not self.library.find(text) and not self.transcript.can_hear(text))
+
+    def by_words_alone(self, step: PlannedStep) -> bool:
+        """Whether the step's prompt can be recognised by its words only."""
+        return not any(self.library.find(text) for text in step.expect)
 
     def _find(self, references: Sequence[Prompt], anchor: float, until: float) -> tuple[Prompt, Match] | None:
         """Return the whole prompt if it is heard before `until`, or later, else the part of it that is."""

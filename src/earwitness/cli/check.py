@@ -1,33 +1,23 @@
 """`earwitness check`: probes run once, in a pipeline, without a daemon. It opens nothing and tells nobody."""
 
 import asyncio
-import contextlib
 import json
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import typer
-from alembic.util import CommandError
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy.exc import DBAPIError
 
-from earwitness.clock import SystemClock
+from earwitness.cli.once import STORE, CannotRunError, Once
 from earwitness.config.fields import Money
-from earwitness.config.schema import BudgetSpec, Config
-from earwitness.dispatch.local import Dispatcher
-from earwitness.dispatch.ports import Ports
-from earwitness.evidence.storage import EvidenceStorage
-from earwitness.metrics import Metrics
+from earwitness.config.schema import Config
 from earwitness.model import Channel, Observation, Outcome
 from earwitness.presentation import observation_json
-from earwitness.store.store import Store
-from earwitness.transport.client import WebClient
 
 _COLOUR = {Outcome.OK: "green", Outcome.FINDING: "red", Outcome.UNKNOWN: "yellow", Outcome.SKIPPED: "yellow"}
 
@@ -44,12 +34,8 @@ class Selection:
     max_spend: Money | None
 
 
-class CannotCheckError(Exception):
-    """The monitor itself cannot do what was asked."""
-
-
 async def check_once(config: Config, chosen: Selection, *, junit: Path | None, as_json: bool) -> int:
-    """Return the exit code. Raises ValueError for a selection that makes no sense, CannotCheckError for our own trouble."""
+    """Return the exit code. Raises ValueError for a selection that makes no sense, CannotRunError for our own trouble."""
     names = _select(config, chosen)
     seen = await _run(config, names, chosen, quiet=as_json)
     if junit:
@@ -65,7 +51,7 @@ def _write(file: Path, content: bytes) -> None:
     try:
         file.write_bytes(content)
     except OSError as error:
-        raise CannotCheckError(f"{file} cannot be written: {error.strerror}") from error
+        raise CannotRunError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def exit_code(seen: Sequence[Observation]) -> int:
@@ -87,7 +73,7 @@ def _select(config: Config, chosen: Selection) -> list[str]:
     ]
     if not names:
         raise ValueError(f"no probe belongs to the environment {chosen.environment}")
-    if chosen.data_dir is not None and not (chosen.data_dir / "earwitness.db").is_file():
+    if chosen.data_dir is not None and not (chosen.data_dir / STORE).is_file():
         raise ValueError(f"{chosen.data_dir} holds no daemon's data; give the --data-dir that the daemon runs with")
     if chosen.data_dir is not None and chosen.max_spend is not None:
         raise ValueError(
@@ -102,52 +88,18 @@ def _select(config: Config, chosen: Selection) -> list[str]:
 
 
 async def _run(config: Config, names: Sequence[str], chosen: Selection, *, quiet: bool) -> list[Observation]:
-    results: dict[str, asyncio.Future[Observation]] = {}
     room = asyncio.Semaphore(chosen.concurrent)
-
-    async def take(observation: Observation) -> None:
-        results[observation.run.id].set_result(observation)
-
     with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
         task = progress.add_task("checking", total=len(names) * chosen.repeat)
-        async with _dispatcher(config, chosen, take) as dispatcher:
+        async with Once.of(config, data_dir=chosen.data_dir, max_spend=chosen.max_spend) as once:
 
-            async def once(name: str) -> Observation:
+            async def checked(name: str) -> Observation:
                 async with room:
-                    run = dispatcher.run_now(name)
-                    observation = await results.setdefault(run.id, asyncio.get_running_loop().create_future())
+                    observation = await once.run(name)
                 progress.advance(task)
                 return observation
 
-            return await asyncio.gather(*(once(name) for _ in range(chosen.repeat) for name in names))
-
-
-@contextlib.asynccontextmanager
-async def _dispatcher(
-    config: Config, chosen: Selection, take: Callable[[Observation], Awaitable[None]]
-) -> AsyncIterator[Dispatcher]:
-    clock, web = SystemClock(), WebClient(config.network)
-    with tempfile.TemporaryDirectory(prefix="earwitness-check-") as folder:
-        store = Store.open(Path(folder) / "check.db")
-        money = _ledger(chosen.data_dir / "earwitness.db") if chosen.data_dir else store
-        evidence = EvidenceStorage((chosen.data_dir or Path(folder)) / "evidence")
-        if chosen.max_spend is not None:
-            budget = BudgetSpec(per_day=chosen.max_spend, keep_for_confirmation=0.0)
-            config = config.model_copy(update={"budget": budget})
-        try:
-            yield Dispatcher(config, store, clock, Metrics(), Ports(config, clock, web, evidence), take, money)
-        finally:
-            await web.aclose()
-            for opened in {store, money}:
-                opened.close()
-
-
-def _ledger(path: Path) -> Store:
-    try:
-        return Store.open(path)
-    except (OSError, DBAPIError, CommandError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise CannotCheckError(f"{path} cannot be opened: {cause}; is it the data directory of a daemon?") from error
+            return await asyncio.gather(*(checked(name) for _ in range(chosen.repeat) for name in names))
 
 
 def _table(seen: Sequence[Observation]) -> Table:

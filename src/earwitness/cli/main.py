@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from earwitness.cli import incidents
+from earwitness.cli import incidents, telephone
 
 EXIT_FAILED, EXIT_CONFIG, EXIT_UNKNOWN = 1, 2, 3
 
@@ -23,6 +23,9 @@ app = typer.Typer(
 )
 app.add_typer(incidents.app, name="incidents")
 app.command("explain")(incidents.explain)
+app.add_typer(telephone.app, name="baseline")
+app.command("calibrate")(telephone.calibrate)
+app.command("listen")(telephone.listen)
 
 
 class LogLevel(StrEnum):
@@ -118,7 +121,8 @@ def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
     as_json: AsJson = False,
 ) -> None:
     """Run probes once, without a daemon: 0 all passed, 1 findings, 2 bad config, 3 the monitor could not tell."""
-    from earwitness.cli.check import CannotCheckError, Selection, check_once  # noqa: PLC0415
+    from earwitness.cli.check import Selection, check_once  # noqa: PLC0415
+    from earwitness.cli.once import CannotRunError  # noqa: PLC0415
     from earwitness.config.fields import parse_money  # noqa: PLC0415
     from earwitness.config.load import ConfigError, load_config  # noqa: PLC0415
     from earwitness.logs import SecretMask, set_up_logs  # noqa: PLC0415
@@ -133,7 +137,7 @@ def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
         code = asyncio.run(check_once(loaded, chosen, junit=junit, as_json=as_json))
     except (ConfigError, ValueError) as error:
         _fail(str(error), EXIT_CONFIG)
-    except CannotCheckError as error:
+    except CannotRunError as error:
         _fail(str(error), EXIT_UNKNOWN)
     raise typer.Exit(code)
 
@@ -164,6 +168,16 @@ def demo(
 def simulate(
     listen: Annotated[str, typer.Option(help="HOST:PORT")] = "127.0.0.1:4020",
     speed: Annotated[float, typer.Option(min=0.1, help="Seconds of a call that pass in a second.")] = 1.0,
+    auth_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EARWITNESS_SIMULATOR_TOKEN",
+            help="Signs webhooks and streams, instead of the token that a call is placed with.",
+        ),
+    ] = None,
+    call_anywhere: Annotated[
+        bool, typer.Option("--call-anywhere", help="Send webhooks and streams to other machines too.")
+    ] = False,
 ) -> None:
     """Run the simulator alone: Twilio below /2010-04-01, the shop at /shop/pay, faults at /faults."""
     from earwitness.serving import CannotListenError  # noqa: PLC0415
@@ -174,7 +188,7 @@ def simulate(
         _fail(f"{listen} is not HOST:PORT", EXIT_CONFIG)
     typer.echo(f"simulator at http://{listen}  (faults: curl http://{listen}/faults)", err=True)
     try:
-        asyncio.run(serve(host.strip("[]"), int(port), speed))
+        asyncio.run(serve(host.strip("[]"), int(port), speed, auth_token=auth_token, call_anywhere=call_anywhere))
     except CannotListenError as error:
         _fail(str(error), EXIT_FAILED)
     except KeyboardInterrupt:

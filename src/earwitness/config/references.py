@@ -17,6 +17,8 @@ def broken_references(tree: Section) -> Iterator[Problem]:
             yield _problem(tree, where, f"{name} cannot be its own workaround; name another way to the same goal")
     for name, probe in probes.items():
         yield from _of_probe(tree, name, probe)
+    for name, carrier in _section(tree, "carriers").items():
+        yield from _of_carrier(tree, name, carrier)
     yield from _of_environments(tree)
     for index, route in enumerate(tree.get("routes") or ()):
         yield from _of_route(tree, index, route)
@@ -66,11 +68,34 @@ def _of_call(tree: Section, at: tuple[str, ...], call: Section) -> Iterator[Prob
     for number in _texts(call, "to"):
         if number not in allowed:
             yield _problem(tree, (*at, "to"), f"{number} is not in dial.allow; add it there if it may be telephoned")
-    yield from _unknown(tree, (*at, "carrier"), _texts(call, "carrier"), list(carriers), "carrier")
+    for key in ("carrier", "confirm_carrier"):
+        yield from _unknown(tree, (*at, key), _texts(call, key), list(carriers), "carrier")
+    yield from _of_what_reaches_us(tree, at, call)
     if not carriers:
         yield _problem(tree, at, "there is no carrier to call through; add one under carriers")
     elif len(carriers) > 1 and "carrier" not in call:
         yield _problem(tree, at, f"there are several carriers; name one as carrier: {' or '.join(carriers)}")
+
+
+def _of_what_reaches_us(tree: Section, at: tuple[str, ...], call: Section) -> Iterator[Problem]:
+    """Yield what keeps a carrier from streaming a call's sound, or its words, to us."""
+    carriers = _section(tree, "carriers")
+    name = next(iter(_texts(call, "carrier") or carriers), "")
+    if "public_url" in _section(_section(carriers, name), "twilio"):
+        return
+    needs = "needs public_url in the carrier's twilio section, where the carrier can reach this daemon"
+    if "live" in _texts(call, "driver"):
+        yield _problem(tree, (*at, "driver"), f"the live driver {needs}")
+    if "twilio" in _texts(_section(tree, "transcription"), "engine"):
+        yield _problem(tree, at, f"Twilio's transcription {needs}")
+
+
+def _of_carrier(tree: Section, name: str, carrier: Any) -> Iterator[Problem]:
+    allowed = _texts(_section(tree, "dial"), "allow")
+    for number in _texts(_section(carrier, "control"), "to"):
+        if number not in allowed:
+            message = f"{number} is not in dial.allow; add it there if it may be telephoned"
+            yield _problem(tree, ("carriers", name, "control", "to"), message)
 
 
 def _unknown(

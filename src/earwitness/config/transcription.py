@@ -5,10 +5,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from earwitness.audio.transcription import ENGINES, trouble_with
+from earwitness.audio.transcription import BY_CARRIER, ENGINES, trouble_with
 from earwitness.config.fields import Spec, problem
 
-Engine = Annotated[str, Field(json_schema_extra={"enum": list(ENGINES)})]
+Engine = Annotated[str, Field(json_schema_extra={"enum": [*ENGINES, BY_CARRIER]})]
 
 
 class TranscriptionSpec(Spec):

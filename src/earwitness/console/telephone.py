@@ -9,6 +9,7 @@ import base64
 import binascii
 import contextlib
 import json
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -32,6 +33,21 @@ telephone = APIRouter(prefix=PREFIX.rstrip("/"), include_in_schema=False)
 @telephone.post("/calls/{token}")
 async def on_callback(token: str, request: Request) -> Response:
     """Take a status callback: 204, 403 for a wrong signature, 404 for a call that is none of ours, 413 for too much."""
+    return await _taken(token, request, lambda e: e.status_url, lambda e, form: e.tell(_callback(form)))
+
+
+@telephone.post("/transcriptions/{token}")
+async def on_transcription(token: str, request: Request) -> Response:
+    """Take a callback of the carrier's own transcription; answers as for a status callback."""
+    return await _taken(token, request, lambda e: e.transcription_url, lambda e, form: e.heard.take(form))
+
+
+async def _taken(
+    token: str,
+    request: Request,
+    address: Callable[[Extension], str],
+    take: Callable[[Extension, dict[str, str]], None],
+) -> Response:
     extension = _switchboard(request).find(token)
     if extension is None:
         return Response(status_code=404)
@@ -39,11 +55,11 @@ async def on_callback(token: str, request: Request) -> Response:
     if body is None:
         return Response(status_code=413)
     form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    url = extension.status_url + (f"?{request.url.query}" if request.url.query else "")
+    url = address(extension) + (f"?{request.url.query}" if request.url.query else "")
     if not _signed(extension, url, form, request.headers.get("x-twilio-signature", "")):
         _log.warning("callback_refused", why="the signature does not fit")
         return Response(status_code=403)
-    extension.tell(_callback({name: values[-1] for name, values in form.items()}))
+    take(extension, {name: values[-1] for name, values in form.items()})
     return Response(status_code=204)
 
 

@@ -14,21 +14,23 @@ from earwitness.model import Channel, Evidence, Finding, Observation, Run, Scala
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from earwitness.audio.alignment import Word
-    from earwitness.audio.wav import Samples
+    from earwitness.audio.transcription.base import Engine
     from earwitness.telephony.baselines import Baselines
     from earwitness.telephony.carrier import Carrier
-    from earwitness.telephony.switchboard import Switchboard
+    from earwitness.telephony.switchboard import Extension, Switchboard
     from earwitness.transport.client import WebClient
 
 _log = structlog.get_logger(__name__)
 
 
 class Transcriber(Protocol):
-    """Turns speech into words. Raises EngineError."""
+    """Turns speech into words."""
 
-    def transcribe(self, samples: "Samples", texts: Sequence[str]) -> "Sequence[Word]":
-        """Return the words in `samples`, shape (n,) at 8 kHz; `texts` are all that may be said. Takes seconds."""
+    def script(self, extension: "Extension | None") -> str:
+        """Return what the call's script begins with, so that the carrier transcribes; empty where an engine of ours does."""
+
+    def engine(self, texts: Sequence[str], extension: "Extension | None") -> "Engine":
+        """Return the engine that listens for `texts`, all that may be said. Takes seconds. Raises EngineError."""
 
 
 class EvidenceSink(Protocol):

@@ -3,7 +3,7 @@
 The daemon reaches it over HTTP only. `server.Simulator` runs it in this process, `server.serve` as a program.
 """
 
-from earwitness.simulator.centre import (
+from earwitness.simulator.telephone_numbers import (
     BUSY_LINE,
     CONTACT_CENTRE,
     STAGING_CENTRE,

@@ -1,5 +1,6 @@
 """The stand-in for Twilio: accounts' calls, recordings and messages, and the rules by which they are accepted."""
 
+import asyncio
 import math
 import re
 import secrets
@@ -17,16 +18,19 @@ from earwitness.simulator.carrier_errors import (
     bad_request,
     not_found,
 )
-from earwitness.simulator.centre import LINES, UNKNOWN_LINE
 from earwitness.simulator.faults import FaultBoard
+from earwitness.simulator.media_stream import MediaStream, streams_of
 from earwitness.simulator.recording import Recording, recordings_of
-from earwitness.simulator.timeline import RecordingStart
+from earwitness.simulator.routing import line_for, refuse
+from earwitness.simulator.timeline import RecordingStart, StreamOrder, StreamStart, StreamStop
 from earwitness.simulator.tones import KEYS
-from earwitness.simulator.twiml import PressKeys, Program, parse_twiml
+from earwitness.simulator.twiml import PressKeys, Program, is_stream_url, parse_twiml
+from earwitness.simulator.webhook import CALL_EVENTS, RECORDING_EVENTS, webhook_of
 
 Form = Mapping[str, str]
 
 LONGEST_TWIML = 4000  # characters
+REDIRECT_DELAY = 0.15  # seconds from the request that replaces a call's TwiML until the new one is carried out
 PRICE_PER_MINUTE = Decimal("0.014")  # USD, begun minutes
 OPENING_BALANCE = Decimal(100)  # USD
 _KEPT_CALLS = 5000  # the oldest are forgotten, so that a simulator can run for months
@@ -47,12 +51,16 @@ class Message:
 
 
 class Carrier:
-    """All accounts. A call's time runs `speed` times as fast as the clock's, from the moment it is created."""
+    """All accounts. A call's time runs `speed` times as fast as the clock's, from the moment it is created.
 
-    def __init__(self, clock: Clock, faults: FaultBoard, speed: float = 1.0) -> None:
+    `auth_token` is what webhooks are signed with; without it, the token or key that an account's last call was placed with.
+    """
+
+    def __init__(self, clock: Clock, faults: FaultBoard, speed: float = 1.0, auth_token: str | None = None) -> None:
         if speed <= 0:
             raise ValueError(f"speed is {speed}; it must be above 0")
         self.clock, self.faults, self.speed = clock, faults, speed
+        self._auth_token, self._tokens = auth_token, dict[str, str]()
         self.calls: dict[str, Call] = {}
         self.messages: list[Message] = []
         self._deleted: set[str] = set()  # SIDs of recordings
@@ -64,18 +72,39 @@ class Carrier:
     def status(self, call: Call) -> str:
         return call.plan.status(self.elapsed(call))
 
+    async def wait(self, call: Call, moment: float, changed: asyncio.Event) -> None:
+        """Return when the call's own time has reached `moment`, or `changed` is set, whichever comes first."""
+        if math.isinf(moment):
+            await changed.wait()
+            return
+        seconds = max(0.0, moment - self.elapsed(call)) / self.speed
+        waiting = [asyncio.ensure_future(self.clock.sleep(seconds)), asyncio.ensure_future(changed.wait())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    def token(self, account: str) -> str:
+        """Return what the account's webhooks are signed with."""
+        return self._auth_token or self._tokens.get(account, "")
+
+    def remember_token(self, account: str, token: str) -> None:
+        self._tokens[account] = token
+
     # --- calls -------------------------------------------------------------------------------------------------------
 
     def create_call(self, account: str, form: Form) -> Call:
         """Place a call. Raises TwilioError."""
-        self._require_active()
-        order = _order(form)
+        order, faults = _order(form), self.faults.now()
+        refuse(order.to, faults)
         call = Call(
             sid="CA" + secrets.token_hex(16),
             account=account,
             order=order,
-            line=LINES.get(order.to, UNKNOWN_LINE),
-            faults=self.faults.now(),
+            line=line_for(account, order.to, order.from_, faults),
+            faults=faults,
             created_at=self.clock.now(),
             created_tick=self.clock.monotonic(),
         )
@@ -84,9 +113,10 @@ class Carrier:
             del self.calls[next(iter(self.calls))]
         return call
 
-    def _require_active(self) -> None:
-        if "account-suspended" in self.faults.now():
-            raise TwilioError(403, 10001, "Account is not active")
+    @property
+    def suspended(self) -> bool:
+        faults = self.faults.now()
+        return "account-suspended" in faults or "balance-gone" in faults
 
     def call(self, account: str, sid: str) -> Call:
         """Return a call of the account. Raises TwilioError."""
@@ -109,6 +139,8 @@ class Carrier:
             self._replace_twiml(call, _program(form["Twiml"]))
         if "TimeLimit" in form:
             call.order.time_limit = _whole_number(form, "TimeLimit", 14400, 86400)
+        if "StatusCallback" in form:
+            call.order.webhook = webhook_of(form, "StatusCallback", CALL_EVENTS)
         if wanted == "completed" or (wanted == "canceled" and status != "in-progress"):
             call.order.ended_at = self.elapsed(call)
         call.replan()
@@ -119,7 +151,7 @@ class Carrier:
         if since_answer <= 0:
             call.order.programs = [(0.0, program)]
         else:
-            call.order.programs.append((since_answer, program))
+            call.order.programs.append((since_answer + REDIRECT_DELAY, program))
 
     def delete_call(self, call: Call) -> None:
         """Forget a call that is over. Raises TwilioError."""
@@ -135,6 +167,8 @@ class Carrier:
 
     def balance(self, account: str) -> Decimal:
         """Return the account's money (USD)."""
+        if "balance-gone" in self.faults.now():
+            return Decimal(0)
         prices = [self.price(call) for call in self.calls.values() if call.account == account]
         return OPENING_BALANCE - sum((price for price in prices if price is not None), Decimal(0))
 
@@ -146,7 +180,8 @@ class Carrier:
             raise bad_request(21220, "Requested resource is not eligible for recording: the call is not in progress")
         at = self.elapsed(call) - call.plan.answered_at
         trim = form.get("Trim", "do-not-trim") == "trim-silence"
-        start = RecordingStart(at, _channels(form), trim, "StartCallRecordingAPI")
+        webhook = webhook_of(form, "RecordingStatusCallback", RECORDING_EVENTS)
+        start = RecordingStart(at, _channels(form), trim, "StartCallRecordingAPI", webhook)
         call.order.recordings.append(start)
         call.replan()
         return next(r for r in recordings_of(call, self.elapsed(call)) if r.start is start)
@@ -167,11 +202,35 @@ class Carrier:
     def delete_recording(self, recording: Recording) -> None:
         self._deleted.add(recording.sid)
 
+    # --- media streams -----------------------------------------------------------------------------------------------
+
+    def start_stream(self, call: Call, form: Form) -> MediaStream:
+        """Begin to stream the sound of a call that is talking. Raises TwilioError."""
+        if self.status(call) != "in-progress" or call.plan.answered_at is None:
+            raise bad_request(21220, "Requested resource is not eligible for streaming: the call is not in progress")
+        call.order.streams.append(StreamStart(self.elapsed(call) - call.plan.answered_at, _stream_order(form)))
+        call.replan()
+        return streams_of(call, self.elapsed(call))[-1]
+
+    def stop_stream(self, call: Call, name: str, form: Form) -> MediaStream:
+        """End the stream that has this SID or name. Raises TwilioError."""
+        if form.get("Status") != "stopped":
+            raise bad_request(20001, "Status is not valid; it may be stopped")
+        for stream in streams_of(call, self.elapsed(call)):
+            if name in (stream.sid, stream.start.order.name):
+                assert call.plan.answered_at is not None, "a stream begins after the answer"
+                now = self.elapsed(call) - call.plan.answered_at
+                call.order.stops.append(StreamStop(now, number=stream.number))
+                call.replan()
+                return stream
+        raise not_found(f"/2010-04-01/Accounts/{call.account}/Calls/{call.sid}/Streams/{name}.json")
+
     # --- messages ----------------------------------------------------------------------------------------------------
 
     def create_message(self, account: str, form: Form) -> Message:
         """Accept a text message. Raises TwilioError."""
-        self._require_active()
+        if self.suspended:
+            raise TwilioError(403, 10001, "Account is not active")
         to, from_, service = form.get("To", ""), form.get("From"), form.get("MessagingServiceSid")
         if not to:
             raise bad_request(21604, "A 'To' phone number is required.")
@@ -202,14 +261,28 @@ def _order(form: Form) -> Order:
         raise bad_request(21205, "Url parameter is required")
     recorded = form.get("Record") == "true"
     trim = form.get("Trim", "trim-silence") == "trim-silence"
+    webhook = webhook_of(form, "RecordingStatusCallback", RECORDING_EVENTS)
     return Order(
         to=to,
         from_=from_,
         programs=[(0.0, _with_digits(form.get("SendDigits", ""), _program(form["Twiml"])))],
         timeout=_whole_number(form, "Timeout", 60, 600),
         time_limit=_whole_number(form, "TimeLimit", 14400, 86400),
-        recordings=[RecordingStart(0.0, _channels(form), trim, "OutboundAPI")] if recorded else [],
+        recordings=[RecordingStart(0.0, _channels(form), trim, "OutboundAPI", webhook)] if recorded else [],
+        webhook=webhook_of(form, "StatusCallback", CALL_EVENTS),
     )
+
+
+def _stream_order(form: Form) -> StreamOrder:
+    url, track = form.get("Url", ""), form.get("Track", "inbound_track")
+    if not is_stream_url(url):
+        raise bad_request(20001, f"Url is not valid: {url!r} is no wss address")
+    if track not in ("inbound_track", "outbound_track", "both_tracks"):
+        raise bad_request(31941, f"Stream - Invalid track configuration: {track!r}")
+    named = [(form.get(f"Parameter{n}.Name"), form.get(f"Parameter{n}.Value", "")) for n in range(1, 100)]
+    parameters = tuple((name, value) for name, value in named if name)
+    webhook = webhook_of(form, "StatusCallback", frozenset({"completed"}))
+    return StreamOrder(url, form.get("Name", ""), track, parameters, webhook)
 
 
 def _check_numbers(to: str, from_: str) -> None:

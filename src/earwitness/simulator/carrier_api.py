@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import parse_qsl
 
@@ -22,8 +23,10 @@ from earwitness.simulator.carrier_json import (
     recording_json,
     root,
     start_time,
+    stream_json,
 )
 from earwitness.simulator.carrier_lists import page, within
+from earwitness.simulator.live import Live
 from earwitness.simulator.recording import Recording
 
 PREFIX = f"/{VERSION}"
@@ -31,8 +34,16 @@ _ACCOUNT = re.compile(r"AC[0-9a-zA-Z]{32}")
 _API_KEY = re.compile(r"SK[0-9a-zA-Z]{32}")
 
 
-async def authorise(request: Request, account: str) -> str:
-    """Return the account of the path, if the credentials may be its own. Any token will do. Raises TwilioError."""
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who asks: the account of the path, and the token or key that came with it."""
+
+    account: str
+    token: str
+
+
+async def authenticate(request: Request, account: str) -> Credentials:
+    """Return the credentials, if they may be those of the path's account. Any token will do. Raises TwilioError."""
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     try:
         user, _, token = base64.b64decode(encoded, validate=True).decode().partition(":")
@@ -41,7 +52,15 @@ async def authorise(request: Request, account: str) -> str:
     may = _API_KEY.fullmatch(user) or user == account
     if scheme.lower() != "basic" or not token or not may or not _ACCOUNT.fullmatch(account):
         raise unauthorised()
-    return account
+    return Credentials(account, token)
+
+
+async def authorise(credentials: Annotated[Credentials, Depends(authenticate)]) -> str:
+    return credentials.account
+
+
+async def the_token(credentials: Annotated[Credentials, Depends(authenticate)]) -> str:
+    return credentials.token
 
 
 async def the_carrier(request: Request) -> Carrier:
@@ -49,9 +68,18 @@ async def the_carrier(request: Request) -> Carrier:
     return carrier
 
 
+async def the_live(request: Request) -> Live:
+    live: Live = request.app.state.live
+    return live
+
+
 async def the_form(request: Request) -> Form:
+    """Return the body's fields. The values of one that is repeated, as a list of events is, are joined by spaces."""
     body = (await request.body()).decode("utf-8", "replace")
-    return dict(parse_qsl(body, keep_blank_values=True))
+    form: dict[str, str] = {}
+    for name, value in parse_qsl(body, keep_blank_values=True):
+        form[name] = f"{form[name]} {value}" if name in form and name.endswith("Event") else value
+    return form
 
 
 async def the_query(request: Request) -> Form:
@@ -63,7 +91,9 @@ async def base_url(request: Request) -> str:
 
 
 Account = Annotated[str, Depends(authorise)]
+Token = Annotated[str, Depends(the_token)]
 TheCarrier = Annotated[Carrier, Depends(the_carrier)]
+TheLive = Annotated[Live, Depends(the_live)]
 TheForm = Annotated[Form, Depends(the_form)]
 TheQuery = Annotated[Form, Depends(the_query)]
 BaseUrl = Annotated[str, Depends(base_url)]
@@ -89,8 +119,13 @@ def answer_error(_: Request, error: Exception) -> Response:
 
 
 @router.post("/{account}/Calls.json", status_code=201)
-async def create_call(account: Account, carrier: TheCarrier, form: TheForm) -> Resource:
-    return call_json(carrier, carrier.create_call(account, form))
+async def create_call(
+    account: Account, token: Token, carrier: TheCarrier, live: TheLive, form: TheForm, base: BaseUrl
+) -> Resource:
+    call = carrier.create_call(account, form)
+    carrier.remember_token(account, token)
+    live.follow(call, base)
+    return call_json(carrier, call)
 
 
 @router.get("/{account}/Calls.json")
@@ -113,8 +148,9 @@ async def fetch_call(call: TheCall, carrier: TheCarrier) -> Resource:
 
 
 @of_call.post(".json")
-async def update_call(call: TheCall, carrier: TheCarrier, form: TheForm) -> Resource:
+async def update_call(call: TheCall, carrier: TheCarrier, live: TheLive, form: TheForm, base: BaseUrl) -> Resource:
     carrier.update_call(call, form)
+    live.follow(call, base)
     return call_json(carrier, call)
 
 
@@ -125,9 +161,7 @@ async def delete_call(call: TheCall, carrier: TheCarrier) -> None:
 
 @of_call.get("/Notifications.json")
 async def list_notifications(call: TheCall, carrier: TheCarrier, query: TheQuery, base: BaseUrl) -> Resource:
-    since_answer = carrier.elapsed(call) - (call.plan.answered_at or float("inf"))
-    notices = [notice for at, program in call.order.programs if at <= since_answer for notice in program.notices]
-    numbered = list(enumerate(notices))
+    numbered = list(enumerate(call.notified(carrier.elapsed(call))))
     path = f"{root(call.account)}/Calls/{call.sid}/Notifications.json"
     return page(numbered, "notifications", path, query, lambda n: notification_json(call, n[0], n[1], base))
 
@@ -136,8 +170,10 @@ async def list_notifications(call: TheCall, carrier: TheCarrier, query: TheQuery
 
 
 @of_call.post("/Recordings.json", status_code=201)
-async def start_recording(call: TheCall, carrier: TheCarrier, form: TheForm, base: BaseUrl) -> Resource:
-    return recording_json(carrier, carrier.start_recording(call, form), of_call=True, base_url=base)
+async def start_recording(call: TheCall, carrier: TheCarrier, live: TheLive, form: TheForm, base: BaseUrl) -> Resource:
+    recording = carrier.start_recording(call, form)
+    live.follow(call, base)
+    return recording_json(carrier, recording, of_call=True, base_url=base)
 
 
 @of_call.get("/Recordings.json")
@@ -194,6 +230,21 @@ async def fetch_media(account: Account, name: str, carrier: TheCarrier, query: T
     return Response(recording.wav(int(wanted)), media_type="audio/x-wav")
 
 
+# --- media streams ---------------------------------------------------------------------------------------------------
+
+
+@of_call.post("/Streams.json")
+async def start_stream(call: TheCall, carrier: TheCarrier, live: TheLive, form: TheForm, base: BaseUrl) -> Resource:
+    stream = carrier.start_stream(call, form)
+    live.follow(call, base)
+    return stream_json(carrier, stream)
+
+
+@of_call.post("/Streams/{name}.json")
+async def stop_stream(call: TheCall, name: str, carrier: TheCarrier, form: TheForm) -> Resource:
+    return stream_json(carrier, carrier.stop_stream(call, name, form))
+
+
 # --- the account -----------------------------------------------------------------------------------------------------
 
 
@@ -209,7 +260,7 @@ async def create_message(account: Account, carrier: TheCarrier, form: TheForm) -
 
 @router.get("/{account}.json")
 async def fetch_account(account: Account, carrier: TheCarrier) -> Resource:
-    return account_json(account, suspended="account-suspended" in carrier.faults.now())
+    return account_json(account, suspended=carrier.suspended)
 
 
 router.include_router(of_call)

@@ -7,6 +7,7 @@ from typing import Any
 
 from earwitness.simulator.call import TERMINAL, Call
 from earwitness.simulator.carrier import Carrier, Message
+from earwitness.simulator.media_stream import MediaStream
 from earwitness.simulator.recording import Recording
 from earwitness.simulator.twiml import Notice
 
@@ -59,7 +60,7 @@ def call_json(carrier: Carrier, call: Call) -> Resource:
         "phone_number_sid": None,
         "trunk_sid": None,
         "uri": f"{uri}.json",
-        "subresource_uris": {n: f"{uri}/{n.title()}.json" for n in ("notifications", "recordings")},
+        "subresource_uris": {n: f"{uri}/{n.title()}.json" for n in ("notifications", "recordings", "streams")},
     }
 
 
@@ -91,6 +92,20 @@ def recording_json(carrier: Carrier, recording: Recording, *, of_call: bool, bas
     if of_call:
         return {**body, "track": "both"}
     return {**body, "media_url": f"{base_url}{under}/Recordings/{recording.sid}", "subresource_uris": {}}
+
+
+def stream_json(carrier: Carrier, stream: MediaStream) -> Resource:
+    call = stream.call
+    elapsed = carrier.elapsed(call)
+    return {
+        "sid": stream.sid,
+        "account_sid": call.account,
+        "call_sid": call.sid,
+        "name": stream.start.order.name or None,
+        "status": stream.status(elapsed),
+        "date_updated": rfc2822(call.created_at + min(elapsed, stream.ends_at)),
+        "uri": f"{root(call.account)}/Calls/{call.sid}/Streams/{stream.sid}.json",
+    }
 
 
 def notification_json(call: Call, number: int, notice: Notice, base_url: str) -> Resource:

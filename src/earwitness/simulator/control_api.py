@@ -8,7 +8,9 @@ from fastapi.responses import JSONResponse
 
 from earwitness.simulator.call import TERMINAL, Call
 from earwitness.simulator.carrier import Carrier
-from earwitness.simulator.faults import FAULTS, FaultBoard, FaultError, UnknownFaultError
+from earwitness.simulator.fault import FaultError
+from earwitness.simulator.fault_list import FAULTS
+from earwitness.simulator.faults import FaultBoard, UnknownFaultError
 
 router = APIRouter()
 

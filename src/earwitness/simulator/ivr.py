@@ -4,17 +4,31 @@ The walk is a discrete-event simulation: it runs through the whole call at once,
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from earwitness.simulator.faults import ActiveFaults
-from earwitness.simulator.menu import Announce, Centre, Check, Collect, Echo, HangUp, Hold, Menu, Node, Route
+from earwitness.simulator.menu import (
+    Announce,
+    Centre,
+    Check,
+    Collect,
+    Echo,
+    HangUp,
+    Hold,
+    Menu,
+    Node,
+    Route,
+    Tone,
+)
 from earwitness.simulator.timeline import Clip, EchoSpan, KeyPress
-from earwitness.simulator.tones import RATE, Samples, hold_music, seconds_to_samples
+from earwitness.simulator.tones import RATE, Samples, hold_music, ring_back, seconds_to_samples
+from earwitness.simulator.twiml import Performance
 
 REACTION = 0.4  # seconds between what the caller did, or the answer, and the next prompt
 _MISSING_PROMPT_SILENCE = 10.0  # seconds until the centre gives up on a prompt that does not load
 _PROMPT_GAP = 0.25  # seconds between two prompts
+_RECOGNITION = 0.8  # seconds of silence after which the caller is taken to have said something
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +57,10 @@ class Conversation:
 
 
 def converse(
-    centre: Centre, prompts: Mapping[str, Samples], keys: Iterable[KeyPress], faults: ActiveFaults, leaves_at: float
+    centre: Centre, prompts: Mapping[str, Samples], caller: Performance, faults: ActiveFaults, leaves_at: float
 ) -> Conversation:
     """Return what `centre` does until it hangs up, or the caller leaves at `leaves_at` (seconds)."""
-    return _Walk(centre, prompts, keys, faults, leaves_at).run()
+    return _Walk(centre, prompts, caller, faults, leaves_at).run()
 
 
 class _HangsUp(Exception):  # noqa: N818 - a turn of the conversation, no error
@@ -58,15 +72,17 @@ class _Walk:
         self,
         centre: Centre,
         prompts: Mapping[str, Samples],
-        keys: Iterable[KeyPress],
+        caller: Performance,
         faults: ActiveFaults,
         leaves_at: float,
     ) -> None:
         self.centre, self.prompts, self.faults = centre, prompts, faults
-        self.keys = deque(() if "dtmf-ignored" in faults else sorted(keys, key=lambda key: key.at))
+        self.keys = deque(_keys_that_reach(caller, faults))
+        self.spoken = deque(caller.spoken if "speech-menu" in faults else ())
         self.leaves_at = leaves_at
         self.cut_at = faults.number("early-hangup", "seconds") if "early-hangup" in faults else float("inf")
-        self.now = 0.0
+        self.now = self.menu_began = 0.0
+        self.held = False
         self.done = Conversation()
 
     def run(self) -> Conversation:
@@ -83,6 +99,10 @@ class _Walk:
             self.keys.clear()
             self._wait(self.faults.number("dead-air", "seconds"))
             return
+        if "ring-back-after-answer" in self.faults:
+            self._play(ring_back(self.faults.number("ring-back-after-answer", "seconds")))
+        if "holiday-message" in self.faults and self.centre.has_main_menu:
+            self._say("holiday_message", barge_in=True)
         node = self.centre.start
         while True:
             node = self._visit(self.centre.nodes[node])
@@ -106,18 +126,38 @@ class _Walk:
             case Echo(seconds):
                 self.done.echoes.append(EchoSpan(self.now, seconds))
                 self._wait(seconds)
+            case Tone(sound):
+                self._play(sound())
             case HangUp():
                 raise _HangsUp
         return node.then
 
     def _offer(self, node: Menu) -> str:
         for _ in range(node.attempts):
+            self.menu_began = self.now
             self._say(node.prompt, node.barge_in)
-            pressed = self._key_within(node.timeout)
+            pressed = self._choice_within(node)
             if pressed is not None and pressed in node.choices:
-                return node.choices[pressed]
+                return self._chosen(node, pressed)
             self._say("nothing_heard" if pressed is None else "not_an_option", node.barge_in)
         return node.otherwise
+
+    def _choice_within(self, node: Menu) -> str | None:
+        """Return the key, or what speech stands for where the menu takes it, within the menu's timeout."""
+        while node.main and self.spoken and self.spoken[0] < self.menu_began:
+            self.spoken.popleft()  # said to something else
+        heard_at = max(self.now, self.spoken[0] + _RECOGNITION) if node.main and self.spoken else float("inf")
+        first_key = max(self.now, self.keys[0].at) if self.keys else float("inf")
+        if heard_at > min(first_key, self.now + node.timeout):
+            return self._key_within(node.timeout)
+        self.spoken.popleft()
+        self._wait(heard_at - self.now)
+        return self.faults.word("speech-menu", "choice")
+
+    def _chosen(self, node: Menu, pressed: str) -> str:
+        """Return the node behind a choice, or that of another team."""
+        astray = "wrong-queue" in self.faults and pressed == self.faults.word("wrong-queue", "choice")
+        return self.faults.word("wrong-queue", "queue") if node.main and astray else node.choices[pressed]
 
     def _collect(self, node: Collect) -> str:
         for _ in range(node.attempts):
@@ -140,23 +180,38 @@ class _Walk:
             self._wait(node.music)
             self._say(node.announcement, barge_in=False)
 
+    def _play(self, sound: Samples) -> None:
+        """Play what is no prompt; nothing is heard of the caller meanwhile."""
+        self.done.clips.append(Clip(self.now, sound))
+        self._wait(len(sound) / RATE)
+        self._forget_keys()
+
     def _say(self, prompt: str, barge_in: bool, outcome: str | None = None) -> None:
         """Play a prompt, which tells the caller of `outcome`.
 
         A key pressed meanwhile ends it and stays in the queue, or is lost if there is no barge-in.
         """
+        if not self.held and self._meant("hold-music", prompt, "before"):
+            self.held = True
+            self._play(hold_music(self.faults.number("hold-music", "seconds")))
         delay = self.faults.number("slow-prompts", "seconds") if "slow-prompts" in self.faults else 0.0
         pause = REACTION if self._reacts() else _PROMPT_GAP
         self._wait(pause + delay)
         if barge_in and self.keys and self.keys[0].at <= self.now:
             return  # typed ahead
-        if "prompt-missing" in self.faults and self.faults.word("prompt-missing", "prompt") == prompt:
+        if self._meant("prompt-missing", prompt):
             self._wait(_MISSING_PROMPT_SILENCE)
             raise _HangsUp
-        sound = self._sound(prompt)
-        self.done.said.append(Said(self.now, prompt))
+        if self._meant("error-prompt", prompt):
+            self._utter(self.faults.word("error-prompt", "says"), barge_in=False)
+            raise _HangsUp
         if outcome:
             self.done.outcomes.append((self.now, outcome))
+        self._utter(f"{prompt}_reworded" if self._meant("reworded-prompt", prompt) else prompt, barge_in)
+
+    def _utter(self, prompt: str, barge_in: bool) -> None:
+        sound = self._sound(prompt)
+        self.done.said.append(Said(self.now, prompt))
         end = self.now + len(sound) / RATE
         if barge_in and self.keys and self.keys[0].at < end:
             end = self.keys[0].at
@@ -165,12 +220,16 @@ class _Walk:
         if not barge_in:
             self._forget_keys()
 
+    def _meant(self, fault: str, prompt: str, parameter: str = "prompt") -> bool:
+        """Whether the fault is on, and about this prompt."""
+        return fault in self.faults and self.faults.word(fault, parameter) == prompt
+
     def _reacts(self) -> bool:
         return not self.done.said or bool(self.done.heard and self.done.heard[-1].at >= self.done.said[-1].at)
 
     def _sound(self, prompt: str) -> Samples:
         sound = self.prompts[prompt]
-        if "prompt-truncated" in self.faults and self.faults.word("prompt-truncated", "prompt") == prompt:
+        if self._meant("prompt-truncated", prompt):
             sound = sound.copy()
             sound[int(len(sound) * self.faults.number("prompt-truncated", "share")) :] = 0
         return sound
@@ -193,3 +252,11 @@ class _Walk:
         self.now += seconds
         if self.now >= min(self.cut_at, self.leaves_at):
             raise _HangsUp
+
+
+def _keys_that_reach(caller: Performance, faults: ActiveFaults) -> list[KeyPress]:
+    """Return the caller's keys that the centre hears, at the moments when it acts on them."""
+    if "dtmf-ignored" in faults:
+        return []
+    late = faults.number("dtmf-slow", "seconds") if "dtmf-slow" in faults else 0.0
+    return sorted((KeyPress(key.at + late, key.key) for key in caller.keys), key=lambda key: key.at)

@@ -1,7 +1,9 @@
 """The language in which a contact centre is written down: nodes that name prompts and the nodes that follow."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from earwitness.simulator.tones import Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Menu:
     timeout: float = 5.0
     attempts: int = 3
     barge_in: bool = True
+    main: bool = False  # the menu that `wrong-queue` and `speech-menu` are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,19 @@ class Echo:
 
 
 @dataclass(frozen=True, slots=True)
+class Tone:
+    """Play a sound that is no speech, or wait in silence; keys pressed meanwhile are lost."""
+
+    sound: Callable[[], Samples]
+    then: str
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     pass
 
 
-Node = Announce | Menu | Collect | Check | Route | Hold | Echo | HangUp
+Node = Announce | Menu | Collect | Check | Route | Hold | Echo | Tone | HangUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +103,7 @@ class Centre:
 
     start: str
     nodes: Mapping[str, Node]
+
+    @property
+    def has_main_menu(self) -> bool:
+        return any(isinstance(node, Menu) and node.main for node in self.nodes.values())

@@ -55,14 +55,6 @@ def degraded(channel: Samples, level: float, random: np.random.Generator) -> Sam
     return driven
 
 
-def with_lost_packets(channel: Samples, level: float, random: np.random.Generator) -> Samples:
-    """Return the channel with 0, 4, 8 % of its packets (20 ms) silent at level 0, 0.5, 1."""
-    received = channel.copy()
-    for packet in np.flatnonzero(random.random(len(channel) // _PACKET) < 0.08 * level):
-        received[packet * _PACKET : (packet + 1) * _PACKET] = 0
-    return received
-
-
 def is_silent(sound: Samples) -> bool:
     """Whether nothing in `sound`, shape (channels, n), is louder than a line's noise."""
     return not _loud_packets(sound).any()

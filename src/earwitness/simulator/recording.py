@@ -4,32 +4,16 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-
 from earwitness.audio.wav import write_wav
 from earwitness.simulator import mixer
 from earwitness.simulator.call import Call, Plan
+from earwitness.simulator.line_sound import line_sound
 from earwitness.simulator.timeline import RecordingStart
-from earwitness.simulator.tones import RATE, Samples, seconds_to_samples
+from earwitness.simulator.tones import RATE, Samples
 
 PROCESSING = 2.0  # seconds from the end of the call until the recording is ready
 TOO_SHORT, SILENT = 16101, 16102  # Twilio's codes for recordings that were not kept
 _SHORTEST = 0.5  # seconds
-
-
-@lru_cache(maxsize=16)
-def line_sound(plan: Plan) -> Samples:
-    """Return the whole call, shape (2, n) at 8 kHz: what the carrier received, what it sent."""
-    random, faults = mixer.random_of(plan.name), plan.faults
-    ours = mixer.laid_out(plan.ours.clips, plan.talk)
-    theirs = mixer.with_echo(mixer.laid_out(plan.theirs.clips, plan.talk), ours, plan.theirs.echoes)
-    if "one-way" in faults:
-        theirs[seconds_to_samples(faults.number("one-way", "after")) :] = 0
-    level = faults.number("poor-audio", "level") if "poor-audio" in faults else None
-    theirs = theirs if level is None else mixer.degraded(theirs, level, random)
-    theirs = mixer.over_telephone(theirs, random)
-    theirs = theirs if level is None else mixer.with_lost_packets(theirs, level, random)
-    return np.stack([theirs, mixer.over_telephone(ours, random)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,20 +16,27 @@ from earwitness.simulator import carrier_api, control_api, shop
 from earwitness.simulator.carrier import Carrier
 from earwitness.simulator.carrier_errors import TwilioError
 from earwitness.simulator.carrier_faults import CarrierFaults
+from earwitness.simulator.courier import Courier
 from earwitness.simulator.faults import FaultBoard
+from earwitness.simulator.live import Live
 
 _GRACE = 1  # seconds that requests in flight get at the end
 
 
-def create_app(clock: Clock | None = None, speed: float = 1.0) -> FastAPI:
+def create_app(
+    clock: Clock | None = None, speed: float = 1.0, *, auth_token: str | None = None, call_anywhere: bool = False
+) -> FastAPI:
     """Return the ASGI application. `speed` is how many seconds of a call pass in one second of the clock.
 
-    `app.state` holds `carrier`, `faults` and `clock`.
+    Webhooks are signed with `auth_token`, or with the token that the account's last call was placed with. They and media
+    streams go to this machine only, unless `call_anywhere`. `app.state` holds `carrier`, `faults`, `clock` and `live`, which
+    must be closed at the end if calls had webhooks or streams.
     """
     app = FastAPI(title="Earwitness simulator", docs_url=None, redoc_url=None)
     app.state.clock = clock or SystemClock()
     app.state.faults = FaultBoard()
-    app.state.carrier = Carrier(app.state.clock, app.state.faults, speed)
+    app.state.carrier = Carrier(app.state.clock, app.state.faults, speed, auth_token)
+    app.state.live = Live(app.state.carrier, Courier(anywhere=call_anywhere))
     for part in (carrier_api, control_api, shop):
         app.include_router(part.router)
     app.add_exception_handler(TwilioError, carrier_api.answer_error)
@@ -64,10 +71,17 @@ class Simulator:
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, *, speed: float = 1.0, clock: Clock | None = None
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        speed: float = 1.0,
+        clock: Clock | None = None,
+        auth_token: str | None = None,
+        call_anywhere: bool = False,
     ) -> None:
         self.host, self.port = host, port
-        self.app = create_app(clock, speed)
+        self.app = create_app(clock, speed, auth_token=auth_token, call_anywhere=call_anywhere)
         self._exit = contextlib.AsyncExitStack()
         self._running: asyncio.Task[None] | None = None
 
@@ -91,6 +105,7 @@ class Simulator:
         self.port = listener.getsockname()[1]
         serving = served(self.app, listener, grace=_GRACE, http=_Protocol, ws="none")
         self._running = await self._exit.enter_async_context(serving)
+        self._exit.push_async_callback(self.app.state.live.aclose)
         return self
 
     async def wait(self) -> None:
@@ -104,7 +119,14 @@ class Simulator:
         await self._exit.aclose()
 
 
-async def serve(host: str = "127.0.0.1", port: int = 4020, speed: float = 1.0) -> None:
+async def serve(
+    host: str = "127.0.0.1",
+    port: int = 4020,
+    speed: float = 1.0,
+    *,
+    auth_token: str | None = None,
+    call_anywhere: bool = False,
+) -> None:
     """Run the simulator until the task is cancelled. Raises CannotListenError if the address is taken."""
-    async with Simulator(host, port, speed=speed) as simulator:
+    async with Simulator(host, port, speed=speed, auth_token=auth_token, call_anywhere=call_anywhere) as simulator:
         await simulator.wait()

@@ -11,8 +11,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader
 
 from earwitness.clock import Clock
-from earwitness.simulator.centre import CONTACT_CENTRE
 from earwitness.simulator.faults import ActiveFaults, FaultBoard
+from earwitness.simulator.telephone_numbers import CONTACT_CENTRE
 
 _PAGES = Environment(loader=FileSystemLoader(Path(__file__).with_name("pages")), autoescape=True, trim_blocks=True)
 _TRY_LATER = "Your payment was not taken. Please try again later."

@@ -1,8 +1,10 @@
 """What happens on a line, in seconds since the call was answered."""
 
+import math
 from dataclasses import dataclass
 
 from earwitness.simulator.tones import Samples, seconds_to_samples
+from earwitness.simulator.webhook import Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,44 @@ class RecordingStart:
     channels: int
     trim: bool
     source: str
+    webhook: Webhook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOrder:
+    """What a media stream is to carry, and where to."""
+
+    url: str
+    name: str = ""
+    track: str = "inbound_track"
+    parameters: tuple[tuple[str, str], ...] = ()
+    webhook: Webhook | None = None
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """Return the tracks as the messages name them: what the carrier hears is inbound, what it says outbound."""
+        named = {"inbound_track": ("inbound",), "outbound_track": ("outbound",), "both_tracks": ("inbound", "outbound")}
+        return named[self.track]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStart:
+    """A media stream begins, and goes on until `until` or the end of the call."""
+
+    at: float
+    order: StreamOrder
+    until: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStop:
+    """A stream is stopped: that of the `name`, or the one that was the call's `number`th to begin."""
+
+    at: float
+    name: str | None = None
+    number: int | None = None
+
+    def stops(self, number: int, start: StreamStart) -> bool:
+        return start.at <= self.at and (
+            number == self.number or (self.name is not None and start.order.name == self.name)
+        )

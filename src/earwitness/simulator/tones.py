@@ -1,4 +1,7 @@
-"""Sounds made by arithmetic: DTMF, hold music, noise, and the level and rate of a signal. 8 kHz, float32 in -1..1."""
+"""Sounds made by arithmetic: DTMF, the network's signals, hold music, noise, and the level and rate of a signal.
+
+All are 8 kHz, float32 in -1..1.
+"""
 
 from collections.abc import Sequence
 
@@ -15,6 +18,7 @@ _LOW = (697, 770, 852, 941)  # Hz, ITU-T Q.23, by row
 _HIGH = (1209, 1336, 1477, 1633)  # Hz, by column
 _KEY_LEVEL = -10.0  # dBFS of each of the two tones' sum
 _FADE = 0.005  # seconds
+_SIGNAL_LEVEL = -20.0  # dBFS of the network's tones
 
 
 def seconds_to_samples(seconds: float) -> int:
@@ -46,6 +50,40 @@ def hold_music(seconds: float) -> Samples:
     bar = 2.0  # seconds
     bars = [sine(chords[n % len(chords)], bar, -22.0) for n in range(int(seconds // bar) + 1)]
     return np.concatenate(bars)[: seconds_to_samples(seconds)]
+
+
+def special_information_tones() -> Samples:
+    """Return the three rising tones before an announcement that a call cannot be connected (ITU-T E.180, section 7)."""
+    tones = [sine((hertz,), 0.33, _SIGNAL_LEVEL) for hertz in (950, 1400, 1800)]
+    return np.concatenate([*tones, silence(1.0)])
+
+
+def busy_tone(seconds: float) -> Samples:
+    """Return the North American busy tone: half a second on, half a second off."""
+    return _repeated(np.concatenate([sine((480, 620), 0.5, _SIGNAL_LEVEL), silence(0.5)]), seconds)
+
+
+def ring_back(seconds: float) -> Samples:
+    """Return the North American ringing tone: two seconds on, four seconds off."""
+    return _repeated(np.concatenate([sine((440, 480), 2.0, _SIGNAL_LEVEL), silence(4.0)]), seconds)
+
+
+def fax_answer(seconds: float) -> Samples:
+    """Return what a fax machine answers with (ITU-T T.30): 2100 Hz for three seconds, then V.21 flags at 300 bit/s."""
+    bits = np.tile([0, 1, 1, 1, 1, 1, 1, 0], 56)
+    hertz = np.repeat(np.where(bits, 1650.0, 1850.0), RATE // 300)
+    flags = with_level(np.sin(2 * np.pi * np.cumsum(hertz) / RATE).astype(np.float32), _SIGNAL_LEVEL)
+    answer = [silence(0.5), sine((2100,), 3.0, _SIGNAL_LEVEL), silence(0.075), flags, silence(1.5)]
+    return _repeated(np.concatenate(answer), seconds)
+
+
+def hum(samples: int, hertz: float, level: float) -> Samples:
+    """Return mains hum and its first four harmonics, weaker each, with an RMS of `level` (dBFS)."""
+    time = np.arange(samples) / RATE
+    waves = sum(np.sin(2 * np.pi * hertz * k * time) / k for k in range(1, 6))
+    power = sum(1 / (2 * k * k) for k in range(1, 6))
+    scaled: Samples = (np.asarray(waves) * 10 ** (level / 20) / np.sqrt(power)).astype(np.float32)
+    return scaled
 
 
 def noise(samples: int, level: float, random: np.random.Generator) -> Samples:
@@ -80,3 +118,8 @@ def _faded(sound: Samples) -> Samples:
     sound[: len(ramp)] *= ramp
     sound[-len(ramp) :] *= ramp[::-1]
     return sound
+
+
+def _repeated(sound: Samples, seconds: float) -> Samples:
+    """Return `sound` over and over, `seconds` long."""
+    return np.resize(sound, seconds_to_samples(seconds))

@@ -1,6 +1,6 @@
 """TwiML: what Twilio does on our side of the call.
 
-Understood: Pause, Play digits, Say, Hangup, and Start/Recording. As at Twilio, a document that cannot be parsed ends the call
+Understood: Pause, Play digits, Say, Hangup, Start/Recording, Start/Stream and Stop/Stream. As at Twilio, a document that cannot be parsed ends the call
 with an announced application error (12100, 12102), and an element or attribute that is not in the schema is skipped with
 warning 12200. This stand-in fetches nothing: `<Play>URL</Play>` is skipped with error 11200.
 """
@@ -9,14 +9,18 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
-from earwitness.simulator.timeline import Clip, KeyPress, RecordingStart
+from earwitness.simulator.carrier_errors import TwilioError
+from earwitness.simulator.timeline import Clip, KeyPress, RecordingStart, StreamOrder, StreamStart, StreamStop
 from earwitness.simulator.tones import KEY_GAP, KEY_SECONDS, KEYS, RATE, key_tone
 from earwitness.simulator.voice import recorded_prompts, spoken
+from earwitness.simulator.webhook import RECORDING_EVENTS, Webhook, webhook_of
 
 RECOGNITION_DELAY = 0.06  # seconds from the onset of a tone until the far end knows the key
 _WAITS = {"w": 0.5, "W": 1.0}  # seconds
+_TRACKS = ("inbound_track", "outbound_track", "both_tracks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,17 @@ class Pause:
 class StartRecording:
     channels: int
     trim: bool
+    webhook: Webhook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartStream:
+    order: StreamOrder
+
+
+@dataclass(frozen=True, slots=True)
+class StopStream:
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ class Hangup:
     pass
 
 
-Verb = Say | PressKeys | Pause | StartRecording | ApplicationError | Hangup
+Verb = Say | PressKeys | Pause | StartRecording | StartStream | StopStream | ApplicationError | Hangup
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +85,14 @@ class Program:
 
 @dataclass(slots=True)
 class Performance:
-    """Our side of the call: what it sounds like, and which keys the far end could recognise. Ends at `ends_at`."""
+    """Our side of the call: what it sounds like, which keys the far end could recognise, and when we had `spoken`."""
 
     clips: list[Clip] = field(default_factory=list)
     keys: list[KeyPress] = field(default_factory=list)
     recordings: list[RecordingStart] = field(default_factory=list)
+    streams: list[StreamStart] = field(default_factory=list)
+    stops: list[StreamStop] = field(default_factory=list)
+    spoken: list[float] = field(default_factory=list)
     ends_at: float = 0.0
 
     def before(self, moment: float) -> "Performance":
@@ -83,7 +101,22 @@ class Performance:
             [clip.until(moment) for clip in self.clips if clip.at < moment],
             [key for key in self.keys if key.at < moment],
             [start for start in self.recordings if start.at < moment],
+            [start for start in self.streams if start.at < moment],
+            [stop for stop in self.stops if stop.at < moment],
+            [end for end in self.spoken if end < moment],
             min(self.ends_at, moment),
+        )
+
+    def then(self, following: "Performance") -> "Performance":
+        """Return this and what follows as one."""
+        return Performance(
+            self.clips + following.clips,
+            self.keys + following.keys,
+            self.recordings + following.recordings,
+            self.streams + following.streams,
+            self.stops + following.stops,
+            self.spoken + following.spoken,
+            following.ends_at,
         )
 
 
@@ -162,6 +195,15 @@ class _Reader:
         for child in element:
             if child.tag == "Recording":
                 self.recording(child)
+            elif child.tag == "Stream":
+                self.stream(child)
+            else:
+                self.warn(f"Invalid content was found starting with element '{child.tag}'")
+
+    def stop(self, element: ET.Element) -> None:
+        for child in element:
+            if child.tag == "Stream":
+                self.verbs.append(StopStream(self.attributes(child, "name").get("name", "")))
             else:
                 self.warn(f"Invalid content was found starting with element '{child.tag}'")
 
@@ -169,7 +211,36 @@ class _Reader:
         callbacks = ("recordingStatusCallback", "recordingStatusCallbackMethod", "recordingStatusCallbackEvent")
         given = self.attributes(element, "channels", "trim", "track", "name", *callbacks)
         channels = 1 if given.get("channels", "dual") == "mono" else 2
-        self.verbs.append(StartRecording(channels, trim=given.get("trim", "trim-silence") != "do-not-trim"))
+        trim = given.get("trim", "trim-silence") != "do-not-trim"
+        webhook = self.webhook(given, "recordingStatusCallback", RECORDING_EVENTS)
+        self.verbs.append(StartRecording(channels, trim, webhook))
+
+    def stream(self, element: ET.Element) -> None:
+        given = self.attributes(element, "url", "name", "track", "statusCallback", "statusCallbackMethod")
+        track = given.get("track", "inbound_track")
+        if track not in _TRACKS:
+            self.notices.append(Notice(31941, f"Stream - Invalid track configuration: {track!r}"))
+        elif not is_stream_url(given.get("url", "")):
+            self.notices.append(
+                Notice(31920, f"Stream - WebSocket - Handshake error: {given.get('url', '')!r} is no URL")
+            )
+        else:
+            parameters = tuple((p.get("name", ""), p.get("value", "")) for p in element.iter("Parameter"))
+            webhook = self.webhook(given, "statusCallback", frozenset({"completed"}))
+            self.verbs.append(StartStream(StreamOrder(given["url"], given.get("name", ""), track, parameters, webhook)))
+
+    def webhook(self, given: Mapping[str, str], name: str, known: frozenset[str]) -> Webhook | None:
+        """Return the webhook in the attributes NAME, NAMEMethod and NAMEEvent; one that makes no sense is warned of."""
+        try:
+            return webhook_of(given, name, known)
+        except TwilioError as error:
+            self.warn(error.message)
+            return None
+
+
+def is_stream_url(url: str) -> bool:
+    """Whether a media stream could be sent there. Twilio takes wss only; ws is for tests on this machine."""
+    return urlsplit(url).scheme in ("ws", "wss") and bool(urlsplit(url).hostname)
 
 
 _VERBS: Mapping[str, Callable[[_Reader, ET.Element], None]] = MappingProxyType(
@@ -179,6 +250,7 @@ _VERBS: Mapping[str, Callable[[_Reader, ET.Element], None]] = MappingProxyType(
         "Play": _Reader.play,
         "Hangup": _Reader.hangup,
         "Start": _Reader.start,
+        "Stop": _Reader.stop,
     }
 )
 
@@ -204,10 +276,16 @@ def _do(verb: Verb, done: Performance) -> None:
             done.ends_at += seconds
         case Say(text):
             _sound(Clip(done.ends_at, spoken(text)), done)
+            done.spoken.append(done.ends_at)
         case PressKeys(digits):
             _press(digits, done)
-        case StartRecording(channels, trim):
-            done.recordings.append(RecordingStart(done.ends_at, channels, trim, "StartCallRecordingAPI"))
+        case StartRecording(channels, trim, webhook):
+            start = RecordingStart(done.ends_at, channels, trim, "StartCallRecordingAPI", webhook)
+            done.recordings.append(start)
+        case StartStream(order):
+            done.streams.append(StreamStart(done.ends_at, order))
+        case StopStream(name):
+            done.stops.append(StreamStop(done.ends_at, name))
         case ApplicationError():
             _sound(Clip(done.ends_at, recorded_prompts()["application_error"]), done)
 

@@ -13,7 +13,8 @@ from earwitness.audio.wav import WavError, read_wav
 from earwitness.simulator.speech_engine import engine_speech
 from earwitness.simulator.tones import RATE, Samples, resampled, seconds_to_samples, silence, with_level
 
-PROMPTS_DIR = Path(__file__).with_name("prompts")
+PROMPTS_DIR = Path(__file__).with_name("prompts")  # what the centre says, and a daemon may compare with
+UNFORESEEN_DIR = Path(__file__).with_name("unforeseen")  # what nobody expects to hear
 SPEECH_LEVEL = -20.0  # dBFS, active
 _LETTERS_PER_SECOND = 14.0
 
@@ -29,6 +30,11 @@ def recorded_prompts(folder: Path = PROMPTS_DIR) -> Mapping[str, Samples]:
     if not prompts:
         raise PromptError(f"{folder} holds no NAME.wav")
     return prompts
+
+
+def all_prompts() -> Mapping[str, Samples]:
+    """Return everything that can be heard on the simulator's lines, by name."""
+    return {**recorded_prompts(), **recorded_prompts(UNFORESEEN_DIR)}
 
 
 def _read_prompt(path: Path) -> Samples:

@@ -1,6 +1,6 @@
-"""Everything that Acme's contact centre says: one table, from a prompt's name to its words.
+"""Everything that is said on Acme's lines: from a prompt's name to its words.
 
-`render_prompts.py` turns each entry into `prompts/NAME.wav` and `prompts/NAME.txt`.
+`render_prompts.py` turns each entry into NAME.wav and NAME.txt, in `prompts` or `unforeseen`.
 """
 
 from collections.abc import Mapping
@@ -33,5 +33,34 @@ WORDING: Mapping[str, str] = MappingProxyType(
         "technical_difficulties": "We are experiencing technical difficulties. Please call again later. Goodbye.",
         "test_line": "This is the Acme test line. If you can hear this message, the line is working.",
         "application_error": "We are sorry, an application error has occurred. Goodbye.",
+    }
+)
+
+# Heard only when something is other than it should be. The centre's owner has no recordings of these to compare with.
+UNFORESEEN: Mapping[str, str] = MappingProxyType(
+    {
+        "try_again_later": "All our lines are unavailable. Please try again later.",
+        "sales_team": "You are through to the sales team. Please hold for the next adviser.",
+        "holiday_message": "Please note that our offices are closed on Monday for the public holiday.",
+        "welcome_reworded": "Hello, and thanks for calling Acme today.",
+        "main_menu_reworded": (
+            "Press one for your balance and our opening hours, two to pay by card, three to pay from a bank account, "
+            "or four for mortgages."
+        ),
+        "payment_accepted_reworded": "Thank you. We have taken your payment.",
+        "number_unknown": "The number you have dialled has not been recognised. Please check it, and call again.",
+        "person_answers": "Hello, Acme, Sam speaking. How can I help?",
+        "person_wonders": "Hello? Is anybody there?",
+    }
+)
+# A prompt NAME can be said as NAME_reworded instead.
+REWORDED = ("welcome", "main_menu", "payment_accepted")
+# What the centre's own voice does not say, by flite's name of the voice that does.
+OTHER_VOICES: Mapping[str, str] = MappingProxyType(
+    {
+        **{f"{name}_reworded": "rms" for name in REWORDED},
+        "number_unknown": "awb",
+        "person_answers": "rms",
+        "person_wonders": "rms",
     }
 )

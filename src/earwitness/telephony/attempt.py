@@ -26,8 +26,9 @@ from earwitness.telephony.hearing import Hearing, UnusableError, listen
 from earwitness.telephony.live import LiveConversation, live_waits, stream_twiml
 from earwitness.telephony.spec import CallSpec
 from earwitness.telephony.switchboard import Extension
-from earwitness.telephony.twiml import Plan, PlanTooLongError, PromptLength, Timings, compile_plan
+from earwitness.telephony.twiml import Plan, PlanTooLongError, Timings, compile_plan
 
+_AS_PLANNED = (Failure.WORDS_NOT_CHECKED, Failure.PROMPT_CHANGED)  # findings of calls that others may be timed by
 _SILENT_CALL = 2.0  # seconds that a call must last before its silence is the far end's
 _log = structlog.get_logger(__name__)
 
@@ -72,7 +73,7 @@ class Attempt:
         if live is None and self.spec.driver == "live":
             return self._unknown(Failure.MONITOR_ERROR, _NOT_LIVE, Attribution.MONITOR)
         try:
-            call = await self.driver.dial(plan.twiml if live is None else stream_twiml(live.extension))
+            call = await self.driver.dial(plan.twiml if live is None else stream_twiml(live.extension, self._opening()))
         except OverBudgetError as error:
             return self.ctx.observe(facts={**self.seen.facts, "over_budget": str(error)}, skipped="over_budget")
         except DialRefusedError as error:
@@ -112,7 +113,7 @@ class Attempt:
         """Return the references and the script; None when they cannot be had, which is noted."""
         try:
             library = await in_worker(load_prompts, *self.ctx.prompt_folders)
-            plan = compile_plan(self.spec, _lengths(library), self._timings())
+            plan = compile_plan(self.spec, library.length, self._timings(), self._opening())
         except (PromptError, PlanTooLongError) as error:
             self._unknown(Failure.MONITOR_ERROR, str(error), Attribution.MONITOR)
             return None
@@ -123,6 +124,9 @@ class Attempt:
             self._unknown(Failure.MONITOR_ERROR, text, Attribution.MONITOR)
             return None
         return library, plan
+
+    def _opening(self) -> str:
+        return self.ctx.transcriber.script(self.extension) if self.ctx.transcriber else ""
 
     def _timings(self) -> Timings:
         """Return what earlier calls measured. A confirming call has more patience: it may be that the line has slowed down."""
@@ -148,7 +152,7 @@ class Attempt:
         cost = await self.driver.settle(ended.call)
         self.seen.facts |= {"call_status": ended.call.status, "cost": str(cost), "call_seconds": ended.call.duration}
         self.seen.measures |= {name: value for name, value in ended.measures.items() if value is not None}
-        waits = plan.waits if live is None else live_waits(self.spec, _lengths(library))
+        waits = plan.waits if live is None else live_waits(self.spec, library.length)
         try:
             await self._judge(ended, library, findings.planned(self.spec.steps, waits))
         except CarrierError as error:
@@ -201,9 +205,10 @@ class Attempt:
         self, wav: bytes, script: Sequence[PlannedStep], library: PromptLibrary, seconds: float | None
     ) -> Hearing:
         texts = [*(text for step in script for text in (*step.expect, *step.misroute)), *self.spec.must_not_hear]
-        engine = self.ctx.transcriber
-        transcribe = None if engine is None else partial(engine.transcribe, texts=texts)
-        return await in_worker(listen, wav, script, library, self.spec.must_not_hear, seconds, transcribe)
+        transcriber = self.ctx.transcriber
+        texts += [prompt.text for prompt in library.prompts]
+        make_engine = None if transcriber is None else partial(transcriber.engine, texts, self.extension)
+        return await in_worker(listen, wav, script, library, self.spec.must_not_hear, seconds, make_engine)
 
     def _note(self, heard: Hearing, ended: Ended) -> None:
         self.seen.findings += findings.findings(self.spec, heard.report)
@@ -221,7 +226,7 @@ class Attempt:
                 self.seen.findings, heard.report, heard.cuts, baselines, run.probe, self.ctx.clock.now()
             )
             changes.settled(heard.report, baselines, run.probe)
-            if not self.seen.findings:
+            if all(finding.failure in _AS_PLANNED for finding in self.seen.findings):
                 baselines.remember(run.probe, self.titles, findings.timings(heard.report))
         except OSError as error:
             _log.warning("baseline_not_kept", probe=run.probe, error=type(error).__name__)
@@ -303,8 +308,3 @@ def _extension(ctx: RunContext, carrier: Carrier) -> Extension | None:
     if ctx.switchboard is None or account.public_url is None:
         return None
     return ctx.switchboard.open(account.auth_token, account.public_url)
-
-
-def _lengths(library: PromptLibrary) -> PromptLength:
-    """Return the function that tells how long the recordings of a text are, at most, in seconds."""
-    return lambda text: max((prompt.duration for prompt in library.find(text)), default=None)

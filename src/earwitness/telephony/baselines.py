@@ -20,6 +20,7 @@ import structlog
 
 from earwitness.telephony.twiml import Timing
 
+FOLDER = "baselines"  # in a daemon's data directory
 _KEPT = 5  # calls whose timings are kept
 _log = structlog.get_logger(__name__)
 

@@ -1,6 +1,7 @@
-"""A prompt that is said in other words, while the call reaches its goal: a notice with a new baseline, not an incident.
+"""Prompts that no reference recording holds: said in other words now, or never recorded. Each is proposed as a new baseline.
 
-It is believed when two calls in a row hear the same; words that differ from call to call are a wrong prompt that does no great harm.
+Other words on a call that reaches its goal are a notice, not an incident, once two calls in a row heard the same; words that differ
+from call to call are a wrong prompt that does no great harm.
 """
 
 from collections.abc import Mapping
@@ -16,45 +17,49 @@ from earwitness.telephony.hearing import same_sound
 async def compared(
     findings: list[Finding], report: CallReport, cuts: Mapping[int, bytes], baselines: Baselines, probe: str, now: float
 ) -> list[Finding]:
-    """Return `findings` with those of changed prompts held against what the call before heard, which is then replaced.
+    """Return `findings` with those of changed prompts held against what the call before heard. What was heard is proposed anew.
 
-    Raises OSError where the disk refuses to keep the new prompt.
+    Raises OSError where the disk refuses to keep a prompt.
     """
-    told = dict.fromkeys(findings)
+    told = {finding: finding for finding in findings}
     for place, wav in cuts.items():
-        finding = next(
-            (f for f in told if f.failure is Failure.PROMPT_CHANGED and f.at == report.steps[place].at), None
-        )
+        step = report.steps[place]
+        known, proposal = await _proposed(step, wav, baselines, probe, now)
+        finding = next((f for f in told if f.failure is Failure.PROMPT_CHANGED and f.at == step.at), None)
         if finding is not None:
-            told[finding] = await _compared(finding, report.steps[place], wav, baselines, probe, now)
-    return [changed or finding for finding, changed in told.items()]
+            told[finding] = _judged(finding, proposal, known=known)
+    return list(told.values())
 
 
-async def _compared(
-    finding: Finding, step: StepReport, wav: bytes, baselines: Baselines, probe: str, now: float
-) -> Finding:
+async def _proposed(
+    step: StepReport, wav: bytes, baselines: Baselines, probe: str, now: float
+) -> tuple[bool, Proposal]:
+    """Return whether an earlier call proposed something for this step, and what is proposed now."""
     key = proposal_key(probe, step.step.title)
     before = baselines.proposal(key)
     same = before is not None and await in_worker(same_sound, before[1], wav)
     calls = before[0].calls + 1 if before and same else 1
     proposal = Proposal(key, probe, step.step.title, step.step.expect[0], step.words, now, calls)
     baselines.propose(proposal, before[1] if before and same else wav)
-    if before is not None and not same:
+    return before is not None, proposal
+
+
+def _judged(finding: Finding, proposal: Proposal, *, known: bool) -> Finding:
+    if known and not proposal.stable:
         message = f"{finding.message}; it differs from what the call before heard"
         return replace(finding, failure=Failure.WRONG_PROMPT, effect=Effect.NUISANCE, message=message)
     if proposal.stable:
-        advice = f"heard the same in {calls} calls; if it is meant, run: earwitness baseline accept --probe {probe}"
-    else:
-        advice = "the next call will tell whether it stays so"
-    return replace(finding, message=f"{finding.message}; {advice}")
+        command = f"earwitness baseline accept --probe {proposal.probe}"
+        return replace(
+            finding,
+            message=f"{finding.message}; heard the same in {proposal.calls} calls; if it is meant, run: {command}",
+        )
+    return replace(finding, message=f"{finding.message}; the next call will tell whether it stays so")
 
 
 def settled(report: CallReport, baselines: Baselines, probe: str) -> None:
-    """Forget proposals for prompts that are said in the old words again."""
+    """Forget proposals for prompts that are said as they were recorded."""
     for step in report.steps:
-        if (
-            step.result is Result.OK
-            and step.step.hears
-            and (known := baselines.proposal(proposal_key(probe, step.step.title)))
-        ):
-            baselines.discard(known[0])
+        known = step.result is Result.OK and step.step.hears and not step.unchecked
+        if known and (proposed := baselines.proposal(proposal_key(probe, step.step.title))):
+            baselines.discard(proposed[0])

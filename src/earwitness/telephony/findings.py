@@ -40,6 +40,14 @@ _FAILURES: Mapping[Result, Failure] = {
 _SOUND = ("level", "noise", "snr", "clipping", "loss")  # of the quality, published as measures
 _PUNCTUAL = 1.0  # s by which the end of a script may come early
 _LINE_RESULTS = (Result.BUSY, Result.CONGESTED, Result.UNOBTAINABLE, Result.STILL_RINGING, Result.NO_MEDIA)
+_NOBODY_SPOKE = (  # what was heard is no measure of how speech would sound
+    Failure.BUSY,
+    Failure.NEVER_CONNECTED,
+    Failure.UNOBTAINABLE,
+    Failure.NO_ANSWER,
+    Failure.ONE_WAY,
+    Failure.DEAD_AIR,
+)
 _FINE = (Result.OK, Result.LEFT_OUT, Result.NOT_JUDGED)
 _ANNOYING = (Result.SLOW, Result.HELD_LONG, Result.PARTLY)  # past a minor limit: the caller got there all the same
 _GOT_OVER = (Result.TRUNCATED, Result.SKIPPED, Result.NOISY_LINE)  # harmless where the later steps succeed
@@ -72,7 +80,8 @@ def findings(spec: CallSpec, report: CallReport) -> tuple[Finding, ...]:
     """Return what was wrong with the call, in the order of its steps, the sound last."""
     found = [_finding(spec, place, report.steps) for place, step in enumerate(report.steps) if step.result not in _FINE]
     poor = _poor_audio(spec, report.quality)
-    if poor is not None and not any(finding.failure is Failure.POOR_AUDIO for finding in found):
+    silent = any(finding.failure in (Failure.POOR_AUDIO, *_NOBODY_SPOKE) for finding in found)
+    if poor is not None and not silent:
         found.append(poor)
     if all(finding.effect is Effect.NONE and finding.attribution is Attribution.TARGET for finding in found):
         found += _not_checked(report)  # else what was found says more, and is no less true for it

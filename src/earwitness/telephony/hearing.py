@@ -10,7 +10,7 @@ from earwitness.audio.match import Heard, find
 from earwitness.audio.prompts import PromptLibrary
 from earwitness.audio.script import CallReport, PlannedStep, Result
 from earwitness.audio.speech import trimmed
-from earwitness.audio.transcript import Transcribe
+from earwitness.audio.transcript import MakeEngine
 from earwitness.audio.wav import Recording, read_wav, write_wav
 
 _CUT = 2.0  # s by which a recording may be shorter than its call; the carrier counts whole seconds
@@ -22,7 +22,7 @@ class UnusableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """What was heard. `cuts` are the sounds of prompts that are said in other words now, as WAV files, by the step's place."""
+    """What was heard. `cuts` are the sounds of prompts that no reference recording holds yet, as WAV files, by the step's place."""
 
     report: CallReport
     cuts: Mapping[int, bytes]
@@ -34,24 +34,22 @@ def listen(
     library: PromptLibrary,
     errors: Sequence[str],
     call_seconds: float | None,
-    transcribe: Transcribe | None,
+    make_engine: MakeEngine | None,
 ) -> Hearing:
-    """Return what was heard on the recording. Raises UnusableError, WavError, ChannelError, and what `transcribe` raises."""
+    """Return what was heard on the recording. Raises UnusableError, WavError, ChannelError and EngineError."""
     recording = read_wav(wav)
     if call_seconds is not None and recording.duration < call_seconds - _CUT:
         raise UnusableError(f"it holds {recording.duration:.1f}s of a call of {call_seconds:.0f}s")
-    report = analyse(recording, script, library, errors, transcribe)
+    report = analyse(recording, script, library, errors, make_engine)
     return Hearing(report, _cuts(recording, report))
 
 
 def _cuts(recording: Recording, report: CallReport) -> dict[int, bytes]:
-    changed = [(place, step) for place, step in enumerate(report.steps) if step.result is Result.CHANGED]
-    if not changed:
-        return {}
+    new = [(n, step) for n, step in enumerate(report.steps) if step.result is Result.CHANGED or step.unchecked]
     theirs = at_telephone_rate(recording).samples[1 - report.our_channel]
     return {
         place: write_wav(theirs[None, int((step.at or 0.0) * RATE) : int((step.end or 0.0) * RATE)], RATE)
-        for place, step in changed
+        for place, step in new
     }
 
 

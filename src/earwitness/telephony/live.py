@@ -34,6 +34,7 @@ _SETTLED = 0.4  # s of silence after a recognised prompt, before we act
 _ENDED = 1.6  # s of silence after words that were not recognised, which ends a prompt
 _PERSON_WAITS = 2.5  # s of silence after somebody unknown has spoken briefly, as a person does who waits for an answer
 _BRIEF = 8.0  # s, the longest that a person speaks who answers a call
+_LEAST = RATE // 2  # samples
 _WINDOW = 60.0  # s of the latest sound that is looked at, however long the wait
 _PATIENCE = 1.0  # s past the major limit
 _BARGE = 0.3  # share of a prompt that must be recognised before we barge in
@@ -41,10 +42,10 @@ _TRAILING = 2.0  # s, so that the last prompt's end is on the recording
 _log = structlog.get_logger(__name__)
 
 
-def stream_twiml(extension: Extension) -> str:
-    """Return the script that streams the far end's sound to us, and otherwise stays on the line."""
+def stream_twiml(extension: Extension, opening: str = "") -> str:
+    """Return the script that streams the far end's sound to us, and otherwise stays on the line. `opening`: TwiML before it."""
     stream = f'<Stream url={quoteattr(extension.stream_url)} track="inbound_track"/>'
-    return f'<Response><Start>{stream}</Start><Pause length="900"/></Response>'
+    return f'<Response>{opening}<Start>{stream}</Start><Pause length="900"/></Response>'
 
 
 def live_waits(spec: CallSpec, prompt_length: PromptLength) -> tuple[int, ...]:
@@ -85,7 +86,10 @@ class LiveConversation:
             await asyncio.wait({talk, end}, return_when=asyncio.FIRST_COMPLETED)
             if not end.done():
                 await self._unless_it_failed(talk)
-            return await end
+            ended = await end
+            if not self._ear.now and (ended.call.duration or 0.0) > STREAM_LIMIT:
+                raise StreamLostError("the live sound stopped coming before any of it came; nobody can be judged")
+            return ended
         finally:
             for task in (talk, end):
                 task.cancel()
@@ -107,9 +111,11 @@ class LiveConversation:
                 await self._ear.until(self._ear.now + _TRAILING)
                 await self._leave()
         except _LineGoneError:
-            self._note("the far end hung up")
+            self.facts.setdefault("hung_up_by", "far end")
+            self._note("the line is gone")
 
     async def _leave(self) -> None:
+        self.facts["hung_up_by"] = "us"
         if self.spec.may_reach_people:
             await self._tell_the_person("goodbye")
         else:
@@ -121,6 +127,7 @@ class LiveConversation:
         elif step.say is not None:
             await self._act(step, say_twiml(step.say), spoken_length(step.say) - 1)
         elif step.hang_up:
+            self.facts["hung_up_by"] = "us"
             await self.carrier.hang_up(self._sid)
         elif step.texts:
             await self._expect(step)
@@ -183,7 +190,7 @@ class LiveConversation:
     async def _tell_the_person(self, why: str) -> None:
         """Say what this is, then hang up: whoever answers a test call should know."""
         self._note(f"{why}: {self.spec.statement}")
-        self.facts["statement_said"] = True
+        self.facts |= {"statement_said": True, "hung_up_by": "us"}
         await self.carrier.play(self._sid, say_twiml(self.spec.statement, then_hang_up=True))
         await self._ear.until(self._ear.now + spoken_length(self.spec.statement) + _TRAILING)
 
@@ -275,4 +282,6 @@ class _Ear:
         return None if began is None else start + began
 
     def _since(self, start: float) -> Samples:
-        return mulaw_decode(b"".join(self._frames)[max(0, int(start * RATE)) :])
+        """Return the sound since then; never less than the hearing needs to look at."""
+        sound = mulaw_decode(b"".join(self._frames)[max(0, int(start * RATE)) :])
+        return np.pad(sound, (0, max(0, _LEAST - len(sound))))

@@ -7,11 +7,16 @@ import asyncio
 import secrets
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from earwitness.config.fields import Secret
 
+if TYPE_CHECKING:
+    from earwitness.audio.transcription.twilio import CarrierTranscript
+
 _MOST_CALLBACKS = 50  # of one call; it makes five
+_MOST_UTTERANCES = 2000  # callbacks of a call's transcription
 _MOST_FRAMES = 3000  # of 20 ms: a minute of sound that nobody has listened to yet
 _KEPT_OVER = 500  # extensions of calls that are over
 _CLOSE = object()
@@ -27,12 +32,38 @@ class Callback:
     sip_code: int | None = None
 
 
+class CarrierHearing:
+    """What the carrier's own transcription of a call tells, callback by callback."""
+
+    def __init__(self) -> None:
+        self._callbacks: deque[dict[str, str]] = deque(maxlen=_MOST_UTTERANCES)
+
+    def take(self, form: dict[str, str]) -> None:
+        self._callbacks.append(form)
+
+    def transcript(self) -> "CarrierTranscript":
+        """Return it as an engine. Raises EngineError when the carrier failed, or never began."""
+        from earwitness.audio.transcription.base import EngineError  # noqa: PLC0415 - only where calls are made
+        from earwitness.audio.transcription.twilio import CarrierTranscript, utterance_of  # noqa: PLC0415
+
+        if not self._callbacks:
+            raise EngineError(
+                "Twilio transcribed nothing: no callback of a transcription came; see the call's notifications"
+            )
+        # In the order in which they were said, each once, whatever order they came in.
+        told = {(form.get("TranscriptionEvent", ""), form.get("SequenceId", "")): form for form in self._callbacks}
+        ordered = sorted(told.values(), key=lambda form: int(form.get("SequenceId") or 0))
+        found = (utterance_of(form, "inbound_track") for form in ordered)
+        return CarrierTranscript(utterance for utterance in found if utterance is not None)
+
+
 class Extension:
     """One run's end of the switchboard. `secret` signs what comes to it; `public_url` is where the carrier reaches us."""
 
     def __init__(self, token: str, secret: Secret, public_url: str) -> None:
         self.token, self.secret, self.public_url = token, secret, public_url.rstrip("/")
         self.callbacks: deque[Callback] = deque(maxlen=_MOST_CALLBACKS)
+        self.heard = CarrierHearing()
         self._told = asyncio.Event()
         self._frames: asyncio.Queue[object] = asyncio.Queue(_MOST_FRAMES + 1)
         self.streaming = False
@@ -42,6 +73,10 @@ class Extension:
     @property
     def status_url(self) -> str:
         return f"{self.public_url}/twilio/calls/{self.token}"
+
+    @property
+    def transcription_url(self) -> str:
+        return f"{self.public_url}/twilio/transcriptions/{self.token}"
 
     @property
     def stream_url(self) -> str:

@@ -1,14 +1,14 @@
-"""The engine that turns speech into words, as the configuration names it; loaded when a call first needs it."""
+"""Who turns speech into words, as the configuration names it: an engine of ours, loaded when a call first needs it, or the carrier."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import quoteattr
 
-from earwitness.audio.transcription import make_engine
-from earwitness.audio.transcription.base import Settings
+from earwitness.audio.transcription import BY_CARRIER, make_engine
+from earwitness.audio.transcription.base import Engine, EngineError, Settings
 
 if TYPE_CHECKING:
-    from earwitness.audio.alignment import Word
-    from earwitness.audio.wav import Samples
+    from earwitness.telephony.switchboard import Extension
 
 
 class Transcription:
@@ -17,5 +17,21 @@ class Transcription:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def transcribe(self, samples: "Samples", texts: Sequence[str]) -> "Sequence[Word]":
-        return make_engine(self._settings, texts).transcribe(samples)
+    def script(self, extension: "Extension | None") -> str:
+        """Return the TwiML that lets the carrier transcribe the far end from the beginning; empty where it is not to."""
+        if self._settings.engine != BY_CARRIER or extension is None:
+            return ""
+        return (
+            f"<Start><Transcription statusCallbackUrl={quoteattr(extension.transcription_url)} "
+            f'track="inbound_track" partialResults="false" languageCode={quoteattr(self._settings.language)}/></Start>'
+        )
+
+    def engine(self, texts: Sequence[str], extension: "Extension | None") -> Engine:
+        """Return the engine that listens for `texts`, or knows what the carrier heard. Takes seconds. Raises EngineError."""
+        if self._settings.engine != BY_CARRIER:
+            return make_engine(self._settings, texts)
+        if extension is None:
+            raise EngineError(
+                "Twilio can only transcribe what it may tell us; set public_url in the carrier's twilio section"
+            )
+        return extension.heard.transcript()

@@ -60,14 +60,18 @@ class Plan:
 
 
 def compile_plan(
-    spec: CallSpec, prompt_length: PromptLength = lambda _: None, timings: Timings = _NOTHING_MEASURED
+    spec: CallSpec,
+    prompt_length: PromptLength = lambda _: None,
+    timings: Timings = _NOTHING_MEASURED,
+    opening: str = "",
 ) -> Plan:
     """Return the script of the call; `prompt_length` gives the seconds of a prompt's reference recording, if there is one.
 
+    `opening` is TwiML that comes before the first step.
     Raises PlanTooLongError beyond 4000 characters.
     """
     waits = tuple(_wait(spec, place, prompt_length, timings) for place in range(len(spec.steps)))
-    script = _Script()
+    script = _Script([(opening, opening)] if opening else [])
     for step, wait in zip(spec.steps, waits, strict=True):
         _write(step, wait, script)
     if spec.steps[-1].hang_up is None:

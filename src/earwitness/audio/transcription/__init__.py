@@ -30,11 +30,16 @@ ENGINES: Mapping[str, EngineKind] = MappingProxyType(
 )
 
 
+BY_CARRIER = "twilio"  # the carrier transcribes while the call goes on: no engine of ours
+
+
 def trouble_with(settings: Settings) -> tuple[str, str] | None:
     """Return what stands against these settings: the key that is to blame, and what to do; None if they can be used."""
+    if settings.engine == BY_CARRIER:
+        return ("model", "twilio brings its own model; leave model out") if settings.model else None
     kind = ENGINES.get(settings.engine)
     if kind is None:
-        return "engine", f"{settings.engine!r} is not an engine; known are {', '.join(ENGINES)}"
+        return "engine", f"{settings.engine!r} is not an engine; known are {', '.join((*ENGINES, BY_CARRIER))}"
     if find_spec(kind.package) is None:
         return "engine", f"{settings.engine} is not installed; pip install 'earwitness[{kind.extra}]'"
     if kind.languages and settings.language.partition("-")[0] not in kind.languages:

@@ -1,0 +1,81 @@
+"""Runs of probes without a daemon: for `check` and `calibrate`. They open nothing and tell nobody."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from earwitness.clock import SystemClock
+from earwitness.config.fields import Money
+from earwitness.config.schema import BudgetSpec, Config
+from earwitness.dispatch.local import Dispatcher
+from earwitness.dispatch.ports import Ports
+from earwitness.evidence.storage import EvidenceStorage
+from earwitness.metrics import Metrics
+from earwitness.model import Observation
+from earwitness.store.store import Store
+from earwitness.telephony.baselines import Baselines
+from earwitness.transport.client import WebClient
+
+STORE = "earwitness.db"  # in a daemon's data directory
+
+
+class CannotRunError(Exception):
+    """The monitor itself cannot do what was asked."""
+
+
+class Once:
+    """Runs probes by name."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, asyncio.Future[Observation]] = {}
+        self._dispatcher: Dispatcher | None = None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def of(
+        cls,
+        config: Config,
+        *,
+        data_dir: Path | None = None,
+        max_spend: Money | None = None,
+        baselines: Baselines | None = None,
+    ) -> AsyncIterator["Once"]:
+        """Yield it. Calls spend from the ledger in `data_dir`, else up to `max_spend`. Raises CannotRunError."""
+        clock, web, once = SystemClock(), WebClient(config.network), cls()
+        with tempfile.TemporaryDirectory(prefix="earwitness-") as folder:
+            store = Store.open(Path(folder) / STORE)
+            money = open_ledger(data_dir / STORE) if data_dir else store
+            evidence = EvidenceStorage((data_dir or Path(folder)) / "evidence")
+            if max_spend is not None:
+                budget = BudgetSpec(per_day=max_spend, keep_for_confirmation=0.0)
+                config = config.model_copy(update={"budget": budget})
+            ports = Ports(config, clock, web, evidence, baselines=baselines)
+            once._dispatcher = Dispatcher(config, store, clock, Metrics(), ports, once._take, money)
+            try:
+                yield once
+            finally:
+                await web.aclose()
+                for opened in {store, money}:
+                    opened.close()
+
+    async def run(self, probe: str) -> Observation:
+        assert self._dispatcher is not None
+        run = self._dispatcher.run_now(probe)
+        return await self._results.setdefault(run.id, asyncio.get_running_loop().create_future())
+
+    async def _take(self, observation: Observation) -> None:
+        self._results[observation.run.id].set_result(observation)
+
+
+def open_ledger(path: Path) -> Store:
+    """Return the store at `path`. Raises CannotRunError."""
+    try:
+        return Store.open(path)
+    except (OSError, DBAPIError, CommandError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise CannotRunError(f"{path} cannot be opened: {cause}; is it the data directory of a daemon?") from error

@@ -1,0 +1,107 @@
+"""`earwitness calibrate`, `baseline` and `listen`, as people use them on the simulator."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+from daemon import cli
+from shop_config import call_config
+
+from earwitness.audio.wav import read_wav
+from earwitness.simulator import PROMPTS_DIR
+
+
+@pytest.fixture
+def desk(tmp_path, simulator):
+    """A person's folder: a configuration without any reference recording, and the commands."""
+    config = call_config(simulator.url, prompts=None)
+    del config["prompts"], config["probes"]["card-web"]
+    file = tmp_path / "earwitness.yaml"
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    async def desk(*arguments, data=True):
+        options = ["--data-dir", tmp_path / "data"] if data else []
+        return await cli(*arguments, *options)
+
+    desk.config, desk.folder = file, tmp_path
+    return desk
+
+
+async def test_one_call_fills_in_prompts_and_pauses_and_the_next_one_is_right(desk, simulator):
+    first = await desk("calibrate", "--config", desk.config, "--probe", "card-phone", "--json")
+    told = json.loads(first.stdout)
+    assert first.returncode == 0, first.stderr
+    assert len(told["proposed"]) == 3
+    assert {p["probe"] for p in told["proposed"]} == {"card-phone"}
+    assert {"0", "2", "4"} == set(told["timings"])
+    assert 0 < told["timings"]["0"]["delay"] < 2
+
+    listed = json.loads((await desk("baseline", "list", "--json")).stdout)
+    assert len(listed) == 3
+    accepted = await desk("baseline", "accept", "--probe", "card-phone")
+    assert accepted.stdout.count("accepted") >= 3
+    assert "no prompt waits" in (await desk("baseline", "list")).stdout
+
+    second = await desk("calibrate", "--config", desk.config, "--probe", "card-phone", "--json")
+    told = json.loads(second.stdout)
+    assert second.returncode == 0
+    assert told["observation"]["outcome"] == "ok"
+    assert told["proposed"] == []
+    first_call, second_call = simulator.carrier.calls.values()
+    assert second_call.plan.talk < first_call.plan.talk  # the pauses are what was measured, not what was guessed
+
+
+async def test_the_table_tells_what_to_do_next(desk):
+    shown = await desk("calibrate", "--config", desk.config, "--probe", "card-phone")
+    assert "earwitness baseline accept --probe card-phone" in shown.stdout
+    assert "press ************1111#" in shown.stdout
+    assert "4111111111111111" not in shown.stdout + shown.stderr
+
+
+async def test_a_call_that_fails_is_said_so(desk, simulator):
+    simulator.faults.turn_on("dead-air")
+    failed = await desk("calibrate", "--config", desk.config, "--probe", "card-phone")
+    assert failed.returncode == 1
+    assert "dead_air" in failed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (
+            ("calibrate", "--config", "{config}", "--probe", "nobody"),
+            2,
+            "there is no call probe nobody; there are card-phone",
+        ),
+        (("baseline", "accept", "--probe", "card-phone"), 1, "no prompt of card-phone waits"),
+        (("listen", "{folder}/none.wav", "--config", "{config}", "--probe", "card-phone"), 3, "cannot be read"),
+        (("listen", "{config}", "--config", "{config}", "--probe", "card-phone"), 3, "cannot be judged"),
+    ],
+)
+async def test_what_cannot_be_done_is_said_plainly(desk, arguments, code, words):
+    filled = [a.format(config=desk.config, folder=desk.folder) for a in arguments]
+    ended = await desk(*filled)
+    assert ended.returncode == code
+    assert words in ended.stderr.replace("\n", " ")
+    assert "Traceback" not in ended.stderr
+
+
+async def test_a_recording_is_judged_apart_from_any_call(desk, simulator):
+    shutil.copytree(PROMPTS_DIR, desk.folder / "prompts")
+    config = yaml.safe_load(desk.config.read_text()) | {"prompts": "prompts"}
+    config["probes"]["card-phone"]["call"]["steps"] = config["probes"]["card-phone"]["call"]["steps"][:3]
+    desk.config.write_text(yaml.safe_dump(config))
+    simulator.faults.turn_on("prompt-missing")
+    failed = await desk("calibrate", "--config", desk.config, "--probe", "card-phone", "--json")
+    (recording,) = [e for e in json.loads(failed.stdout)["observation"]["evidence"] if e["kind"] == "recording"]
+    file = desk.folder / "data" / "evidence" / recording["sha256"][:2] / recording["sha256"]
+    file = file if file.exists() else next((desk.folder / "data" / "evidence").rglob(f"*{recording['sha256']}*"))
+    assert read_wav(file.read_bytes()).channels == 2
+    judged = await desk("listen", file, "--config", desk.config, "--probe", "card-phone", "--json")
+    assert judged.returncode == 1
+    told = json.loads(judged.stdout)
+    assert [f["failure"] for f in told["findings"]] == ["prompt_missing"]
+    assert [step["result"] for step in told["steps"]] == ["ok", "ok", "missing"]
+    shown = await desk("listen", file, "--config", desk.config, "--probe", "card-phone")
+    assert "quality index" in shown.stdout

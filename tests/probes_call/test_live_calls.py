@@ -1,0 +1,145 @@
+"""The live driver: the simulator streams a call's sound to our server, and keys go out when a prompt has ended."""
+
+import json
+
+import httpx
+import pytest
+from calling import MORTGAGES, PAY, Caller, carrier_spec, spec
+from fastapi import FastAPI
+
+from earwitness.clock import SystemClock
+from earwitness.console.telephone import telephone
+from earwitness.model import Attribution, Failure, Outcome
+from earwitness.probes.call import run
+from earwitness.serving import listen, served
+from earwitness.simulator.server import Simulator
+from earwitness.telephony import driver, live
+from earwitness.telephony.carrier import Carrier
+from earwitness.telephony.switchboard import Switchboard
+
+SPEED = 12.0  # seconds of a call that pass in one
+
+
+@pytest.fixture
+async def house():
+    """Our side of the line: the routes that the carrier reaches, on a real server."""
+    app = FastAPI()
+    app.state.switchboard = Switchboard()
+    app.include_router(telephone)
+    listener = listen("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with served(app, listener, ws="websockets-sansio"):
+        yield app.state.switchboard, url
+
+
+@pytest.fixture
+async def sim():
+    async with Simulator(speed=SPEED) as simulator:
+        yield simulator
+
+
+class LiveCaller(Caller):
+    def __init__(self, sim, http, house):
+        super().__init__(sim.url, http, SystemClock())
+        self.switchboard, url = house
+        self.carrier = Carrier(carrier_spec(sim.url, public_url=url), http, self.clock, "main")
+
+    def context(self):
+        ctx = super().context()
+        ctx.switchboard = self.switchboard
+        return ctx
+
+
+@pytest.fixture
+async def caller(sim, house, monkeypatch):
+    monkeypatch.setattr(driver, "RINGING_POLL", 0.2)
+    monkeypatch.setattr(driver, "TALKING_POLL", 0.2)
+    monkeypatch.setattr(driver, "RECORDING_FIRST", 0.1)
+    async with httpx.AsyncClient() as http:
+        yield LiveCaller(sim, http, house)
+
+
+def live_spec(steps=PAY, **rest):
+    return spec(steps, driver="live", **rest)
+
+
+async def test_a_live_call_presses_each_key_when_its_prompt_has_ended(caller, sim):
+    observation = await run(live_spec(), caller.context())
+    assert observation.outcome is Outcome.OK, observation.findings
+    assert [step.ok for step in observation.steps] == [True] * 5
+    (call,) = sim.carrier.calls.values()
+    assert call.digits_heard(1e9).startswith("2424242")
+    assert call.outcome(1e9) == "payment accepted"
+    conversation = json.loads(caller.sink.files["conversation"])
+    assert [line["what"].split(":")[0] for line in conversation][:2] == ["expect Welcome to Acme", "press 2"]
+    assert "4242424242" not in caller.sink.files["conversation"].decode() + repr(observation)
+    assert observation.facts["driver"] == "live"
+    assert observation.facts["stream_seconds"] > 10
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters", "steps", "failure"),
+    [
+        ("card-processor-down", {}, PAY, Failure.WRONG_PROMPT),
+        ("dtmf-ignored", {}, PAY[:3], Failure.DTMF_IGNORED),
+        ("early-hangup", {"seconds": 5}, PAY, Failure.EARLY_HANGUP),
+        ("misroute", {}, MORTGAGES, Failure.MISROUTED),
+    ],
+)
+async def test_both_drivers_come_to_the_same_result(caller, sim, fault, parameters, steps, failure):
+    sim.faults.turn_on(fault, parameters)
+    found = [await run(make(steps), caller.context()) for make in (live_spec, spec)]
+    assert [[f.failure for f in seen.findings] for seen in found] == [[failure]] * 2
+    assert {f.effect for seen in found for f in seen.findings} == {found[0].findings[0].effect}
+
+
+async def test_a_slow_line_gets_its_keys_late_and_loses_nothing(caller, sim):
+    sim.faults.turn_on("slow-prompts", {"seconds": 4})
+    observation = await run(live_spec(), caller.context())
+    assert {finding.failure for finding in observation.findings} == {Failure.SLOW}
+    (call,) = sim.carrier.calls.values()
+    assert call.outcome(1e9) == "payment accepted"
+
+
+async def test_barging_in_does_not_wait_for_the_end(caller, sim):
+    steps = [{**PAY[0], "barge_in": "true"}, *PAY[1:3]]
+    observation = await run(live_spec(steps), caller.context())
+    assert observation.outcome is Outcome.OK, observation.findings
+    (call,) = sim.carrier.calls.values()
+    welcome, pressed = call.plan.theirs.said[0], call.plan.ours.keys[0]
+    assert pressed.at - welcome.at < 3.0
+
+
+@pytest.mark.parametrize(("fault", "parameters"), [("stream-refused", {}), ("stream-stalls", {"seconds": 3})])
+async def test_sound_that_does_not_come_is_never_the_targets_fault(caller, sim, monkeypatch, fault, parameters):
+    monkeypatch.setattr(live, "STREAM_LIMIT", 1.0)
+    monkeypatch.setattr(live, "QUEUE_ALLOWANCE", 0.0)
+    sim.faults.turn_on(fault, parameters)
+    observation = await run(live_spec(ring_timeout="5s"), caller.context())
+    (finding,) = observation.findings
+    assert observation.outcome is Outcome.UNKNOWN
+    assert "the live sound stopped coming" in finding.message
+
+
+async def test_without_a_public_address_a_live_call_is_not_made(caller, sim):
+    ctx = caller.context()
+    ctx.switchboard = None
+    observation = await run(live_spec(), ctx)
+    (finding,) = observation.findings
+    assert (finding.failure, finding.attribution) == (Failure.MONITOR_ERROR, Attribution.MONITOR)
+    assert "set public_url" in finding.message
+    assert sim.carrier.calls == {}
+
+
+@pytest.mark.parametrize(
+    "fault", ["callbacks-lost", "callbacks-duplicated", "callbacks-reordered", "callbacks-late", "callbacks-forged"]
+)
+async def test_callbacks_in_any_order_end_in_the_same_verdict(caller, sim, fault):
+    sim.faults.turn_on(fault)
+    observation = await run(spec(PAY[:1]), caller.context())
+    assert observation.outcome is Outcome.OK, observation.findings
+
+
+async def test_callbacks_tell_how_long_it_took_to_ring(caller):
+    observation = await run(spec(PAY[:1]), caller.context())
+    assert 0 <= observation.measures["post_dial_delay"] <= 2
