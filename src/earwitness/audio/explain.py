@@ -139,6 +139,8 @@ class Explainer:
     def _network(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         """Tones say more than words: they are the network's, or a machine's."""
         tones = self.line.tones_in(question.anchor, self.listener.duration)
+        if not any(tone.name in _TONES or tone.name is ToneName.RING_BACK for tone in tones):
+            tones = self.line.cadences_in(question.anchor, self.listener.duration)
         named = next((tone for tone in tones if tone.name in _TONES), None)
         if named is not None and not any(prompt.whole and prompt.start < named.start for prompt in heard):
             result, note = _TONES[named.name]

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from earwitness.audio.cadences import find_cadences
 from earwitness.audio.frames import HOP, RATE, Flags, Floats, decibels, framed, runs
 from earwitness.audio.music import Span, find_music
 from earwitness.audio.speech import Segment
@@ -41,6 +42,14 @@ class Line:
 
     def tones_in(self, start: float, end: float) -> tuple[Tone, ...]:
         return tuple(tone for tone in self.tones if tone.end > start and tone.start < end)
+
+    def cadences_in(self, start: float, end: float) -> tuple[Tone, ...]:
+        """Return the tones of networks without a table that sound between `start` and `end`, once they were asked for."""
+        return tuple(tone for tone in self._cadences if tone.end > start and tone.start < end)
+
+    @cached_property
+    def _cadences(self) -> tuple[Tone, ...]:
+        return find_cadences(self._samples)
 
     def without_tones(self, segments: Sequence[Segment]) -> list[Segment]:
         """Return the stretches that are speech, since the detector takes tones for it as well."""
