@@ -240,7 +240,7 @@ def _poor(kind):
         if kind == "noise":
             return replace(usual, snr=float(random.uniform(8, 11)))
         if kind == "clipping":
-            return replace(usual, clip=float(random.uniform(13, 20)), snr=max(usual.snr or 40.0, 35.0))
+            return replace(usual, clipped=float(random.uniform(0.02, 0.08)), snr=max(usual.snr or 40.0, 35.0))
         return replace(usual, loss=float(random.uniform(0.03, 0.1)))
 
     return line

@@ -21,7 +21,7 @@ NOISES = ("white", "pink", "babble", "hum")
 class Line:
     """`level` in dBFS of active speech; `snr` in dB, None for a line that is digitally silent between words; `loss` a share of the packets.
 
-    `clip` is by how many dB the words are driven over full scale; `drift` a share by which the far end's clock runs slow; `jitter` how many times
+    `clipped` is the share of the words' samples that are cut off; `drift` a share by which the far end's clock runs slow; `jitter` how many times
     the jitter buffer inserts or deletes 10 to 40 ms; `dc` an offset; `mended` is the fill of lost packets; `burst` the mean length of a loss.
     """
 
@@ -31,7 +31,7 @@ class Line:
     loss: float = 0.0
     burst: float = 1.0
     mended: str = "zeros"
-    clip: float = 0.0
+    clipped: float = 0.0
     drift: float = 0.0
     jitter: int = 0
     dc: float = 0.0
@@ -60,12 +60,13 @@ def over_line(sound, line, babble, marks):
     sound = with_level(_banded(sound, 300, 3400), -20.0) if np.any(sound) else sound
     sound, marks = _drifted(sound, line.drift, marks)
     sound, marks = _jittered(sound, line.jitter, marks, random)
-    level = min(line.level, -20.0 - 20 * np.log10(np.abs(sound).max() + 1e-9) - 0.5) if not line.clip else line.level
+    level = min(line.level, -20.0 - 20 * np.log10(np.abs(sound).max() + 1e-9) - 0.5) if not line.clipped else line.level
     sound = sound * 10 ** ((level + 20) / 20)
     if line.snr is not None:
         sound = sound + at_level(_noise(line.noise, len(sound), babble, random), level - line.snr)
-    if line.clip:
-        ceiling = np.abs(sound).max() * 10 ** (-line.clip / 20)
+    if line.clipped:
+        size = np.abs(sound)
+        ceiling = np.quantile(size[size > 10 ** ((level - 25) / 20)], 1 - line.clipped)
         sound = np.clip(sound, -ceiling, ceiling)
     sound = mulaw_decode(mulaw_encode(np.clip(sound + line.dc, -1, 1))).astype(np.float64)
     return _lossy(sound, line, random), marks

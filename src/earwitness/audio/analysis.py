@@ -13,7 +13,7 @@ from earwitness.audio.measures import measure_call
 from earwitness.audio.prompts import Prompt, PromptLibrary
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
-from earwitness.audio.speech import Segment, speech
+from earwitness.audio.speech import speech
 from earwitness.audio.transcript import MakeEngine, Transcript
 from earwitness.audio.wav import Recording, Samples
 
@@ -22,7 +22,6 @@ _END = 0.3  # s before the end of the recording at which a prompt counts as cut 
 _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
 _ON_HOLD = 0.5  # share of a wait that music fills, where it was spent on hold
 _SENTENCES = 0.7  # s of silence that may lie between the sentences of a prompt
-_FLUENT = 0.8  # s of speech, below which it is no prompt in other words
 _LETTERS_PER_SECOND = 15.0  # of a prompt's text, spoken
 UNCHECKED = "someone spoke; words not checked: no reference recording"
 
@@ -114,30 +113,19 @@ class _Walk:
 
     def _changed(self, place: int, report: StepReport) -> list[StepReport] | None:
         """Return the reports from `place` on if its prompt is fluent in other words and the call reaches its goal all the same."""
-        said = self._fluent(report)
-        if said is None or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
+        if not report.foreign or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
             return None
         before, known = self.at, len(self.heard_whole)
-        self.at = _Place(said.end, before.due + self.script[place].wait)
+        assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
+        end = min(report.end, self._prompt_end(report.at, report.step.expect))
+        self.at = _Place(end, before.due + self.script[place].wait)
         rest = self._rest(place + 1)
         heard = [r for r in rest if r.step.hears and not r.step.optional]
         if not any(r.result.fatal for r in rest) and all(r.result is not Result.SKIPPED and r.score for r in heard):
-            delay = said.start - before.anchor
-            return [replace(report, result=Result.CHANGED, at=said.start, end=said.end, delay=delay), *rest]
+            return [replace(report, result=Result.CHANGED, end=end, delay=report.at - before.anchor), *rest]
         self.at = before
         del self.heard_whole[known:]
         return None
-
-    def _fluent(self, report: StepReport) -> Action | None:
-        """Return where words that no reference recording holds were spoken instead of the prompt."""
-        if not report.foreign:
-            return None
-        until = report.end if report.end is not None else self.listener.duration
-        spoken = [s for s in self.listener.segments if s.end > self.at.anchor and s.start < until]
-        seconds = sum(min(s.end, until) - max(s.start, self.at.anchor) for s in spoken)
-        if seconds < _FLUENT or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
-            return None
-        return Action(max(spoken[0].start, self.at.anchor), min(spoken[-1].end, until))
 
     def _step(self, place: int, step: PlannedStep) -> StepReport:
         match step.verb:
@@ -236,23 +224,23 @@ class _Walk:
         wrong = self.explainer.known_failure(self._question(step, until))
         if wrong is not None:
             return wrong
-        at, end = max(spoken.start, self.at.anchor), min(self._prompt_end(spoken, step.expect), until)
+        at, end = max(spoken.start, self.at.anchor), min(self._prompt_end(spoken.start, step.expect), until)
         delay = at - self.at.anchor
         self.at = replace(self.at, anchor=end, after_key=False)
         unchecked = self.recogniser.unknowable((*step.expect, *step.misroute))
         return _timed(StepReport(step, Result.OK, UNCHECKED, at, end, delay, unchecked=unchecked))
 
-    def _prompt_end(self, spoken: Segment, texts: Sequence[str]) -> float:
-        """Return when the prompt that began with `spoken` is over, as far as its text tells.
+    def _prompt_end(self, start: float, texts: Sequence[str]) -> float:
+        """Return when the prompt that began at `start` is over, as far as its text tells.
 
         Sentences of one prompt follow each other closely, but so may another prompt: of the pauses, the one is taken that comes
         when somebody who reads the text would have ended.
         """
-        ends = [spoken.end]
+        ends: list[float] = []
         for segment in self.listener.segments:
-            if ends[-1] < segment.start <= ends[-1] + _SENTENCES:
+            if segment.end > start and (not ends or segment.start <= ends[-1] + _SENTENCES):
                 ends.append(segment.end)
-        read = spoken.start + max(len(text) for text in texts) / _LETTERS_PER_SECOND
+        read = start + max(len(text) for text in texts) / _LETTERS_PER_SECOND
         return min(ends, key=lambda end: abs(end - read))
 
     def _explain(self, step: PlannedStep, until: float, place: int | None = None) -> StepReport:

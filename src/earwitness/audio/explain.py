@@ -10,7 +10,7 @@ from earwitness.audio.line import Line
 from earwitness.audio.listener import Listener, texts
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import POOR
-from earwitness.audio.recognition import Recogniser
+from earwitness.audio.recognition import Action, Recogniser
 from earwitness.audio.script import HeardPrompt, PlannedStep, Result, StepReport
 from earwitness.audio.speech import Segment
 from earwitness.audio.tones import Tone, ToneName
@@ -21,10 +21,10 @@ _KEY = 0.1  # s, the tone of our last key: what began before it was no answer to
 _ENOUGH = 0.6  # of a prompt that is heard a second time
 _UNINTELLIGIBLE = 2.0  # quality index below which nobody can say what the words were
 _SOMETHING = 0.8  # s of speech that are more than a word
-_MURMUR = (0.5, 12.0)  # s, and dB below the loudest speech, under which it is somebody in the background
 _HUNG_UP = 0.5  # s before the end of what was waited for
 _ON_HOLD = 0.5  # share of the wait that music fills
 _CLEAR = 0.7  # agreement of a part with what it is part of, below which it is a likeness by chance
+_MURMUR = (0.5, 12.0)  # s, and dB below the loudest speech, under which it is somebody in the background
 _RINGING = 2  # ring-back tones after the answer that make it no answer
 _TONES: Mapping[ToneName, tuple[Result, str]] = MappingProxyType(
     {
@@ -91,6 +91,13 @@ class Explainer:
         heard = self.listener.identify(self.library.prompts, start, end)
         return tuple(prompt for prompt in heard if prompt.whole or prompt.score >= _CLEAR * prompt.coverage)
 
+    def _spoken(self, start: float, end: float) -> list[Segment]:
+        """Return the speech that goes on after `start` and begins before `end`, without tones and what is murmured in the background."""
+        shortest, below = _MURMUR
+        loudest = max((s.level for s in self.listener.segments), default=0.0)
+        spoken = [s for s in self.listener.segments if s.end > start and s.start < end]
+        return self.line.without_tones([s for s in spoken if s.duration >= shortest or s.level > loudest - below])
+
     def hung_up_before(self, question: Question) -> StepReport:
         """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why."""
         note = f"the line hung up after {self.listener.duration:.1f}s"
@@ -132,6 +139,8 @@ class Explainer:
     def _network(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         """Tones say more than words: they are the network's, or a machine's."""
         tones = self.line.tones_in(question.anchor, self.listener.duration)
+        if not any(tone.name in _TONES or tone.name is ToneName.RING_BACK for tone in tones):
+            tones = self.line.cadences_in(question.anchor, self.listener.duration)
         named = next((tone for tone in tones if tone.name in _TONES), None)
         if named is not None and not any(prompt.whole and prompt.start < named.start for prompt in heard):
             result, note = _TONES[named.name]
@@ -144,7 +153,7 @@ class Explainer:
         lasting = sum(tone.end - tone.start for tone in rings)
         if not rings or (len(rings) < _RINGING and lasting < question.step.major / 2):
             return None
-        answered = self.listener.first_speech(rings[-1].end, self.listener.duration) is not None
+        answered = self._spoken(rings[-1].end + _LATE, self.listener.duration)
         if answered and rings[-1].end < question.given_up_at:
             return None
         note = f"it went on ringing for {rings[-1].end - rings[0].start:.0f}s after it was answered"
@@ -168,35 +177,29 @@ class Explainer:
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         whole = [prompt for prompt in heard if prompt.whole]
         skipped_to = _among(whole, [prompt for text in question.later for prompt in self.library.find(text)])
-        if not skipped_to or self._said_something_else(question, heard):
+        if not skipped_to or self._said_otherwise(question, heard) is not None:
             return None
         return _report(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
 
-    def _said_something_else(self, question: Question, heard: tuple[HeardPrompt, ...]) -> bool:
-        """Whether words that no recording holds were spoken before we went on: then nothing was skipped, it was said otherwise."""
-        return self._unknown_speech(question, heard, question.until) >= _SOMETHING
-
-    def _unknown_speech(self, question: Question, heard: tuple[HeardPrompt, ...], until: float) -> float:
-        """Return the seconds of speech before `until` in which no prompt of the library is heard."""
-        end = min(until, self.listener.duration)
+    def _said_otherwise(self, question: Question, heard: tuple[HeardPrompt, ...]) -> Action | None:
+        """Return where words that no recording holds were spoken first, before a known prompt or our next key; None if they were not."""
+        known = min((p.start for p in heard if p.end > question.anchor), default=math.inf)
+        end = min(question.until, known, self.listener.duration)
         spoken = self._spoken(question.anchor + _STILL_GOING, end)
-        unknown = [s for s in spoken if not any(p.start < s.end and p.end > s.start for p in heard)]
-        return sum(min(s.end, end) - max(s.start, question.anchor) for s in unknown)
+        seconds = sum(min(s.end, end) - max(s.start, question.anchor) for s in spoken)
+        if seconds < _SOMETHING or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
+            return None
+        return Action(max(spoken[0].start, question.anchor), min(spoken[-1].end, end))
 
     def _hung_up(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not self._is_cut_short(question) or any(prompt.whole for prompt in heard):
             return None
-        if not heard and self._had_finished(question):
-            return None  # what was said was said to its end; that it was not the prompt comes first
+        otherwise = self._said_otherwise(question, heard)
+        if otherwise is not None and otherwise.end < self.listener.duration - _HUNG_UP:
+            return None  # it was said to its end, which says more than the end of the call
         after = f" after {texts(heard)}" if heard else ""
         waited = self.listener.duration - question.anchor
         return _report(question, Result.HUNG_UP, f"the line hung up{after}, {waited:.1f}s into the wait", heard)
-
-    def _had_finished(self, question: Question) -> bool:
-        """Whether words that no recording holds were spoken, and followed by silence before the line was cut."""
-        end = self.listener.duration - _HUNG_UP
-        unknown = self._unknown_speech(question, (), self.listener.duration)
-        return unknown >= _SOMETHING and not any(s.end > end for s in self._spoken(question.anchor, math.inf))
 
     def _is_cut_short(self, question: Question) -> bool:
         return self.listener.duration < question.given_up_at - _HUNG_UP
@@ -216,42 +219,29 @@ class Explainer:
         return _report(question, Result.STILL_HOLDING, note)
 
     def _wrong(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        until = self._said_otherwise_until(question, heard)
-        if heard and until is None:
+        otherwise = self._said_otherwise(question, heard)
+        if heard and otherwise is None:
             then = ", then the line hung up" if self._is_cut_short(question) else ""
             return _report(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
-        until = question.until if until is None else until
-        spoken = next(iter(self._spoken(question.anchor + _LATE, until)), None)
+        spoken = otherwise or next(iter(self._spoken(question.anchor + _LATE, question.until)), None)
         if spoken is None:
             return None
-        quality = self.listener.quality()
-        # Engines are deaf before people are.
-        needed = POOR if self.recogniser.by_words_alone(question.step) else _UNINTELLIGIBLE
-        if quality is not None and quality.index < needed:
+        if self._is_unintelligible(question):
             return _report(question, Result.UNINTELLIGIBLE, "someone spoke, unintelligibly", at=spoken.start)
-        return self._foreign(question, max(spoken.start, question.anchor), until, heard)
-
-    def _said_otherwise_until(self, question: Question, heard: tuple[HeardPrompt, ...]) -> float | None:
-        """Return when known prompts begin again, if unknown words came first."""
-        if not heard:
-            return None
-        until = min(question.until, heard[0].start)
-        return until if self._unknown_speech(question, heard, until) >= _SOMETHING else None
-
-    def _spoken(self, start: float, end: float) -> list[Segment]:
-        """Return the speech that goes on after `start` and begins before `end`, without what is murmured in the background."""
-        shortest, below = _MURMUR
-        loudest = max((s.level for s in self.listener.segments), default=0.0)
-        segments = self.line.without_tones(self.listener.segments)
-        loud = [s for s in segments if s.duration >= shortest or s.level > loudest - below]
-        return [s for s in loud if s.end > start and s.start < end]
-
-    def _foreign(self, question: Question, at: float, until: float, heard: tuple[HeardPrompt, ...]) -> StepReport:
-        words = self.transcript.text(question.anchor, until)
+        words = self.transcript.text(question.anchor, spoken.end)
         note = f'heard "{words}"' if words else "heard words that are in no reference recording"
         note += f", then {texts(heard)}" if heard else ""
-        end = max((min(s.end, until) for s in self.listener.segments if at <= s.end and s.start < until), default=until)
-        return StepReport(question.step, Result.WRONG, note, at=at, end=end, words=words, foreign=True)
+        at, end = max(spoken.start, question.anchor), min(spoken.end, question.until)
+        foreign = otherwise is not None
+        return StepReport(question.step, Result.WRONG, note, at, end, words=words, foreign=foreign)
+
+    def _is_unintelligible(self, question: Question) -> bool:
+        """Whether the line is so poor that nobody could say what the words are. Engines are deaf before people are."""
+        words_alone = self.recogniser.by_words_alone(question.step)
+        if not words_alone and any(prompt.whole for prompt in self._heard(0.0, self.listener.duration)):
+            return False
+        quality = self.listener.quality()
+        return quality is not None and quality.index < (POOR if words_alone else _UNINTELLIGIBLE)
 
     def _quiet(self, question: Question) -> StepReport:
         end = min(self.listener.duration, question.given_up_at)

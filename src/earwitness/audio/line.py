@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from earwitness.audio.cadences import find_cadences
 from earwitness.audio.frames import HOP, RATE, Flags, Floats, decibels, framed, runs
 from earwitness.audio.listener import Listener
 from earwitness.audio.music import Span
@@ -18,9 +19,7 @@ _SHARE = 0.98  # of a stretch's frames that must be without media
 _PAUSE = 0.5  # s, the shortest stretch that is judged
 _BY_NATURE = 0.25  # s without media before, or between, words that show that the line sends nothing when nobody speaks
 _LOST_PACKETS = 0.12  # s without media that a few lost packets in a row may leave
-_STOPPED = (
-    0.5  # of a stretch, or so many seconds as below, without media up to its end: media that came at first have stopped
-)
+_STOPPED = 0.5  # of a stretch without media up to its end, or the seconds below: media that came at first have stopped
 _STOPPED_FOR = 3.0  # s
 _HUM = 0.95  # likeness of a hum's spectra 2 s apart; 0.999 was measured, and 0.7 at most of music
 _HUM_WIDTH, _HUM_BAND = 1024, slice(6, 192)  # samples; bins of 7.8 Hz: 50 to 1500 Hz
@@ -44,6 +43,14 @@ class Line:
 
     def tones_in(self, start: float, end: float) -> tuple[Tone, ...]:
         return tuple(tone for tone in self.tones if tone.end > start and tone.start < end)
+
+    def cadences_in(self, start: float, end: float) -> tuple[Tone, ...]:
+        """Return the tones of networks without a table that sound between `start` and `end`, once they were asked for."""
+        return tuple(tone for tone in self._cadences if tone.end > start and tone.start < end)
+
+    @cached_property
+    def _cadences(self) -> tuple[Tone, ...]:
+        return find_cadences(self._samples)
 
     def without_tones(self, segments: Sequence[Segment]) -> list[Segment]:
         """Return the stretches that are speech, since the detector takes tones for it as well."""
