@@ -8,6 +8,7 @@ from calling import MORTGAGES, PAY, Caller, carrier_spec, spec
 from fastapi import FastAPI
 
 from earwitness.clock import SystemClock
+from earwitness.config.transcription import TranscriptionSpec
 from earwitness.console.telephone import telephone
 from earwitness.model import Attribution, Failure, Outcome
 from earwitness.probes.call import run
@@ -16,8 +17,9 @@ from earwitness.simulator.server import Simulator
 from earwitness.telephony import driver, live
 from earwitness.telephony.carrier import Carrier
 from earwitness.telephony.switchboard import Switchboard
+from earwitness.telephony.transcription import Transcription
 
-SPEED = 12.0  # seconds of a call that pass in one
+SPEED = 8.0  # seconds of a call that pass in one
 
 
 @pytest.fixture
@@ -143,3 +145,54 @@ async def test_callbacks_in_any_order_end_in_the_same_verdict(caller, sim, fault
 async def test_callbacks_tell_how_long_it_took_to_ring(caller):
     observation = await run(spec(PAY[:1]), caller.context())
     assert 0 <= observation.measures["post_dial_delay"] <= 2
+
+
+BY_CARRIER = Transcription(TranscriptionSpec(engine="twilio"))
+
+
+def wordy(caller):
+    """Return the ports of a run without any reference recording, whose words the carrier writes down."""
+    ctx = caller.context()
+    ctx.prompts, ctx.transcriber = None, BY_CARRIER
+    return ctx
+
+
+@pytest.mark.parametrize("make", [spec, live_spec])
+async def test_words_that_the_carrier_wrote_down_take_the_place_of_recordings(caller, make):
+    observation = await run(make(), wordy(caller))
+    assert observation.outcome is Outcome.OK, observation.findings
+    transcript = json.loads(caller.sink.files["transcript"])
+    assert [step["method"] for step in transcript["steps"]] == ["words", None, "words", None, "words"]
+    assert transcript["steps"][0]["words"].startswith("Welcome to Acme")
+
+
+async def test_an_error_in_words_is_a_wrong_prompt(caller, sim):
+    sim.faults.turn_on("card-processor-down")
+    (finding,) = (await run(spec(), wordy(caller))).findings
+    assert finding.failure is Failure.WRONG_PROMPT
+    assert "could not be taken" in finding.message or "try again later" in finding.message
+
+
+@pytest.mark.parametrize("fault", ["transcription-fails", "callbacks-lost"])
+async def test_words_that_do_not_come_are_the_monitors_fault(caller, sim, fault):
+    sim.faults.turn_on(fault)
+    (finding,) = (await run(spec(), wordy(caller))).findings
+    assert (finding.failure, finding.attribution) == (Failure.TRANSCRIPTION_FAILED, Attribution.MONITOR)
+
+
+@pytest.mark.parametrize("fault", ["callbacks-duplicated", "callbacks-reordered", "callbacks-late"])
+async def test_words_in_any_order_make_the_same_sense(caller, sim, fault):
+    sim.faults.turn_on(fault, {"seconds": 1} if fault == "callbacks-late" else None)
+    observation = await run(spec(), wordy(caller))
+    assert observation.outcome is Outcome.OK, observation.findings
+
+
+async def test_a_person_who_answers_is_told_what_this_is_and_the_call_ends(caller, sim):
+    sim.faults.turn_on("number-ported")
+    steps = [{"hold": "You are through to the mortgage team", "within": {"major": "60s"}}]
+    observation = await run(live_spec(steps), caller.context())
+    (call,) = sim.carrier.calls.values()
+    assert call.plan.talk < 30
+    assert observation.facts["statement_said"] is True
+    assert observation.facts["hung_up_by"] == "us"
+    assert [finding.failure for finding in observation.findings] == [Failure.WRONG_PROMPT]

@@ -15,7 +15,7 @@ from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Rec
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.speech import Segment, speech
 from earwitness.audio.transcript import MakeEngine, Transcript
-from earwitness.audio.wav import Recording
+from earwitness.audio.wav import Recording, Samples
 
 _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
@@ -32,16 +32,18 @@ def analyse(
     library: PromptLibrary,
     errors: Sequence[str] = (),
     make_engine: MakeEngine | None = None,
+    far_end: Samples | None = None,
 ) -> CallReport:
     """Return what was heard of each step. `errors` are words that mean failure wherever another prompt was expected.
 
     `make_engine` makes the engine that turns speech into words, if it is needed; without one, prompts are recognised by their
-    sound alone. Raises ChannelError when it cannot be told which side of the recording is ours, and EngineError.
+    sound alone. `far_end` is what a live stream of the far end held, shape (n,) at 8 kHz. Raises ChannelError when it cannot be told which side of the recording is ours, and EngineError.
     """
     recording = at_telephone_rate(recording)
     keys = "".join(_tones(step.keys) for step in script)
     expected = [prompt for step in script for text in step.expect for prompt in library.find(text)]
-    sides = tell_sides(recording, keys, _first_action(script), expected, we_speak=any(s.verb == "say" for s in script))
+    we_speak = any(step.verb == "say" for step in script)
+    sides = tell_sides(recording, keys, _first_action(script), expected, we_speak=we_speak, far_end=far_end)
     return _Walk(sides, script, library, errors, make_engine).run()
 
 
@@ -80,7 +82,8 @@ class _Walk:
         make_engine: MakeEngine | None,
     ) -> None:
         self.sides, self.script, self.library = sides, script, library
-        self.listener, self.line = Listener(sides.theirs), Line(sides.theirs)
+        self.listener = Listener(sides.theirs, sides.their_keys)
+        self.line = Line(self.listener)
         self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
         self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
         self.actions = _actions(sides, script)
@@ -90,7 +93,7 @@ class _Walk:
     def run(self) -> CallReport:
         reports = self._rest(0)
         measures = measure_call(self.sides, self.listener, self.line, reports)
-        quality = self.listener.quality_by(self.heard_whole)
+        quality = self.listener.quality(self.heard_whole)
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures)
 
     def _rest(self, first: int) -> list[StepReport]:

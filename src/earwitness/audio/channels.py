@@ -12,11 +12,14 @@ from rapidfuzz.distance import LCSseq
 
 from earwitness.audio.dtmf import Key, find_keys
 from earwitness.audio.fingerprint import fingerprint
+from earwitness.audio.frames import Floats
 from earwitness.audio.match import Heard, Verdict, find
 from earwitness.audio.prompts import Prompt
-from earwitness.audio.speech import speech
+from earwitness.audio.speech import band_levels, speech
 from earwitness.audio.wav import Recording, Samples
 
+_UNLIKE = 0.2  # of correlation
+_LEAST_LEVEL = -60.0  # dBFS, below which a line's noise would count
 _CLEARLY_LOUDER = 6.0  # dB: our own keys against their echo
 
 
@@ -26,20 +29,27 @@ class ChannelError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """The two channels at 8 kHz, shape (n,) each, and the keys on ours."""
+    """The two channels at 8 kHz, shape (n,) each, and the keys on them: ours, and on theirs the echo of them."""
 
     ours: Samples
     theirs: Samples
     keys: tuple[Key, ...]
     our_channel: int
+    their_keys: tuple[Key, ...] = ()
 
 
 def tell_sides(
-    recording: Recording, keys: str, first_key_at: float, prompts: Sequence[Prompt], *, we_speak: bool
+    recording: Recording,
+    keys: str,
+    first_key_at: float,
+    prompts: Sequence[Prompt],
+    *,
+    we_speak: bool,
+    far_end: Samples | None = None,
 ) -> Sides:
     """Return our side and theirs. `keys` are all that we were to press, the first of them at `first_key_at` seconds at the earliest.
 
-    Raises ChannelError.
+    `far_end` is what a live stream of the far end's sound held, shape (n,) at 8 kHz, if there was one. Raises ChannelError.
     """
     if recording.channels != 2:
         raise ChannelError(
@@ -47,6 +57,8 @@ def tell_sides(
         )
     heard = [find_keys(channel) for channel in recording.samples]
     ours = _by_keys(heard, keys) if keys else None
+    if ours is None and far_end is not None:
+        ours = _by_likeness(recording, far_end)
     if (
         ours is None
         and keys
@@ -56,7 +68,7 @@ def tell_sides(
         raise ChannelError("the keys that we pressed are on neither channel of the recording")
     if ours is None:
         ours = _by_content(recording, prompts, heard, we_speak=we_speak)
-    return Sides(recording.samples[ours], recording.samples[1 - ours], heard[ours], ours)
+    return Sides(recording.samples[ours], recording.samples[1 - ours], heard[ours], ours, heard[1 - ours])
 
 
 def _by_keys(heard: Sequence[Sequence[Key]], keys: str) -> int | None:
@@ -74,6 +86,24 @@ def _by_keys(heard: Sequence[Sequence[Key]], keys: str) -> int | None:
 def _in_order(found: Sequence[Key], keys: str) -> int:
     """Return how many of `keys` were found, in their order."""
     return int(LCSseq.similarity("".join(key.key for key in found), keys))
+
+
+def _by_likeness(recording: Recording, far_end: Samples) -> int | None:
+    """Return the channel that is less like the far end's own sound, by how their levels rise and fall; None if both are alike."""
+    wanted = band_levels(far_end)
+    likeness = [_best_correlation(band_levels(channel), wanted) for channel in recording.samples]
+    return None if abs(likeness[0] - likeness[1]) < _UNLIKE else likeness.index(min(likeness))
+
+
+def _best_correlation(levels: Floats, wanted: Floats) -> float:
+    """Return the greatest correlation of two courses of levels, shape (frames,), wherever one lies in the other; 1 at best."""
+    left, right = (np.maximum(x, _LEAST_LEVEL) - np.maximum(x, _LEAST_LEVEL).mean() for x in (levels, wanted))
+    power = float(np.sqrt((left**2).sum() * (right**2).sum()))
+    if not power:
+        return 0.0
+    size = len(left) + len(right)
+    course = np.fft.irfft(np.fft.rfft(left, size) * np.conj(np.fft.rfft(right, size)), size)
+    return float(course.max()) / power
 
 
 def _by_content(

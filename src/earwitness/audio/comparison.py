@@ -27,12 +27,14 @@ _BAND = (300.0, 3300.0)  # Hz, compared: what every line lets through
 _TAPS = 2  # on each side of the middle one
 _EASE = 1e-3  # of the frame's power, added so that the fit exists for a pure tone
 _SPEECH = 22.0  # dB below the reference's loud frames, where speech ends
-_LOST = 0.06  # share of its power by which a frame may differ from the reference; clean lines: 0.001
-_TIMES = 12.0  # times what is usual on the line, by which it may
-_OVER_NOISE = 8.0  # times the noise's power
+_LIKE_NOISE = 3.0  # times the noise's power, below which it is nothing but noise that differs
+_LOST = 0.05  # share of its power by which a frame may differ from the reference; clean lines: 0.001
+_TIMES = 8.0  # times what is usual on the line, by which it may
+_OVER_NOISE = 6.0  # times the noise's power
 _SILENCED = 0.05  # of the power expected, below which it was lost
-_INTACT = 0.02  # share below which nothing can have been lost
-_LONGEST_LOSS = 12  # frames of 10 ms; what differs for longer is other sound
+_INTACT = 0.004  # share below which nothing can have been lost
+_LOSS = (2, 12)  # frames of 20 ms, 10 ms apart, that a loss touches; what differs for longer is other sound
+_TOP = 0.97  # of the highest sample; a frame that reaches it is there, and may be clipped
 _HEARD_ECHO = -30.0  # dB, above which the echo is what differs
 _ECHO = (0.03, 0.5)  # s after the sound itself
 _COHERENT = 25.0  # times the cross-correlation's own noise, that the main peak must have
@@ -53,7 +55,7 @@ def compare(reference: Samples, recording: Samples, match: Match) -> Comparison:
     """Return how `recording` differs from `reference` where `match` found it; both of shape (n,) at 8 kHz."""
     lags = _block_lags(reference, recording, match)
     places = np.arange(len(reference)) + _lags(lags, len(reference))
-    aligned = np.interp(places, np.arange(len(recording)), recording, left=0.0, right=0.0).astype(np.float32)
+    aligned = _read(recording, places)
     echo = _echo(reference, aligned)
     if (echo is not None and echo > _HEARD_ECHO) or not _is_steady(lags):
         return Comparison((), (), echo)
@@ -63,14 +65,23 @@ def compare(reference: Samples, recording: Samples, match: Match) -> Comparison:
     differs, power, silenced = _differences(wanted, got)
     share = differs / np.maximum(power, 1e-12)
     usual = float(np.median(share[spoken])) if spoken.any() else 1.0
-    loud = differs > _OVER_NOISE * float(np.percentile(differs, 20))
-    lost = spoken & ((share > max(_LOST, _TIMES * usual)) & loud | silenced)
-    intact = spoken & (share < _INTACT) & ~silenced
+    noise = float(np.percentile(differs, 20))
+    peak = np.abs(framed(aligned, PACKET, HOP)).max(axis=1)
+    whole = peak >= _TOP * peak.max()
+    lost = spoken & ~whole & ((share > max(_LOST, _TIMES * usual)) & (differs > _OVER_NOISE * noise) | silenced)
+    intact = ~silenced & ((share < _INTACT) | (differs < _LIKE_NOISE * noise))
     return Comparison(
-        tuple(_place(a, b - 1, places) for a, b in runs(lost) if b - a <= _LONGEST_LOSS),
+        tuple(_place(a, b - 1, places) for a, b in runs(lost) if _LOSS[0] <= b - a <= _LOSS[1]),
         tuple(_place(a, b + 1, places) for a, b in runs(intact)),
         echo,
     )
+
+
+def _read(recording: Samples, places: NDArray[np.float64]) -> Samples:
+    """Return the recording at `places`, which ascend nearly everywhere, between two samples where they are broken numbers."""
+    first = int(places.min())
+    piece = _cut(recording, first, int(places.max()) + 2 - first)
+    return np.interp(places - first, np.arange(len(piece)), piece).astype(np.float32)
 
 
 def _in_band(sound: Samples) -> NDArray[np.float64]:

@@ -177,7 +177,7 @@ class Explainer:
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         whole = [prompt for prompt in heard if prompt.whole]
         skipped_to = _among(whole, [prompt for text in question.later for prompt in self.library.find(text)])
-        if not skipped_to or self._said_otherwise(question, heard) is not None:
+        if not skipped_to or self._said_something_else(question, heard):
             return None
         return _report(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
 
@@ -240,7 +240,7 @@ class Explainer:
         words_alone = self.recogniser.by_words_alone(question.step)
         if not words_alone and any(prompt.whole for prompt in self._heard(0.0, self.listener.duration)):
             return False
-        quality = self.listener.quality(None)
+        quality = self.listener.quality()
         return quality is not None and quality.index < (POOR if words_alone else _UNINTELLIGIBLE)
 
     def _quiet(self, question: Question) -> StepReport:

@@ -1,6 +1,7 @@
 """Sound cut into frames, levels in decibels, and the one sampling rate that all judging happens at."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,16 @@ RATE = 8000  # Hz, the telephone's
 HOP = 80  # samples between frames: 10 ms
 FRAMES_PER_SECOND = RATE // HOP
 SILENCE_DB = -100.0  # dBFS, what digital silence is called
+
+
+class Timed(Protocol):
+    """What has a place in a recording, seconds: a tone, a key, a stretch of speech."""
+
+    @property
+    def start(self) -> float: ...
+
+    @property
+    def end(self) -> float: ...
 
 
 def decibels(power: ArrayLike) -> Floats:

@@ -7,9 +7,10 @@ import numpy as np
 
 from earwitness.audio.cadences import find_cadences
 from earwitness.audio.frames import HOP, RATE, Flags, Floats, decibels, framed, runs
-from earwitness.audio.music import Span, find_music
+from earwitness.audio.listener import Listener
+from earwitness.audio.music import Span
 from earwitness.audio.speech import Segment
-from earwitness.audio.tones import Tone, find_tones
+from earwitness.audio.tones import Tone
 from earwitness.audio.wav import Samples
 
 _NO_MEDIA = -76.0  # dBFS of 10 ms: below the faintest noise that G.711 can carry
@@ -25,19 +26,19 @@ _HUM_WIDTH, _HUM_BAND = 1024, slice(6, 192)  # samples; bins of 7.8 Hz: 50 to 15
 
 
 class Line:
-    """One channel at 8 kHz, shape (n,). Times are seconds into it."""
+    """What a listener hears besides words. Times are seconds into the channel."""
 
-    def __init__(self, samples: Samples) -> None:
-        self._samples = samples
+    def __init__(self, listener: Listener) -> None:
+        self._samples, self._listener = listener.samples, listener
 
-    @cached_property
+    @property
     def tones(self) -> tuple[Tone, ...]:
-        return find_tones(self._samples)
+        return self._listener.tones
 
     @cached_property
     def music(self) -> tuple[Span, ...]:
         """Where music plays. A hum holds its tones as music does, but has no others."""
-        found = find_music(self._samples)
+        found = self._listener.music
         return tuple(s for s in found if not _is_hum(self._samples[round(s.start * RATE) : round(s.end * RATE)]))
 
     def tones_in(self, start: float, end: float) -> tuple[Tone, ...]:

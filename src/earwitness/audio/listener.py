@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from earwitness.audio.dtmf import Key, find_keys
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
 from earwitness.audio.frames import RATE
 from earwitness.audio.match import Heard, Match, Verdict, search
+from earwitness.audio.music import Span, find_music
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import Quality, judge_quality
 from earwitness.audio.script import HeardPrompt
 from earwitness.audio.speech import Segment, speech
+from earwitness.audio.tones import Tone, find_tones
 from earwitness.audio.wav import Samples
 
 _SAME_PLACE = 0.3  # share of the shorter of two prompts that may overlap when both were said
@@ -19,8 +22,9 @@ _LATE = 0.3  # s that a prompt may begin before we are done: reactions are quick
 class Listener:
     """One channel at 8 kHz, shape (n,). Times are seconds into it."""
 
-    def __init__(self, samples: Samples) -> None:
-        self.samples = samples
+    def __init__(self, samples: Samples, keys: tuple[Key, ...] | None = None) -> None:
+        """`keys` are those on this channel, if they are known already."""
+        self.samples, self._keys = samples, keys
         self.duration = len(samples) / RATE
         self._known: dict[tuple[int, tuple[float, float]], tuple[Prompt, Match]] = {}
 
@@ -32,15 +36,25 @@ class Listener:
     def segments(self) -> tuple[Segment, ...]:
         return speech(self.samples)
 
-    def quality(self, agreement: float | None) -> Quality | None:
-        return judge_quality(self.samples, agreement)
+    @cached_property
+    def tones(self) -> tuple[Tone, ...]:
+        return find_tones(self.samples)
 
-    def quality_by(self, recognised: Sequence[tuple[Prompt, Match]]) -> Quality | None:
-        """Return the quality, held against the references of the prompts that were heard whole."""
-        if not recognised:
-            return judge_quality(self.samples)
-        agreement = sum(match.score for _, match in recognised) / len(recognised)
-        return judge_quality(self.samples, agreement, [(prompt.samples, match) for prompt, match in recognised])
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """The keys on this channel: on the far end's, the echo of ours, or its own."""
+        return find_keys(self.samples) if self._keys is None else self._keys
+
+    @cached_property
+    def music(self) -> tuple[Span, ...]:
+        return find_music(self.samples, (*self.tones, *self.keys))
+
+    def quality(self, recognised: Sequence[tuple[Prompt, Match]] = ()) -> Quality | None:
+        """Return the quality, held against the references of the prompts that were recognised whole."""
+        scores = [match.score for _, match in recognised]
+        agreement = sum(scores) / len(scores) if scores else None
+        pairs = [(prompt.samples, match) for prompt, match in recognised]
+        return judge_quality(self.samples, agreement, pairs, (*self.tones, *self.keys))
 
     def best(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[Prompt, Match] | None:
         """Return which of `prompts` is heard best between `start` and `end`, in part at least."""

@@ -1,7 +1,7 @@
 """Where packets were lost, heard without a reference: silence put in their place, or sound used again.
 
-Silence: samples that are all the same for a multiple of 10 ms, which no line with any noise produces, or holes with abrupt edges on both
-sides. Sound used again: 8 ms that are an exact copy, of any loudness, of what was 5 to 20 ms before. Repeating the last packet leaves
+Silence: samples that are all the same for a multiple of 10 ms, which no line with any noise produces, or holes down to the noise with
+abrupt edges on both sides. Sound used again: 8 ms that are an exact copy, of any loudness, of what was 5 to 20 ms before. Repeating the last packet leaves
 such copies, and so does the waveform substitution of ITU-T G.711 Appendix I in its first 10 ms; people and speech engines do not.
 """
 
@@ -19,10 +19,15 @@ _SLIP = 10  # samples by which a hole may be longer or shorter: its neighbours m
 _LONGEST_HOLE = int(0.15 * RATE)
 _LOUD = -45.0  # dBFS of the 20 ms beside a hole, or of a copy, that are speech
 _LOUD_EDGE = -38.0  # dBFS
-_ABRUPT = 0.35  # of the power of the 20 ms beside a hole, that its nearest 2.5 ms have
+_QUIET_EDGE = -50.0  # dBFS, beside a hole that is as long as a packet
+_ABRUPT, _LESS_ABRUPT = 0.35, 0.1  # of the power of the 20 ms beside a hole, that its nearest 2.5 ms have
+_FAINT, _NOISY = (
+    (7e-4, 4e-3),
+    (7e-4, 4e-2),
+)  # four times the noise's rms is within these, in a hole of any length, and in one of a packet's
 _WINDOW, _STEP = 64, 40  # samples: what is compared, and how far apart
 _LAGS = (40, 160)  # samples: 5 to 20 ms, the longest pitch period and the longest packet
-_EXACT = 10**-3.6  # of its power, that a copy differs by at most; the steadiest vowel by 10**-3.2
+_EXACT = 10**-3.4  # of its power, that a copy differs by at most; once in 3 minutes of speech a vowel is as steady
 _SILENT_SHARE = 0.3  # of a window, above which it is no copy but silence
 _LONGEST_COPY = int(0.1 * RATE)  # what is exactly periodic for longer is a tone
 
@@ -56,35 +61,49 @@ def _is_loss(samples: Samples, start: int, end: int, *, silent_pauses: bool) -> 
     """Say whether the run of equal samples is a loss. Where pauses are digital silence, its edges must be abrupt as well."""
     sides = samples[max(0, start - PACKET) : start][::-1], samples[end : end + PACKET]
     abrupt = [_abrupt(side, _LOUD) for side in sides]
-    is_packet = min((end - start) % _FRAME, -(end - start) % _FRAME) <= _SLIP
+    is_packet = _off_frame(end - start) <= _SLIP
     if silent_pauses:
         return all(abrupt) or (is_packet and any(abrupt))
     return is_packet and any(_level(side) > _LOUD for side in sides)
 
 
 def _dropouts(samples: Samples) -> list[Stretch]:
-    """Return the holes in speech, not wholly silent: 8 to 130 ms with an abrupt edge on both sides.
+    """Return the holes in speech that hold noise only, with an abrupt edge on both sides.
 
     The silence of a stop consonant decays into it; a lost packet's does not.
     """
     power = (framed(samples, 40, 40) ** 2).mean(axis=1)
     if not len(power):
         return []
-    floor = float(np.clip(4 * np.sqrt(np.percentile(power, 2)), 7e-4, 4e-3))
-    holes = [(a, b) for a, b in runs(np.abs(samples) < floor) if 0.008 * RATE <= b - a <= 0.13 * RATE]
-    return [
-        (a, b)
-        for a, b in holes
-        if _abrupt(samples[max(0, a - PACKET) : a][::-1], _LOUD_EDGE) and _abrupt(samples[b : b + PACKET], _LOUD_EDGE)
-    ]
+    size, noise = np.abs(samples), float(4 * np.sqrt(np.percentile(power, 2)))
+    found: list[Stretch] = []
+    for floor in {float(np.clip(noise, *_FAINT)), float(np.clip(noise, *_NOISY))}:
+        least = max(_QUIET_EDGE, float(decibels(floor**2)) + 3)
+        holes = [(a, b) for a, b in runs(size < floor) if 0.008 * RATE <= b - a <= 0.13 * RATE]
+        found += [(a, b) for a, b in holes if _is_hole(samples, a, b, least, faint=floor <= _FAINT[1])]
+    return found
 
 
-def _abrupt(beside: Samples, least: float) -> bool:
-    """Say whether the sound beside a hole, nearest sample first, is loud right up to it: above `least`, dBFS."""
+def _is_hole(samples: Samples, start: int, end: int, least: float, *, faint: bool) -> bool:
+    """Say whether a hole is a loss: its edges are abrupt, or less so where it is as long as packets are. `least` in dBFS."""
+    sides = samples[max(0, start - PACKET) : start][::-1], samples[end : end + PACKET]
+    if faint and all(_abrupt(side, _LOUD_EDGE) for side in sides):
+        return True
+    is_packet = end - start >= PACKET - _SLIP and _off_frame(end - start) <= _SLIP
+    return is_packet and all(_abrupt(side, least, _LESS_ABRUPT) for side in sides)
+
+
+def _off_frame(length: int) -> int:
+    """Return by how many samples `length` is no multiple of 10 ms."""
+    return min(length % _FRAME, -length % _FRAME)
+
+
+def _abrupt(beside: Samples, least: float, share: float = _ABRUPT) -> bool:
+    """Say whether the sound beside a hole, nearest sample first, is loud right up to it: above `least`, dBFS, and `share` of its power."""
     if len(beside) < 20:
         return False
     edge, whole = float(np.mean(beside[:20] ** 2)), float(np.mean(beside**2))
-    return bool(decibels(edge) > least and edge > _ABRUPT * whole)
+    return bool(decibels(edge) > least and edge > share * whole)
 
 
 def _level(samples: Samples) -> float:

@@ -7,13 +7,12 @@ Ringing and busy tones are no music.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earwitness.audio.dtmf import find_keys
-from earwitness.audio.frames import RATE, Flags, Floats, blocks, framed, runs
+from earwitness.audio.frames import RATE, Flags, Floats, Timed, blocks, framed, runs
 from earwitness.audio.tones import find_tones
 from earwitness.audio.wav import Samples
 
@@ -45,17 +44,7 @@ class Span:
         return self.end - self.start
 
 
-class Stretch(Protocol):
-    """What has a place in a recording, seconds: a tone, a key."""
-
-    @property
-    def start(self) -> float: ...
-
-    @property
-    def end(self) -> float: ...
-
-
-def find_music(samples: Samples, apart_from: Iterable[Stretch] | None = None) -> tuple[Span, ...]:
+def find_music(samples: Samples, apart_from: Iterable[Timed] | None = None) -> tuple[Span, ...]:
     """Return where music plays in `samples`, shape (n,) at 8 kHz.
 
     `apart_from` are the tones and keys in it, which are no music; None means that they are to be found.
@@ -88,7 +77,7 @@ def _peaks(frames: Floats) -> Flags:
     return peaks
 
 
-def _without(peaks: Flags, known: Iterable[Stretch]) -> Flags:
+def _without(peaks: Flags, known: Iterable[Timed]) -> Flags:
     for sound in known:
         first, last = int((sound.start * RATE - _WIDTH) / _STEP), int(sound.end * RATE / _STEP) + 1
         peaks[max(0, first) : last] = False

@@ -5,16 +5,29 @@ It is no MOS. Without a reference, echo, robotic codecs and jitter go unnoticed;
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from earwitness.audio.comparison import Comparison, compare
-from earwitness.audio.frames import FRAMES_PER_SECOND, RATE, SILENCE_DB, Flags, Floats, blocks, decibels, framed
-from earwitness.audio.losses import Stretch, find_losses, merged
+from earwitness.audio.dtmf import find_keys
+from earwitness.audio.frames import (
+    FRAMES_PER_SECOND,
+    HOP,
+    RATE,
+    SILENCE_DB,
+    Flags,
+    Floats,
+    Timed,
+    blocks,
+    decibels,
+    framed,
+)
+from earwitness.audio.losses import PACKET, Stretch, find_losses, merged
 from earwitness.audio.match import Match
-from earwitness.audio.speech import band_levels, speech_frames
+from earwitness.audio.speech import WHOLE_BAND, band_levels, speech_frames
+from earwitness.audio.tones import find_tones
 from earwitness.audio.wav import Samples
 
 BEST, POOR, WORST = 5.0, 2.6, 1.0
@@ -22,7 +35,9 @@ _LEAST_SPEECH = 0.5  # s
 _DIGITAL_SILENCE = -85.0  # dBFS
 _TOP = 0.985  # of the highest sample, above which samples in a row are clipped
 _FEWEST_LOSSES = 2  # one lost packet is no poor line, however short what was said
+_CLEAN = 99.0  # dB
 _SLIP = 2  # frames of 10 ms that the time of a prompt may move, by a drifting clock
+_BESIDE = 0.15  # s about a tone or key
 _SPECTRUM = 1024  # samples
 _HUM, _VOICE, _TREBLE = (40, 80), (300, 1500), (2000, 3400)  # Hz
 
@@ -35,7 +50,7 @@ _SCALES: Mapping[str, tuple[float, float]] = {
     "offset": (0.005, 0.02),  # of full scale
     "muffled": (-28.0, -42.0),  # dB of the treble over the voice
     "clipping": (0.005, 0.03),  # share of the speech's samples
-    "packet loss": (0.005, 0.0175),  # share of the speech's time
+    "packet loss": (0.005, 0.0145),  # share of the speech's time
     "gaps": (0.05, 0.1),  # s of silence inserted within a prompt
     "jitter": (0.06, 0.25),  # s by which time slipped within a prompt
     "echo": (-26.0, -16.0),  # dB of the far end's own sound, coming back
@@ -69,26 +84,34 @@ class Quality:
 
 
 def judge_quality(
-    samples: Samples, agreement: float | None = None, recognised: Sequence[tuple[Samples, Match]] = ()
+    samples: Samples,
+    agreement: float | None = None,
+    recognised: Sequence[tuple[Samples, Match]] = (),
+    apart_from: Iterable[Timed] | None = None,
 ) -> Quality | None:
     """Return the quality of `samples`, shape (n,) at 8 kHz, or None where too little is spoken to tell.
 
     `agreement` is the fingerprint score of the prompts recognised in it, if any: what is recognised was spoken, and where no
     speech stands out all the same, it was drowned in noise. `recognised` are the references of prompts that were heard whole, with
-    the places where; each is laid over the recording.
+    the places where; each is laid over the recording. `apart_from` are the tones, keys and music in it, which are no speech and whose
+    pauses are no lost packets; None means that tones and keys are to be found.
     """
+    if apart_from is None:
+        apart_from = [*find_tones(samples), *find_keys(samples)]
     levels = band_levels(samples)
-    spoken = speech_frames(levels)
+    apart = _flags(apart_from, len(levels))
+    spoken = speech_frames(np.where(apart, SILENCE_DB, levels))
     seconds = float(spoken.sum()) / FRAMES_PER_SECOND
     if seconds < _LEAST_SPEECH:
         return None if agreement is None else _drowned(levels)
+    levels = band_levels(samples, WHOLE_BAND)
     level = float(decibels((10 ** (levels[spoken] / 10)).mean()))
-    noise = _noise(levels, spoken)
+    noise = _noise(levels, spoken | apart)
     clipping = _clipping(samples, seconds)
     hum, muffled = _balance(samples, spoken)
     compared = [compare(reference, samples, match) for reference, match in recognised]
     # A clipped waveform repeats itself and has flat edges, which the search for lost packets would take for loss.
-    loss = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared) / seconds
+    loss = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared, apart) / seconds
     measured = Quality(
         index=BEST,
         defects=(),
@@ -110,11 +133,11 @@ def judge_quality(
 
 def _judged(measured: Quality) -> Quality:
     """Return `measured` with its index and defects."""
-    clipped = measured.clipping > _SCALES["clipping"][1]
+    clipped, humming = measured.clipping > _SCALES["clipping"][1], measured.hum > _SCALES["hum"][1]
     values = {
         "quiet": measured.level,
         "loud": measured.level,
-        "noise": measured.snr,
+        "noise": _CLEAN if humming else measured.snr,
         "hum": measured.hum,
         "offset": 0.0 if clipped else abs(measured.dc),  # what is clipped on one side has a mean
         "muffled": measured.muffled,
@@ -177,15 +200,31 @@ def _mean(power: Floats, band: tuple[int, int]) -> float:
     return float(power[low : high + 1].mean())
 
 
-def _loss(samples: Samples, compared: Sequence[Comparison]) -> float:
+def _flags(known: Iterable[Timed], count: int) -> Flags:
+    """Return which of `count` frames lie in or close to `known`: the pauses between keys do."""
+    flags = np.zeros(count, np.bool_)
+    for sound in known:
+        first, last = (sound.start - _BESIDE) * FRAMES_PER_SECOND, (sound.end + _BESIDE) * FRAMES_PER_SECOND
+        flags[max(0, int(first)) : max(0, int(last))] = True
+    return flags
+
+
+def _loss(samples: Samples, compared: Sequence[Comparison], apart: Flags) -> float:
     """Return the seconds of speech that were lost. What the reference has as well is no loss."""
-    found = [s for s in find_losses(samples) if not any(_covered(s, intact) for c in compared for intact in c.intact)]
-    lost = merged([*found, *itertools.chain.from_iterable(c.lost for c in compared)])
+    speech = [s for s in find_losses(samples) if not apart[min(s[0] // HOP, len(apart) - 1)]]
+    heard = [s for s in speech if not any(_covers(intact, s) for c in compared for intact in c.intact)]
+    differing = [lost for c in compared for lost in c.lost if not any(_near(lost, known) for known in heard)]
+    lost = merged([*heard, *differing])
     return sum(end - start for start, end in lost) / RATE if len(lost) >= _FEWEST_LOSSES else 0.0
 
 
-def _covered(inner: Stretch, outer: Stretch) -> bool:
+def _covers(outer: Stretch, inner: Stretch) -> bool:
     return outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+def _near(left: Stretch, right: Stretch) -> bool:
+    """Say whether two losses are less than a packet apart: they are one, placed a little differently."""
+    return left[0] < right[1] + PACKET and right[0] < left[1] + PACKET
 
 
 def _slips(match: Match) -> float:

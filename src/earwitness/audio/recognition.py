@@ -156,7 +156,7 @@ class Recogniser:
         return max(match.head, match.tail) > MISSING_SPEECH
 
     def _is_noisy(self) -> bool:
-        quality = self.listener.quality(None)
+        quality = self.listener.quality()
         return quality is None or quality.index < POOR
 
 

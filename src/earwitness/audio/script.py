@@ -132,6 +132,8 @@ class CallMeasures:
     keys_heard: int  # on our own channel
     keys_accepted: int  # steps of keys after which the next expected prompt came
     key_delay: float | None  # the longest time from a key to the prompt that answers it
+    own_echo: float | None  # our own voice or keys coming back, dB
+    own_echo_delay: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from earwitness.audio.wav import Samples
 
 _WIDTH = 200  # samples, 25 ms
 _BAND = slice(8, 110)  # bins of 31.25 Hz: 250-3440 Hz
+WHOLE_BAND = slice(4, 124)  # 125-3875 Hz: all of a voice, without offset and hum
 _MARGIN = 8.0  # dB above the noise floor
 _BELOW_LOUD = 30.0  # dB below the loudest speech
 _FLOOR = -58.0  # dBFS: quieter than any prompt
@@ -53,12 +54,12 @@ def speech(samples: Samples) -> tuple[Segment, ...]:
     )
 
 
-def band_levels(samples: Samples) -> Floats:
-    """Return the level of each 10 ms frame in the telephone band, dBFS, shape (frames,)."""
+def band_levels(samples: Samples, band: slice = _BAND) -> Floats:
+    """Return the level of each 10 ms frame in `band`, the telephone's, dBFS, shape (frames,)."""
     frames = framed(np.pad(samples, (HOP, _WIDTH - HOP)), _WIDTH)
     window = np.hanning(_WIDTH).astype(np.float32)
     # Parseval: twice the one-sided sum, over the transform's length and the window's energy
-    powers = [(np.abs(np.fft.rfft(part * window, 256, axis=1)[:, _BAND]) ** 2).sum(axis=1) for part in blocks(frames)]
+    powers = [(np.abs(np.fft.rfft(part * window, 256, axis=1)[:, band]) ** 2).sum(axis=1) for part in blocks(frames)]
     return decibels(2 * np.concatenate([*powers, np.zeros(0)]) / (256 * float((window**2).sum())))
 
 

@@ -178,6 +178,7 @@ CALLBACK_FAULTS = {
     "callbacks-late": timed(
         "Webhooks are told of everything `seconds` late, in the call's time.", "seconds", 30, 86400
     ),
+    "transcription-fails": Fault("The carrier's own transcription fails: error 32651."),
     "callbacks-forged": Fault(
         "After the first status callback comes one that is not Twilio's: signed wrongly, and untrue."
     ),

@@ -12,6 +12,7 @@ from earwitness.simulator.carrier import Carrier
 from earwitness.simulator.courier import Courier
 from earwitness.simulator.media_stream import streams_of
 from earwitness.simulator.stream_sender import StreamSender
+from earwitness.simulator.transcribing import transcription_events
 from earwitness.simulator.webhook import Webhook
 
 _log = structlog.get_logger(__name__)
@@ -29,7 +30,7 @@ class Live:
 
     def follow(self, call: Call, base_url: str) -> None:
         """Look after a call that was placed or changed. One that has neither webhook nor stream costs nothing."""
-        if call.sid not in self._told and events_of(call, base_url):
+        if call.sid not in self._told and _events(call, base_url):
             self._told.add(call.sid)
             self._spawn(self._tell(call, base_url)).add_done_callback(lambda _: self._told.discard(call.sid))
         if call.sid not in self._streamed and call.plan.ours.streams:
@@ -76,7 +77,7 @@ class Live:
         done: set[str] = set()
         while True:
             changed = call.changed
-            ahead = [event for event in events_of(call, base_url) if event.key not in done]
+            ahead = [event for event in _events(call, base_url) if event.key not in done]
             if not ahead and self._carrier.status(call) in TERMINAL:
                 break
             if ahead and self._carrier.elapsed(call) >= ahead[0].at:
@@ -131,3 +132,8 @@ class _Deliveries:
         notice = await self._courier.tell(webhook, fields, token)
         if notice is not None:
             self._call.notices.append((self._carrier.elapsed(self._call), notice))
+
+
+def _events(call: Call, base_url: str) -> list[Event]:
+    """Return all that the call's webhooks will be told as its plan is now, in the order in which it happens."""
+    return sorted([*events_of(call, base_url), *transcription_events(call)], key=lambda event: event.at)

@@ -37,6 +37,16 @@ class EchoSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class TranscriptionStart:
+    """The carrier begins to write down what is said on `track`."""
+
+    at: float
+    webhook: Webhook
+    track: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingStart:
     """A recording begins. `source` is Twilio's word for what began it."""
 

@@ -1,6 +1,6 @@
 """TwiML: what Twilio does on our side of the call.
 
-Understood: Pause, Play digits, Say, Hangup, Start/Recording, Start/Stream and Stop/Stream. As at Twilio, a document that cannot be parsed ends the call
+Understood: Pause, Play digits, Say, Hangup, Start/Recording, Start/Stream, Stop/Stream and Start/Transcription. As at Twilio, a document that cannot be parsed ends the call
 with an announced application error (12100, 12102), and an element or attribute that is not in the schema is skipped with
 warning 12200. This stand-in fetches nothing: `<Play>URL</Play>` is skipped with error 11200.
 """
@@ -13,7 +13,15 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 from earwitness.simulator.carrier_errors import TwilioError
-from earwitness.simulator.timeline import Clip, KeyPress, RecordingStart, StreamOrder, StreamStart, StreamStop
+from earwitness.simulator.timeline import (
+    Clip,
+    KeyPress,
+    RecordingStart,
+    StreamOrder,
+    StreamStart,
+    StreamStop,
+    TranscriptionStart,
+)
 from earwitness.simulator.tones import KEY_GAP, KEY_SECONDS, KEYS, RATE, key_tone
 from earwitness.simulator.voice import recorded_prompts, spoken
 from earwitness.simulator.webhook import RECORDING_EVENTS, Webhook, webhook_of
@@ -51,6 +59,13 @@ class StartStream:
 
 
 @dataclass(frozen=True, slots=True)
+class StartTranscription:
+    webhook: Webhook
+    track: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopStream:
     name: str
 
@@ -65,7 +80,9 @@ class Hangup:
     pass
 
 
-Verb = Say | PressKeys | Pause | StartRecording | StartStream | StopStream | ApplicationError | Hangup
+Verb = (
+    Say | PressKeys | Pause | StartRecording | StartStream | StartTranscription | StopStream | ApplicationError | Hangup
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,7 @@ class Performance:
     streams: list[StreamStart] = field(default_factory=list)
     stops: list[StreamStop] = field(default_factory=list)
     spoken: list[float] = field(default_factory=list)
+    transcriptions: list[TranscriptionStart] = field(default_factory=list)
     ends_at: float = 0.0
 
     def before(self, moment: float) -> "Performance":
@@ -104,6 +122,7 @@ class Performance:
             [start for start in self.streams if start.at < moment],
             [stop for stop in self.stops if stop.at < moment],
             [end for end in self.spoken if end < moment],
+            [start for start in self.transcriptions if start.at < moment],
             min(self.ends_at, moment),
         )
 
@@ -116,6 +135,7 @@ class Performance:
             self.streams + following.streams,
             self.stops + following.stops,
             self.spoken + following.spoken,
+            self.transcriptions + following.transcriptions,
             following.ends_at,
         )
 
@@ -197,6 +217,8 @@ class _Reader:
                 self.recording(child)
             elif child.tag == "Stream":
                 self.stream(child)
+            elif child.tag == "Transcription":
+                self.transcription(child)
             else:
                 self.warn(f"Invalid content was found starting with element '{child.tag}'")
 
@@ -228,6 +250,20 @@ class _Reader:
             parameters = tuple((p.get("name", ""), p.get("value", "")) for p in element.iter("Parameter"))
             webhook = self.webhook(given, "statusCallback", frozenset({"completed"}))
             self.verbs.append(StartStream(StreamOrder(given["url"], given.get("name", ""), track, parameters, webhook)))
+
+    def transcription(self, element: ET.Element) -> None:
+        known = ("statusCallbackUrl", "statusCallbackMethod", "track", "languageCode", "partialResults", "name")
+        given = self.attributes(element, *known, "transcriptionEngine", "speechModel", "hints", "profanityFilter")
+        form = {
+            "statusCallback": given.get("statusCallbackUrl", ""),
+            "statusCallbackMethod": given.get("statusCallbackMethod", "POST"),
+        }
+        webhook = self.webhook(form, "statusCallback", frozenset({"completed"}))
+        track = given.get("track", "both_tracks")
+        if webhook is None or track not in _TRACKS:
+            self.warn("Transcription needs a statusCallbackUrl, and a track that there is")
+        else:
+            self.verbs.append(StartTranscription(webhook, track, given.get("languageCode", "en-US")))
 
     def webhook(self, given: Mapping[str, str], name: str, known: frozenset[str]) -> Webhook | None:
         """Return the webhook in the attributes NAME, NAMEMethod and NAMEEvent; one that makes no sense is warned of."""
@@ -284,6 +320,8 @@ def _do(verb: Verb, done: Performance) -> None:
             done.recordings.append(start)
         case StartStream(order):
             done.streams.append(StreamStart(done.ends_at, order))
+        case StartTranscription(webhook, track, language):
+            done.transcriptions.append(TranscriptionStart(done.ends_at, webhook, track, language))
         case StopStream(name):
             done.stops.append(StreamStop(done.ends_at, name))
         case ApplicationError():

@@ -154,7 +154,7 @@ class Attempt:
         self.seen.measures |= {name: value for name, value in ended.measures.items() if value is not None}
         waits = plan.waits if live is None else live_waits(self.spec, library.length)
         try:
-            await self._judge(ended, library, findings.planned(self.spec.steps, waits))
+            await self._judge(ended, library, findings.planned(self.spec.steps, waits), live)
         except CarrierError as error:
             return self._carrier_failed(error)
         if live is not None:
@@ -166,10 +166,12 @@ class Attempt:
         log = json.dumps(live.log, indent=1).encode()
         await self._keep(log, "conversation", "application/json", "call-conversation.json")
 
-    async def _judge(self, ended: Ended, library: PromptLibrary, script: Sequence[PlannedStep]) -> None:
+    async def _judge(
+        self, ended: Ended, library: PromptLibrary, script: Sequence[PlannedStep], live: LiveConversation | None
+    ) -> None:
         status = ended.call.status
         if status == "completed":
-            await self._hear(ended, library, script)
+            await self._hear(ended, library, script, live.sound if live else None)
         elif status == "busy":
             self._blame(Failure.BUSY, "the line was busy")
         elif status == "no-answer":
@@ -180,14 +182,16 @@ class Attempt:
         else:
             self._unknown(Failure.MONITOR_ERROR, f"the call ended as {status}: somebody at our end stopped it")
 
-    async def _hear(self, ended: Ended, library: PromptLibrary, script: Sequence[PlannedStep]) -> None:
+    async def _hear(
+        self, ended: Ended, library: PromptLibrary, script: Sequence[PlannedStep], far_end: bytes | None
+    ) -> None:
         recorded = await self.driver.recording(ended.call)
         self.seen.facts["recording_sid"] = recorded.sid
         if recorded.wav is None:
             self._no_recording(recorded, ended.call)
             return
         try:
-            heard = await self._heard(recorded.wav, script, library, ended.call.duration)
+            heard = await self._heard(recorded.wav, script, library, ended.call.duration, far_end)
         except (WavError, ChannelError, UnusableError) as error:
             self._unknown(Failure.RECORDING_UNREADABLE, f"the recording cannot be judged: {error}")
             await self._keep_unheard(recorded.wav, script)
@@ -202,13 +206,18 @@ class Attempt:
             await self._delete_recording(recorded.sid)
 
     async def _heard(
-        self, wav: bytes, script: Sequence[PlannedStep], library: PromptLibrary, seconds: float | None
+        self,
+        wav: bytes,
+        script: Sequence[PlannedStep],
+        library: PromptLibrary,
+        seconds: float | None,
+        far_end: bytes | None,
     ) -> Hearing:
         texts = [*(text for step in script for text in (*step.expect, *step.misroute)), *self.spec.must_not_hear]
         transcriber = self.ctx.transcriber
         texts += [prompt.text for prompt in library.prompts]
         make_engine = None if transcriber is None else partial(transcriber.engine, texts, self.extension)
-        return await in_worker(listen, wav, script, library, self.spec.must_not_hear, seconds, make_engine)
+        return await in_worker(listen, wav, script, library, self.spec.must_not_hear, seconds, make_engine, far_end)
 
     def _note(self, heard: Hearing, ended: Ended) -> None:
         self.seen.findings += findings.findings(self.spec, heard.report)

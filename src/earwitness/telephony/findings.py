@@ -37,7 +37,20 @@ _FAILURES: Mapping[Result, Failure] = {
     Result.FAX: Failure.WRONG_PROMPT,
     Result.NOISY_LINE: Failure.NOT_SILENT,
 }
-_SOUND = ("level", "noise", "snr", "clipping", "loss")  # of the quality, published as measures
+_SOUND = (
+    "level",
+    "noise",
+    "snr",
+    "clipping",
+    "loss",
+    "hum",
+    "dc",
+    "muffled",
+    "echo",
+    "gaps",
+    "jitter",
+    "distortion",
+)  # of the quality, published as measures
 _PUNCTUAL = 1.0  # s by which the end of a script may come early
 _LINE_RESULTS = (Result.BUSY, Result.CONGESTED, Result.UNOBTAINABLE, Result.STILL_RINGING, Result.NO_MEDIA)
 _NOBODY_SPOKE = (  # what was heard is no measure of how speech would sound

@@ -11,7 +11,7 @@ from earwitness.audio.prompts import PromptLibrary
 from earwitness.audio.script import CallReport, PlannedStep, Result
 from earwitness.audio.speech import trimmed
 from earwitness.audio.transcript import MakeEngine
-from earwitness.audio.wav import Recording, read_wav, write_wav
+from earwitness.audio.wav import Recording, mulaw_decode, read_wav, write_wav
 
 _CUT = 2.0  # s by which a recording may be shorter than its call; the carrier counts whole seconds
 
@@ -35,12 +35,15 @@ def listen(
     errors: Sequence[str],
     call_seconds: float | None,
     make_engine: MakeEngine | None,
+    far_end: bytes | None = None,
 ) -> Hearing:
-    """Return what was heard on the recording. Raises UnusableError, WavError, ChannelError and EngineError."""
+    """Return what was heard on the recording; `far_end` is the mu-law sound that was streamed live. Raises UnusableError, WavError, ChannelError and EngineError."""
     recording = read_wav(wav)
     if call_seconds is not None and recording.duration < call_seconds - _CUT:
         raise UnusableError(f"it holds {recording.duration:.1f}s of a call of {call_seconds:.0f}s")
-    report = analyse(recording, script, library, errors, make_engine)
+    report = analyse(
+        recording, script, library, errors, make_engine, None if far_end is None else mulaw_decode(far_end)
+    )
     return Hearing(report, _cuts(recording, report))
 
 

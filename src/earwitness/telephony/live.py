@@ -77,6 +77,11 @@ class LiveConversation:
         self._anchor = 0.0
         self._sid = ""
 
+    @property
+    def sound(self) -> bytes:
+        """The far end's sound as it was streamed: mu-law at 8 kHz."""
+        return self._ear.sound
+
     async def during(self, call: CarrierCall, follow: Callable[[CarrierCall], Awaitable[Ended]]) -> Ended:
         """Converse while `follow` waits for the call to end. Raises CarrierError, also when the sound stops coming."""
         self._sid = call.sid
@@ -119,7 +124,7 @@ class LiveConversation:
         if self.spec.may_reach_people:
             await self._tell_the_person("goodbye")
         else:
-            await self.carrier.hang_up(self._sid)
+            await self._in_call(self.carrier.hang_up(self._sid))
 
     async def _do(self, step: StepSpec) -> None:
         if step.press is not None:
@@ -128,7 +133,7 @@ class LiveConversation:
             await self._act(step, say_twiml(step.say), spoken_length(step.say) - 1)
         elif step.hang_up:
             self.facts["hung_up_by"] = "us"
-            await self.carrier.hang_up(self._sid)
+            await self._in_call(self.carrier.hang_up(self._sid))
         elif step.texts:
             await self._expect(step)
         elif step.silence is not None:
@@ -140,14 +145,18 @@ class LiveConversation:
 
     async def _act(self, step: StepSpec, twiml: str, seconds: float) -> None:
         self._note(step.title)
-        try:
-            await self.carrier.play(self._sid, twiml)
-        except CarrierError as error:
-            if error.status == 400:  # the call is no longer in progress: the far end was quicker
-                raise _LineGoneError from error
-            raise
+        await self._in_call(self.carrier.play(self._sid, twiml))
         await self._ear.until(self._ear.now + seconds)
         self._anchor = self._ear.now
+
+    async def _in_call(self, request: Awaitable[None]) -> None:
+        """Do something to the call. Raises _LineGoneError when it is over: the far end was quicker."""
+        try:
+            await request
+        except CarrierError as error:
+            if error.status == 400:
+                raise _LineGoneError from error
+            raise
 
     async def _expect(self, step: StepSpec) -> None:
         """Wait until the prompt has ended, or began to if it is barged into; in the end nobody waits for ever."""
@@ -191,7 +200,7 @@ class LiveConversation:
         """Say what this is, then hang up: whoever answers a test call should know."""
         self._note(f"{why}: {self.spec.statement}")
         self.facts |= {"statement_said": True, "hung_up_by": "us"}
-        await self.carrier.play(self._sid, say_twiml(self.spec.statement, then_hang_up=True))
+        await self._in_call(self.carrier.play(self._sid, say_twiml(self.spec.statement, then_hang_up=True)))
         await self._ear.until(self._ear.now + spoken_length(self.spec.statement) + _TRAILING)
 
     async def _silence(self, step: StepSpec) -> None:
@@ -270,8 +279,17 @@ class _Ear:
                 ) from error
             if frame is None:
                 raise _LineGoneError
-            self._frames.append(frame)
-            self._bytes += len(frame)
+            self._take(frame)
+        while frame := self._extension.waiting_frame():  # what has come meanwhile: a look takes time
+            self._take(frame)
+
+    def _take(self, frame: bytes) -> None:
+        self._frames.append(frame)
+        self._bytes += len(frame)
+
+    @property
+    def sound(self) -> bytes:
+        return b"".join(self._frames)
 
     def look(self, start: float, references: list[Prompt]) -> _Look:
         return _Look(Listener(self._since(start)), start, references)
@@ -283,5 +301,5 @@ class _Ear:
 
     def _since(self, start: float) -> Samples:
         """Return the sound since then; never less than the hearing needs to look at."""
-        sound = mulaw_decode(b"".join(self._frames)[max(0, int(start * RATE)) :])
+        sound = mulaw_decode(self.sound[max(0, int(start * RATE)) :])
         return np.pad(sound, (0, max(0, _LEAST - len(sound))))

@@ -66,6 +66,7 @@ class Extension:
         self.heard = CarrierHearing()
         self._told = asyncio.Event()
         self._frames: asyncio.Queue[object] = asyncio.Queue(_MOST_FRAMES + 1)
+        self._ended = False
         self.streaming = False
         self.call_sid = ""  # once the carrier has named the call
         self.dropped_frames = 0
@@ -107,9 +108,22 @@ class Extension:
         if not self._frames.full():
             self._frames.put_nowait(_CLOSE)
 
+    def waiting_frame(self) -> bytes | None:
+        """Return the next sound if it has come already; None where it has not, or where there will be no more."""
+        if self._frames.empty() or self._ended:
+            return None
+        frame = self._frames.get_nowait()
+        if not isinstance(frame, bytes):
+            self._ended = True
+            return None
+        return frame
+
     async def frame(self) -> bytes | None:
         """Return the next sound; None when there will be no more."""
+        if self._ended:
+            return None
         frame = await self._frames.get()
+        self._ended = not isinstance(frame, bytes)
         return frame if isinstance(frame, bytes) else None
 
 

@@ -1,0 +1,79 @@
+"""Our own sound in what we hear: the echo of our channel in theirs, and the time that both talk at once."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earwitness.audio.frames import RATE, Timed
+from earwitness.audio.wav import Samples
+
+_LATEST = 0.6  # s
+_EARLIEST = 0.005  # s
+_CLEAR = 8.0  # times the correlation's own spread, that an echo's peak must have
+_FAINTEST = -50.0  # dB, below which nobody hears it
+_SECTION = (1 << 16) - int(
+    _LATEST * RATE
+)  # samples correlated at once: with the lags a power of two, and few hold a sound of ours
+_NOTHING = 1e-6  # sum of squares, of a side that is silent
+_ABOUT = 80  # samples: 10 ms on each side
+_FLOOR = 1e-7  # mean square, -70 dBFS, which silence counts as
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """`delay` in seconds; `gain` in dB, of the echo over what we sent."""
+
+    delay: float
+    gain: float
+
+
+def own_echo(ours: Samples, theirs: Samples) -> Echo | None:
+    """Return the echo of our channel in theirs, both of shape (n,) at 8 kHz, or None if none is clear.
+
+    The gain is that of weighted least squares at the delay, 5 to 600 ms, which fits best. What the far end says itself weighs little:
+    each sample counts for the inverse of the power about it. Exact for one linear path.
+    """
+    length = min(len(ours), len(theirs))
+    sent, heard = (np.asarray(side[:length], np.float64) for side in (ours, theirs))
+    if float(sent @ sent) < _NOTHING:
+        return None
+    weight = _weights(heard)
+    product, power = _later(sent, heard * weight), _later(sent**2, weight)
+    fit = np.abs(product) / np.sqrt(np.maximum(power, 1e-12))
+    fit[: int(_EARLIEST * RATE)] = 0.0
+    place = int(fit.argmax())
+    gain = float(20 * np.log10(abs(product[place]) / power[place] + 1e-12))
+    if fit[place] < _CLEAR * float(np.sqrt(np.mean(fit**2))) or gain < _FAINTEST:
+        return None
+    return Echo(place / RATE, gain)
+
+
+def _weights(heard: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the inverse of the power in the 20 ms about each sample."""
+    sums = np.concatenate(([0.0], np.cumsum(heard**2)))
+    place = np.arange(len(heard))
+    first, last = np.maximum(place - _ABOUT, 0), np.minimum(place + _ABOUT, len(heard))
+    weights: NDArray[np.float64] = 1 / ((sums[last] - sums[first]) / (last - first) + _FLOOR)
+    return weights
+
+
+def _later(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of products of `left` with `right` later by 0 to 0.6 s, shape (lags,)."""
+    lags = int(_LATEST * RATE)
+    product = np.zeros(lags)
+    for at in range(0, len(left), _SECTION):
+        part, later = left[at : at + _SECTION], right[at : at + _SECTION + lags]
+        if part.any():
+            size = 1 << (len(part) + lags - 1).bit_length()
+            spectrum = np.fft.rfft(later, size) * np.conj(np.fft.rfft(part, size))
+            product += np.fft.irfft(spectrum, size)[:lags]
+    return product
+
+
+def talk_over(ours: Iterable[Timed], theirs: Iterable[Timed]) -> float:
+    """Return the seconds in which one of `ours` and one of `theirs` sound at once; the stretches of one side do not overlap."""
+    others = tuple(theirs)
+    return math.fsum(max(0.0, min(a.end, b.end) - max(a.start, b.start)) for a in ours for b in others)
