@@ -186,7 +186,7 @@ def _held(past):
 
 def _music_instead(play, _place):
     play.say(play.turn + 0.5, play.music(60.0))
-    play.over = True
+    play.over = play.unheeding = True
 
 
 def _misrouted(play, place):
@@ -213,7 +213,7 @@ def _tone(table):
             play.turn + play.random.uniform(0.2, 1.5),
             call_sounds.cadence(kind, 60.0, float(play.random.uniform(-26, -14))),
         )
-        play.over = True
+        play.over = play.unheeding = True
         if play.random.random() < 0.3:
             play.hang_up = play.turn + float(play.random.uniform(12, 20))
 
@@ -228,7 +228,7 @@ def _special(play, _place):
     for _ in range(play.random.integers(1, 3)):
         at = play.say(at, call_sounds.special_information(kind, -18.0)) + 0.2
         at = play.say(at, sound) + 0.8
-    play.over = True
+    play.over = play.unheeding = True
 
 
 def _fine(play, place):
