@@ -158,6 +158,7 @@ class App:
             commit=self._commit,
             dispatcher=self._dispatcher,
             switchboard=self._switchboard,
+            baselines=self._baselines,
             ready=self._ready,
             alive=self._alive,
         )

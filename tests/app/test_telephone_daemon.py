@@ -64,7 +64,9 @@ async def test_a_busy_number_is_confirmed_from_another_and_controlled_before_it_
     (incident,) = await incidents(daemon)
     assert incident["severity"] == "sev1"
     assert f"from {SECOND} through main failed (busy)" in incident["reason"]
-    assert "the control call to a known-good number passed. The fault lies with the number called." in incident["reason"]
+    assert (
+        "the control call to a known-good number passed. The fault lies with the number called." in incident["reason"]
+    )
     made = await runs(daemon)
     assert set(made) == {"manual", "confirm", "control"}
     assert made["confirm"]["facts"]["from"] == SECOND
@@ -102,3 +104,45 @@ async def test_what_calls_teach_is_kept_in_the_data_directory(stage):
     await look(daemon)
     await until(lambda: runs(daemon))
     assert (daemon.data / "baselines" / "timings" / "phone.json").is_file()
+
+
+async def test_the_page_of_an_incident_shows_the_call_and_where_it_went_wrong(stage):
+    simulator, daemon = await stage(steps=PAY_STEPS[:3])
+    simulator.faults.turn_on("prompt-missing")
+    await look(daemon)
+    await until(lambda: incidents(daemon))
+    (incident,) = await incidents(daemon)
+    page = (await daemon.api.get(f"/incidents/{incident['id']}")).text
+    assert '<svg class="waveform"' in page
+    assert "3. expect Please enter your card number" in page
+    assert "#t=" in page
+
+
+async def test_a_prompt_in_other_words_is_shown_listened_to_and_accepted(stage):
+    simulator, daemon = await stage(steps=PAY_STEPS[:3])
+    simulator.faults.turn_on("reworded-prompt")
+
+    async def called(times):
+        return len((await daemon.api.get("/api/v1/runs")).json()) == times
+
+    for times in (1, 2):
+        await look(daemon)
+        await until(lambda times=times: called(times))
+    assert await incidents(daemon) == []
+    (proposal,) = (await daemon.api.get("/api/v1/baselines")).json()
+    assert (proposal["stable"], proposal["calls"], proposal["probe"]) == (True, 2, "phone")
+    page = (await daemon.api.get("/")).text
+    assert "said in other words now" in page
+    sound = await daemon.api.get(proposal["sound"])
+    assert sound.headers["content-type"] == "audio/wav"
+    assert sound.content.startswith(b"RIFF")
+
+    assert (await daemon.api.post("/api/v1/baselines/nobody/accept")).status_code == 404
+    assert (await daemon.api.post("/api/v1/baselines/..%2F..%2Fsecret/accept")).status_code == 404
+    assert (await daemon.api.post(f"/api/v1/baselines/{proposal['key']}/burn")).status_code == 404
+    (await daemon.api.post(f"/api/v1/baselines/{proposal['key']}/accept")).raise_for_status()
+    assert (await daemon.api.get("/api/v1/baselines")).json() == []
+    await look(daemon)
+    await until(lambda: called(3))
+    latest = (await daemon.api.get("/api/v1/runs")).json()[0]
+    assert (latest["outcome"], latest["findings"]) == ("ok", [])
