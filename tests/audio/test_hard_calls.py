@@ -115,3 +115,13 @@ def test_media_that_stop_during_a_wait_are_missed_whatever_packets_were_lost_bef
         line[packet * 160 : packet * 160 + 160] = 0.0
     line[int(9.0 * RATE) :] = 0.0
     assert FarEnd(Listener(line)).has_no_media(8.0, 15.0) is stopped
+
+
+def test_a_beginning_that_an_error_prompt_shares_with_others_is_no_error_prompt():
+    ok, why = right(made(301, "other words", only_recorded=True))
+    assert ok, why
+
+
+def test_a_likeness_in_the_middle_of_an_announcement_is_no_cut_prompt():
+    ok, why = right(made(302, "unobtainable", only_recorded=True))
+    assert ok, why
