@@ -156,10 +156,9 @@ def _too_late(play, place):
 
 def _with_minor(script):
     """Steps whose prompt is not cut by our own key when it is late."""
+    steps = script.steps
     return [
-        n
-        for n in script.hearing
-        if "minor" in script.steps[n].get("within", {}) and not script.steps[n].get("barge_in")
+        n for n in script.hearing if "minor" in steps[n].get("within", {}) and not {"barge_in", "hold"} & set(steps[n])
     ]
 
 
@@ -240,7 +239,7 @@ def _poor(kind):
         if kind == "noise":
             return replace(usual, snr=float(random.uniform(8, 11)))
         if kind == "clipping":
-            return replace(usual, clipped=float(random.uniform(0.02, 0.08)), snr=max(usual.snr or 40.0, 35.0))
+            return replace(usual, clipped=float(random.uniform(0.04, 0.12)), snr=max(usual.snr or 40.0, 35.0))
         return replace(usual, loss=float(random.uniform(0.03, 0.1)))
 
     return line

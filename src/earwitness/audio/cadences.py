@@ -22,6 +22,7 @@ _CONGESTION = 0.6  # s, the longest cycle that is congestion's
 _RATIO = (0.6, 1.6)  # of on to off
 _OTHERS = 0.25  # of the bursts, that other tones may have among them
 _AROUND, _NOTE = 1.0, 1.5  # s beside a tone, and Hz that a note may wander
+_LONG = 8  # bursts, which no melody repeats by themselves
 _FEWEST_RINGS, _FEWEST_BURSTS = 2, 5
 
 
@@ -47,11 +48,11 @@ def _trains(bursts: Sequence[Burst]) -> Iterator[list[Burst]]:
 
 
 def _is_alone(train: Sequence[Burst], every: Sequence[Burst]) -> bool:
-    """Whether next to nothing else that is pure sounds then, and nothing that is steady soon before or after: a melody has other notes."""
+    """Whether next to nothing else that is pure sounds then, nor, where it is short, soon before or after: a melody has other notes."""
     inside = [b for b in every if b.start < train[-1].end and b.end > train[0].start]
     around = [b for b in every if b.start < train[-1].end + _AROUND and b.end > train[0].start - _AROUND]
     notes = [b for b in around if b not in inside and b.spread < _NOTE]
-    return not notes and len(inside) <= len(train) * (1 + _OTHERS)
+    return (not notes or len(train) >= _LONG) and len(inside) <= len(train) * (1 + _OTHERS)
 
 
 def _named(train: Sequence[Burst]) -> Tone | None:
