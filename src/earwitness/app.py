@@ -146,7 +146,9 @@ class App:
             config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
         )
         self._schedule = Schedule(self._clock, self._dispatcher.on_due)
-        self._postroom = Postroom(store, self._clock, self._metrics, lambda: self._web, Links(self._public_url()))
+        self._postroom = Postroom(
+            store, self._clock, self._metrics, lambda: self._web, Links(self._public_url()), self._evidence.path
+        )
         self._house = House(
             config=config,
             rules=self._rules,

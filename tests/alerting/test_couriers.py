@@ -1,5 +1,6 @@
 import asyncio
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -8,6 +9,7 @@ from virtual import VirtualClock, until
 
 from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE, Courier, Hook, Links, pause_before
 from earwitness.alerting.routing import Route, Router
+from earwitness.alerting.senders import Senders
 from earwitness.config.schema import MatchSpec
 from earwitness.hooks.webhook import KIND, WebhookSpec
 from earwitness.model import JourneyRule, Severity, TransitionKind
@@ -57,8 +59,8 @@ def receiver():
 @pytest.fixture
 def courier(store, clock, receiver):
     spec = WebhookSpec(url="https://alerts.example/hook", secret="a secret of the hook")
-    http = httpx.AsyncClient(transport=receiver.transport())
-    return Courier(Hook("on-call", KIND, spec, 15.0), store, clock, http, Links("http://127.0.0.1:8420"))
+    senders = Senders(httpx.AsyncClient(transport=receiver.transport()), Path)
+    return Courier(Hook("on-call", KIND, spec, 15.0), store, clock, senders, Links("http://127.0.0.1:8420"))
 
 
 async def owe(store, clock, *, resolve=True, names=("a",)):
@@ -189,7 +191,7 @@ async def test_a_courier_that_is_stopped_in_the_middle_leaves_no_lease(courier, 
         asked.set()
         await asyncio.Event().wait()
 
-    courier._http = httpx.AsyncClient(transport=httpx.MockTransport(hang))
+    courier._senders = Senders(httpx.AsyncClient(transport=httpx.MockTransport(hang)), Path)
     await owe(store, clock, resolve=False)
     delivering = asyncio.create_task(courier.deliver_next())
     await asked.wait()

@@ -7,19 +7,19 @@ courier holds a delivery; its token keeps a courier that lost the lease from rec
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import httpx
 import structlog
 
+from earwitness.alerting.senders import Senders, converse
 from earwitness.clock import Clock
-from earwitness.hooks.base import HookKind, HookOutcome, HookRequest, Notice, Reason, Reply
-from earwitness.model import Failure, Incident
+from earwitness.hooks.base import HookKind, HookOutcome, Notice, Parcel, Reason
+from earwitness.model import Incident
+from earwitness.presentation import headline
 from earwitness.store import outbox, verdicts
 from earwitness.store.outbox import Attempt, Delivery
 from earwitness.store.store import Store
-from earwitness.transport.errors import ExchangeError
 
 log = structlog.get_logger()
 
@@ -27,7 +27,6 @@ LEASE = 30.0  # seconds
 FIRST_PAUSE = 1.0  # doubled at each attempt
 LONGEST_PAUSE = 900.0
 GIVE_UP = 24 * 3600.0
-_LONGEST_REPLY = 64 * 1024  # bytes read of a reply
 _AT_ONCE = 4  # deliveries of different incidents to one hook
 _IDLE = 30.0  # seconds between looks when nothing is due
 
@@ -51,11 +50,11 @@ def pause_before(attempt: int, retry_after: float | None, draw: Callable[[], flo
 class Courier:
     """Delivers to one hook until it is stopped."""
 
-    def __init__(self, hook: Hook, store: Store, clock: Clock, http: httpx.AsyncClient, links: "Links") -> None:
+    def __init__(self, hook: Hook, store: Store, clock: Clock, senders: Senders, links: "Links") -> None:
         self.hook = hook
         self._store = store
         self._clock = clock
-        self._http = http
+        self._senders = senders
         self._links = links
         self._wake = asyncio.Event()
         self._told: Callable[[str, HookOutcome], None] = lambda _hook, _outcome: None
@@ -129,6 +128,7 @@ class Courier:
             key=delivery.key,
             kind=delivery.kind,
             at=delivery.at,
+            title=headline(delivery.kind, incident),
             text=delivery.text,
             incident=incident,
             url=self._links.incident(incident.id),
@@ -136,14 +136,15 @@ class Courier:
         )
 
     async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
-        request = self.hook.kind.request(self.hook.spec, delivery.key, body, self._clock.now())
-        reply = await send(self._http, request, min(self.hook.timeout, LEASE - 5))
-        return reply if isinstance(reply, HookOutcome) else self.hook.kind.read(reply, self._clock.now())
+        parcel = Parcel(delivery.key, body, self._clock.now(), delivery.reference)
+        talk = self.hook.kind.talk(self.hook.spec, parcel)
+        return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LEASE - 5)
 
     async def _settle(self, delivery: Delivery, token: str, outcome: HookOutcome) -> None:
         now = self._clock.now()
         attempt = _attempt_of(delivery, outcome, now)
-        await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now))
+        reference = outcome.reference
+        await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now, reference))
         self._told(self.hook.name, outcome)
         log.info(
             "alert_attempted",
@@ -165,43 +166,6 @@ def _attempt_of(delivery: Delivery, outcome: HookOutcome, now: float) -> Attempt
     return Attempt(
         "retry", outcome.reason.value, outcome.detail, now + pause_before(delivery.attempts - 1, outcome.retry_after)
     )
-
-
-_REASON = {
-    Failure.ADDRESS_REFUSED: Reason.ADDRESS_REFUSED,
-    Failure.TLS_FAILED: Reason.TLS,
-    Failure.CERTIFICATE_INVALID: Reason.TLS,
-    Failure.NO_TRUST_STORE: Reason.TLS,
-}
-
-
-async def send(http: httpx.AsyncClient, request: HookRequest, seconds: float) -> Reply | HookOutcome:
-    """Return the reply, or why there is none. Errors are told without the address, which may hold a secret."""
-    try:
-        async with asyncio.timeout(seconds):
-            async with http.stream(
-                request.method, request.url, headers=dict(request.headers), content=request.body, follow_redirects=False
-            ) as response:
-                return Reply(response.status_code, _lower(response.headers), await _read(response))
-    except (TimeoutError, httpx.TimeoutException):
-        return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")
-    except ExchangeError as error:
-        return HookOutcome("retry", _REASON.get(error.failure, Reason.CONNECTION), error.failure.value)
-    except httpx.HTTPError as error:
-        return HookOutcome("retry", Reason.CONNECTION, type(error).__name__)
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-async def _read(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) >= _LONGEST_REPLY:
-            break
-    return bytes(body[:_LONGEST_REPLY])
 
 
 @dataclass(frozen=True, slots=True)
