@@ -14,7 +14,8 @@ import structlog
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from earwitness.alerting.couriers import LONGEST_PAUSE, Links
+from earwitness.alerting.couriers import LONGEST_PAUSE
+from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
 from earwitness.clock import Clock, SystemClock

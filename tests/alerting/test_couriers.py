@@ -7,7 +7,8 @@ import pytest
 from judge_world import World, rules_of
 from virtual import VirtualClock, until
 
-from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE, Courier, Hook, Links, pause_before
+from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE, Courier, Hook, pause_before
+from earwitness.alerting.notices import Links
 from earwitness.alerting.routing import Route, Router
 from earwitness.alerting.senders import Senders
 from earwitness.config.schema import MatchSpec

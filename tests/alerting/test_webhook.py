@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
-from notices import BASE, asked, opened
 from pydantic import ValidationError
 from standardwebhooks import Webhook
+from told import BASE, asked, opened
 
 from earwitness.config.fields import Secret
 from earwitness.hooks.base import Parcel, Reason, Reply, read_status, retry_after

@@ -8,15 +8,17 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
+from earwitness.alerting.notices import Change, Links, notice_of
 from earwitness.alerting.senders import Senders, converse
 from earwitness.clock import Clock
-from earwitness.hooks.base import HookKind, HookOutcome, Notice, Parcel, Reason
-from earwitness.model import Incident
-from earwitness.presentation import headline
+from earwitness.config.schema import HookSpec
+from earwitness.config.templates import TemplateSpec
+from earwitness.hooks import HOOKS
+from earwitness.hooks.base import HookKind, HookOutcome, Parcel, Reason
 from earwitness.store import outbox, verdicts
 from earwitness.store.outbox import Attempt, Delivery
 from earwitness.store.store import Store
@@ -39,6 +41,12 @@ class Hook:
     kind: HookKind
     spec: object
     timeout: float
+    template: TemplateSpec = field(default_factory=TemplateSpec)
+
+
+def hook_of(name: str, spec: HookSpec) -> Hook:
+    section = getattr(spec, spec.kind)
+    return Hook(name, HOOKS[spec.kind], section, section.timeout, spec.template)
 
 
 def pause_before(attempt: int, retry_after: float | None, draw: Callable[[], float] = random.random) -> float:
@@ -50,7 +58,7 @@ def pause_before(attempt: int, retry_after: float | None, draw: Callable[[], flo
 class Courier:
     """Delivers to one hook until it is stopped."""
 
-    def __init__(self, hook: Hook, store: Store, clock: Clock, senders: Senders, links: "Links") -> None:
+    def __init__(self, hook: Hook, store: Store, clock: Clock, senders: Senders, links: Links) -> None:
         self.hook = hook
         self._store = store
         self._clock = clock
@@ -119,21 +127,10 @@ class Courier:
             return delivery.body
         incident = await self._store.read(lambda c: verdicts.incident(c, delivery.incident))
         assert incident is not None, "a delivery is written in its incident's own commit"
-        body = self.hook.kind.render(self.hook.spec, self._notice(delivery, incident))
+        change = Change(delivery.key, delivery.kind, delivery.at, delivery.text, incident)
+        body = self.hook.kind.render(self.hook.spec, notice_of(change, self._links, self.hook.template))
         held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, body))
         return body if held else None
-
-    def _notice(self, delivery: Delivery, incident: Incident) -> Notice:
-        return Notice(
-            key=delivery.key,
-            kind=delivery.kind,
-            at=delivery.at,
-            title=headline(delivery.kind, incident),
-            text=delivery.text,
-            incident=incident,
-            url=self._links.incident(incident.id),
-            evidence_url=self._links.evidence(),
-        )
 
     async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
         parcel = Parcel(delivery.key, body, self._clock.now(), delivery.reference)
@@ -166,16 +163,3 @@ def _attempt_of(delivery: Delivery, outcome: HookOutcome, now: float) -> Attempt
     return Attempt(
         "retry", outcome.reason.value, outcome.detail, now + pause_before(delivery.attempts - 1, outcome.retry_after)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """The addresses at which people reach what an alert speaks of."""
-
-    base: str
-
-    def incident(self, incident_id: str) -> str:
-        return f"{self.base}/incidents/{incident_id}"
-
-    def evidence(self) -> str:
-        return f"{self.base}/api/v1/evidence"

@@ -24,22 +24,28 @@ async def send_mail(mail: Mail, files: Callable[[str], Path], seconds: float) ->
             return await _hand_over(mail, message, seconds)
     except (TimeoutError, aiosmtplib.SMTPTimeoutError):
         return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")
-    except aiosmtplib.SMTPAuthenticationError as error:
-        return Reply(error.code)  # without its words, which may hold what we authenticated with
-    except aiosmtplib.SMTPRecipientsRefused as refused:
-        worst = min(refused.recipients, key=lambda r: r.code)  # a temporary refusal of one is worth another try
-        return Reply(worst.code, body=worst.message.encode())
-    except aiosmtplib.SMTPResponseException as error:
-        return Reply(error.code, body=error.message.encode())
-    except ssl.SSLError as error:
-        return HookOutcome("retry", Reason.TLS, f"TLS failed: {error.reason or 'no reason given'}")
-    except aiosmtplib.SMTPNotSupported:
+    except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused) as refusal:
+        return _said(refusal)
+    except (aiosmtplib.SMTPException, OSError) as error:
+        return _unreached(error)
+
+
+def _said(refusal: aiosmtplib.SMTPResponseException | aiosmtplib.SMTPRecipientsRefused) -> Reply:
+    if isinstance(refusal, aiosmtplib.SMTPRecipientsRefused):
+        mildest = min(refusal.recipients, key=lambda r: r.code)  # a temporary refusal of one is worth another try
+        return Reply(mildest.code, body=mildest.message.encode())
+    if isinstance(refusal, aiosmtplib.SMTPAuthenticationError):
+        return Reply(refusal.code)  # without its words, which may hold what we authenticated with
+    return Reply(refusal.code, body=refusal.message.encode())
+
+
+def _unreached(error: Exception) -> HookOutcome:
+    """Say why nobody took the mail. A server without STARTTLS is never told anything in clear."""
+    if isinstance(error, aiosmtplib.SMTPNotSupported) or "STARTTLS" in str(error):
         return HookOutcome("retry", Reason.TLS, "the server offers no STARTTLS or no log-in; nothing was sent in clear")
-    except aiosmtplib.SMTPException as error:
-        tls = isinstance(error.__cause__, ssl.SSLError)
-        return HookOutcome("retry", Reason.TLS if tls else Reason.CONNECTION, type(error).__name__)
-    except OSError as error:
-        return HookOutcome("retry", Reason.CONNECTION, type(error).__name__)
+    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+        return HookOutcome("retry", Reason.TLS, "the server's certificate or its TLS was not accepted")
+    return HookOutcome("retry", Reason.CONNECTION, type(error).__name__)
 
 
 async def _hand_over(mail: Mail, message: EmailMessage, seconds: float) -> Reply:

@@ -5,6 +5,7 @@ Most kinds ask once (`one_request`). Those whose provider wants to be asked firs
 before a ticket is opened, yield several requests. Where no reply comes, the talk is closed, and the whole of it is tried again.
 """
 
+import base64
 import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -184,6 +185,14 @@ class Statuses:
 
 
 _ANY_SUCCESS = Statuses()
+_FAULTY = {400: Reason.REJECTED, 410: Reason.GONE, 413: Reason.REJECTED}  # the request is at fault, or nobody is there
+
+
+def provider(*delivered: int) -> Statuses:
+    """Return the statuses of a provider whose documents say which it succeeds with."""
+    return Statuses(frozenset(delivered), _FAULTY)
+
+
 _REASONS = {401: Reason.AUTHENTICATION, 403: Reason.AUTHENTICATION, 429: Reason.RATE_LIMITED}
 
 
@@ -256,6 +265,21 @@ def cut(text: str, longest: int) -> str:
 
 def json_body(told: object) -> bytes:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def one_line(text: str, longest: int) -> str:
+    """Return the text on one line, for subjects and summaries."""
+    return cut(" ".join(text.split()), longest)
+
+
+def basic(user: str, password: Secret) -> str:
+    """Return an Authorization header (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password.reveal()}".encode()).decode()
+
+
+def bearer(token: Secret) -> str:
+    """Return an Authorization header (RFC 6750)."""
+    return f"Bearer {token.reveal()}"
 
 
 def check_address(value: Secret) -> Secret:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from judge_world import World, rules_of
 
-from earwitness.hooks.base import HookOutcome, Notice, Parcel
+from earwitness.hooks.base import Notice, Parcel
 from earwitness.model import Evidence, Severity, TransitionKind
 from earwitness.presentation import headline
 
@@ -63,10 +63,11 @@ def held(kind, spec, told, *replies, reference=None, now=1_000_000.0):
     """Hold the whole talk about a notice; return what was sent, and the outcome."""
     talk = kind.talk(spec, Parcel(told.key, kind.render(spec, told), now, reference))
     sent, waiting = [next(talk)], list(replies)
-    while True:
+    outcome = None
+    while outcome is None:
         try:
             sent.append(talk.send(waiting.pop(0)))
         except StopIteration as ended:
-            assert not waiting, "the talk ended before all replies were given"
-            assert isinstance(ended.value, HookOutcome)
-            return sent, ended.value
+            outcome = ended.value
+    assert not waiting, "the talk ended before all replies were given"
+    return sent, outcome
