@@ -55,6 +55,7 @@ _FAULTY = frozenset(
     }
 )
 _NOBODY = frozenset({"channel_not_found", "is_archived"})
+_FIXED = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})  # our first message is as it is
 _LOCKED_OUT = frozenset(
     {
         "account_inactive",
@@ -199,7 +200,7 @@ def _read_error(error: str, reply: Reply, now: float) -> HookOutcome:
     detail = f"Slack says {error if re.fullmatch('[a-z_]{1,60}', error) else 'what it never did before'}"
     if error in _FAULTY:
         return HookOutcome("refused", Reason.REJECTED, detail)
-    if error in _NOBODY:
+    if error in _NOBODY | _FIXED:
         return HookOutcome("refused", Reason.GONE, detail)
     if error in _LOCKED_OUT:
         return HookOutcome("retry", Reason.AUTHENTICATION, detail)

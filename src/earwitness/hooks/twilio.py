@@ -123,7 +123,7 @@ def read(reply: Reply, now: float) -> HookOutcome:
     refusal = read_answer(reply, _Refusal)
     if refusal is None:
         return outcome
-    said = re.sub(r"\+?\d[\d ]{6,}", "<number>", refusal.message)[:200]
+    said = re.sub(r"\+?\d(?: ?\d){6,}", "<number>", refusal.message)[:200]
     return HookOutcome(
         outcome.result, outcome.reason, f"HTTP {reply.status}, error {refusal.code}: {said}", outcome.retry_after
     )
