@@ -1,6 +1,6 @@
 """Announcements through apprise, a library that knows some hundred services by the address of each.
 
-It makes its own connections, so `network.allow` does not bind it. It blocks, so it runs in a thread.
+It makes its own connections, so `network.allow` does not bind it; like ours, they follow no redirect. It blocks, so it runs in a thread.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ def _announce(message: Announcement) -> Reply | HookOutcome:
         import apprise  # noqa: PLC0415  An extra that few install.
     except ImportError:
         return HookOutcome("retry", Reason.CONNECTION, _MISSING)
-    service: Any = apprise.Apprise()
+    service: Any = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
     if not service.add(message.url.reveal()):
         return HookOutcome("refused", Reason.REJECTED, "apprise knows no service at this address")
     told = service.notify(body=message.text, title=message.title, notify_type=message.level)

@@ -20,6 +20,15 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
     autoescape=False,
 )
 _LONGEST_TEMPLATE = 20_000  # characters
+_WHAT_TEMPLATES_RAISE = (
+    TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class WordingError(Exception):
@@ -37,7 +46,7 @@ def worded(text: str, known: Mapping[str, Any]) -> str:
         return _compiled(text).render(known).strip()
     except TemplateSyntaxError as error:
         raise WordingError(f"line {error.lineno} of the template: {error.message}") from error
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+    except _WHAT_TEMPLATES_RAISE as error:
         line = _line_of(error.__traceback__)
         where = f"line {line} of the template" if line else "the template"
         raise WordingError(f"{where}: {error}") from error
