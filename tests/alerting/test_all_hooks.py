@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from providers import PROVIDERS, SECRET
+from providers import told as told_of
 from pydantic import ValidationError
 from told import acknowledged, notice, opened, raised, resolved
 
@@ -166,3 +167,20 @@ def test_a_monstrous_incident_is_told_in_a_bounded_message(name):
 def test_every_severity_is_told(name, severity):
     _, outcome = hold(name, raised(severity))
     assert outcome.result == "delivered"
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_resolve_closes_what_the_opening_opened(name):
+    provider = PROVIDERS[name]
+    opening, outcome = hold(name, opened())
+    answers = provider.answers | provider.once_open
+    end, closed = hold(name, resolved(), lambda message: answers[told_of(message)], outcome.reference)
+    assert closed.result == "delivered"
+    assert provider.clears(opening, end)
+    change, _ = hold(name, raised(), lambda message: answers[told_of(message)], outcome.reference)
+    assert not provider.clears(opening, change), "a change closes nothing"
+
+
+def test_every_reason_is_documented():
+    page = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
+    assert [reason.value for reason in Reason if f"`{reason.value}`" not in page] == []

@@ -10,8 +10,11 @@ from virtual import VirtualClock, until
 from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE, Courier, Hook, pause_before
 from earwitness.alerting.notices import Links
 from earwitness.alerting.routing import Route, Router
-from earwitness.alerting.senders import Senders
+from earwitness.alerting.senders import Senders, converse
 from earwitness.config.schema import MatchSpec
+from earwitness.hooks.base import HookRequest, Reason
+from earwitness.hooks.slack import KIND as SLACK
+from earwitness.hooks.slack import SlackSpec
 from earwitness.hooks.webhook import KIND, WebhookSpec
 from earwitness.model import JourneyRule, Severity, TransitionKind
 from earwitness.store import outbox, verdicts
@@ -221,6 +224,39 @@ async def test_a_wake_up_during_the_look_is_not_lost(courier, store, clock):
     store.read = read_while_something_is_committed
     async with asyncio.timeout(5):
         await courier._wait()
+
+
+async def test_what_the_provider_calls_an_incident_is_remembered_for_its_end(store, clock, receiver):
+    said = {"ok": True, "channel": "C0123456789", "ts": "1700000000.000100"}
+    receiver.answers = [httpx.Response(200, json=said | {"ts": ts}) for ts in ("1.1", "1.1", "2.2")]
+    spec = SlackSpec(token="xoxb-none", channel="C0123456789")
+    senders = Senders(httpx.AsyncClient(transport=receiver.transport()), Path)
+    courier = Courier(Hook("on-call", SLACK, spec, 15.0), store, clock, senders, Links("http://127.0.0.1:8420"))
+    await owe(store, clock)
+    assert await courier.deliver_next()
+    assert await courier.deliver_next()
+    assert await states(store) == [("open", "delivered"), ("resolve", "delivered")]
+    assert [json.loads(r.content).get("thread_ts") for r in receiver.got] == [None, None, "1.1"]
+
+
+async def test_a_talk_of_several_requests_has_one_deadline():
+    closed = []
+
+    def talk():
+        try:
+            yield HookRequest("https://alerts.example/1", {}, b"")
+            yield HookRequest("https://alerts.example/2", {}, b"")
+        finally:
+            closed.append(True)
+
+    async def slow_second(request):
+        if request.url.path == "/2":
+            await asyncio.Event().wait()
+        return httpx.Response(200)
+
+    senders = Senders(httpx.AsyncClient(transport=httpx.MockTransport(slow_second)), Path)
+    outcome = await converse(talk(), senders, None, 30.0, 0.3)
+    assert (outcome.result, outcome.reason, closed) == ("retry", Reason.TIMEOUT, [True])
 
 
 async def test_an_error_never_names_the_address(courier, store, clock, receiver):

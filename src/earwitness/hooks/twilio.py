@@ -6,6 +6,7 @@ Twilio send all of it as UCS-2, at twice the price. 201 says that Twilio queued 
 
 import re
 import unicodedata
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import quote, urlencode
@@ -25,6 +26,7 @@ from earwitness.hooks.base import (
     bad_reply,
     basic,
     json_body,
+    one_line,
     one_request,
     provider,
     read_answer,
@@ -64,7 +66,9 @@ class TwilioSmsSpec(WithSecret):
 def render(_spec: TwilioSmsSpec, notice: Notice) -> bytes:
     """Return the text as JSON: what happened, and where to read on."""
     link = f"\n{plain(notice.url)}"
-    return json_body({"text": fitting(plain(notice.title), _MOST_SEPTETS - septets(link)) + link})
+    return json_body(
+        {"text": fitting(plain(one_line(notice.title, _MOST_SEPTETS)), _MOST_SEPTETS - septets(link)) + link}
+    )
 
 
 def plain(text: str) -> str:
@@ -87,9 +91,9 @@ def fitting(text: str, most: int) -> str:
     """Cut the text to so many septets."""
     if septets(text) <= most:
         return text
-    while septets(text) > most - 3:
-        text = text[:-1]
-    return f"{text.rstrip()}..."
+    used = accumulate(map(septets, text))
+    kept = "".join(letter for letter, so_far in zip(text, used, strict=True) if so_far <= most - 3)
+    return f"{kept.rstrip()}..."
 
 
 class _Queued(Answer):
