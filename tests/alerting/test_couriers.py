@@ -239,6 +239,24 @@ async def test_what_the_provider_calls_an_incident_is_remembered_for_its_end(sto
     assert [json.loads(r.content).get("thread_ts") for r in receiver.got] == [None, None, "1.1"]
 
 
+async def test_a_body_that_another_version_froze_is_given_up_in_the_end_and_blocks_nothing(store, clock, receiver):
+    spec = SlackSpec(url="https://hooks.slack.test/services/T/B/X")
+    senders = Senders(httpx.AsyncClient(transport=receiver.transport()), Path)
+    courier = Courier(Hook("on-call", SLACK, spec, 15.0), store, clock, senders, Links("http://127.0.0.1:8420"))
+    await owe(store, clock)
+    held = await store.write(lambda c: outbox.lease(c, "on-call", "older", clock.now(), 30.0))
+    await store.write(lambda c: outbox.freeze(c, held.seq, "older", b'{"shape": "of an older version"}'))
+    await store.write(outbox.release_leases)
+    receiver.answers = [httpx.Response(200, text="ok")]
+    assert await courier.deliver_next()
+    clock.moment += GIVE_UP + LONGEST_PAUSE
+    assert await courier.deliver_next()
+    assert await courier.deliver_next()
+    assert await states(store) == [("open", "expired"), ("resolve", "delivered")]
+    rows = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=10))
+    assert rows[1]["trail"][0]["reason"] == "monitor_fault"
+
+
 async def test_a_talk_of_several_requests_has_one_deadline():
     closed = []
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.alerting.notices import Change, Links, notice_of
 from earwitness.alerting.senders import Senders, converse
@@ -104,14 +105,19 @@ class Courier:
         delivery = await self._store.write(lambda c: outbox.lease(c, self.hook.name, token, now, LEASE))
         if delivery is None:
             return False
-        body = await self._body(delivery, token)
-        if body is None:
-            return True
         try:
+            body = await self._body(delivery, token)
+            if body is None:
+                return True
             outcome = await self._attempt(delivery, body)
         except asyncio.CancelledError:
             await self._give_back(delivery, token)
             raise
+        except SQLAlchemyError:
+            raise
+        except Exception:  # A fault of ours must not hold up for ever what waits behind this delivery.
+            log.exception("attempt_failed", hook=self.hook.name, incident=delivery.incident)
+            outcome = HookOutcome("retry", Reason.MONITOR_FAULT, "a fault of the monitor; its log says more")
         await self._settle(delivery, token, outcome)
         return True
 

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
@@ -25,6 +25,7 @@ from earwitness.hooks.base import (
     basic,
     bearer,
     json_body,
+    matching,
     one_line,
     provider,
     read_status,
@@ -34,7 +35,9 @@ from earwitness.presentation import iso_time
 
 _FAR_AHEAD = 365 * 86400.0  # seconds
 _STATUSES = provider(200)
-_LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+_LabelName = Annotated[
+    str, matching(r"[a-zA-Z_][a-zA-Z0-9_]*", "this is no name of a label; use letters, digits and _, no digit first")
+]
 
 
 class AlertmanagerSpec(WithSecret):

@@ -7,6 +7,7 @@ before a ticket is opened, yield several requests. Where no reply comes, the tal
 
 import base64
 import json
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from earwitness.config.fields import Secret, Spec, problem
 from earwitness.model import Evidence, Incident, TransitionKind
@@ -39,6 +40,7 @@ class Reason(StrEnum):
     NO_HOOK = "no_hook"
     TOO_OLD = "too_old"
     INTERRUPTED = "interrupted"
+    MONITOR_FAULT = "monitor_fault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +282,17 @@ def basic(user: str, password: Secret) -> str:
 def bearer(token: Secret) -> str:
     """Return an Authorization header (RFC 6750)."""
     return f"Bearer {token.reveal()}"
+
+
+def matching(pattern: str, advice: str) -> AfterValidator:
+    """Return a validator for texts of which all has to match; `advice` says what to write instead."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise problem(advice)
+        return value
+
+    return AfterValidator(check)
 
 
 def check_address(value: Secret) -> Secret:

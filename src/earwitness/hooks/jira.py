@@ -28,6 +28,7 @@ from earwitness.hooks.base import (
     bearer,
     cut,
     json_body,
+    matching,
     one_line,
     provider,
     read_answer,
@@ -37,6 +38,9 @@ from earwitness.model import Severity, TransitionKind
 
 _STATUSES = provider(200, 201, 204)
 _LONGEST_SUMMARY, _LONGEST_TEXT = 255, 30_000  # characters
+_Project = Annotated[
+    str, matching(r"[A-Z][A-Z0-9_]*", "this is no key of a project; write it as in its issues: OPS of OPS-7")
+]
 _Key = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*-[0-9]+$")]
 
 
@@ -47,7 +51,7 @@ class JiraSpec(WithSecret):
     username: str | None = None
     token: SecretValue
     token_file: Path | None = None
-    project: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$")
+    project: _Project
     issue_type: str = "Task"  # for Jira Service Management such as "[System] Incident"
     priorities: dict[Severity, str] = Field(default_factory=dict)  # names of your priorities; without, your default
     labels: tuple[str, ...] = ("earwitness",)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import quote, urlencode
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
@@ -28,6 +28,7 @@ from earwitness.hooks.base import (
     bearer,
     cut,
     json_body,
+    matching,
     one_line,
     provider,
     read_answer,
@@ -43,7 +44,7 @@ _IMPACT_AND_URGENCY = {  # The usual matrix makes them priority 1, 2, 3 and 5.
     Severity.NONPROD: ("3", "3"),
 }
 _LONGEST_TITLE, _LONGEST_TEXT = 160, 4000  # characters of short_description and of the journals, as delivered
-_TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+_TableName = Annotated[str, matching(r"[a-z][a-z0-9_]*", "this is no name of a table; use small letters, digits and _")]
 
 
 class ServiceNowSpec(WithSecret):

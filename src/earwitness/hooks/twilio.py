@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import quote, urlencode
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
@@ -26,6 +26,7 @@ from earwitness.hooks.base import (
     bad_reply,
     basic,
     json_body,
+    matching,
     one_line,
     one_request,
     provider,
@@ -41,17 +42,23 @@ _GSM = frozenset(
 _GSM_TWICE = frozenset("^{}\\[~]|€")  # two septets each
 _SIMPLER = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "…": "...", "\t": " "})
 _MOST_SEPTETS = 3 * 153  # three parts
-_PhoneNumber = Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{6,14}$")]
+_PhoneNumber = Annotated[
+    str, matching(r"\+[1-9]\d{6,14}", "this is no telephone number; write + and the country code, such as +12025550199")
+]
+_AccountSid = Annotated[
+    str, matching("AC[0-9a-fA-F]{32}", "this is no account SID; it is AC and 32 digits, from the console")
+]
+_ServiceSid = Annotated[str, matching("MG[0-9a-fA-F]{32}", "this is no messaging service; it is MG and 32 digits")]
 
 
 class TwilioSmsSpec(WithSecret):
     """An account, who sends, and the one number that gets the messages."""
 
-    account_sid: str = Field(pattern=r"^AC[0-9a-fA-F]{32}$")
+    account_sid: _AccountSid
     auth_token: SecretValue
     auth_token_file: Path | None = None
     from_: _PhoneNumber | None = Field(default=None, alias="from")
-    messaging_service_sid: str | None = Field(default=None, pattern=r"^MG[0-9a-fA-F]{32}$")
+    messaging_service_sid: _ServiceSid | None = None
     to: _PhoneNumber
     api_url: WebAddress = "https://api.twilio.com"
     timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
