@@ -90,7 +90,7 @@ async def test_a_carrier_that_reaches_nobody_is_our_own_trouble_and_no_incident(
 
 
 async def test_a_live_probe_runs_in_the_daemon_through_its_own_web_server(stage):
-    simulator, daemon = await stage(driver="live", steps=PAY_STEPS[:3])
+    _, daemon = await stage(driver="live", steps=PAY_STEPS[:3])
     await look(daemon)
     await until(lambda: runs(daemon))
     made = (await runs(daemon))["manual"]
