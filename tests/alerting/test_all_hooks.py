@@ -79,7 +79,7 @@ def test_every_status_has_the_class_that_the_table_declares(name):
             assert name == "apprise" or str(status) in outcome.detail
 
 
-@pytest.mark.parametrize("name", HOOKS.keys() - {"email", "apprise"})
+@pytest.mark.parametrize("name", sorted(HOOKS.keys() - {"email", "apprise"}))
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -102,7 +102,7 @@ HTML = b"<!doctype html><title>Sign in to the hotel's network</title>"
 STRICT = HOOKS.keys() - {"webhook", "email", "apprise"}  # whose good answer is more than a status
 
 
-@pytest.mark.parametrize("name", STRICT)
+@pytest.mark.parametrize("name", sorted(STRICT))
 @pytest.mark.parametrize("body", [HTML, b'{"status": "succ', b"[1, 2]", b'"ok"', b"\xff\xfe\x00"], ids=str)
 def test_what_is_not_the_providers_answer_is_not_believed(name, body):
     def answer(message):
@@ -114,7 +114,7 @@ def test_what_is_not_the_providers_answer_is_not_believed(name, body):
     assert "hotel" not in outcome.detail
 
 
-@pytest.mark.parametrize("name", STRICT - {"alertmanager", "teams"})
+@pytest.mark.parametrize("name", sorted(STRICT - {"alertmanager", "teams"}))
 def test_an_empty_answer_is_not_believed_where_more_is_promised(name):
     _, outcome = hold(name, opened(), lambda message: Reply(PROVIDERS[name].answer(message).status))
     assert (outcome.result, outcome.reason) == ("retry", Reason.BAD_REPLY)
