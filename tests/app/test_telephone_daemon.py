@@ -132,7 +132,7 @@ async def test_a_prompt_in_other_words_is_shown_listened_to_and_accepted(stage):
     (proposal,) = (await daemon.api.get("/api/v1/baselines")).json()
     assert (proposal["stable"], proposal["calls"], proposal["probe"]) == (True, 2, "phone")
     page = (await daemon.api.get("/")).text
-    assert "said in other words now" in page
+    assert "Prompts that no recording holds" in page
     sound = await daemon.api.get(proposal["sound"])
     assert sound.headers["content-type"] == "audio/wav"
     assert sound.content.startswith(b"RIFF")

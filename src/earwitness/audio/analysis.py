@@ -10,6 +10,7 @@ from earwitness.audio.line import Line, first_silence
 from earwitness.audio.listener import Listener, heard_prompt
 from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
+from earwitness.audio.pesq import listening_quality_of
 from earwitness.audio.prompts import Prompt, PromptLibrary
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
@@ -94,7 +95,8 @@ class _Walk:
         reports = self._rest(0)
         measures = measure_call(self.sides, self.listener, self.line, reports)
         quality = self.listener.quality(self.heard_whole)
-        return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures)
+        mos = listening_quality_of(self.sides.theirs, self.heard_whole)
+        return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures, mos)
 
     def _rest(self, first: int) -> list[StepReport]:
         """Return the reports of all steps from `first` on."""
@@ -176,10 +178,15 @@ class _Walk:
         unknowable = self.recogniser.unknowable(step.expect)
         if len(unknowable) == len(step.expect):
             return self._expect_speech(step, now)
-        report = self._explain(step, until, place)
+        report = self._with_likeness(self._explain(step, until, place))
         if report.result is Result.WRONG and unknowable:
             return self._expect_speech(step, now)  # it may be the alternative that nobody knows the sound of
         return report
+
+    def _with_likeness(self, report: StepReport) -> StepReport:
+        """Return the report of a prompt that was not heard, with how little of it was."""
+        like = self.recogniser.likeness(report.step, self.at.anchor)
+        return report if like is None else replace(report, score=like[0], share=like[1], method="sound")
 
     def _others(self, place: int) -> list[str]:
         """Return the texts that might be said where the step's prompt is expected."""

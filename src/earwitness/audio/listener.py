@@ -67,6 +67,11 @@ class Listener:
         found = [(prompt, match) for prompt, match in found if match.verdict is not Verdict.NONE]
         return max(found, key=lambda pair: pair[1].score, default=None)
 
+    def likeness(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[float, float] | None:
+        """Return the score and the share of the best of `prompts`, heard or not."""
+        found = [(match.score, match.coverage) for _, match in self._matches(prompts, start, end)]
+        return max(found, default=None)
+
     def identify(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[HeardPrompt, ...]:
         """Return those of `prompts` that are heard between `start` and `end`, in order; of several in one place the best."""
         found = [_heard(prompt, match) for prompt, match in self._matches(prompts, start, end) if match.lags]

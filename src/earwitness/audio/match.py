@@ -31,7 +31,7 @@ _STRAY_SCORE = 0.6  # of the main part's score, below which they are as well
 _NEEDED_SCORE = 0.25
 _CLEAR_SCORE = 0.45
 _CLEAR_SHARE = 0.6  # of the coverage
-_NEEDED_COVERAGE = 0.8
+NEEDED_COVERAGE = 0.8
 _PARTIAL_COVERAGE = 0.15
 _PARTIAL_SHARE = 0.75  # of the needed score
 _ACTIVE_SHARE = 0.25  # of a segment's frames, below which it says nothing
@@ -127,7 +127,7 @@ def find(reference: Fingerprint, sound: Samples, heard: Heard) -> Match:
     if found[counted].mean() >= _CLEAR_SCORE:  # what is there is clear, so what is not recognised was replaced
         head = max(head, kept[0][0] / FRAMES_PER_SECOND)
         tail = max(tail, (reference.frames - kept[-1][0] - width) / FRAMES_PER_SECOND)
-    whole = coverage >= _NEEDED_COVERAGE and score >= needed
+    whole = coverage >= NEEDED_COVERAGE and score >= needed
     steps = [later[1] - earlier[1] for earlier, later in itertools.pairwise(kept)]
     return Match(
         score=score,

@@ -145,3 +145,4 @@ class CallReport:
     duration: float
     our_channel: int
     measures: CallMeasures
+    mos: float | None = None  # MOS-LQO after ITU-T P.862.1, where its package is installed and a prompt was recognised
