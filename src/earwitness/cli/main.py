@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from earwitness.cli import hooks, incidents, telephone
+from earwitness.cli import hooks, incidents, replay, telephone
 
 EXIT_FAILED, EXIT_CONFIG, EXIT_UNKNOWN = 1, 2, 3
 
@@ -27,6 +27,7 @@ app.command("explain")(incidents.explain)
 app.add_typer(telephone.app, name="baseline")
 app.command("calibrate")(telephone.calibrate)
 app.command("listen")(telephone.listen)
+app.command("replay")(replay.replay)
 
 
 class LogLevel(StrEnum):
