@@ -184,4 +184,4 @@ def read(reply: Reply, reference: str | None = None) -> HookOutcome:
     return HookOutcome("retry", Reason.SERVER_ERROR if 400 <= reply.status < 500 else Reason.BAD_REPLY, detail)
 
 
-KIND = HookKind(spec=EmailSpec, render=render, talk=talk)
+KIND = HookKind(name="email", spec=EmailSpec, render=render, talk=talk)
