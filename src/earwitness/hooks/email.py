@@ -71,8 +71,9 @@ class EmailSpec(WithSecret):
 
 
 def _checked(address: str) -> str:
-    if not re.fullmatch(r"[^@\s<>,]+@[^@\s<>,]+", parseaddr(address)[1]) or re.search(r"[\r\n]", address):
-        raise problem(f"{address!r} is not a mail address; write one such as on-call@example.com")
+    plain = parseaddr(address)[1]
+    if not (plain.isascii() and re.fullmatch(r"[^@\s<>,]+@[^@\s<>,]+", plain)) or re.search(r"[\r\n]", address):
+        raise problem(f"{address!r} is not a mail address; write one such as on-call@example.com, in plain ASCII")
     return address
 
 
