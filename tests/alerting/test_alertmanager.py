@@ -186,3 +186,14 @@ async def test_a_real_alertmanager_forgets_an_alert_without_an_end_and_keeps_our
             return await real.active() == {ours}
 
         await until(forgotten, 30)
+
+
+async def test_a_real_alertmanager_that_restarted_passes_on_the_resolve(tmp_path):
+    incident = opened().incident.id
+    async with alertmanager(tmp_path) as real:
+        await real.tell(opened())
+        await until(lambda: {incident} in real.notified("firing"), 30)
+    async with alertmanager(tmp_path) as real:
+        assert await real.active() == set(), "it keeps alerts in memory only"
+        await real.tell(resolved())
+        await until(lambda: {incident} in real.notified("resolved"), 30)

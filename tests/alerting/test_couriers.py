@@ -154,7 +154,7 @@ async def test_it_gives_up_after_a_day_and_says_so(courier, store, clock, receiv
 async def test_a_courier_that_died_is_replaced_when_its_lease_ends(courier, store, clock, receiver):
     await owe(store, clock, resolve=False)
     held = await store.write(lambda c: outbox.lease(c, "on-call", "dead", clock.now(), 30.0))
-    await store.write(lambda c: outbox.freeze(c, held.seq, "dead", b'{"type":"incident.open","frozen":true}'))
+    await store.write(lambda c: outbox.freeze(c, held.seq, "dead", b'webhook\n{"type":"incident.open","frozen":true}'))
     assert not await courier.deliver_next()
     clock.moment += 31
     assert await courier.deliver_next()
@@ -239,13 +239,26 @@ async def test_what_the_provider_calls_an_incident_is_remembered_for_its_end(sto
     assert [json.loads(r.content).get("thread_ts") for r in receiver.got] == [None, None, "1.1"]
 
 
+async def test_a_hook_that_became_another_kind_says_it_in_its_own_way(courier, store, clock, receiver):
+    receiver.answers = [500, httpx.Response(200, text="ok")]
+    await owe(store, clock, resolve=False)
+    assert await courier.deliver_next()
+    clock.moment += LONGEST_PAUSE
+    spec = SlackSpec(url="https://hooks.slack.test/services/T/B/X")
+    now_slack = Courier(Hook("on-call", SLACK, spec, 15.0), store, clock, courier._senders, courier._links)
+    assert await now_slack.deliver_next()
+    assert await states(store) == [("open", "delivered")]
+    first, second = (json.loads(r.content).keys() for r in receiver.got)
+    assert ("type" in first, "blocks" in second) == (True, True)
+
+
 async def test_a_body_that_another_version_froze_is_given_up_in_the_end_and_blocks_nothing(store, clock, receiver):
     spec = SlackSpec(url="https://hooks.slack.test/services/T/B/X")
     senders = Senders(httpx.AsyncClient(transport=receiver.transport()), Path)
     courier = Courier(Hook("on-call", SLACK, spec, 15.0), store, clock, senders, Links("http://127.0.0.1:8420"))
     await owe(store, clock)
     held = await store.write(lambda c: outbox.lease(c, "on-call", "older", clock.now(), 30.0))
-    await store.write(lambda c: outbox.freeze(c, held.seq, "older", b'{"shape": "of an older version"}'))
+    await store.write(lambda c: outbox.freeze(c, held.seq, "older", b'slack\n{"shape": "of an older version"}'))
     await store.write(outbox.release_leases)
     receiver.answers = [httpx.Response(200, text="ok")]
     assert await courier.deliver_next()

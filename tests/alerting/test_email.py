@@ -235,6 +235,7 @@ def test_a_line_break_in_a_title_makes_no_header():
     ("more", "message"),
     [
         ({"to": ["nobody"]}, "not a mail address"),
+        ({"to": ["jörg@shop.example"]}, "plain ASCII"),
         ({"from": "a@b.example\nBcc: c@d.example"}, "not a mail address"),
         ({"username": "x"}, "belong together"),
         ({"username": "x", "password": "y", "security": "none"}, "in clear"),

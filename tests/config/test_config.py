@@ -7,6 +7,7 @@ from earwitness.config.advice import advice_on
 from earwitness.config.fields import Money, Secret
 from earwitness.config.load import ConfigError, load_config
 from earwitness.config.rules import rules_of
+from earwitness.hooks import HOOKS
 from earwitness.logs import SecretMask, secrets_of
 from earwitness.model import Severity
 
@@ -46,6 +47,15 @@ def test_the_example_of_the_documentation_is_valid(tmp_path, load):
     assert config.budget.per_day == Money(25, "USD")
     assert config.routes[0].match.severity == (Severity.SEV1, Severity.SEV2)
     assert config.environment_of(config.probes["pay-on-web"]) == "production"
+
+
+def test_every_example_of_a_hook_is_valid(tmp_path, load):
+    examples = re.findall(r"```yaml\n(hooks:\n.*?)```", (ROOT / "docs/alerts.md").read_text(), re.DOTALL)
+    environment, shown = example_environment(tmp_path), set()
+    for text in examples:
+        config = load(WEB + re.sub(r"/run/secrets/[\w-]+", str(tmp_path / "secret"), text), environment)
+        shown |= {hook.kind for hook in config.hooks.values()}
+    assert shown == HOOKS.keys()
 
 
 def test_the_commented_example_is_valid_and_names_every_section(tmp_path):

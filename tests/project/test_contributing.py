@@ -25,6 +25,7 @@ def test_every_file_of_a_probe_kind_is_in_the_registry():
 
 def test_every_file_of_a_hook_is_in_the_registry():
     assert modules("hooks") == HOOKS.keys()
+    assert [kind.name for kind in HOOKS.values()] == list(HOOKS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,6 +9,7 @@ import random
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import AnyStr
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -61,6 +62,7 @@ class Courier:
 
     def __init__(self, hook: Hook, store: Store, clock: Clock, senders: Senders, links: Links) -> None:
         self.hook = hook
+        self._mark = f"{hook.kind.name}\n"  # before what is kept for later attempts: only this kind understands it
         self._store = store
         self._clock = clock
         self._senders = senders
@@ -128,25 +130,29 @@ class Courier:
         await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now))
 
     async def _body(self, delivery: Delivery, token: str) -> bytes | None:
-        """Return the frozen body; rendered and frozen by the first attempt. None: the lease was lost."""
-        if delivery.body is not None:
-            return delivery.body
+        """Return the frozen body; rendered and frozen by the first attempt. None: the lease was lost.
+
+        A body of another kind was meant for a receiver that this name had before; ours gets one of its own.
+        """
+        if (frozen := _kept_by(self._mark.encode(), delivery.body)) is not None:
+            return frozen
         incident = await self._store.read(lambda c: verdicts.incident(c, delivery.incident))
         assert incident is not None, "a delivery is written in its incident's own commit"
         change = Change(delivery.key, delivery.kind, delivery.at, delivery.text, incident)
         body = self.hook.kind.render(self.hook.spec, notice_of(change, self._links, self.hook.template))
-        held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, body))
+        marked = self._mark.encode() + body
+        held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, marked))
         return body if held else None
 
     async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
-        parcel = Parcel(delivery.key, body, self._clock.now(), delivery.reference)
+        parcel = Parcel(delivery.key, body, self._clock.now(), _kept_by(self._mark, delivery.reference))
         talk = self.hook.kind.talk(self.hook.spec, parcel)
         return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LEASE - 5)
 
     async def _settle(self, delivery: Delivery, token: str, outcome: HookOutcome) -> None:
         now = self._clock.now()
         attempt = _attempt_of(delivery, outcome, now)
-        reference = outcome.reference
+        reference = None if outcome.reference is None else self._mark + outcome.reference
         await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now, reference))
         self._told(self.hook.name, outcome)
         log.info(
@@ -159,6 +165,11 @@ class Courier:
             attempt=delivery.attempts,
         )
         self.wake()
+
+
+def _kept_by(mark: AnyStr, kept: AnyStr | None) -> AnyStr | None:
+    """Return what was kept under this mark; None when it was kept under another, or nothing was."""
+    return kept.removeprefix(mark) if kept is not None and kept.startswith(mark) else None
 
 
 def _attempt_of(delivery: Delivery, outcome: HookOutcome, now: float) -> Attempt:

@@ -1,7 +1,7 @@
 """Makes what a hook is to tell, in our words or in those of the hook's templates."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -42,18 +42,24 @@ class Change:
 def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: bool = False) -> Notice:
     incident = change.incident
     url, evidence = links.incident(incident.id), links.evidence()
-    known = known_to_templates(change.kind, incident, change.text, url, evidence)
-    title, text = headline(change.kind, incident), change.text
-    return Notice(
+    ours = Notice(
         key=change.key,
         kind=change.kind,
         at=change.at,
-        title=_worded(template.title, known, title, _LONGEST_TITLE),
-        text=_worded(template.body, known, text, _LONGEST_TEXT),
+        title=headline(change.kind, incident),
+        text=change.text,
         incident=incident,
         url=url,
         evidence_url=evidence,
         test=test,
+    )
+    if template == TemplateSpec():
+        return ours
+    known = known_to_templates(change.kind, incident, change.text, url, evidence)
+    return replace(
+        ours,
+        title=_worded(template.title, known, ours.title, _LONGEST_TITLE),
+        text=_worded(template.body, known, ours.text, _LONGEST_TEXT),
     )
 
 

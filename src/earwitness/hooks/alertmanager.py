@@ -109,4 +109,4 @@ def _read(reply: Reply, now: float, labels: dict[str, Any]) -> HookOutcome:
     return HookOutcome("delivered", outcome.reason, outcome.detail, reference=json.dumps(labels, ensure_ascii=False))
 
 
-KIND = HookKind(spec=AlertmanagerSpec, render=render, talk=talk)
+KIND = HookKind(name="alertmanager", spec=AlertmanagerSpec, render=render, talk=talk)

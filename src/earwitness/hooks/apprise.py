@@ -71,4 +71,4 @@ def read(reply: Reply, _now: float) -> HookOutcome:
     return HookOutcome("retry", Reason.SERVER_ERROR, "apprise says that it could not tell; its log says why")
 
 
-KIND = HookKind(spec=AppriseSpec, render=render, talk=one_request(request, read))
+KIND = HookKind(name="apprise", spec=AppriseSpec, render=render, talk=one_request(request, read))

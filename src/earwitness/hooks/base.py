@@ -158,6 +158,7 @@ Talk = Generator[Message, Reply, HookOutcome]
 class HookKind:
     """`render` makes the body once, without any secret; `talk` carries it for one attempt."""
 
+    name: str  # as in the configuration
     spec: type[Spec]
     render: Callable[[Any, Notice], bytes]
     talk: Callable[[Any, Parcel], Talk]

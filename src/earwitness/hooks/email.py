@@ -71,8 +71,9 @@ class EmailSpec(WithSecret):
 
 
 def _checked(address: str) -> str:
-    if not re.fullmatch(r"[^@\s<>,]+@[^@\s<>,]+", parseaddr(address)[1]) or re.search(r"[\r\n]", address):
-        raise problem(f"{address!r} is not a mail address; write one such as on-call@example.com")
+    plain = parseaddr(address)[1]
+    if not (plain.isascii() and re.fullmatch(r"[^@\s<>,]+@[^@\s<>,]+", plain)) or re.search(r"[\r\n]", address):
+        raise problem(f"{address!r} is not a mail address; write one such as on-call@example.com, in plain ASCII")
     return address
 
 
@@ -184,4 +185,4 @@ def read(reply: Reply, reference: str | None = None) -> HookOutcome:
     return HookOutcome("retry", Reason.SERVER_ERROR if 400 <= reply.status < 500 else Reason.BAD_REPLY, detail)
 
 
-KIND = HookKind(spec=EmailSpec, render=render, talk=talk)
+KIND = HookKind(name="email", spec=EmailSpec, render=render, talk=talk)

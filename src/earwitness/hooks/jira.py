@@ -212,4 +212,4 @@ def _read_issue(reply: Reply, now: float) -> HookOutcome:
     return HookOutcome("delivered", Reason.OK, f"{outcome.detail}: {said.key}", reference=said.key)
 
 
-KIND = HookKind(spec=JiraSpec, render=render, talk=talk)
+KIND = HookKind(name="jira", spec=JiraSpec, render=render, talk=talk)

@@ -127,4 +127,4 @@ def read(reply: Reply, now: float) -> HookOutcome:
     return outcome
 
 
-KIND = HookKind(spec=PagerDutySpec, render=render, talk=one_request(request, read))
+KIND = HookKind(name="pagerduty", spec=PagerDutySpec, render=render, talk=one_request(request, read))

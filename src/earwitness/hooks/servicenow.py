@@ -172,4 +172,4 @@ def _read_record(reply: Reply, now: float) -> HookOutcome:
     return HookOutcome("delivered", Reason.OK, outcome.detail, reference=said.result.sys_id)
 
 
-KIND = HookKind(spec=ServiceNowSpec, render=render, talk=talk)
+KIND = HookKind(name="servicenow", spec=ServiceNowSpec, render=render, talk=talk)

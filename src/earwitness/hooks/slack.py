@@ -208,4 +208,4 @@ def _read_error(error: str, reply: Reply, now: float) -> HookOutcome:
     return HookOutcome("retry", reason, detail, retry_after(reply.headers.get("retry-after"), now))
 
 
-KIND = HookKind(spec=SlackSpec, render=render, talk=talk)
+KIND = HookKind(name="slack", spec=SlackSpec, render=render, talk=talk)

@@ -110,4 +110,4 @@ def read(reply: Reply, now: float) -> HookOutcome:
     return outcome
 
 
-KIND = HookKind(spec=TeamsSpec, render=render, talk=one_request(request, read))
+KIND = HookKind(name="teams", spec=TeamsSpec, render=render, talk=one_request(request, read))

@@ -140,4 +140,4 @@ def read(reply: Reply, now: float) -> HookOutcome:
     )
 
 
-KIND = HookKind(spec=TwilioSmsSpec, render=render, talk=one_request(request, read))
+KIND = HookKind(name="twilio", spec=TwilioSmsSpec, render=render, talk=one_request(request, read))

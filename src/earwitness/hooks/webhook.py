@@ -100,4 +100,4 @@ def request(spec: WebhookSpec, parcel: Parcel) -> HookRequest:
     return HookRequest(spec.url, headers, parcel.body)
 
 
-KIND = HookKind(spec=WebhookSpec, render=render, talk=one_request(request, read_status))
+KIND = HookKind(name="webhook", spec=WebhookSpec, render=render, talk=one_request(request, read_status))
