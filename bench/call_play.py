@@ -125,7 +125,7 @@ class Play:
             self.fault.happen(self, place)
             return
         step = self.spec.steps[place]
-        if step.optional and self.random.random() < 0.5:
+        if step.optional and (self.fault.silent or self.random.random() < 0.5):
             return
         if step.hold:
             self._hold(place)

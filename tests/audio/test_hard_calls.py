@@ -83,6 +83,7 @@ def network(kind, seconds=20.0):
         (((450,), (0.35, 0.35)), ToneName.BUSY),
         (((425,), (0.375, 0.375)), ToneName.BUSY),
         (((450,), (0.25, 0.25)), ToneName.REORDER),
+        (((400,), (0.4, 0.35, 0.225, 0.525)), ToneName.REORDER),
     ],
 )
 def test_tones_of_any_country_are_told_by_their_cadence(kind, name):

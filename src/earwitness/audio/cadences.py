@@ -93,10 +93,13 @@ def _busy(bursts: Sequence[tuple[float, float]]) -> ToneName | None:
     lengths = [end - start for start, end in bursts[1:-1]]
     pauses = [later[0] - earlier[1] for earlier, later in itertools.pairwise(bursts)]
     on, off = sum(lengths) / len(lengths), sum(pauses) / len(pauses)
-    regular = _are_alike(lengths) and _are_alike(pauses) and _RATIO[0] <= on / max(off, 1e-3) <= _RATIO[1]
-    if not regular or not _CYCLE[0] <= on + off <= _CYCLE[1]:
+    steady = _are_alike(lengths) and _are_alike(pauses)
+    in_twos = all(_are_alike(kind[n::2]) for kind in (lengths, pauses) for n in (0, 1))  # as British congestion is
+    if not (steady or in_twos) or not _RATIO[0] <= on / max(off, 1e-3) <= _RATIO[1]:
         return None
-    return ToneName.REORDER if on + off <= _CONGESTION else ToneName.BUSY
+    if not _CYCLE[0] <= on + off <= _CYCLE[1]:
+        return None
+    return ToneName.REORDER if on + off <= _CONGESTION or not steady else ToneName.BUSY
 
 
 def _are_alike(lengths: Sequence[float]) -> bool:
