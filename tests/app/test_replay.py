@@ -98,8 +98,6 @@ async def test_the_history_of_a_running_daemon_is_judged_and_stays_as_it_is(tmp_
                 return (await daemon.api.get("/api/v1/incidents")).json()
 
             await until(opened)
-                yaml.safe_dump(config | {"production_environments": ["elsewhere"], "environment": "elsewhere"})
-            )
             config["probes"]["card-web"]["environment"] = "staging"
             patient = tmp_path / "patient.yaml"
             patient.write_text(yaml.safe_dump(config))
