@@ -100,7 +100,7 @@ def judge_quality(
         apart_from = [*find_tones(samples), *find_keys(samples)]
     levels = band_levels(samples)
     apart = _flags(apart_from, len(levels))
-    spoken = speech_frames(np.where(apart, SILENCE_DB, levels))
+    spoken = speech_frames(np.where(apart, _quiet(levels[~apart]), levels))
     seconds = float(spoken.sum()) / FRAMES_PER_SECOND
     if seconds < _LEAST_SPEECH:
         return None if agreement is None else _drowned(levels)
@@ -129,6 +129,11 @@ def judge_quality(
         jitter=max((_slips(match) for _, match in recognised), default=0.0),
     )
     return _judged(measured)
+
+
+def _quiet(levels: Floats) -> float:
+    """Return the level, dBFS, of what is quiet on the line: digital silence in its place would make speech of the noise."""
+    return float(np.percentile(levels, 10)) if len(levels) else SILENCE_DB
 
 
 def _judged(measured: Quality) -> Quality:
