@@ -250,7 +250,7 @@ def _sounds(random):
     return {
         "clean": clean,
         "loss": replace(clean, loss=float(random.choice([0.03, 0.04, 0.06])), mended=str(random.choice(FILLS))),
-        "clipping": replace(clean, clipped=float(random.uniform(0.02, 0.08))),
+        "clipping": replace(clean, clipped=float(random.uniform(0.04, 0.12))),
         "10 dB": replace(clean, snr=10.0, noise=str(random.choice(["white", "pink", "babble"]))),
     }
 

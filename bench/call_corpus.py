@@ -83,7 +83,7 @@ def waits_of(spec, library):
 def _case(seed, play, line):
     theirs, ours = (_laid_out(part, play.seconds) for part in (play.theirs, play.ours))
     if play.random.random() < 0.4 and not play.fault.silent:
-        theirs += _echo(ours, play.random)
+        theirs += _echo(ours, play.random) * 10 ** (-(line.level + 20) / 20)  # the line's gain comes after it
     marks = list(play.onsets.values())
     babble = play.centre.foreign[:6]
     theirs, marks = over_line(theirs, line, babble, marks)

@@ -156,10 +156,9 @@ def _too_late(play, place):
 
 def _with_minor(script):
     """Steps whose prompt is not cut by our own key when it is late."""
+    steps = script.steps
     return [
-        n
-        for n in script.hearing
-        if "minor" in script.steps[n].get("within", {}) and not script.steps[n].get("barge_in")
+        n for n in script.hearing if "minor" in steps[n].get("within", {}) and not {"barge_in", "hold"} & set(steps[n])
     ]
 
 
@@ -186,7 +185,7 @@ def _held(past):
 
 def _music_instead(play, _place):
     play.say(play.turn + 0.5, play.music(60.0))
-    play.over = True
+    play.over = play.unheeding = True
 
 
 def _misrouted(play, place):
@@ -213,7 +212,7 @@ def _tone(table):
             play.turn + play.random.uniform(0.2, 1.5),
             call_sounds.cadence(kind, 60.0, float(play.random.uniform(-26, -14))),
         )
-        play.over = True
+        play.over = play.unheeding = True
         if play.random.random() < 0.3:
             play.hang_up = play.turn + float(play.random.uniform(12, 20))
 
@@ -228,7 +227,7 @@ def _special(play, _place):
     for _ in range(play.random.integers(1, 3)):
         at = play.say(at, call_sounds.special_information(kind, -18.0)) + 0.2
         at = play.say(at, sound) + 0.8
-    play.over = True
+    play.over = play.unheeding = True
 
 
 def _fine(play, place):
@@ -240,7 +239,7 @@ def _poor(kind):
         if kind == "noise":
             return replace(usual, snr=float(random.uniform(8, 11)))
         if kind == "clipping":
-            return replace(usual, clipped=float(random.uniform(0.02, 0.08)), snr=max(usual.snr or 40.0, 35.0))
+            return replace(usual, clipped=float(random.uniform(0.04, 0.12)), snr=max(usual.snr or 40.0, 35.0))
         return replace(usual, loss=float(random.uniform(0.03, 0.1)))
 
     return line

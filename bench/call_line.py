@@ -88,7 +88,7 @@ def _drifted(sound, drift, marks):
 
 def _jittered(sound, times, marks, random):
     """Insert (the sound before, again) or delete 10 to 40 ms at so many places."""
-    for _ in range(times):
+    for _ in range(times if len(sound) > 3 * RATE else 0):
         at, size = int(random.integers(RATE, len(sound) - RATE)), int(random.uniform(0.01, 0.04) * RATE)
         if random.random() < 0.5:
             sound = np.concatenate([sound[:at], sound[at - size : at], sound[at:]])

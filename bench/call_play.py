@@ -34,6 +34,7 @@ class Play:
     clock: float = 0.0  # of our script
     turn: float = 0.0  # when the far end's next prompt begins to be waited for
     happened: bool = False  # the fault
+    unheeding: bool = False  # what sounds now is the network's, or music: no key stops it
     over: bool = False  # the far end says nothing any more
     hang_up: float = float("inf")  # when the far end cuts the line
     mute_from: float = float("inf")  # when its media stop
@@ -154,7 +155,7 @@ class Play:
             self.turn = self.say(
                 max(self.turn + 0.3, start - float(self.random.uniform(0.2, 0.4)) * len(menu) / RATE), menu
             )
-        if not talks_on:
+        if not talks_on and not self.unheeding:
             self.interrupted(start + pause + float(self.random.uniform(0.08, 0.3)))
         self.ours.append((start, sound))
         self.clock = start + len(sound) / RATE

@@ -62,7 +62,7 @@ def write_corpus(folder, cases):
 
 
 def _told(case):
-    steps = [step.model_dump(mode="json", exclude_unset=True) for step in case.spec.steps]
+    steps = [step.model_dump(mode="json", exclude_unset=True, exclude={"press"}) for step in case.spec.steps]
     for told, step in zip(steps, case.spec.steps, strict=True):
         if step.press:
             told["press"] = step.press.reveal()

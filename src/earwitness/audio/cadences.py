@@ -21,7 +21,9 @@ _CYCLE = (0.3, 1.15)  # s from one burst of busy or congestion to the next
 _CONGESTION = 0.6  # s, the longest cycle that is congestion's
 _RATIO = (0.6, 1.6)  # of on to off
 _OTHERS = 0.25  # of the bursts, that other tones may have among them
-_FEWEST_RINGS, _FEWEST_BURSTS = 2, 4
+_AROUND, _NOTE = 1.0, 1.5  # s beside a tone, and Hz that a note may wander
+_LONG = 8  # bursts, which no melody repeats by themselves
+_FEWEST_RINGS, _FEWEST_BURSTS = 2, 5
 
 
 def find_cadences(samples: Samples) -> tuple[Tone, ...]:
@@ -34,18 +36,23 @@ def find_cadences(samples: Samples) -> tuple[Tone, ...]:
 
 
 def _trains(bursts: Sequence[Burst]) -> Iterator[list[Burst]]:
-    """Yield the bursts in groups of the same tones, one after the other."""
+    """Yield the bursts in groups of the same tones, without a long pause within a group."""
     left = list(bursts)
     while left:
-        train = [burst for burst in left if burst.near(left[0].tones)]
+        train = [left[0]]
+        for burst in left[1:]:
+            if burst.near(train[0].tones) and burst.start - train[-1].end < _RING_PAUSE[1]:
+                train.append(burst)
         left = [burst for burst in left if burst not in train]
         yield train
 
 
 def _is_alone(train: Sequence[Burst], every: Sequence[Burst]) -> bool:
-    """Whether next to nothing else that is pure sounds meanwhile: a melody has other notes."""
-    inside = [burst for burst in every if burst.start < train[-1].end and burst.end > train[0].start]
-    return len(inside) <= len(train) * (1 + _OTHERS)
+    """Whether next to nothing else that is pure sounds then, nor, where it is short, soon before or after: a melody has other notes."""
+    inside = [b for b in every if b.start < train[-1].end and b.end > train[0].start]
+    around = [b for b in every if b.start < train[-1].end + _AROUND and b.end > train[0].start - _AROUND]
+    notes = [b for b in around if b not in inside and b.spread < _NOTE]
+    return (not notes or len(train) >= _LONG) and len(inside) <= len(train) * (1 + _OTHERS)
 
 
 def _named(train: Sequence[Burst]) -> Tone | None:

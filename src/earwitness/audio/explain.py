@@ -18,7 +18,7 @@ from earwitness.audio.tones import Tone, ToneName
 _LATE = 0.3  # s after we are done from which on speech is an answer
 _STILL_GOING = 0.5  # s after our key that a prompt must last to have gone on
 _KEY = 0.1  # s, the tone of our last key: what began before it was no answer to it
-_ENOUGH = 0.6  # of a prompt that is heard a second time
+_ENOUGH = 0.6  # of a prompt; less may be a beginning or an end that it shares with others
 _UNINTELLIGIBLE = 2.0  # quality index below which nobody can say what the words were
 _SOMETHING = 0.8  # s of speech that are more than a word
 _HUNG_UP = 0.5  # s before the end of what was waited for
@@ -104,6 +104,7 @@ class Explainer:
         return self._network(question, ()) or StepReport(question.step, Result.HUNG_UP, note)
 
     def _failure(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
+        heard = tuple(p for p in heard if p.whole or p.coverage >= _ENOUGH or p.end > self.listener.duration)
         failures = _among(heard, self.error_prompts)
         if failures:
             return _report(question, Result.WRONG, f"heard {texts(failures)}", heard, failures[0].start)

@@ -11,11 +11,13 @@ from earwitness.audio.music import Span, find_music
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import Quality, judge_quality
 from earwitness.audio.script import HeardPrompt
+from earwitness.audio.sinusoids import find_bursts
 from earwitness.audio.speech import Segment, speech
 from earwitness.audio.tones import Tone, find_tones
 from earwitness.audio.wav import Samples
 
 _SAME_PLACE = 0.3  # share of the shorter of two prompts that may overlap when both were said
+_STEADY = 1.5  # Hz that a tone may wander; a voice does more
 _LATE = 0.3  # s that a prompt may begin before we are done: reactions are quick, detectors are not exact
 
 
@@ -54,7 +56,10 @@ class Listener:
         scores = [match.score for _, match in recognised]
         agreement = sum(scores) / len(scores) if scores else None
         pairs = [(prompt.samples, match) for prompt, match in recognised]
-        return judge_quality(self.samples, agreement, pairs, (*self.tones, *self.keys))
+        steady = (
+            burst for burst in find_bursts(self.samples) if burst.spread < _STEADY
+        )  # chimes, a last bit of ringing
+        return judge_quality(self.samples, agreement, pairs, (*self.tones, *self.keys, *self.music, *steady))
 
     def best(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[Prompt, Match] | None:
         """Return which of `prompts` is heard best between `start` and `end`, in part at least."""

@@ -13,6 +13,7 @@ from earwitness.audio.transcript import Transcript
 
 MISSING_SPEECH = 0.3  # s of a prompt's head or tail that must be missing before it counts as cut
 _NOISY_COVERAGE = 0.5  # of a prompt that must be recognised where noise hides the rest
+_PRESENT = 0.6  # of what is there of a cut prompt that must be recognised
 _WORDS_NEEDED = 0.6  # accuracy of the words below which they are another prompt's, where the step says nothing else
 _CUT_WORDS = 2  # words that must be missing at an end before the prompt counts as cut
 _WORD = 0.35  # s, a word's length
@@ -137,7 +138,7 @@ class Recogniser:
             return False
         if match.whole:
             return True
-        if match.clear:
+        if match.clear and _is_there(match):
             return self._is_cut(match) or cut_by_us(match, now)
         return match.coverage >= _NOISY_COVERAGE and self._is_noisy()
 
@@ -158,6 +159,12 @@ class Recogniser:
     def _is_noisy(self) -> bool:
         quality = self.listener.quality()
         return quality is None or quality.index < POOR
+
+
+def _is_there(match: Match) -> bool:
+    """Whether the part of a cut prompt that is not missing was recognised, for the most part."""
+    present = 1 - (match.head + match.tail) / max(1e-9, match.end - match.start)
+    return match.coverage >= _PRESENT * present
 
 
 def _lost(words: int) -> float:

@@ -186,7 +186,7 @@ def _step(step: StepReport, answered: float) -> Step:
 
 
 def _note(step: StepReport) -> str:
-    parts = [step.note]
+    parts = [step.note, "" if step.at is None else f"{step.at:.2f}s into the recording"]
     if step.delay is not None:
         parts.append(f"after {step.delay:.2f}s")
     if step.score is not None:
