@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from earwitness.audio.channels import Sides, tell_sides
+from earwitness.audio.echo import own_echo, returned
 from earwitness.audio.explain import Explainer, Question
 from earwitness.audio.frames import at_telephone_rate
 from earwitness.audio.line import Line, first_silence
@@ -11,6 +12,7 @@ from earwitness.audio.listener import Listener, heard_prompt
 from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
 from earwitness.audio.prompts import Prompt, PromptLibrary
+from earwitness.audio.quality import with_own_echo
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.speech import speech
@@ -82,7 +84,9 @@ class _Walk:
         make_engine: MakeEngine | None,
     ) -> None:
         self.sides, self.script, self.library = sides, script, library
-        self.listener = Listener(sides.theirs, sides.their_keys)
+        self.echo = own_echo(sides.ours, sides.theirs)
+        our_echo = returned(sides.ours, sides.theirs, self.echo) if self.echo else ()
+        self.listener = Listener(sides.theirs, sides.their_keys, our_echo)
         self.line = Line(self.listener)
         self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
         self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
@@ -92,8 +96,10 @@ class _Walk:
 
     def run(self) -> CallReport:
         reports = self._rest(0)
-        measures = measure_call(self.sides, self.listener, self.line, reports)
+        measures = measure_call(self.sides, self.listener, self.line, reports, self.echo)
         quality = self.listener.quality(self.heard_whole)
+        if quality and self.echo:
+            quality = with_own_echo(quality, self.echo)
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures)
 
     def _rest(self, first: int) -> list[StepReport]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from earwitness.audio.comparison import Comparison, compare
 from earwitness.audio.dtmf import find_keys
+from earwitness.audio.echo import Echo
 from earwitness.audio.frames import (
     FRAMES_PER_SECOND,
     HOP,
@@ -22,6 +23,7 @@ from earwitness.audio.frames import (
     Timed,
     blocks,
     decibels,
+    flagged,
     framed,
 )
 from earwitness.audio.losses import PACKET, Stretch, find_losses, merged
@@ -37,8 +39,11 @@ _TOP = 0.985  # of the highest sample, above which samples in a row are clipped
 _FEWEST_LOSSES = 2  # one lost packet is no poor line, however short what was said
 _CLEAN = 99.0  # dB
 _SLIP = 2  # frames of 10 ms that the time of a prompt may move, by a drifting clock
-_BESIDE = 0.15  # s about a tone or key
+_BESIDE = 0.15  # s about a tone or key: the pauses between keys lie there
 _SPECTRUM = 1024  # samples
+_LATE_ECHO = 0.05  # s; G.131 asks for no echo control where the sound takes 25 ms each way
+_OWN_ECHO = (-45.0, -25.0)  # dB, of the caller's own sound over what was sent: unnoticed, poor
+_OWN_ECHO_AT_WORST = 2.0  # the index
 _HUM, _VOICE, _TREBLE = (40, 80), (300, 1500), (2000, 3400)  # Hz
 
 # defect: the value at which nobody notices, and the one at which the line is poor
@@ -99,8 +104,8 @@ def judge_quality(
     if apart_from is None:
         apart_from = [*find_tones(samples), *find_keys(samples)]
     levels = band_levels(samples)
-    apart = _flags(apart_from, len(levels))
-    spoken = speech_frames(np.where(apart, _quiet(levels[~apart]), levels))
+    apart = flagged(apart_from, len(levels), _BESIDE)
+    spoken = speech_frames(levels, apart)
     seconds = float(spoken.sum()) / FRAMES_PER_SECOND
     if seconds < _LEAST_SPEECH:
         return None if agreement is None else _drowned(levels)
@@ -131,11 +136,6 @@ def judge_quality(
     return _judged(measured)
 
 
-def _quiet(levels: Floats) -> float:
-    """Return the level, dBFS, of what is quiet on the line: digital silence in its place would make speech of the noise."""
-    return float(np.percentile(levels, 10)) if len(levels) else SILENCE_DB
-
-
 def _judged(measured: Quality) -> Quality:
     """Return `measured` with its index and defects."""
     clipped, humming = measured.clipping > _SCALES["clipping"][1], measured.hum > _SCALES["hum"][1]
@@ -156,6 +156,19 @@ def _judged(measured: Quality) -> Quality:
     penalties = {defect: _penalty(value, *_SCALES[defect]) for defect, value in values.items()}
     defects = tuple(defect for defect, penalty in penalties.items() if penalty >= BEST - POOR)
     return replace(measured, index=round(max(WORST, BEST - max(penalties.values())), 2), defects=defects)
+
+
+def with_own_echo(measured: Quality, echo: Echo) -> Quality:
+    """Return `measured` with the echo that the caller hears of their own voice and keys.
+
+    How late an echo must be to be told from one's own voice, and how faint to annoy nobody, is in ITU-T G.131, figure 1. The limits here are milder
+    than its limiting case, with which one talker in ten is annoyed. However loud it is, the other side can be understood.
+    """
+    if echo.delay < _LATE_ECHO:
+        return measured
+    index = round(max(_OWN_ECHO_AT_WORST, BEST - _penalty(echo.gain, *_OWN_ECHO)), 2)
+    defects = (*measured.defects, "echo of the caller") if index <= POOR else measured.defects
+    return replace(measured, index=min(measured.index, index), defects=defects)
 
 
 def _drowned(levels: Floats) -> Quality:
@@ -203,15 +216,6 @@ def _balance(samples: Samples, spoken: Flags) -> tuple[float, float]:
 def _mean(power: Floats, band: tuple[int, int]) -> float:
     low, high = (round(hertz * _SPECTRUM / RATE) for hertz in band)
     return float(power[low : high + 1].mean())
-
-
-def _flags(known: Iterable[Timed], count: int) -> Flags:
-    """Return which of `count` frames lie in or close to `known`: the pauses between keys do."""
-    flags = np.zeros(count, np.bool_)
-    for sound in known:
-        first, last = (sound.start - _BESIDE) * FRAMES_PER_SECOND, (sound.end + _BESIDE) * FRAMES_PER_SECOND
-        flags[max(0, int(first)) : max(0, int(last))] = True
-    return flags
 
 
 def _loss(samples: Samples, compared: Sequence[Comparison], apart: Flags) -> float:
