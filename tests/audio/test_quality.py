@@ -69,6 +69,15 @@ def with_loss(kind, share):
     return lambda line, seed: CONCEALMENTS[kind](telephone(line), lost_packets(line, share, seed))
 
 
+def with_dropouts(line, seed):
+    random = np.random.default_rng(seed)
+    torn = line.copy()
+    for start in range(0, len(line), RATE):
+        hole = torn[start + int(random.uniform(0, 0.7) * RATE) :][: int(0.3 * RATE)]
+        hole[:] = 0.00056 * random.normal(size=len(hole))
+    return torn
+
+
 def with_echo(line, delay, gain):
     at = int(delay * RATE)
     return line + 10 ** (gain / 20) * np.pad(line, (at, 0))[: len(line)]
@@ -104,6 +113,7 @@ POOR_LINES = {
     "clipped and faint": (lambda line, _: 0.2 * np.clip(8 * line, -0.5, 0.5), "clipping"),
     "hum": (lambda line, _: hum(line, -20), "hum"),
     "offset": (lambda line, _: line + 0.05, "offset"),
+    "dropouts": (with_dropouts, "dropouts"),
     "too quiet": (lambda line, _: 0.05 * line, "quiet"),
 }
 ONLY_WITH_REFERENCE = {

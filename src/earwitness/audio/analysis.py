@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from earwitness.audio.channels import Sides, tell_sides
+from earwitness.audio.dropouts import LONGEST
 from earwitness.audio.echo import own_echo, returned
 from earwitness.audio.explain import Explainer, Question
 from earwitness.audio.frames import at_telephone_rate
@@ -12,7 +13,7 @@ from earwitness.audio.listener import Listener, heard_prompt
 from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
 from earwitness.audio.prompts import Prompt, PromptLibrary
-from earwitness.audio.quality import with_own_echo
+from earwitness.audio.quality import Quality, with_own_echo
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.speech import speech
@@ -97,10 +98,16 @@ class _Walk:
     def run(self) -> CallReport:
         reports = self._rest(0)
         measures = measure_call(self.sides, self.listener, self.line, reports, self.echo)
-        quality = self.listener.quality(self.heard_whole)
-        if quality and self.echo:
-            quality = with_own_echo(quality, self.echo)
+        quality = self._quality()
+        if quality and "dropouts" in quality.defects:
+            reports = [_not_truncated(report) for report in reports]
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures)
+
+    def _quality(self) -> Quality | None:
+        known = {prompt.name for prompt, _ in self.heard_whole}
+        others = [prompt for prompt in self.library.prompts if prompt.name not in known]
+        quality = self.listener.quality([*self.heard_whole, *self.listener.torn_prompts(others)])
+        return with_own_echo(quality, self.echo) if quality and self.echo else quality
 
     def _rest(self, first: int) -> list[StepReport]:
         """Return the reports of all steps from `first` on."""
@@ -218,7 +225,7 @@ class _Walk:
             return replace(report, result=Result.HUNG_UP, note=note)
         where = "beginning" if found.head > found.tail else "end"
         note = f'{found.head + found.tail:.1f}s of "{found.text}" are missing at its {where}'
-        return replace(report, result=Result.TRUNCATED, note=note)
+        return replace(report, result=Result.TRUNCATED, note=note, lost=found.head + found.tail)
 
     def _expect_speech(self, step: PlannedStep, now: Action | None) -> StepReport:
         until = now.start if now else self.listener.duration
@@ -265,6 +272,13 @@ def _timed(report: StepReport, *, held: bool = False) -> StepReport:
     if report.step.minor is not None and report.delay > report.step.minor:
         return replace(report, result=Result.HELD_LONG if held else Result.SLOW)
     return report
+
+
+def _not_truncated(report: StepReport) -> StepReport:
+    """Return `report` without what is missing of its prompt where no more is than the line drops elsewhere."""
+    if report.result is not Result.TRUNCATED or report.lost > LONGEST:
+        return report
+    return replace(report, result=Result.OK, note=f"{report.note}; the line drops out")
 
 
 def _partly(report: StepReport) -> StepReport:

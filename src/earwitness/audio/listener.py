@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from earwitness.audio.dropouts import find_dropouts
 from earwitness.audio.dtmf import Key, find_keys
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
 from earwitness.audio.frames import RATE
@@ -62,6 +63,16 @@ class Listener:
         return judge_quality(
             self.samples, agreement, pairs, (*self.tones, *self.keys, *self._our_echo, *self.music, *steady)
         )
+
+    def torn_prompts(self, prompts: Iterable[Prompt]) -> list[tuple[Prompt, Match]]:
+        """Return those of `prompts` that are heard whole where sound stops or starts abruptly, if it does: their references tell why."""
+        holes = find_dropouts(self.samples, edges=1)
+        found = self._matches(prompts, 0.0, self.duration) if holes else []
+        return [
+            (prompt, match)
+            for prompt, match in found
+            if match.whole and any(match.start * RATE < end and start < match.end * RATE for start, end in holes)
+        ]
 
     def best(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[Prompt, Match] | None:
         """Return which of `prompts` is heard best between `start` and `end`, in part at least."""
