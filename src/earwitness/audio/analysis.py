@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from earwitness.audio.channels import Sides, tell_sides
+from earwitness.audio.dropouts import LONGEST
+from earwitness.audio.echo import own_echo, returned
 from earwitness.audio.explain import Explainer, Question
 from earwitness.audio.frames import at_telephone_rate
 from earwitness.audio.line import Line, first_silence
@@ -12,6 +14,7 @@ from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
 from earwitness.audio.pesq import listening_quality_of
 from earwitness.audio.prompts import Prompt, PromptLibrary
+from earwitness.audio.quality import Quality, with_own_echo
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.speech import speech
@@ -83,7 +86,9 @@ class _Walk:
         make_engine: MakeEngine | None,
     ) -> None:
         self.sides, self.script, self.library = sides, script, library
-        self.listener = Listener(sides.theirs, sides.their_keys)
+        self.echo = own_echo(sides.ours, sides.theirs)
+        our_echo = returned(sides.ours, sides.theirs, self.echo) if self.echo else ()
+        self.listener = Listener(sides.theirs, sides.their_keys, our_echo)
         self.line = Line(self.listener)
         self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
         self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
@@ -93,10 +98,18 @@ class _Walk:
 
     def run(self) -> CallReport:
         reports = self._rest(0)
-        measures = measure_call(self.sides, self.listener, self.line, reports)
-        quality = self.listener.quality(self.heard_whole)
+        measures = measure_call(self.sides, self.listener, self.line, reports, self.echo)
+        quality = self._quality()
+        if quality and "dropouts" in quality.defects:
+            reports = [_not_truncated(report) for report in reports]
         mos = listening_quality_of(self.sides.theirs, self.heard_whole)
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures, mos)
+
+    def _quality(self) -> Quality | None:
+        known = {prompt.name for prompt, _ in self.heard_whole}
+        others = [prompt for prompt in self.library.prompts if prompt.name not in known]
+        quality = self.listener.quality([*self.heard_whole, *self.listener.torn_prompts(others)])
+        return with_own_echo(quality, self.echo) if quality and self.echo else quality
 
     def _rest(self, first: int) -> list[StepReport]:
         """Return the reports of all steps from `first` on."""
@@ -219,7 +232,7 @@ class _Walk:
             return replace(report, result=Result.HUNG_UP, note=note)
         where = "beginning" if found.head > found.tail else "end"
         note = f'{found.head + found.tail:.1f}s of "{found.text}" are missing at its {where}'
-        return replace(report, result=Result.TRUNCATED, note=note)
+        return replace(report, result=Result.TRUNCATED, note=note, lost=found.head + found.tail)
 
     def _expect_speech(self, step: PlannedStep, now: Action | None) -> StepReport:
         until = now.start if now else self.listener.duration
@@ -266,6 +279,13 @@ def _timed(report: StepReport, *, held: bool = False) -> StepReport:
     if report.step.minor is not None and report.delay > report.step.minor:
         return replace(report, result=Result.HELD_LONG if held else Result.SLOW)
     return report
+
+
+def _not_truncated(report: StepReport) -> StepReport:
+    """Return `report` without what is missing of its prompt where no more is than the line drops elsewhere."""
+    if report.result is not Result.TRUNCATED or report.lost > LONGEST:
+        return report
+    return replace(report, result=Result.OK, note=f"{report.note}; the line drops out")
 
 
 def _partly(report: StepReport) -> StepReport:

@@ -51,6 +51,7 @@ _SOUND = (
     "echo",
     "gaps",
     "jitter",
+    "dropouts",
     "distortion",
 )  # of the quality, published as measures
 _PUNCTUAL = 1.0  # s by which the end of a script may come early
