@@ -126,3 +126,10 @@ def test_a_beginning_that_an_error_prompt_shares_with_others_is_no_error_prompt(
 def test_a_likeness_in_the_middle_of_an_announcement_is_no_cut_prompt():
     ok, why = right(made(302, "unobtainable", only_recorded=True))
     assert ok, why
+
+
+def test_people_talking_in_the_background_are_no_prompt():
+    line = Line(level=-22.0, snr=27.0, noise="babble", seed=9)
+    for seed in range(400, 404):
+        ok, why = right(made(seed, "then silence", line, only_recorded=True))
+        assert ok, why

@@ -25,6 +25,7 @@ _HUNG_UP = 0.5  # s before the end of what was waited for
 _ON_HOLD = 0.5  # share of the wait that music fills
 _CLEAR = 0.7  # agreement of a part with what it is part of, below which it is a likeness by chance
 _MURMUR = (0.5, 12.0)  # s, and dB below the loudest speech, under which it is somebody in the background
+_FAR_AWAY = 20.0  # dB below the loudest speech, where it is in the background however long it lasts
 _RINGING = 2  # ring-back tones after the answer that make it no answer
 _TONES: Mapping[ToneName, tuple[Result, str]] = MappingProxyType(
     {
@@ -95,8 +96,8 @@ class Explainer:
         """Return the speech that goes on after `start` and begins before `end`, without tones and what is murmured in the background."""
         shortest, below = _MURMUR
         loudest = max((s.level for s in self.listener.segments), default=0.0)
-        spoken = [s for s in self.listener.segments if s.end > start and s.start < end]
-        return self.line.without_tones([s for s in spoken if s.duration >= shortest or s.level > loudest - below])
+        near = [s for s in self.listener.segments if s.level > loudest - _FAR_AWAY and s.end > start and s.start < end]
+        return self.line.without_tones([s for s in near if s.duration >= shortest or s.level > loudest - below])
 
     def hung_up_before(self, question: Question) -> StepReport:
         """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why."""
