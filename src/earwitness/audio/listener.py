@@ -1,8 +1,11 @@
 """The far end's channel, asked for prompts and for speech."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
+from earwitness.audio.contour import HOP as CONTOUR_HOP
+from earwitness.audio.contour import Contour, Likeness, best_likeness, contour
 from earwitness.audio.dropouts import find_dropouts
 from earwitness.audio.dtmf import Key, find_keys
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
@@ -36,6 +39,10 @@ class Listener:
         return fingerprint(self.samples)
 
     @cached_property
+    def _contour(self) -> Contour:
+        return contour(self.samples)
+
+    @cached_property
     def segments(self) -> tuple[Segment, ...]:
         return speech(self.samples, (*self.keys, *self._our_echo))
 
@@ -52,10 +59,13 @@ class Listener:
     def music(self) -> tuple[Span, ...]:
         return find_music(self.samples, (*self.tones, *self.keys, *self._our_echo))
 
-    def quality(self, recognised: Sequence[tuple[Prompt, Match]] = ()) -> Quality | None:
-        """Return the quality, held against the references of the prompts that were recognised whole."""
+    def quality(self, recognised: Sequence[tuple[Prompt, Match]] = (), *, distorted: bool = False) -> Quality | None:
+        """Return the quality, held against the references of the prompts that were recognised whole.
+
+        `distorted`: a prompt was recognised though its sound does not agree with the reference's.
+        """
         scores = [match.score for _, match in recognised]
-        agreement = sum(scores) / len(scores) if scores else None
+        agreement = 0.0 if distorted else sum(scores) / len(scores) if scores else None
         pairs = [(prompt.samples, match) for prompt, match in recognised]
         steady = (
             burst for burst in find_bursts(self.samples) if burst.spread < _STEADY
@@ -73,6 +83,12 @@ class Listener:
             for prompt, match in found
             if match.whole and any(match.start * RATE < end and start < match.end * RATE for start, end in holes)
         ]
+
+    def likeness(self, prompt: Prompt, start: float, end: float) -> Likeness:
+        """Return where between `start` and `end` the loudness follows the prompt's best, whatever the sound is like."""
+        first, last = (round(max(0.0, at) * RATE / CONTOUR_HOP) for at in (start - _LATE, min(end, self.duration)))
+        found = best_likeness(prompt.contour, self._contour[:, first:last])
+        return replace(found, start=found.start + first * CONTOUR_HOP / RATE)
 
     def best(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[Prompt, Match] | None:
         """Return which of `prompts` is heard best between `start` and `end`, in part at least."""
