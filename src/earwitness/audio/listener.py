@@ -15,7 +15,7 @@ from earwitness.audio.music import Span, find_music
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import Quality, judge_quality
 from earwitness.audio.script import HeardPrompt
-from earwitness.audio.sinusoids import find_bursts
+from earwitness.audio.sinusoids import Burst, find_bursts
 from earwitness.audio.speech import Segment, speech
 from earwitness.audio.tones import Tone, find_tones
 from earwitness.audio.wav import Samples
@@ -47,8 +47,12 @@ class Listener:
         return speech(self.samples, (*self.keys, *self._our_echo))
 
     @cached_property
+    def _bursts(self) -> tuple[Burst, ...]:
+        return find_bursts(self.samples)
+
+    @cached_property
     def tones(self) -> tuple[Tone, ...]:
-        return find_tones(self.samples)
+        return find_tones(self.samples, self._bursts)
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
@@ -67,9 +71,7 @@ class Listener:
         scores = [match.score for _, match in recognised]
         agreement = 0.0 if distorted else sum(scores) / len(scores) if scores else None
         pairs = [(prompt.samples, match) for prompt, match in recognised]
-        steady = (
-            burst for burst in find_bursts(self.samples) if burst.spread < _STEADY
-        )  # chimes, a last bit of ringing
+        steady = (burst for burst in self._bursts if burst.spread < _STEADY)  # chimes, a last bit of ringing
         return judge_quality(
             self.samples, agreement, pairs, (*self.tones, *self.keys, *self._our_echo, *self.music, *steady)
         )
