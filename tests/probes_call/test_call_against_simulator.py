@@ -1,6 +1,7 @@
 """The call probe over HTTP against the simulated carrier and contact centre."""
 
 import json
+import shutil
 
 import pytest
 from calling import BANK, CARD, FROM, MORTGAGES, PAY, PROMPTS, SID, TO, TOKEN, FullDisk, spec
@@ -123,6 +124,18 @@ async def test_an_apology_that_no_list_names_is_a_wrong_prompt_too(caller, sim):
         ("slow-prompts", {"seconds": 3}, Failure.SLOW, Effect.NUISANCE),
         ("poor-audio", {}, Failure.POOR_AUDIO, Effect.NUISANCE),
         ("poor-audio", {"level": 1}, Failure.POOR_AUDIO, Effect.NUISANCE),
+        ("error-prompt", {}, Failure.WRONG_PROMPT, Effect.BLOCKED),
+        ("reworded-prompt", {"prompt": "payment_accepted"}, Failure.WRONG_PROMPT, Effect.BLOCKED),
+        ("dtmf-slow", {"seconds": 9}, Failure.SLOW, Effect.BLOCKED),
+        ("hold-music", {"before": "enter_card", "seconds": 60}, Failure.HOLD_TOO_LONG, Effect.BLOCKED),
+        ("line-busy", {}, Failure.BUSY, Effect.BLOCKED),
+        ("line-unanswered", {}, Failure.NO_ANSWER, Effect.BLOCKED),
+        ("announced-unobtainable", {}, Failure.UNOBTAINABLE, Effect.BLOCKED),
+        ("busy-tone-after-answer", {}, Failure.BUSY, Effect.BLOCKED),
+        ("ring-back-after-answer", {}, Failure.NO_ANSWER, Effect.BLOCKED),
+        ("ring-back-after-answer", {"seconds": 60}, Failure.NO_ANSWER, Effect.BLOCKED),
+        ("fax-answers", {}, Failure.WRONG_PROMPT, Effect.BLOCKED),
+        ("number-ported", {}, Failure.WRONG_PROMPT, Effect.BLOCKED),
     ],
 )
 async def test_each_fault_of_the_contact_centre_is_named(caller, sim, fault, parameters, failure, effect):
@@ -132,6 +145,83 @@ async def test_each_fault_of_the_contact_centre_is_named(caller, sim, fault, par
         (failure, effect, Attribution.TARGET)
     ]
     assert observation.outcome is Outcome.FINDING
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters", "defect"),
+    [
+        ("noise", {}, "noise"),
+        ("hum", {}, "hum"),
+        ("clipping", {}, "clipping"),
+        ("low-level", {}, "quiet"),
+        ("packet-loss", {}, "packet loss"),
+        ("packet-loss", {"mode": "repeat"}, "packet loss"),
+        ("dropouts", {"every": 1.2, "seconds": 0.3}, "dropouts"),
+        ("echo-of-caller", {}, "echo of the caller"),
+        ("robotic", {}, "distortion"),
+        ("muffled", {}, "distortion"),
+    ],
+)
+async def test_a_payment_over_a_poor_line_is_a_nuisance_that_names_the_defect(caller, sim, fault, parameters, defect):
+    sim.faults.turn_on(fault, parameters)
+    observation = await run(spec(), caller.context())
+    (finding,) = observation.findings
+    assert (finding.failure, finding.effect) == (Failure.POOR_AUDIO, Effect.NUISANCE)
+    assert defect in finding.message
+    assert all(step.ok for step in observation.steps)
+
+
+async def test_a_fax_is_named(caller, sim):
+    sim.faults.turn_on("fax-answers")
+    (finding,) = (await run(spec(), caller.context())).findings
+    assert "a fax machine answering" in finding.message
+
+
+@pytest.mark.parametrize(("fault", "parameters"), [("late-answer", {}), ("dtmf-slow", {})])
+async def test_what_takes_longer_and_stays_within_limits_is_ok(caller, sim, fault, parameters):
+    sim.faults.turn_on(fault, parameters)
+    observation = await run(spec(), caller.context())
+    assert observation.outcome is Outcome.OK, observation.findings
+
+
+async def test_a_prompt_in_other_words_is_a_notice_when_the_payment_goes_through(caller, sim):
+    sim.faults.turn_on("reworded-prompt")
+    observation = await run(spec(), caller.context())
+    assert [(f.failure, f.effect) for f in observation.findings] == [(Failure.PROMPT_CHANGED, Effect.NONE)]
+    assert observation.outcome is Outcome.OK
+
+
+def with_unforeseen(tmp_path):
+    """Return a folder with everything that the simulator can say."""
+    for folder in (PROMPTS, PROMPTS.with_name("unforeseen")):
+        for path in folder.iterdir():
+            shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+HOLIDAY = {
+    "expect": "Please note that our offices are closed",
+    "optional": True,
+    "within": {"minor": "3s", "major": "8s"},
+}
+
+
+@pytest.mark.parametrize("holiday", [True, False])
+async def test_a_holiday_message_may_be_expected_and_stay_away(caller, sim, tmp_path, holiday):
+    if holiday:
+        sim.faults.turn_on("holiday-message")
+    caller.prompts = with_unforeseen(tmp_path)
+    observation = await run(spec([HOLIDAY, *PAY]), caller.context())
+    assert observation.outcome is Outcome.OK, observation.findings
+
+
+async def test_callers_in_the_queue_of_another_team_are_misrouted(caller, sim, tmp_path):
+    sim.faults.turn_on("wrong-queue")
+    caller.prompts = with_unforeseen(tmp_path)
+    steps = [*MORTGAGES[:2], {**MORTGAGES[2], "misroute": {"sales": ["You are through to the sales team"]}}]
+    (finding,) = (await run(spec(steps), caller.context())).findings
+    assert (finding.failure, finding.effect) == (Failure.MISROUTED, Effect.DIVERTED)
+    assert "put through to sales" in finding.message
 
 
 async def test_a_line_so_slow_that_our_keys_overtake_it_is_a_nuisance_if_the_payment_goes_through(caller, sim):

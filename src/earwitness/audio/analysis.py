@@ -95,6 +95,7 @@ class _Walk:
         self.actions = _actions(sides, script)
         self.at = _Place()
         self.heard_whole: list[tuple[Prompt, Match]] = []
+        self.distorted = False
 
     def run(self) -> CallReport:
         reports = self._rest(0)
@@ -108,7 +109,8 @@ class _Walk:
     def _quality(self) -> Quality | None:
         known = {prompt.name for prompt, _ in self.heard_whole}
         others = [prompt for prompt in self.library.prompts if prompt.name not in known]
-        quality = self.listener.quality([*self.heard_whole, *self.listener.torn_prompts(others)])
+        heard = [*self.heard_whole, *self.listener.torn_prompts(others)]
+        quality = self.listener.quality(heard, distorted=self.distorted)
         return with_own_echo(quality, self.echo) if quality and self.echo else quality
 
     def _rest(self, first: int) -> list[StepReport]:
@@ -181,8 +183,10 @@ class _Walk:
     def _expect(self, place: int, step: PlannedStep) -> StepReport:
         now = self._next_action(place)
         until = now.start if now else self.listener.duration
-        found = self.recogniser.by_sound(step, self.at.anchor, now) or self.recogniser.by_words(
-            step, self.at.anchor, until, self._others(place)
+        found = (
+            self.recogniser.by_sound(step, self.at.anchor, now)
+            or self.recogniser.by_loudness(step, self.at.anchor, now)
+            or self.recogniser.by_words(step, self.at.anchor, until, self._others(place))
         )
         if found is not None:
             return self._recognised(step, found, now)
@@ -191,14 +195,14 @@ class _Walk:
         unknowable = self.recogniser.unknowable(step.expect)
         if len(unknowable) == len(step.expect):
             return self._expect_speech(step, now)
-        report = self._with_likeness(self._explain(step, until, place))
+        report = self._with_agreement(self._explain(step, until, place))
         if report.result is Result.WRONG and unknowable:
             return self._expect_speech(step, now)  # it may be the alternative that nobody knows the sound of
         return report
 
-    def _with_likeness(self, report: StepReport) -> StepReport:
+    def _with_agreement(self, report: StepReport) -> StepReport:
         """Return the report of a prompt that was not heard, with how little of it was."""
-        like = self.recogniser.likeness(report.step, self.at.anchor)
+        like = self.recogniser.agreement(report.step, self.at.anchor)
         return report if like is None else replace(report, score=like[0], share=like[1], method="sound")
 
     def _others(self, place: int) -> list[str]:
@@ -217,9 +221,21 @@ class _Walk:
         if found.whole and found.match:
             self.heard_whole.append(found.match)
         heard = (heard_prompt(found.match),) if found.match else ()
-        words = "" if found.match else self.recogniser.transcript.text(found.start, found.end)
+        is_distorted = found.method == "loudness"
+        self.distorted |= is_distorted
+        words = self.recogniser.transcript.text(found.start, found.end) if found.method == "words" else ""
         report = StepReport(
-            step, Result.OK, "", at, found.end, delay, found.score, found.share, found.method, heard, words
+            step,
+            Result.OK,
+            "the voice is distorted" if is_distorted else "",
+            at,
+            found.end,
+            delay,
+            found.score,
+            found.share,
+            found.method,
+            heard,
+            words,
         )
         if max(found.head, found.tail) > MISSING_SPEECH:
             return self._truncated(report, found)

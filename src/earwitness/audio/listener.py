@@ -1,8 +1,11 @@
 """The far end's channel, asked for prompts and for speech."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 
+from earwitness.audio.contour import HOP as CONTOUR_HOP
+from earwitness.audio.contour import Contour, Likeness, best_likeness, contour
 from earwitness.audio.dropouts import find_dropouts
 from earwitness.audio.dtmf import Key, find_keys
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
@@ -12,7 +15,7 @@ from earwitness.audio.music import Span, find_music
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import Quality, judge_quality
 from earwitness.audio.script import HeardPrompt
-from earwitness.audio.sinusoids import find_bursts
+from earwitness.audio.sinusoids import Burst, find_bursts
 from earwitness.audio.speech import Segment, speech
 from earwitness.audio.tones import Tone, find_tones
 from earwitness.audio.wav import Samples
@@ -36,12 +39,20 @@ class Listener:
         return fingerprint(self.samples)
 
     @cached_property
+    def _contour(self) -> Contour:
+        return contour(self.samples)
+
+    @cached_property
     def segments(self) -> tuple[Segment, ...]:
         return speech(self.samples, (*self.keys, *self._our_echo))
 
     @cached_property
+    def _bursts(self) -> tuple[Burst, ...]:
+        return find_bursts(self.samples)
+
+    @cached_property
     def tones(self) -> tuple[Tone, ...]:
-        return find_tones(self.samples)
+        return find_tones(self.samples, self._bursts)
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
@@ -52,14 +63,15 @@ class Listener:
     def music(self) -> tuple[Span, ...]:
         return find_music(self.samples, (*self.tones, *self.keys, *self._our_echo))
 
-    def quality(self, recognised: Sequence[tuple[Prompt, Match]] = ()) -> Quality | None:
-        """Return the quality, held against the references of the prompts that were recognised whole."""
+    def quality(self, recognised: Sequence[tuple[Prompt, Match]] = (), *, distorted: bool = False) -> Quality | None:
+        """Return the quality, held against the references of the prompts that were recognised whole.
+
+        `distorted`: a prompt was recognised though its sound does not agree with the reference's.
+        """
         scores = [match.score for _, match in recognised]
-        agreement = sum(scores) / len(scores) if scores else None
+        agreement = 0.0 if distorted else sum(scores) / len(scores) if scores else None
         pairs = [(prompt.samples, match) for prompt, match in recognised]
-        steady = (
-            burst for burst in find_bursts(self.samples) if burst.spread < _STEADY
-        )  # chimes, a last bit of ringing
+        steady = (burst for burst in self._bursts if burst.spread < _STEADY)  # chimes, a last bit of ringing
         return judge_quality(
             self.samples, agreement, pairs, (*self.tones, *self.keys, *self._our_echo, *self.music, *steady)
         )
@@ -74,13 +86,19 @@ class Listener:
             if match.whole and any(match.start * RATE < end and start < match.end * RATE for start, end in holes)
         ]
 
+    def likeness(self, prompt: Prompt, start: float, end: float) -> Likeness:
+        """Return where between `start` and `end` the loudness follows the prompt's best, whatever the sound is like."""
+        first, last = (round(max(0.0, at) * RATE / CONTOUR_HOP) for at in (start - _LATE, min(end, self.duration)))
+        found = best_likeness(prompt.contour, self._contour[:, first:last])
+        return replace(found, start=found.start + first * CONTOUR_HOP / RATE)
+
     def best(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[Prompt, Match] | None:
         """Return which of `prompts` is heard best between `start` and `end`, in part at least."""
         found = self._matches(prompts, start, end)
         found = [(prompt, match) for prompt, match in found if match.verdict is not Verdict.NONE]
         return max(found, key=lambda pair: pair[1].score, default=None)
 
-    def likeness(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[float, float] | None:
+    def agreement(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[float, float] | None:
         """Return the score and the share of the best of `prompts`, heard or not."""
         found = [(match.score, match.coverage) for _, match in self._matches(prompts, start, end)]
         return max(found, default=None)

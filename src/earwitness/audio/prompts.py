@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from earwitness.audio.contour import Contour, contour
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
 from earwitness.audio.frames import RATE, at_telephone_rate
 from earwitness.audio.speech import trimmed
@@ -34,6 +35,10 @@ class Prompt:
     @cached_property
     def print(self) -> Fingerprint:
         return fingerprint(self.samples)
+
+    @cached_property
+    def contour(self) -> Contour:
+        return contour(self.samples)
 
     @cached_property
     def words(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earwitness.audio.alignment import BestText, best_text
+from earwitness.audio.contour import Likeness
 from earwitness.audio.listener import Listener
 from earwitness.audio.match import Match
 from earwitness.audio.prompts import Prompt, PromptLibrary
@@ -17,6 +18,9 @@ _PRESENT = 0.6  # of what is there of a cut prompt that must be recognised
 WORDS_NEEDED = 0.6  # accuracy of the words below which they are another prompt's, where the step says nothing else
 _CUT_WORDS = 2  # words that must be missing at an end before the prompt counts as cut
 _WORD = 0.35  # s, a word's length
+_ALIKE = (
+    0.82  # correlation of loudness; 0.88 at least for a robot's voice on poor lines, 0.71 at most for other prompts
+)
 _MARGIN = 0.1  # of accuracy by which the expected words must fit better than those of another prompt
 
 
@@ -30,7 +34,7 @@ class Recognised:
     end: float
     score: float
     share: float
-    method: str  # sound, words
+    method: str  # sound, loudness, words
     whole: bool
     head: float = 0.0
     tail: float = 0.0
@@ -76,6 +80,26 @@ class Recogniser:
             found,
         )
 
+    def by_loudness(self, step: PlannedStep, anchor: float, now: Action | None) -> Recognised | None:
+        """Return the step's prompt if the loudness follows it after `anchor` though the sound is no prompt's: the voice is distorted."""
+        references = [prompt for text in step.expect for prompt in self.library.find(text)]
+        for until in (now.start if now else self.listener.duration, self.listener.duration):
+            found = [(prompt, self.listener.likeness(prompt, anchor, until)) for prompt in references]
+            prompt, like = max(found, key=lambda pair: pair[1].score, default=(None, None))
+            if prompt is not None and like is not None and like.score >= _ALIKE and self._is_nothing_else(prompt, like):
+                start, end = like.start, like.start + prompt.duration
+                return Recognised(prompt.name, prompt.text, start, end, like.score, 1.0, "loudness", whole=True)
+        return None
+
+    def _is_nothing_else(self, prompt: Prompt, like: Likeness) -> bool:
+        """Whether no prompt is clearly heard there by its sound, not even this one in part, and the loudness is no other's."""
+        start, end = like.start, like.start + prompt.duration
+        heard = self.listener.best(self.library.prompts, start, end)
+        if heard is not None and heard[1].clear:
+            return False
+        others = [other for other in self.library.prompts if other.words != prompt.words]
+        return all(self.listener.likeness(other, start, end).score < like.score for other in others)
+
     def by_words(self, step: PlannedStep, anchor: float, until: float, others: Sequence[str]) -> Recognised | None:
         """Return the step's prompt if its words are heard between `anchor` and `until`, and those of no other text fit better.
 
@@ -105,10 +129,10 @@ class Recogniser:
             tail=tail,
         )
 
-    def likeness(self, step: PlannedStep, anchor: float) -> tuple[float, float] | None:
+    def agreement(self, step: PlannedStep, anchor: float) -> tuple[float, float] | None:
         """Return the score and the share with which the step's prompt fits best what came after `anchor`; None without a recording."""
         references = [prompt for text in step.expect for prompt in self.library.find(text)]
-        return self.listener.likeness(references, anchor, self.listener.duration)
+        return self.listener.agreement(references, anchor, self.listener.duration)
 
     def unknowable(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Return those of `texts` that nobody can tell from others: no recording of them is there, nor an engine that knows their words."""

@@ -103,7 +103,7 @@ class HeardPrompt:
 class StepReport:
     """What was heard of a step. `at`: second of the recording at which it began, `delay`: seconds that it was waited for.
 
-    `share` is how much of the expected prompt was recognised, `method` by what: its sound or its words.
+    `share` is how much of the expected prompt was recognised, `method` by what: its sound, its loudness or its words.
     """
 
     step: PlannedStep

@@ -69,14 +69,14 @@ def find_bursts(samples: Samples) -> tuple[Burst, ...]:
         places = loud[at : at + _BLOCK]
         for frame, tones in _pure(frames[places], places):
             opened = _grown(opened, bursts, frame, tones, float(power[frame]))
-    bursts += [_closed(burst) for burst in opened]
+    bursts += _closed(opened)
     kept = [burst for burst in bursts if burst.duration > 0]
     return tuple(sorted(kept, key=lambda burst: burst.start))
 
 
 def _grown(opened: list[_Open], bursts: list[Burst], frame: int, tones: tuple[float, ...], power: float) -> list[_Open]:
     """Return the open bursts after `frame`; those that ended before it are appended to `bursts`."""
-    bursts += [_closed(burst) for burst in opened if frame - burst.frames[-1] > _BRIDGE]
+    bursts += _closed([burst for burst in opened if frame - burst.frames[-1] > _BRIDGE])
     opened = [burst for burst in opened if frame - burst.frames[-1] <= _BRIDGE]
     burst = next((b for b in opened if _alike(b.tones[len(b.tones) // 2], tones, _SAME)), None)
     if burst is None:
@@ -88,12 +88,17 @@ def _grown(opened: list[_Open], bursts: list[Burst], frame: int, tones: tuple[fl
     return opened
 
 
-def _closed(burst: _Open) -> Burst:
-    """Return the finished burst; one of no length if its frames are too few."""
+def _closed(opened: list[_Open]) -> list[Burst]:
+    """Return the finished bursts of those that have enough frames."""
+    return [_burst(burst) for burst in opened if len(burst.frames) >= _FEWEST]
+
+
+def _burst(burst: _Open) -> Burst:
+    """Return the finished burst; one of no length if too few of its frames hold the tone."""
     first, last, count = burst.frames[0], burst.frames[-1], len(burst.frames)
     start = (first * _STEP + _INSIDE * _WIDTH) / RATE
     end = (last * _STEP + (1 - _INSIDE) * _WIDTH) / RATE
-    if count < _FEWEST or count < _FILLED * (last - first + 1):
+    if count < _FILLED * (last - first + 1):
         end = start
     tones = np.array(burst.tones)
     middle = np.median(tones, axis=0)

@@ -89,9 +89,9 @@ _STEADY = 4.0  # Hz that a network's tone may wander; noise and packet loss incl
 _BEEP_STEADY = 1.5  # Hz; a beep has no cadence to be known by
 
 
-def find_tones(samples: Samples) -> tuple[Tone, ...]:
-    """Return the tones in `samples`, shape (n,) at 8 kHz, in order."""
-    bursts = _main(find_bursts(samples))
+def find_tones(samples: Samples, bursts: Sequence[Burst] | None = None) -> tuple[Tone, ...]:
+    """Return the tones in `samples`, shape (n,) at 8 kHz, in order. `bursts` are those in it, if they are known already."""
+    bursts = _main(find_bursts(samples) if bursts is None else bursts)
     answers = find_answers(samples, bursts)
     bursts = [burst for burst in bursts if not any(a.start - 0.1 < burst.start < a.end for a in answers)]
     sits, rest = _sits(bursts)
