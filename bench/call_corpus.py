@@ -118,6 +118,6 @@ def _laid_out(parts, seconds):
 
 
 def _echo(ours, random):
-    """Return what the far end sends back of our own side."""
+    """Return what the far end sends back of our own side: too faint to annoy the caller."""
     delay = int(random.uniform(0.02, 0.25) * RATE)
-    return np.concatenate([np.zeros(delay), ours])[: len(ours)] * 10 ** (-random.uniform(18, 35) / 20)
+    return np.concatenate([np.zeros(delay), ours])[: len(ours)] * 10 ** (-random.uniform(38, 50) / 20)

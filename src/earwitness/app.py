@@ -14,7 +14,8 @@ import structlog
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from earwitness.alerting.couriers import LONGEST_PAUSE, Links
+from earwitness.alerting.couriers import LONGEST_PAUSE
+from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
 from earwitness.clock import Clock, SystemClock
@@ -146,7 +147,9 @@ class App:
             config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
         )
         self._schedule = Schedule(self._clock, self._dispatcher.on_due)
-        self._postroom = Postroom(store, self._clock, self._metrics, lambda: self._web, Links(self._public_url()))
+        self._postroom = Postroom(
+            store, self._clock, self._metrics, lambda: self._web, Links(self._public_url()), self._evidence.path
+        )
         self._house = House(
             config=config,
             rules=self._rules,
@@ -158,6 +161,7 @@ class App:
             commit=self._commit,
             dispatcher=self._dispatcher,
             switchboard=self._switchboard,
+            baselines=self._baselines,
             ready=self._ready,
             alive=self._alive,
         )

@@ -42,7 +42,12 @@ class SecretMask:
 
 def secrets_of(config: Config) -> Iterable[str]:
     """Yield every secret that is long enough to be told from ordinary words."""
-    sections: list[Any] = [config.http, *config.carriers.values(), *config.hooks.values(), *config.probes.values()]
+    return secrets_in(config.http, *config.carriers.values(), *config.hooks.values(), *config.probes.values())
+
+
+def secrets_in(*of: object) -> Iterable[str]:
+    """Yield the secrets of these sections that are long enough to be told from ordinary words."""
+    sections: list[Any] = list(of)
     while sections:
         section = sections.pop()
         if isinstance(section, Secret):

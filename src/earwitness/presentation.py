@@ -3,7 +3,54 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from earwitness.model import Evidence, Incident, Observation
+from earwitness.model import (
+    Cause,
+    Evidence,
+    Incident,
+    Observation,
+    Severity,
+    Status,
+    TimelineEntry,
+    TransitionKind,
+)
+
+SEVERITY_WORDS = {
+    Severity.SEV1: "Sev1",
+    Severity.SEV2: "Sev2",
+    Severity.SEV3: "Sev3",
+    Severity.NONPROD: "Non-production defect",
+}
+_CHANGE_WORDS = {
+    TransitionKind.RAISE: "raised to {}",
+    TransitionKind.LOWER: "lowered to {}",
+    TransitionKind.ACKNOWLEDGE: "{}, acknowledged",
+    TransitionKind.RESOLVE: "{}, resolved",
+}
+
+
+def headline(kind: TransitionKind, incident: Incident) -> str:
+    """Return one line for a subject: what changed, how bad it is, and what it is about."""
+    said = _CHANGE_WORDS.get(kind, "{}").format(SEVERITY_WORDS[incident.severity])
+    return f"{said[0].upper()}{said[1:]}: {incident.title}"
+
+
+def sample_incident(incident_id: str, at: float) -> Incident:
+    """Return a made-up incident that says so, to try a template or a hook with."""
+    text = "This is a test of the way alerts take. Nothing is wrong."
+    return Incident(
+        id=incident_id,
+        severity=Severity.SEV3,
+        status=Status.OPEN,
+        title="Test alert: nothing is wrong",
+        reason=text,
+        environment="test",
+        journeys=("test-journey",),
+        probes=("test-probe",),
+        cause=Cause(None, 1.0, ("test-probe",)),
+        opened_at=at,
+        failing_since=at,
+        timeline=(TimelineEntry(at, TransitionKind.OPEN, text),),
+    )
 
 
 def iso_time(moment: float | None) -> str | None:

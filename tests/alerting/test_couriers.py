@@ -1,14 +1,20 @@
 import asyncio
 import json
+from pathlib import Path
 
 import httpx
 import pytest
 from judge_world import World, rules_of
 from virtual import VirtualClock, until
 
-from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE, Courier, Hook, Links, pause_before
+from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE, Courier, Hook, pause_before
+from earwitness.alerting.notices import Links
 from earwitness.alerting.routing import Route, Router
+from earwitness.alerting.senders import Senders, converse
 from earwitness.config.schema import MatchSpec
+from earwitness.hooks.base import HookRequest, Reason
+from earwitness.hooks.slack import KIND as SLACK
+from earwitness.hooks.slack import SlackSpec
 from earwitness.hooks.webhook import KIND, WebhookSpec
 from earwitness.model import JourneyRule, Severity, TransitionKind
 from earwitness.store import outbox, verdicts
@@ -57,8 +63,8 @@ def receiver():
 @pytest.fixture
 def courier(store, clock, receiver):
     spec = WebhookSpec(url="https://alerts.example/hook", secret="a secret of the hook")
-    http = httpx.AsyncClient(transport=receiver.transport())
-    return Courier(Hook("on-call", KIND, spec, 15.0), store, clock, http, Links("http://127.0.0.1:8420"))
+    senders = Senders(httpx.AsyncClient(transport=receiver.transport()), Path)
+    return Courier(Hook("on-call", KIND, spec, 15.0), store, clock, senders, Links("http://127.0.0.1:8420"))
 
 
 async def owe(store, clock, *, resolve=True, names=("a",)):
@@ -148,7 +154,7 @@ async def test_it_gives_up_after_a_day_and_says_so(courier, store, clock, receiv
 async def test_a_courier_that_died_is_replaced_when_its_lease_ends(courier, store, clock, receiver):
     await owe(store, clock, resolve=False)
     held = await store.write(lambda c: outbox.lease(c, "on-call", "dead", clock.now(), 30.0))
-    await store.write(lambda c: outbox.freeze(c, held.seq, "dead", b'{"type":"incident.open","frozen":true}'))
+    await store.write(lambda c: outbox.freeze(c, held.seq, "dead", b'webhook\n{"type":"incident.open","frozen":true}'))
     assert not await courier.deliver_next()
     clock.moment += 31
     assert await courier.deliver_next()
@@ -189,7 +195,7 @@ async def test_a_courier_that_is_stopped_in_the_middle_leaves_no_lease(courier, 
         asked.set()
         await asyncio.Event().wait()
 
-    courier._http = httpx.AsyncClient(transport=httpx.MockTransport(hang))
+    courier._senders = Senders(httpx.AsyncClient(transport=httpx.MockTransport(hang)), Path)
     await owe(store, clock, resolve=False)
     delivering = asyncio.create_task(courier.deliver_next())
     await asked.wait()
@@ -218,6 +224,70 @@ async def test_a_wake_up_during_the_look_is_not_lost(courier, store, clock):
     store.read = read_while_something_is_committed
     async with asyncio.timeout(5):
         await courier._wait()
+
+
+async def test_what_the_provider_calls_an_incident_is_remembered_for_its_end(store, clock, receiver):
+    said = {"ok": True, "channel": "C0123456789", "ts": "1700000000.000100"}
+    receiver.answers = [httpx.Response(200, json=said | {"ts": ts}) for ts in ("1.1", "1.1", "2.2")]
+    spec = SlackSpec(token="xoxb-none", channel="C0123456789")
+    senders = Senders(httpx.AsyncClient(transport=receiver.transport()), Path)
+    courier = Courier(Hook("on-call", SLACK, spec, 15.0), store, clock, senders, Links("http://127.0.0.1:8420"))
+    await owe(store, clock)
+    assert await courier.deliver_next()
+    assert await courier.deliver_next()
+    assert await states(store) == [("open", "delivered"), ("resolve", "delivered")]
+    assert [json.loads(r.content).get("thread_ts") for r in receiver.got] == [None, None, "1.1"]
+
+
+async def test_a_hook_that_became_another_kind_says_it_in_its_own_way(courier, store, clock, receiver):
+    receiver.answers = [500, httpx.Response(200, text="ok")]
+    await owe(store, clock, resolve=False)
+    assert await courier.deliver_next()
+    clock.moment += LONGEST_PAUSE
+    spec = SlackSpec(url="https://hooks.slack.test/services/T/B/X")
+    now_slack = Courier(Hook("on-call", SLACK, spec, 15.0), store, clock, courier._senders, courier._links)
+    assert await now_slack.deliver_next()
+    assert await states(store) == [("open", "delivered")]
+    first, second = (json.loads(r.content).keys() for r in receiver.got)
+    assert ("type" in first, "blocks" in second) == (True, True)
+
+
+async def test_a_body_that_another_version_froze_is_given_up_in_the_end_and_blocks_nothing(store, clock, receiver):
+    spec = SlackSpec(url="https://hooks.slack.test/services/T/B/X")
+    senders = Senders(httpx.AsyncClient(transport=receiver.transport()), Path)
+    courier = Courier(Hook("on-call", SLACK, spec, 15.0), store, clock, senders, Links("http://127.0.0.1:8420"))
+    await owe(store, clock)
+    held = await store.write(lambda c: outbox.lease(c, "on-call", "older", clock.now(), 30.0))
+    await store.write(lambda c: outbox.freeze(c, held.seq, "older", b'slack\n{"shape": "of an older version"}'))
+    await store.write(outbox.release_leases)
+    receiver.answers = [httpx.Response(200, text="ok")]
+    assert await courier.deliver_next()
+    clock.moment += GIVE_UP + LONGEST_PAUSE
+    assert await courier.deliver_next()
+    assert await courier.deliver_next()
+    assert await states(store) == [("open", "expired"), ("resolve", "delivered")]
+    rows = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=10))
+    assert rows[1]["trail"][0]["reason"] == "monitor_fault"
+
+
+async def test_a_talk_of_several_requests_has_one_deadline():
+    closed = []
+
+    def talk():
+        try:
+            yield HookRequest("https://alerts.example/1", {}, b"")
+            yield HookRequest("https://alerts.example/2", {}, b"")
+        finally:
+            closed.append(True)
+
+    async def slow_second(request):
+        if request.url.path == "/2":
+            await asyncio.Event().wait()
+        return httpx.Response(200)
+
+    senders = Senders(httpx.AsyncClient(transport=httpx.MockTransport(slow_second)), Path)
+    outcome = await converse(talk(), senders, None, 30.0, 0.3)
+    assert (outcome.result, outcome.reason, closed) == ("retry", Reason.TIMEOUT, [True])
 
 
 async def test_an_error_never_names_the_address(courier, store, clock, receiver):

@@ -7,6 +7,7 @@ from earwitness.config.advice import advice_on
 from earwitness.config.fields import Money, Secret
 from earwitness.config.load import ConfigError, load_config
 from earwitness.config.rules import rules_of
+from earwitness.hooks import HOOKS
 from earwitness.logs import SecretMask, secrets_of
 from earwitness.model import Severity
 
@@ -33,7 +34,7 @@ def load(tmp_path):
 
 
 def example_environment(tmp_path):
-    (tmp_path / "secret").write_text("whsec_aGVsbG8gd29ybGQ=\n")
+    (tmp_path / "secret").write_text("https://secret.example/of-this-test\n")  # some secrets are addresses
     return {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TEST_CARD": "4111111111111111"}
 
 
@@ -46,6 +47,15 @@ def test_the_example_of_the_documentation_is_valid(tmp_path, load):
     assert config.budget.per_day == Money(25, "USD")
     assert config.routes[0].match.severity == (Severity.SEV1, Severity.SEV2)
     assert config.environment_of(config.probes["pay-on-web"]) == "production"
+
+
+def test_every_example_of_a_hook_is_valid(tmp_path, load):
+    examples = re.findall(r"```yaml\n(hooks:\n.*?)```", (ROOT / "docs/alerts.md").read_text(), re.DOTALL)
+    environment, shown = example_environment(tmp_path), set()
+    for text in examples:
+        config = load(WEB + re.sub(r"/run/secrets/[\w-]+", str(tmp_path / "secret"), text), environment)
+        shown |= {hook.kind for hook in config.hooks.values()}
+    assert shown == HOOKS.keys()
 
 
 def test_the_commented_example_is_valid_and_names_every_section(tmp_path):
@@ -108,7 +118,7 @@ def test_secrets_are_read_from_files_and_never_shown(tmp_path, load):
     (tmp_path / "hook.txt").write_text("correct horse battery staple\n")
     hooks = "hooks:\n  on-call:\n    webhook: {url: 'https://alerts.example/', secret_file: hook.txt}\n"
     config = load(WEB + hooks)
-    assert config.hooks["on-call"].webhook.secret == Secret("correct horse battery staple")
+    assert config.hooks["on-call"].webhook.secret == (Secret("correct horse battery staple"),)
     assert "horse" not in repr(config) + str(config)
     assert "horse" not in config.model_dump_json(exclude={"hooks": {"on-call": {"webhook": {"secret"}}}})
     assert list(secrets_of(config)) == ["correct horse battery staple"]

@@ -4,14 +4,15 @@ import json
 
 import httpx
 import pytest
-from calling import MORTGAGES, PAY, Caller, carrier_spec, spec
+from calling import FROM, MORTGAGES, PAY, SID, TO, TOKEN, Caller, carrier_spec, spec
 from fastapi import FastAPI
 
 from earwitness.clock import SystemClock
 from earwitness.config.transcription import TranscriptionSpec
 from earwitness.console.telephone import telephone
 from earwitness.model import Attribution, Failure, Outcome
-from earwitness.probes.call import run
+from earwitness.probes.call import resume, run
+from earwitness.probes.context import InterruptedCall
 from earwitness.serving import listen, served
 from earwitness.simulator.server import Simulator
 from earwitness.telephony import driver, live
@@ -196,3 +197,26 @@ async def test_a_person_who_answers_is_told_what_this_is_and_the_call_ends(calle
     assert observation.facts["statement_said"] is True
     assert observation.facts["hung_up_by"] == "us"
     assert [finding.failure for finding in observation.findings] == [Failure.WRONG_PROMPT]
+
+
+async def test_a_conversation_that_was_interrupted_is_hung_up_and_blames_nobody(caller, sim, http_of):
+    twiml = "<Response><Pause length='600'/></Response>"
+    sid = await http_of(twiml)
+    observation = await resume(live_spec(), caller.context(), InterruptedCall(TO, FROM, caller.clock.now(), sid))
+    (finding,) = observation.findings
+    assert (finding.failure, observation.outcome) == (Failure.INTERRUPTED, Outcome.UNKNOWN)
+    (call,) = sim.carrier.calls.values()
+    assert call.plan.ended_by == "caller" or call.plan.status(1e9) == "canceled"
+
+
+@pytest.fixture
+async def http_of(sim):
+    """Return a function that places a call as an earlier process would have, and gives its SID."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+
+        async def place(twiml):
+            data = {"To": TO, "From": FROM, "Twiml": twiml}
+            answer = await client.post(f"{sim.url}/2010-04-01/Accounts/{SID}/Calls.json", data=data, auth=(SID, TOKEN))
+            return answer.json()["sid"]
+
+        yield place

@@ -7,19 +7,23 @@ courier holds a delivery; its token keeps a courier that lost the lease from rec
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import AnyStr
 
-import httpx
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
+from earwitness.alerting.notices import Change, Links, notice_of
+from earwitness.alerting.senders import Senders, converse
 from earwitness.clock import Clock
-from earwitness.hooks.base import HookKind, HookOutcome, HookRequest, Notice, Reason, Reply
-from earwitness.model import Failure, Incident
+from earwitness.config.schema import HookSpec
+from earwitness.config.templates import TemplateSpec
+from earwitness.hooks import HOOKS
+from earwitness.hooks.base import HookKind, HookOutcome, Parcel, Reason
 from earwitness.store import outbox, verdicts
 from earwitness.store.outbox import Attempt, Delivery
 from earwitness.store.store import Store
-from earwitness.transport.errors import ExchangeError
 
 log = structlog.get_logger()
 
@@ -27,7 +31,6 @@ LEASE = 30.0  # seconds
 FIRST_PAUSE = 1.0  # doubled at each attempt
 LONGEST_PAUSE = 900.0
 GIVE_UP = 24 * 3600.0
-_LONGEST_REPLY = 64 * 1024  # bytes read of a reply
 _AT_ONCE = 4  # deliveries of different incidents to one hook
 _IDLE = 30.0  # seconds between looks when nothing is due
 
@@ -40,6 +43,12 @@ class Hook:
     kind: HookKind
     spec: object
     timeout: float
+    template: TemplateSpec = field(default_factory=TemplateSpec)
+
+
+def hook_of(name: str, spec: HookSpec) -> Hook:
+    section = getattr(spec, spec.kind)
+    return Hook(name, HOOKS[spec.kind], section, section.timeout, spec.template)
 
 
 def pause_before(attempt: int, retry_after: float | None, draw: Callable[[], float] = random.random) -> float:
@@ -51,11 +60,12 @@ def pause_before(attempt: int, retry_after: float | None, draw: Callable[[], flo
 class Courier:
     """Delivers to one hook until it is stopped."""
 
-    def __init__(self, hook: Hook, store: Store, clock: Clock, http: httpx.AsyncClient, links: "Links") -> None:
+    def __init__(self, hook: Hook, store: Store, clock: Clock, senders: Senders, links: Links) -> None:
         self.hook = hook
+        self._mark = f"{hook.kind.name}\n"  # before what is kept for later attempts: only this kind understands it
         self._store = store
         self._clock = clock
-        self._http = http
+        self._senders = senders
         self._links = links
         self._wake = asyncio.Event()
         self._told: Callable[[str, HookOutcome], None] = lambda _hook, _outcome: None
@@ -97,14 +107,19 @@ class Courier:
         delivery = await self._store.write(lambda c: outbox.lease(c, self.hook.name, token, now, LEASE))
         if delivery is None:
             return False
-        body = await self._body(delivery, token)
-        if body is None:
-            return True
         try:
+            body = await self._body(delivery, token)
+            if body is None:
+                return True
             outcome = await self._attempt(delivery, body)
         except asyncio.CancelledError:
             await self._give_back(delivery, token)
             raise
+        except SQLAlchemyError:
+            raise
+        except Exception:  # A fault of ours must not hold up for ever what waits behind this delivery.
+            log.exception("attempt_failed", hook=self.hook.name, incident=delivery.incident)
+            outcome = HookOutcome("retry", Reason.MONITOR_FAULT, "a fault of the monitor; its log says more")
         await self._settle(delivery, token, outcome)
         return True
 
@@ -115,35 +130,30 @@ class Courier:
         await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now))
 
     async def _body(self, delivery: Delivery, token: str) -> bytes | None:
-        """Return the frozen body; rendered and frozen by the first attempt. None: the lease was lost."""
-        if delivery.body is not None:
-            return delivery.body
+        """Return the frozen body; rendered and frozen by the first attempt. None: the lease was lost.
+
+        A body of another kind was meant for a receiver that this name had before; ours gets one of its own.
+        """
+        if (frozen := _kept_by(self._mark.encode(), delivery.body)) is not None:
+            return frozen
         incident = await self._store.read(lambda c: verdicts.incident(c, delivery.incident))
         assert incident is not None, "a delivery is written in its incident's own commit"
-        body = self.hook.kind.render(self.hook.spec, self._notice(delivery, incident))
-        held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, body))
+        change = Change(delivery.key, delivery.kind, delivery.at, delivery.text, incident)
+        body = self.hook.kind.render(self.hook.spec, notice_of(change, self._links, self.hook.template))
+        marked = self._mark.encode() + body
+        held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, marked))
         return body if held else None
 
-    def _notice(self, delivery: Delivery, incident: Incident) -> Notice:
-        return Notice(
-            key=delivery.key,
-            kind=delivery.kind,
-            at=delivery.at,
-            text=delivery.text,
-            incident=incident,
-            url=self._links.incident(incident.id),
-            evidence_url=self._links.evidence(),
-        )
-
     async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
-        request = self.hook.kind.request(self.hook.spec, delivery.key, body, self._clock.now())
-        reply = await send(self._http, request, min(self.hook.timeout, LEASE - 5))
-        return reply if isinstance(reply, HookOutcome) else self.hook.kind.read(reply, self._clock.now())
+        parcel = Parcel(delivery.key, body, self._clock.now(), _kept_by(self._mark, delivery.reference))
+        talk = self.hook.kind.talk(self.hook.spec, parcel)
+        return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LEASE - 5)
 
     async def _settle(self, delivery: Delivery, token: str, outcome: HookOutcome) -> None:
         now = self._clock.now()
         attempt = _attempt_of(delivery, outcome, now)
-        await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now))
+        reference = None if outcome.reference is None else self._mark + outcome.reference
+        await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now, reference))
         self._told(self.hook.name, outcome)
         log.info(
             "alert_attempted",
@@ -157,6 +167,11 @@ class Courier:
         self.wake()
 
 
+def _kept_by(mark: AnyStr, kept: AnyStr | None) -> AnyStr | None:
+    """Return what was kept under this mark; None when it was kept under another, or nothing was."""
+    return kept.removeprefix(mark) if kept is not None and kept.startswith(mark) else None
+
+
 def _attempt_of(delivery: Delivery, outcome: HookOutcome, now: float) -> Attempt:
     if outcome.result != "retry":
         return Attempt(outcome.result, outcome.reason.value, outcome.detail)
@@ -165,53 +180,3 @@ def _attempt_of(delivery: Delivery, outcome: HookOutcome, now: float) -> Attempt
     return Attempt(
         "retry", outcome.reason.value, outcome.detail, now + pause_before(delivery.attempts - 1, outcome.retry_after)
     )
-
-
-_REASON = {
-    Failure.ADDRESS_REFUSED: Reason.ADDRESS_REFUSED,
-    Failure.TLS_FAILED: Reason.TLS,
-    Failure.CERTIFICATE_INVALID: Reason.TLS,
-    Failure.NO_TRUST_STORE: Reason.TLS,
-}
-
-
-async def send(http: httpx.AsyncClient, request: HookRequest, seconds: float) -> Reply | HookOutcome:
-    """Return the reply, or why there is none. Errors are told without the address, which may hold a secret."""
-    try:
-        async with asyncio.timeout(seconds):
-            async with http.stream(
-                request.method, request.url, headers=dict(request.headers), content=request.body, follow_redirects=False
-            ) as response:
-                return Reply(response.status_code, _lower(response.headers), await _read(response))
-    except (TimeoutError, httpx.TimeoutException):
-        return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")
-    except ExchangeError as error:
-        return HookOutcome("retry", _REASON.get(error.failure, Reason.CONNECTION), error.failure.value)
-    except httpx.HTTPError as error:
-        return HookOutcome("retry", Reason.CONNECTION, type(error).__name__)
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-async def _read(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) >= _LONGEST_REPLY:
-            break
-    return bytes(body[:_LONGEST_REPLY])
-
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """The addresses at which people reach what an alert speaks of."""
-
-    base: str
-
-    def incident(self, incident_id: str) -> str:
-        return f"{self.base}/incidents/{incident_id}"
-
-    def evidence(self) -> str:
-        return f"{self.base}/api/v1/evidence"

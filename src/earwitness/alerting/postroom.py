@@ -4,16 +4,18 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from earwitness.alerting.couriers import LEASE, Courier, Hook, Links
+from earwitness.alerting.couriers import LEASE, Courier, hook_of
+from earwitness.alerting.notices import Links
+from earwitness.alerting.senders import Senders
 from earwitness.clock import Clock
 from earwitness.config.network import NetworkSpec
 from earwitness.config.schema import Config, HookSpec
-from earwitness.hooks import HOOKS
 from earwitness.hooks.base import HookOutcome, Reason
 from earwitness.metrics import Metrics
 from earwitness.store import outbox, verdicts
@@ -36,13 +38,20 @@ class Postroom:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, metrics: Metrics, web: Callable[[], WebClient], links: Links
+        self,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        web: Callable[[], WebClient],
+        links: Links,
+        files: Callable[[str], Path],
     ) -> None:
         self._store = store
         self._clock = clock
         self._metrics = metrics
         self._web = web
         self._links = links
+        self._files = files
         self._couriers: dict[str, tuple[HookSpec | None, Courier, asyncio.Task[None]]] = {}
         self._network: NetworkSpec | None = None
         self._configured = asyncio.Event()
@@ -118,9 +127,9 @@ class Postroom:
             log.error("alert_undeliverable", hook=hook, incident=delivery.incident, transition=delivery.kind.value)
 
     def _start(self, name: str, spec: HookSpec) -> tuple[HookSpec, Courier, asyncio.Task[None]]:
-        section = getattr(spec, spec.kind)
-        hook = Hook(name, HOOKS[spec.kind], section, section.timeout)
-        courier = Courier(hook, self._store, self._clock, self._web().client(timeout=section.timeout), self._links)
+        hook = hook_of(name, spec)
+        senders = Senders(self._web().client(timeout=hook.timeout), self._files)
+        courier = Courier(hook, self._store, self._clock, senders, self._links)
         courier.on_told(self._count)
         return spec, courier, asyncio.create_task(courier.run())
 

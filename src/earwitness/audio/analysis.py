@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from earwitness.audio.channels import Sides, tell_sides
+from earwitness.audio.dropouts import LONGEST
+from earwitness.audio.echo import own_echo, returned
 from earwitness.audio.explain import Explainer, Question
 from earwitness.audio.frames import at_telephone_rate
 from earwitness.audio.line import Line, first_silence
 from earwitness.audio.listener import Listener, heard_prompt
 from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
+from earwitness.audio.pesq import listening_quality_of
 from earwitness.audio.prompts import Prompt, PromptLibrary
+from earwitness.audio.quality import Quality, with_own_echo
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
-from earwitness.audio.speech import Segment, speech
+from earwitness.audio.speech import speech
 from earwitness.audio.transcript import MakeEngine, Transcript
 from earwitness.audio.wav import Recording, Samples
 
@@ -82,7 +86,9 @@ class _Walk:
         make_engine: MakeEngine | None,
     ) -> None:
         self.sides, self.script, self.library = sides, script, library
-        self.listener = Listener(sides.theirs, sides.their_keys)
+        self.echo = own_echo(sides.ours, sides.theirs)
+        our_echo = returned(sides.ours, sides.theirs, self.echo) if self.echo else ()
+        self.listener = Listener(sides.theirs, sides.their_keys, our_echo)
         self.line = Line(self.listener)
         self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
         self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
@@ -92,9 +98,18 @@ class _Walk:
 
     def run(self) -> CallReport:
         reports = self._rest(0)
-        measures = measure_call(self.sides, self.listener, self.line, reports)
-        quality = self.listener.quality(self.heard_whole)
-        return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures)
+        measures = measure_call(self.sides, self.listener, self.line, reports, self.echo)
+        quality = self._quality()
+        if quality and "dropouts" in quality.defects:
+            reports = [_not_truncated(report) for report in reports]
+        mos = listening_quality_of(self.sides.theirs, self.heard_whole)
+        return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures, mos)
+
+    def _quality(self) -> Quality | None:
+        known = {prompt.name for prompt, _ in self.heard_whole}
+        others = [prompt for prompt in self.library.prompts if prompt.name not in known]
+        quality = self.listener.quality([*self.heard_whole, *self.listener.torn_prompts(others)])
+        return with_own_echo(quality, self.echo) if quality and self.echo else quality
 
     def _rest(self, first: int) -> list[StepReport]:
         """Return the reports of all steps from `first` on."""
@@ -117,11 +132,12 @@ class _Walk:
             return None
         before, known = self.at, len(self.heard_whole)
         assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
-        self.at = _Place(report.end, before.due + self.script[place].wait)
+        end = min(report.end, self._prompt_end(report.at, report.step.expect))
+        self.at = _Place(end, before.due + self.script[place].wait)
         rest = self._rest(place + 1)
         heard = [r for r in rest if r.step.hears and not r.step.optional]
         if not any(r.result.fatal for r in rest) and all(r.result is not Result.SKIPPED and r.score for r in heard):
-            return [replace(report, result=Result.CHANGED, delay=report.at - before.anchor), *rest]
+            return [replace(report, result=Result.CHANGED, end=end, delay=report.at - before.anchor), *rest]
         self.at = before
         del self.heard_whole[known:]
         return None
@@ -175,10 +191,15 @@ class _Walk:
         unknowable = self.recogniser.unknowable(step.expect)
         if len(unknowable) == len(step.expect):
             return self._expect_speech(step, now)
-        report = self._explain(step, until, place)
+        report = self._with_likeness(self._explain(step, until, place))
         if report.result is Result.WRONG and unknowable:
             return self._expect_speech(step, now)  # it may be the alternative that nobody knows the sound of
         return report
+
+    def _with_likeness(self, report: StepReport) -> StepReport:
+        """Return the report of a prompt that was not heard, with how little of it was."""
+        like = self.recogniser.likeness(report.step, self.at.anchor)
+        return report if like is None else replace(report, score=like[0], share=like[1], method="sound")
 
     def _others(self, place: int) -> list[str]:
         """Return the texts that might be said where the step's prompt is expected."""
@@ -211,7 +232,7 @@ class _Walk:
             return replace(report, result=Result.HUNG_UP, note=note)
         where = "beginning" if found.head > found.tail else "end"
         note = f'{found.head + found.tail:.1f}s of "{found.text}" are missing at its {where}'
-        return replace(report, result=Result.TRUNCATED, note=note)
+        return replace(report, result=Result.TRUNCATED, note=note, lost=found.head + found.tail)
 
     def _expect_speech(self, step: PlannedStep, now: Action | None) -> StepReport:
         until = now.start if now else self.listener.duration
@@ -223,23 +244,23 @@ class _Walk:
         wrong = self.explainer.known_failure(self._question(step, until))
         if wrong is not None:
             return wrong
-        at, end = max(spoken.start, self.at.anchor), min(self._prompt_end(spoken, step.expect), until)
+        at, end = max(spoken.start, self.at.anchor), min(self._prompt_end(spoken.start, step.expect), until)
         delay = at - self.at.anchor
         self.at = replace(self.at, anchor=end, after_key=False)
         unchecked = self.recogniser.unknowable((*step.expect, *step.misroute))
         return _timed(StepReport(step, Result.OK, UNCHECKED, at, end, delay, unchecked=unchecked))
 
-    def _prompt_end(self, spoken: Segment, texts: Sequence[str]) -> float:
-        """Return when the prompt that began with `spoken` is over, as far as its text tells.
+    def _prompt_end(self, start: float, texts: Sequence[str]) -> float:
+        """Return when the prompt that began at `start` is over, as far as its text tells.
 
         Sentences of one prompt follow each other closely, but so may another prompt: of the pauses, the one is taken that comes
         when somebody who reads the text would have ended.
         """
-        ends = [spoken.end]
+        ends: list[float] = []
         for segment in self.listener.segments:
-            if ends[-1] < segment.start <= ends[-1] + _SENTENCES:
+            if segment.end > start and (not ends or segment.start <= ends[-1] + _SENTENCES):
                 ends.append(segment.end)
-        read = spoken.start + max(len(text) for text in texts) / _LETTERS_PER_SECOND
+        read = start + max(len(text) for text in texts) / _LETTERS_PER_SECOND
         return min(ends, key=lambda end: abs(end - read))
 
     def _explain(self, step: PlannedStep, until: float, place: int | None = None) -> StepReport:
@@ -258,6 +279,13 @@ def _timed(report: StepReport, *, held: bool = False) -> StepReport:
     if report.step.minor is not None and report.delay > report.step.minor:
         return replace(report, result=Result.HELD_LONG if held else Result.SLOW)
     return report
+
+
+def _not_truncated(report: StepReport) -> StepReport:
+    """Return `report` without what is missing of its prompt where no more is than the line drops elsewhere."""
+    if report.result is not Result.TRUNCATED or report.lost > LONGEST:
+        return report
+    return replace(report, result=Result.OK, note=f"{report.note}; the line drops out")
 
 
 def _partly(report: StepReport) -> StepReport:

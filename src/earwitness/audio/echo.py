@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness.audio.frames import RATE, Timed
+from earwitness.audio.frames import FRAMES_PER_SECOND, RATE, SILENCE_DB, Timed, runs
+from earwitness.audio.music import Span
+from earwitness.audio.speech import band_levels
 from earwitness.audio.wav import Samples
 
 _LATEST = 0.6  # s
@@ -20,6 +22,8 @@ _SECTION = (1 << 16) - int(
 _NOTHING = 1e-6  # sum of squares, of a side that is silent
 _ABOUT = 80  # samples: 10 ms on each side
 _FLOOR = 1e-7  # mean square, -70 dBFS, which silence counts as
+_AUDIBLE = -62.0  # dBFS of an echo that a detector might take for somebody
+_ALONE = 6.0  # dB over the echo as it was sent, above which somebody else speaks as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,18 @@ def own_echo(ours: Samples, theirs: Samples) -> Echo | None:
     if fit[place] < _CLEAR * float(np.sqrt(np.mean(fit**2))) or gain < _FAINTEST:
         return None
     return Echo(place / RATE, gain)
+
+
+def returned(ours: Samples, theirs: Samples, echo: Echo) -> tuple[Span, ...]:
+    """Return where their channel holds nothing but our own sound coming back, both of shape (n,) at 8 kHz."""
+    late = round(echo.delay * RATE)
+    sent = band_levels(np.pad(ours, (late, 0))[: len(theirs)])
+    heard = band_levels(theirs)[: len(sent)]
+    expected = (
+        np.maximum.reduce([sent, np.append(sent[1:], SILENCE_DB), np.insert(sent[:-1], 0, SILENCE_DB)]) + echo.gain
+    )
+    alone = (expected[: len(heard)] > _AUDIBLE) & (heard < expected[: len(heard)] + _ALONE)
+    return tuple(Span(a / FRAMES_PER_SECOND, b / FRAMES_PER_SECOND) for a, b in runs(alone))
 
 
 def _weights(heard: NDArray[np.float64]) -> NDArray[np.float64]:

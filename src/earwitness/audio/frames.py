@@ -1,6 +1,6 @@
 """Sound cut into frames, levels in decibels, and the one sampling rate that all judging happens at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +55,15 @@ def runs(flags: Flags) -> list[tuple[int, int]]:
     """Return (start, end) of each run of true values; the end is exclusive."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(flags, np.int8), [0]))))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def flagged(sounds: Iterable[Timed], count: int, beside: float = 0.0) -> Flags:
+    """Return which of `count` frames of 10 ms lie in one of `sounds`, or within `beside` seconds of it."""
+    flags = np.zeros(count, np.bool_)
+    for sound in sounds:
+        first, last = (sound.start - beside) * FRAMES_PER_SECOND, (sound.end + beside) * FRAMES_PER_SECOND
+        flags[max(0, int(first)) : max(0, int(last))] = True
+    return flags
 
 
 def at_telephone_rate(recording: Recording) -> Recording:

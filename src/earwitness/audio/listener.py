@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from earwitness.audio.dropouts import find_dropouts
 from earwitness.audio.dtmf import Key, find_keys
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
 from earwitness.audio.frames import RATE
@@ -24,9 +25,9 @@ _LATE = 0.3  # s that a prompt may begin before we are done: reactions are quick
 class Listener:
     """One channel at 8 kHz, shape (n,). Times are seconds into it."""
 
-    def __init__(self, samples: Samples, keys: tuple[Key, ...] | None = None) -> None:
-        """`keys` are those on this channel, if they are known already."""
-        self.samples, self._keys = samples, keys
+    def __init__(self, samples: Samples, keys: tuple[Key, ...] | None = None, our_echo: tuple[Span, ...] = ()) -> None:
+        """`keys` are those on this channel, if they are known already; `our_echo` is where it holds nothing but our own side."""
+        self.samples, self._keys, self._our_echo = samples, keys, our_echo
         self.duration = len(samples) / RATE
         self._known: dict[tuple[int, tuple[float, float]], tuple[Prompt, Match]] = {}
 
@@ -36,7 +37,7 @@ class Listener:
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        return speech(self.samples)
+        return speech(self.samples, (*self.keys, *self._our_echo))
 
     @cached_property
     def tones(self) -> tuple[Tone, ...]:
@@ -49,7 +50,7 @@ class Listener:
 
     @cached_property
     def music(self) -> tuple[Span, ...]:
-        return find_music(self.samples, (*self.tones, *self.keys))
+        return find_music(self.samples, (*self.tones, *self.keys, *self._our_echo))
 
     def quality(self, recognised: Sequence[tuple[Prompt, Match]] = ()) -> Quality | None:
         """Return the quality, held against the references of the prompts that were recognised whole."""
@@ -59,13 +60,30 @@ class Listener:
         steady = (
             burst for burst in find_bursts(self.samples) if burst.spread < _STEADY
         )  # chimes, a last bit of ringing
-        return judge_quality(self.samples, agreement, pairs, (*self.tones, *self.keys, *self.music, *steady))
+        return judge_quality(
+            self.samples, agreement, pairs, (*self.tones, *self.keys, *self._our_echo, *self.music, *steady)
+        )
+
+    def torn_prompts(self, prompts: Iterable[Prompt]) -> list[tuple[Prompt, Match]]:
+        """Return those of `prompts` that are heard whole where sound stops or starts abruptly, if it does: their references tell why."""
+        holes = find_dropouts(self.samples, edges=1)
+        found = self._matches(prompts, 0.0, self.duration) if holes else []
+        return [
+            (prompt, match)
+            for prompt, match in found
+            if match.whole and any(match.start * RATE < end and start < match.end * RATE for start, end in holes)
+        ]
 
     def best(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[Prompt, Match] | None:
         """Return which of `prompts` is heard best between `start` and `end`, in part at least."""
         found = self._matches(prompts, start, end)
         found = [(prompt, match) for prompt, match in found if match.verdict is not Verdict.NONE]
         return max(found, key=lambda pair: pair[1].score, default=None)
+
+    def likeness(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[float, float] | None:
+        """Return the score and the share of the best of `prompts`, heard or not."""
+        found = [(match.score, match.coverage) for _, match in self._matches(prompts, start, end)]
+        return max(found, default=None)
 
     def identify(self, prompts: Iterable[Prompt], start: float, end: float) -> tuple[HeardPrompt, ...]:
         """Return those of `prompts` that are heard between `start` and `end`, in order; of several in one place the best."""

@@ -60,7 +60,7 @@ def _constant(samples: Samples) -> list[Stretch]:
 def _is_loss(samples: Samples, start: int, end: int, *, silent_pauses: bool) -> bool:
     """Say whether the run of equal samples is a loss. Where pauses are digital silence, its edges must be abrupt as well."""
     sides = samples[max(0, start - PACKET) : start][::-1], samples[end : end + PACKET]
-    abrupt = [_abrupt(side, _LOUD) for side in sides]
+    abrupt = [is_abrupt(side, _LOUD) for side in sides]
     is_packet = _off_frame(end - start) <= _SLIP
     if silent_pauses:
         return all(abrupt) or (is_packet and any(abrupt))
@@ -87,10 +87,10 @@ def _dropouts(samples: Samples) -> list[Stretch]:
 def _is_hole(samples: Samples, start: int, end: int, least: float, *, faint: bool) -> bool:
     """Say whether a hole is a loss: its edges are abrupt, or less so where it is as long as packets are. `least` in dBFS."""
     sides = samples[max(0, start - PACKET) : start][::-1], samples[end : end + PACKET]
-    if faint and all(_abrupt(side, _LOUD_EDGE) for side in sides):
+    if faint and all(is_abrupt(side, _LOUD_EDGE) for side in sides):
         return True
     is_packet = end - start >= PACKET - _SLIP and _off_frame(end - start) <= _SLIP
-    return is_packet and all(_abrupt(side, least, _LESS_ABRUPT) for side in sides)
+    return is_packet and all(is_abrupt(side, least, _LESS_ABRUPT) for side in sides)
 
 
 def _off_frame(length: int) -> int:
@@ -98,7 +98,7 @@ def _off_frame(length: int) -> int:
     return min(length % _FRAME, -length % _FRAME)
 
 
-def _abrupt(beside: Samples, least: float, share: float = _ABRUPT) -> bool:
+def is_abrupt(beside: Samples, least: float, share: float = _ABRUPT) -> bool:
     """Say whether the sound beside a hole, nearest sample first, is loud right up to it: above `least`, dBFS, and `share` of its power."""
     if len(beside) < 20:
         return False

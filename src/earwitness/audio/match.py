@@ -31,7 +31,7 @@ _STRAY_SCORE = 0.6  # of the main part's score, below which they are as well
 _NEEDED_SCORE = 0.25
 _CLEAR_SCORE = 0.45
 _CLEAR_SHARE = 0.6  # of the coverage
-_NEEDED_COVERAGE = 0.8
+NEEDED_COVERAGE = 0.8
 _PARTIAL_COVERAGE = 0.15
 _PARTIAL_SHARE = 0.75  # of the needed score
 _ACTIVE_SHARE = 0.25  # of a segment's frames, below which it says nothing
@@ -127,7 +127,7 @@ def find(reference: Fingerprint, sound: Samples, heard: Heard) -> Match:
     if found[counted].mean() >= _CLEAR_SCORE:  # what is there is clear, so what is not recognised was replaced
         head = max(head, kept[0][0] / FRAMES_PER_SECOND)
         tail = max(tail, (reference.frames - kept[-1][0] - width) / FRAMES_PER_SECOND)
-    whole = coverage >= _NEEDED_COVERAGE and score >= needed
+    whole = coverage >= NEEDED_COVERAGE and score >= needed
     steps = [later[1] - earlier[1] for earlier, later in itertools.pairwise(kept)]
     return Match(
         score=score,
@@ -220,14 +220,19 @@ def _groups(places: list[int], path: list[int]) -> list[list[int]]:
 
 def _missing(sound: Samples, recording: Samples, lags: tuple[tuple[int, int], ...]) -> tuple[float, float]:
     """Return the seconds of the reference's speech, at its head and tail, where the aligned recording is too quiet to hold it."""
+    _, quiet = absence(sound, recording, lags)
+    return _leading(quiet), _leading(quiet[::-1])
+
+
+def absence(sound: Samples, recording: Samples, lags: tuple[tuple[int, int], ...]) -> tuple[Flags, Flags]:
+    """Return which 10 ms frames of the reference are speech, and in which of these the aligned recording is too quiet to hold it."""
     wanted = decibels((framed(sound, HOP, HOP).astype(np.float64) ** 2).mean(axis=1))
     got = decibels((_aligned(recording, lags, len(wanted)) ** 2).mean(axis=1))
     active = wanted > np.percentile(wanted, 95) - _MISSING_REACH
     both = active & (got > np.percentile(got, 60))
     gain = float(np.median((got - wanted)[both])) if both.any() else 0.0
     near = np.maximum.reduce([got, np.append(got[1:], -100.0), np.insert(got[:-1], 0, -100.0)])
-    quiet = (wanted + gain - near > _MISSING_DB)[active]
-    return _leading(quiet), _leading(quiet[::-1])
+    return active, (wanted + gain - near > _MISSING_DB)[active]
 
 
 def _aligned(recording: Samples, lags: tuple[tuple[int, int], ...], count: int) -> Floats:
@@ -242,6 +247,6 @@ def _aligned(recording: Samples, lags: tuple[tuple[int, int], ...], count: int) 
     return aligned
 
 
-def _leading(quiet: Floats) -> float:
+def _leading(quiet: Flags) -> float:
     """Return how long the true values at the beginning last, in seconds."""
     return float(len(quiet) if quiet.all() else np.argmin(quiet)) / FRAMES_PER_SECOND

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from earwitness.audio.channels import Sides
-from earwitness.audio.echo import own_echo, talk_over
+from earwitness.audio.echo import Echo, talk_over
 from earwitness.audio.frames import Timed
 from earwitness.audio.line import Line
 from earwitness.audio.listener import Listener
@@ -13,10 +13,11 @@ from earwitness.audio.speech import speech
 _ANSWERED = (Result.OK, Result.SLOW, Result.TOO_SLOW, Result.PARTLY, Result.TRUNCATED, Result.CHANGED)
 
 
-def measure_call(sides: Sides, listener: Listener, line: Line, reports: Sequence[StepReport]) -> CallMeasures:
-    """Return the measures of the call that `reports` tell of."""
+def measure_call(
+    sides: Sides, listener: Listener, line: Line, reports: Sequence[StepReport], echo: Echo | None
+) -> CallMeasures:
+    """Return the measures of the call that `reports` tell of; `echo` is that of our side in theirs."""
     ours = [s for s in speech(sides.ours) if not any(k.start < s.end and k.end > s.start for k in sides.keys)]
-    echo = own_echo(sides.ours, sides.theirs)
     accepted = _accepted(reports)
     return CallMeasures(
         dead_air=_dead_air([*listener.segments, *line.music, *sides.keys, *ours], listener.duration),

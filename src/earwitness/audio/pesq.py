@@ -5,15 +5,19 @@ PESQ hears loss, noise and codecs as people do; it is deaf to level, hum and off
 """
 
 import importlib.util
+from collections.abc import Sequence
 
 import numpy as np
+import structlog
 
 from earwitness.audio.frames import RATE
 from earwitness.audio.match import Match
+from earwitness.audio.prompts import Prompt
 from earwitness.audio.wav import Samples
 
 _SHORTEST = 0.25  # s, below which PESQ is not defined
 _PACKAGE = "pesq"
+_log = structlog.get_logger(__name__)
 
 
 class PesqError(Exception):
@@ -40,6 +44,19 @@ def listening_quality(reference: Samples, recording: Samples, match: Match) -> f
     if min(len(heard), len(reference)) < _SHORTEST * RATE:
         raise PesqError(f"{len(heard) / RATE:.2f}s were heard; PESQ needs {_SHORTEST}s")
     return _score(reference, heard)
+
+
+def listening_quality_of(recording: Samples, recognised: Sequence[tuple[Prompt, Match]]) -> float | None:
+    """Return the mean MOS-LQO of the prompts that were recognised whole; None without the package, or where none could be scored."""
+    if not is_installed():
+        return None
+    scores: list[float] = []
+    for prompt, match in recognised:
+        try:
+            scores.append(listening_quality(prompt.samples, recording, match))
+        except PesqError as error:
+            _log.info("pesq_gave_no_score", prompt=prompt.name, why=str(error))
+    return sum(scores) / len(scores) if scores else None
 
 
 def _score(reference: Samples, heard: Samples) -> float:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from earwitness.audio.comparison import Comparison, compare
+from earwitness.audio.dropouts import find_dropouts, gone
 from earwitness.audio.dtmf import find_keys
+from earwitness.audio.echo import Echo
 from earwitness.audio.frames import (
     FRAMES_PER_SECOND,
     HOP,
@@ -22,6 +24,7 @@ from earwitness.audio.frames import (
     Timed,
     blocks,
     decibels,
+    flagged,
     framed,
 )
 from earwitness.audio.losses import PACKET, Stretch, find_losses, merged
@@ -34,11 +37,14 @@ BEST, POOR, WORST = 5.0, 2.6, 1.0
 _LEAST_SPEECH = 0.5  # s
 _DIGITAL_SILENCE = -85.0  # dBFS
 _TOP = 0.985  # of the highest sample, above which samples in a row are clipped
-_FEWEST_LOSSES = 2  # one lost packet is no poor line, however short what was said
+_FEWEST_LOSSES = 2  # one lost packet, or one abrupt pause, is no poor line, however short what was said
 _CLEAN = 99.0  # dB
 _SLIP = 2  # frames of 10 ms that the time of a prompt may move, by a drifting clock
-_BESIDE = 0.15  # s about a tone or key
+_BESIDE = 0.15  # s about a tone or key: the pauses between keys lie there
 _SPECTRUM = 1024  # samples
+_LATE_ECHO = 0.05  # s; G.131 asks for no echo control where the sound takes 25 ms each way
+_OWN_ECHO = (-45.0, -25.0)  # dB, of the caller's own sound over what was sent: unnoticed, poor
+_OWN_ECHO_AT_WORST = 2.0  # the index
 _HUM, _VOICE, _TREBLE = (40, 80), (300, 1500), (2000, 3400)  # Hz
 
 # defect: the value at which nobody notices, and the one at which the line is poor
@@ -51,6 +57,7 @@ _SCALES: Mapping[str, tuple[float, float]] = {
     "muffled": (-28.0, -42.0),  # dB of the treble over the voice
     "clipping": (0.005, 0.03),  # share of the speech's samples
     "packet loss": (0.005, 0.0145),  # share of the speech's time
+    "dropouts": (0.15, 0.3),  # s of the call in which sound was gone for longer than packets are lost
     "gaps": (0.05, 0.1),  # s of silence inserted within a prompt
     "jitter": (0.06, 0.25),  # s by which time slipped within a prompt
     "echo": (-26.0, -16.0),  # dB of the far end's own sound, coming back
@@ -64,7 +71,7 @@ class Quality:
 
     `hum` and `muffled` in dB: the power at 40-80 Hz and 2-3.4 kHz over that at 0.3-1.5 kHz. `dc`: the mean, -1..1. Where a prompt was
     recognised: `echo` in dB of the sound itself (None: none is clear), `gaps` the longest silence inserted and `jitter` the time that
-    slipped, seconds, `distortion` the agreement with the reference, 1 at best.
+    slipped, seconds, `distortion` the agreement with the reference, 1 at best. `dropouts`: seconds in which the sound was gone.
     """
 
     index: float
@@ -81,6 +88,7 @@ class Quality:
     gaps: float = 0.0
     distortion: float | None = None
     jitter: float = 0.0
+    dropouts: float = 0.0
 
 
 def judge_quality(
@@ -99,8 +107,8 @@ def judge_quality(
     if apart_from is None:
         apart_from = [*find_tones(samples), *find_keys(samples)]
     levels = band_levels(samples)
-    apart = _flags(apart_from, len(levels))
-    spoken = speech_frames(np.where(apart, SILENCE_DB, levels))
+    apart = flagged(apart_from, len(levels), _BESIDE)
+    spoken = speech_frames(levels, apart)
     seconds = float(spoken.sum()) / FRAMES_PER_SECOND
     if seconds < _LEAST_SPEECH:
         return None if agreement is None else _drowned(levels)
@@ -111,7 +119,8 @@ def judge_quality(
     hum, muffled = _balance(samples, spoken)
     compared = [compare(reference, samples, match) for reference, match in recognised]
     # A clipped waveform repeats itself and has flat edges, which the search for lost packets would take for loss.
-    loss = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared, apart) / seconds
+    holes = _dropouts(samples, recognised, apart)
+    loss = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared, apart, holes) / seconds
     measured = Quality(
         index=BEST,
         defects=(),
@@ -127,6 +136,7 @@ def judge_quality(
         gaps=max((match.gap for _, match in recognised), default=0.0),
         distortion=agreement,
         jitter=max((_slips(match) for _, match in recognised), default=0.0),
+        dropouts=_seconds(holes),
     )
     return _judged(measured)
 
@@ -143,6 +153,7 @@ def _judged(measured: Quality) -> Quality:
         "muffled": measured.muffled,
         "clipping": measured.clipping,
         "packet loss": measured.loss,
+        "dropouts": measured.dropouts,
         "gaps": measured.gaps,
         "jitter": measured.jitter,
         "echo": SILENCE_DB if measured.echo is None else measured.echo,
@@ -151,6 +162,19 @@ def _judged(measured: Quality) -> Quality:
     penalties = {defect: _penalty(value, *_SCALES[defect]) for defect, value in values.items()}
     defects = tuple(defect for defect, penalty in penalties.items() if penalty >= BEST - POOR)
     return replace(measured, index=round(max(WORST, BEST - max(penalties.values())), 2), defects=defects)
+
+
+def with_own_echo(measured: Quality, echo: Echo) -> Quality:
+    """Return `measured` with the echo that the caller hears of their own voice and keys.
+
+    How late an echo must be to be told from one's own voice, and how faint to annoy nobody, is in ITU-T G.131, figure 1. The limits here are milder
+    than its limiting case, with which one talker in ten is annoyed. However loud it is, the other side can be understood.
+    """
+    if echo.delay < _LATE_ECHO:
+        return measured
+    index = round(max(_OWN_ECHO_AT_WORST, BEST - _penalty(echo.gain, *_OWN_ECHO)), 2)
+    defects = (*measured.defects, "echo of the caller") if index <= POOR else measured.defects
+    return replace(measured, index=min(measured.index, index), defects=defects)
 
 
 def _drowned(levels: Floats) -> Quality:
@@ -200,22 +224,29 @@ def _mean(power: Floats, band: tuple[int, int]) -> float:
     return float(power[low : high + 1].mean())
 
 
-def _flags(known: Iterable[Timed], count: int) -> Flags:
-    """Return which of `count` frames lie in or close to `known`: the pauses between keys do."""
-    flags = np.zeros(count, np.bool_)
-    for sound in known:
-        first, last = (sound.start - _BESIDE) * FRAMES_PER_SECOND, (sound.end + _BESIDE) * FRAMES_PER_SECOND
-        flags[max(0, int(first)) : max(0, int(last))] = True
-    return flags
-
-
-def _loss(samples: Samples, compared: Sequence[Comparison], apart: Flags) -> float:
-    """Return the seconds of speech that were lost. What the reference has as well is no loss."""
+def _loss(samples: Samples, compared: Sequence[Comparison], apart: Flags, dropouts: Sequence[Stretch]) -> float:
+    """Return the seconds of speech that were lost. What the reference has as well is no loss, nor is a part of a dropout."""
     speech = [s for s in find_losses(samples) if not apart[min(s[0] // HOP, len(apart) - 1)]]
     heard = [s for s in speech if not any(_covers(intact, s) for c in compared for intact in c.intact)]
     differing = [lost for c in compared for lost in c.lost if not any(_near(lost, known) for known in heard)]
-    lost = merged([*heard, *differing])
-    return sum(end - start for start, end in lost) / RATE if len(lost) >= _FEWEST_LOSSES else 0.0
+    lost = [each for each in merged([*heard, *differing]) if not any(_near(each, hole) for hole in dropouts)]
+    return _seconds(lost) if len(lost) >= _FEWEST_LOSSES else 0.0
+
+
+def _seconds(stretches: Sequence[Stretch]) -> float:
+    return sum(end - start for start, end in stretches) / RATE
+
+
+def _dropouts(samples: Samples, recognised: Sequence[tuple[Samples, Match]], apart: Flags) -> tuple[Stretch, ...]:
+    """Return where sound was gone for long. Where a prompt was recognised, its reference knows what is a pause."""
+    beside = [hole for reference, match in recognised for hole in gone(reference, samples, match)]
+    places = [(int(match.start * RATE), int(match.end * RATE)) for _, match in recognised]
+    alone = [
+        hole
+        for hole in find_dropouts(samples)
+        if not apart[min(hole[0] // HOP, len(apart) - 1)] and not any(_covers(place, hole) for place in places)
+    ]
+    return merged([*beside, *alone]) if beside or len(alone) >= _FEWEST_LOSSES else ()
 
 
 def _covers(outer: Stretch, inner: Stretch) -> bool:

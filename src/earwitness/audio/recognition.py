@@ -14,7 +14,7 @@ from earwitness.audio.transcript import Transcript
 MISSING_SPEECH = 0.3  # s of a prompt's head or tail that must be missing before it counts as cut
 _NOISY_COVERAGE = 0.5  # of a prompt that must be recognised where noise hides the rest
 _PRESENT = 0.6  # of what is there of a cut prompt that must be recognised
-_WORDS_NEEDED = 0.6  # accuracy of the words below which they are another prompt's, where the step says nothing else
+WORDS_NEEDED = 0.6  # accuracy of the words below which they are another prompt's, where the step says nothing else
 _CUT_WORDS = 2  # words that must be missing at an end before the prompt counts as cut
 _WORD = 0.35  # s, a word's length
 _MARGIN = 0.1  # of accuracy by which the expected words must fit better than those of another prompt
@@ -85,7 +85,7 @@ class Recogniser:
         if not words:
             return None
         best = best_text([self.transcript.hearable(text) for text in step.expect], words)
-        if best is None or best.score < (_WORDS_NEEDED if step.match_major is None else step.match_major):
+        if best is None or best.score < (WORDS_NEEDED if step.match_major is None else step.match_major):
             return None
         rival = best_text([text for text in others if text not in step.expect], words)
         if rival is not None and not _fits_better(best, rival):
@@ -104,6 +104,11 @@ class Recogniser:
             head=head,
             tail=tail,
         )
+
+    def likeness(self, step: PlannedStep, anchor: float) -> tuple[float, float] | None:
+        """Return the score and the share with which the step's prompt fits best what came after `anchor`; None without a recording."""
+        references = [prompt for text in step.expect for prompt in self.library.find(text)]
+        return self.listener.likeness(references, anchor, self.listener.duration)
 
     def unknowable(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Return those of `texts` that nobody can tell from others: no recording of them is there, nor an engine that knows their words."""

@@ -117,6 +117,7 @@ class StepReport:
     method: str = ""
     heard: tuple[HeardPrompt, ...] = ()
     words: str = ""  # what an engine transcribed where the prompt was expected
+    lost: float = 0.0  # seconds of the prompt that are missing at its ends
     foreign: bool = False  # words that no reference recording holds, and none of them means failure
     unchecked: tuple[str, ...] = ()  # texts without a reference recording, when only speech could be judged
 
@@ -145,3 +146,4 @@ class CallReport:
     duration: float
     our_channel: int
     measures: CallMeasures
+    mos: float | None = None  # MOS-LQO after ITU-T P.862.1, where its package is installed and a prompt was recognised

@@ -110,7 +110,7 @@ def _pure(frames: Floats, places: NDArray[np.intp]) -> list[tuple[int, tuple[flo
     spectrum = np.fft.rfft(frames * _WINDOW, _SIZE, axis=1)[:, _BAND]
     power = spectrum.real**2 + spectrum.imag**2
     # Parseval over the band; a sinusoid of mean square p has a peak of p / 2 times the squared sum of the window
-    total = power.sum(axis=1) * (2 / (_SIZE * float((_WINDOW**2).sum())))
+    total = np.maximum(power.sum(axis=1) * (2 / (_SIZE * float((_WINDOW**2).sum()))), 1e-12)
     scale = 2 / float(_WINDOW.sum()) ** 2
     first, strongest = _peak(power)
     _without_lobe(power, first)

@@ -1,5 +1,6 @@
 """Who spoke when, by energy: the best of the tried detectors for timing, but it takes music and tones for speech."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,10 @@ from earwitness.audio.frames import (
     SILENCE_DB,
     Flags,
     Floats,
+    Timed,
     blocks,
     decibels,
+    flagged,
     framed,
     runs,
 )
@@ -28,6 +31,7 @@ _DIGITAL_SILENCE = -85.0  # dBFS
 _STEADY = 6.0  # dB between the loudest and the quietest of what is only noise
 _HANGOVER = 20  # frames: pauses within words
 _SHORTEST = 8  # frames: clicks
+_AROUND = 0.03  # s: the frames of 25 ms at a key's edges hold a part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,13 @@ class Segment:
         return self.end - self.start
 
 
-def speech(samples: Samples) -> tuple[Segment, ...]:
-    """Return the stretches of speech in `samples`, shape (n,) at 8 kHz; pauses under 0.2 s do not divide them."""
+def speech(samples: Samples, apart_from: Iterable[Timed] = ()) -> tuple[Segment, ...]:
+    """Return the stretches of speech in `samples`, shape (n,) at 8 kHz; pauses under 0.2 s do not divide them.
+
+    `apart_from` are keys and the like, which are no speech; where somebody speaks before and after, they are a pause.
+    """
     levels = band_levels(samples)
-    spoken = speech_frames(levels)
+    spoken = speech_frames(levels, flagged(apart_from, len(levels), _AROUND))
     power = 10 ** (levels / 10)
     return tuple(
         Segment(a / FRAMES_PER_SECOND, b / FRAMES_PER_SECOND, float(decibels(power[a:b].mean())))
@@ -63,8 +70,12 @@ def band_levels(samples: Samples, band: slice = _BAND) -> Floats:
     return decibels(2 * np.concatenate([*powers, np.zeros(0)]) / (256 * float((window**2).sum())))
 
 
-def speech_frames(levels: Floats) -> Flags:
-    """Return which 10 ms frames hold speech, given their levels in dBFS."""
+def speech_frames(levels: Floats, apart: Flags | None = None) -> Flags:
+    """Return which 10 ms frames hold speech, given their levels in dBFS. Those of `apart` do not, whatever their level."""
+    if apart is not None and apart.any():
+        # digital silence in their place would make speech of the noise
+        quiet = float(np.percentile(levels[~apart], 10)) if not apart.all() else SILENCE_DB
+        levels = np.where(apart, quiet, levels)
     sounding = levels > _DIGITAL_SILENCE
     if sounding.sum() < _SHORTEST:
         return np.zeros(len(levels), np.bool_)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from earwitness.audio.modem import find_answers
 from earwitness.audio.sinusoids import Burst, find_bursts
 from earwitness.audio.wav import Samples
 
@@ -91,8 +92,10 @@ _BEEP_STEADY = 1.5  # Hz; a beep has no cadence to be known by
 def find_tones(samples: Samples) -> tuple[Tone, ...]:
     """Return the tones in `samples`, shape (n,) at 8 kHz, in order."""
     bursts = _main(find_bursts(samples))
+    answers = find_answers(samples, bursts)
+    bursts = [burst for burst in bursts if not any(a.start - 0.1 < burst.start < a.end for a in answers)]
     sits, rest = _sits(bursts)
-    found = [*sits]
+    found = [*sits, *(Tone(ToneName.FAX_ANSWER, a.start, a.end, "2100 Hz") for a in answers)]
     for train in _trains(rest):
         found += _named(train, bursts)
     return tuple(sorted(found, key=lambda tone: tone.start))

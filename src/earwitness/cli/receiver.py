@@ -22,7 +22,7 @@ def create_receiver(secret: Secret, on_alert: Callable[[dict[str, Any]], None]) 
         body = await request.body()
         message_id = request.headers.get("webhook-id", "")
         timestamp = request.headers.get("webhook-timestamp", "0")
-        expected = sign(secret, message_id, int(timestamp), body)
+        expected = sign((secret,), message_id, int(timestamp), body)
         if not hmac.compare_digest(expected, request.headers.get("webhook-signature", "")):
             return Response(status_code=401)
         if message_id not in seen:

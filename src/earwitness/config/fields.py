@@ -160,7 +160,7 @@ def read_secret_file(path: Path, key: str) -> Secret:
 class WithSecret(Spec):
     """A section in which each secret `NAME` may come from a file instead: `NAME_file`. One of the two, not both.
 
-    A relative path starts at the folder of the configuration.
+    A relative path starts at the folder of the configuration. Several files make several secrets.
     """
 
     _secrets: ClassVar[tuple[str, ...]] = ()
@@ -180,8 +180,14 @@ class WithSecret(Spec):
             if name in data and file_key in data:
                 raise problem(f"both {name} and {file_key} are set; keep one", file_key)
             if data.get(file_key):
-                data = {**data, name: read_secret_file(folder / str(data[file_key]), file_key)}
+                data = {**data, name: _read_secrets(data[file_key], folder, file_key)}
         return data
+
+
+def _read_secrets(named: Any, folder: Path, key: str) -> Secret | list[Secret]:
+    if isinstance(named, list | tuple):
+        return [read_secret_file(folder / str(path), key) for path in named]
+    return read_secret_file(folder / str(named), key)
 
 
 def parse_flag(value: Any) -> bool:

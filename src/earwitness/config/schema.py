@@ -24,8 +24,18 @@ from earwitness.config.fields import (
     problem,
 )
 from earwitness.config.network import NetworkSpec
+from earwitness.config.templates import TemplateSpec
 from earwitness.config.transcription import TranscriptionSpec
 from earwitness.hooks import HOOKS
+from earwitness.hooks.alertmanager import AlertmanagerSpec
+from earwitness.hooks.apprise import AppriseSpec
+from earwitness.hooks.email import EmailSpec
+from earwitness.hooks.jira import JiraSpec
+from earwitness.hooks.pagerduty import PagerDutySpec
+from earwitness.hooks.servicenow import ServiceNowSpec
+from earwitness.hooks.slack import SlackSpec
+from earwitness.hooks.teams import TeamsSpec
+from earwitness.hooks.twilio import TwilioSmsSpec
 from earwitness.hooks.webhook import WebhookSpec
 from earwitness.model import Severity
 from earwitness.probes import KINDS
@@ -188,6 +198,16 @@ class HookSpec(Spec):
     """One way of telling people: exactly one of the kinds of hook."""
 
     webhook: WebhookSpec | None = None
+    alertmanager: AlertmanagerSpec | None = None
+    pagerduty: PagerDutySpec | None = None
+    slack: SlackSpec | None = None
+    teams: TeamsSpec | None = None
+    email: EmailSpec | None = None
+    servicenow: ServiceNowSpec | None = None
+    jira: JiraSpec | None = None
+    twilio: TwilioSmsSpec | None = None
+    apprise: AppriseSpec | None = None
+    template: TemplateSpec = TemplateSpec()
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -9,6 +9,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 from starlette.types import ASGIApp
 
 from earwitness.console.api import api
+from earwitness.console.baselines import baselines
 from earwitness.console.guard import Guard
 from earwitness.console.house import House
 from earwitness.console.pages import pages
@@ -27,6 +28,7 @@ def create_app(house: House) -> ASGIApp:
     app = FastAPI(title="Earwitness", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
     app.state.house = house
     app.include_router(api)
+    app.include_router(baselines)
     app.include_router(pages)
     app.state.switchboard = house.switchboard
     app.include_router(telephone)

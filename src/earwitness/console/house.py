@@ -12,6 +12,7 @@ from earwitness.impairments import Impairments
 from earwitness.metrics import Metrics
 from earwitness.model import Rules
 from earwitness.store.store import Store
+from earwitness.telephony.baselines import Baselines
 from earwitness.telephony.switchboard import Switchboard
 
 
@@ -29,5 +30,6 @@ class House:
     commit: CommitLoop
     dispatcher: Dispatcher
     switchboard: Switchboard
+    baselines: Baselines
     ready: Callable[[], bool]
     alive: Callable[[], bool]

@@ -1,5 +1,6 @@
 """The pages people look at: what customers can do now, and each incident with what was heard and seen."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
+from markupsafe import Markup
 
 from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json
 from earwitness.console.house import House
-from earwitness.model import Commanded
+from earwitness.console.waveform import picture_of
+from earwitness.model import Commanded, Observation
 from earwitness.presentation import incident_json, observation_json
 from earwitness.store import history, outbox, verdicts
 
@@ -44,11 +47,13 @@ def _dependency_titles(house: House) -> dict[str, str]:
 @pages.get("/")
 async def overview(request: Request, house: InHouse) -> Response:
     recent = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=20))
+    proposed = await asyncio.to_thread(house.baselines.proposals)
     shown: dict[str, Any] = {
         "journeys": [journey_json(house, name) for name in house.rules.journeys],
         "probes": {name: probe_json(house, name) for name in house.rules.probes},
         "incidents": [incident_json(i, EVIDENCE) for i in recent],
         "impaired": house.impairments.current(),
+        "changed": [proposal for proposal in proposed if proposal.stable],
         "titles": _dependency_titles(house),
         "now": house.clock.now(),
     }
@@ -62,11 +67,17 @@ async def incident(request: Request, house: InHouse, incident_id: str) -> Respon
     shown: dict[str, Any] = {
         "incident": incident_json(found, EVIDENCE),
         "titles": _dependency_titles(house),
-        "observations": [observation_json(o, EVIDENCE) for o in seen if o],
+        "observations": [await _shown(o, house) for o in seen if o],
         "deliveries": await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident_id, limit=50)),
         "now": house.clock.now(),
     }
     return _templates.TemplateResponse(request, "incident.html", shown)
+
+
+async def _shown(seen: Observation, house: House) -> dict[str, Any]:
+    """Return an observation with the picture of its call, if it kept a recording."""
+    picture = await asyncio.to_thread(picture_of, seen, house.evidence)
+    return {**observation_json(seen, EVIDENCE), "picture": Markup(picture) if picture else None}  # noqa: S704 - made by us
 
 
 @pages.post("/incidents/{incident_id}/{action}")

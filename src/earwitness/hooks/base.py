@@ -1,13 +1,25 @@
-"""What every hook is: a pure function to a request, and a pure function from the reply to an outcome."""
+"""What every hook is: a pure function to the body, and a pure talk with the provider that ends in an outcome.
 
-from collections.abc import Callable, Mapping
+A talk is a generator. It yields what is to be sent, is sent the reply, and returns the outcome; it never sends anything itself.
+Most kinds ask once (`one_request`). Those whose provider wants to be asked first, such as a ticket system that has to be searched
+before a ticket is opened, yield several requests. Where no reply comes, the talk is closed, and the whole of it is tried again.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from earwitness.config.fields import Spec
-from earwitness.model import Incident, TransitionKind
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from earwitness.config.fields import Secret, Spec, problem
+from earwitness.model import Evidence, Incident, TransitionKind
 
 
 class Reason(StrEnum):
@@ -24,9 +36,11 @@ class Reason(StrEnum):
     GONE = "gone"
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
+    BAD_REPLY = "bad_reply"
     NO_HOOK = "no_hook"
     TOO_OLD = "too_old"
     INTERRUPTED = "interrupted"
+    MONITOR_FAULT = "monitor_fault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +50,84 @@ class Notice:
     key: str  # idempotency key
     kind: TransitionKind
     at: float
+    title: str  # one line
     text: str
     incident: Incident
     url: str  # the incident's page
     evidence_url: str  # its files are below
+    test: bool = False  # sent by a person to try the hook
+
+    @property
+    def home(self) -> str:
+        """The address of the console."""
+        return self.url.rpartition("/incidents/")[0] or self.url
+
+    def recording(self) -> Evidence | None:
+        """Return the newest recording of the incident."""
+        return next((e for e in reversed(self.incident.evidence) if e.kind == "recording"), None)
+
+    def link(self, file: Evidence) -> str:
+        return f"{self.evidence_url}/{file.sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one attempt carries: the frozen body under its key."""
+
+    key: str
+    body: bytes
+    now: float
+    reference: str | None = None  # what an earlier outcome of this incident and hook asked to be remembered
+
+    def json(self) -> Any:
+        """Return the body of a kind that renders JSON."""
+        return json.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class HookRequest:
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
+    """One HTTP request. Its parts may hold secrets, so none is shown."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    host: str
+    port: int
+    security: Literal["starttls", "tls", "none"]
+    username: str | None = None
+    password: Secret | None = None
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One message for a mail server; its reply's status is the SMTP code."""
+
+    server: MailServer
+    sender: str
+    recipients: tuple[str, ...]
+    headers: Mapping[str, str]
+    text: str
+    html: str
+    attachments: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One message for a library that knows the service by its address; the reply's status is 200 or 502."""
+
+    url: Secret
+    title: str
+    text: str
+    level: Literal["info", "success", "warning", "failure"]
+
+
+Message = HookRequest | Mail | Announcement
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,43 +139,90 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class HookOutcome:
-    """`delivered`, `retry` (not before `retry_after` seconds) or `refused`, which no retry will change."""
+    """`delivered`, `retry` (not before `retry_after` seconds) or `refused`, which no retry will change.
+
+    `reference` is handed to the later talks about the same incident; None keeps the one before.
+    """
 
     result: str
     reason: Reason
     detail: str = ""
     retry_after: float | None = None
+    reference: str | None = None
+
+
+Talk = Generator[Message, Reply, HookOutcome]
 
 
 @dataclass(frozen=True, slots=True)
 class HookKind:
-    """`render` makes the body once; `request` wraps it for one attempt at a moment; `read` judges the reply."""
+    """`render` makes the body once, without any secret; `talk` carries it for one attempt."""
 
+    name: str  # as in the configuration
     spec: type[Spec]
     render: Callable[[Any, Notice], bytes]
-    request: Callable[[Any, str, bytes, float], HookRequest]
-    read: Callable[[Reply, float], HookOutcome]
+    talk: Callable[[Any, Parcel], Talk]
+
+
+def one_request(
+    make: Callable[[Any, Parcel], Message], read: Callable[[Reply, float], HookOutcome]
+) -> Callable[[Any, Parcel], Talk]:
+    """Return the talk of a kind that asks once."""
+
+    def talk(spec: Any, parcel: Parcel) -> Talk:
+        reply = yield make(spec, parcel)
+        return read(reply, parcel.now)
+
+    return talk
+
+
+# --- reading replies -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """What a provider's HTTP statuses mean; what is in neither list is tried again."""
+
+    delivered: frozenset[int] = frozenset(range(200, 300))
+    refused: Mapping[int, Reason] = field(default_factory=lambda: {410: Reason.GONE})
+
+
+_ANY_SUCCESS = Statuses()
+_FAULTY = {400: Reason.REJECTED, 410: Reason.GONE, 413: Reason.REJECTED}  # the request is at fault, or nobody is there
+
+
+def provider(*delivered: int) -> Statuses:
+    """Return the statuses of a provider whose documents say which it succeeds with."""
+    return Statuses(frozenset(delivered), _FAULTY)
 
 
 _REASONS = {401: Reason.AUTHENTICATION, 403: Reason.AUTHENTICATION, 429: Reason.RATE_LIMITED}
 
 
-def read_status(reply: Reply, now: float) -> HookOutcome:
-    """Judge a reply by its status alone, which is all that most providers promise.
+def read_status(reply: Reply, now: float, statuses: Statuses = _ANY_SUCCESS) -> HookOutcome:
+    """Judge a reply by its status alone, which is all that some providers promise.
 
     After Standard Webhooks: only 2xx is success, only 410 means never again. A 404 or 401 is what a gateway answers while its
-    receiver is being deployed, and an alert must outlive that.
+    receiver is being deployed, or a provider until the token is renewed, and an alert must outlive that.
     """
     status, detail = reply.status, f"HTTP {reply.status}"
-    if 200 <= status < 300:
+    if status in statuses.delivered:
         return HookOutcome("delivered", Reason.OK, detail)
-    if status == 410:
-        return HookOutcome("refused", Reason.GONE, f"{detail}: the receiver wants no more")
+    if status in statuses.refused:
+        reason = statuses.refused[status]
+        said = "the receiver wants no more" if reason is Reason.GONE else "the receiver will never take this request"
+        return HookOutcome("refused", reason, f"{detail}: {said}")
     if 300 <= status < 400:
         detail = f"{detail}: a redirect is not followed; configure the final address"
         return HookOutcome("retry", Reason.REDIRECT, detail)
-    reason = _REASONS.get(status, Reason.REJECTED if 400 <= status < 500 else Reason.SERVER_ERROR)
+    reason = _REASONS.get(status, _reason(status))
     return HookOutcome("retry", reason, detail, retry_after(reply.headers.get("retry-after"), now))
+
+
+def _reason(status: int) -> Reason:
+    if status < 300:
+        return Reason.BAD_REPLY
+    return Reason.REJECTED if status < 500 else Reason.SERVER_ERROR
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -104,6 +231,78 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
     try:
         seconds = float(value) if value.strip().isdigit() else parsedate_to_datetime(value).timestamp() - now
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, seconds)
+
+
+class Answer(BaseModel):
+    """What we read of a provider's JSON: every field of the declared type, others ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+_AnswerT = TypeVar("_AnswerT", bound=Answer)
+
+
+def read_answer(reply: Reply, wanted: type[_AnswerT]) -> _AnswerT | None:
+    """Return the reply as the provider's documents say it looks, or None when it is anything else."""
+    try:
+        return wanted.model_validate_json(reply.body)
+    except ValidationError:
+        return None
+
+
+def bad_reply(reply: Reply, expected: str) -> HookOutcome:
+    """Say that something answered which is not the provider, such as a proxy's page. It is not quoted: it may hold our secret."""
+    return HookOutcome("retry", Reason.BAD_REPLY, f"HTTP {reply.status} without {expected}; is the address right?")
+
+
+# --- what several kinds need -----------------------------------------------------------------------------------------
+
+
+def cut(text: str, longest: int) -> str:
+    """Return at most `longest` characters."""
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def json_body(told: object) -> bytes:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def one_line(text: str, longest: int) -> str:
+    """Return the text on one line, for subjects and summaries."""
+    return cut(" ".join(text.split()), longest)
+
+
+def basic(user: str, password: Secret) -> str:
+    """Return an Authorization header (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password.reveal()}".encode()).decode()
+
+
+def bearer(token: Secret) -> str:
+    """Return an Authorization header (RFC 6750)."""
+    return f"Bearer {token.reveal()}"
+
+
+def matching(pattern: str, advice: str) -> AfterValidator:
+    """Return a validator for texts of which all has to match; `advice` says what to write instead."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise problem(advice)
+        return value
+
+    return AfterValidator(check)
+
+
+def check_address(value: Secret) -> Secret:
+    """Return a web address that is a secret, once it is known to be one. Errors do not show it."""
+    try:
+        parts = urlsplit(value.reveal())
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise problem("this is not a web address; write http:// or https:// and a host")
+    return value

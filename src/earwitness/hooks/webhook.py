@@ -2,37 +2,43 @@
 
 Headers: `webhook-id` is the idempotency key, the same on every attempt; `webhook-timestamp` is the attempt's time;
 `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. A secret that begins with `whsec_`
-is base64, any other is taken as it is.
+is base64, any other is taken as it is. While a secret is being changed there are several, and a signature by each.
 """
 
 import base64
 import hashlib
 import hmac
-import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from earwitness.config.fields import Duration, Secret, SecretValue, WebAddress, WithSecret, problem
-from earwitness.hooks.base import HookKind, HookRequest, Notice, read_status
+from earwitness.hooks.base import HookKind, HookRequest, Notice, Parcel, json_body, one_request, read_status
 from earwitness.presentation import incident_json, iso_time
 
 _PREFIX = "whsec_"
 
 
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | Secret | Path) else value
+
+
 class WebhookSpec(WithSecret):
-    """Where to post, and the secret that signs it."""
+    """Where to post, and the secrets that sign it: the newest first, the ones before until no receiver knows only them."""
 
     url: WebAddress
-    secret: SecretValue
-    secret_file: Path | None = None
+    secret: Annotated[tuple[SecretValue, ...], BeforeValidator(_as_list), Field(min_length=1)]
+    secret_file: Annotated[tuple[Path, ...], BeforeValidator(_as_list)] = ()
+    envelope: Literal["standard", "cloudevents"] = "standard"
     timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
 
     @field_validator("secret")
     @classmethod
-    def _decodable(cls, value: Secret) -> Secret:
-        _key(value)
+    def _decodable(cls, value: tuple[Secret, ...]) -> tuple[Secret, ...]:
+        for secret in value:
+            _key(secret)
         return value
 
 
@@ -46,14 +52,16 @@ def _key(secret: Secret) -> bytes:
         raise problem("the secret begins with whsec_ but is not base64 after it; copy it again") from error
 
 
-def sign(secret: Secret, message_id: str, timestamp: int, body: bytes) -> str:
+def sign(secrets: Iterable[Secret], message_id: str, timestamp: int, body: bytes) -> str:
+    """Return a signature by each secret, with spaces between."""
     signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
+    macs = (hmac.digest(_key(secret), signed, hashlib.sha256) for secret in secrets)
+    return " ".join("v1," + base64.b64encode(mac).decode() for mac in macs)
 
 
-def render(_spec: WebhookSpec, notice: Notice) -> bytes:
-    """Return the JSON body: `type`, `timestamp` and `data`, as the convention asks."""
-    told = {
+def render(spec: WebhookSpec, notice: Notice) -> bytes:
+    """Return the JSON body: `type`, `timestamp` and `data`, as the convention asks; CloudEvents adds its attributes."""
+    told: dict[str, Any] = {
         "type": f"incident.{notice.kind.value}",
         "timestamp": iso_time(notice.at),
         "data": {
@@ -62,19 +70,34 @@ def render(_spec: WebhookSpec, notice: Notice) -> bytes:
             "incident": incident_json(notice.incident, notice.evidence_url),
         },
     }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    if notice.test:
+        told["data"]["test"] = True
+    return json_body(_event(notice) | told if spec.envelope == "cloudevents" else told)
 
 
-def request(spec: WebhookSpec, message_id: str, body: bytes, now: float) -> HookRequest:
-    timestamp = int(now)
-    headers = {
-        "content-type": "application/json",
-        "user-agent": "earwitness",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(spec.secret, message_id, timestamp, body),
+def _event(notice: Notice) -> dict[str, Any]:
+    """Return what CloudEvents 1.0 requires beside `type` and `data`; `timestamp` is a valid extension attribute there."""
+    return {
+        "specversion": "1.0",
+        "id": notice.key,
+        "source": notice.home,
+        "subject": notice.incident.id,
+        "time": iso_time(notice.at),
+        "datacontenttype": "application/json",
     }
-    return HookRequest(spec.url, headers, body)
 
 
-KIND = HookKind(spec=WebhookSpec, render=render, request=request, read=read_status)
+def request(spec: WebhookSpec, parcel: Parcel) -> HookRequest:
+    timestamp = int(parcel.now)
+    media = "application/cloudevents+json" if spec.envelope == "cloudevents" else "application/json"
+    headers = {
+        "content-type": media,
+        "user-agent": "earwitness",
+        "webhook-id": parcel.key,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": sign(spec.secret, parcel.key, timestamp, parcel.body),
+    }
+    return HookRequest(spec.url, headers, parcel.body)
+
+
+KIND = HookKind(name="webhook", spec=WebhookSpec, render=render, talk=one_request(request, read_status))

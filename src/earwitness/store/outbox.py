@@ -34,6 +34,7 @@ class Delivery:
     attempts: int
     owed_since: float
     body: bytes | None
+    reference: str | None = None  # what the hook asked to be remembered of this incident
 
 
 def add_deliveries(connection: Connection, transition: Transition, hooks: Iterable[str], now: float) -> None:
@@ -89,7 +90,14 @@ def lease(connection: Connection, hook: str, token: str, now: float, seconds: fl
         row.attempts + 1,
         row.at,
         row.body,
+        _reference(connection, row.incident, hook),
     )
+
+
+def _reference(connection: Connection, incident: str, hook: str) -> str | None:
+    """Return the newest reference; whole numbers order deliveries as they were told."""
+    same = and_(deliveries.c.incident == incident, deliveries.c.hook == hook, deliveries.c.reference.is_not(None))
+    return connection.scalar(select(deliveries.c.reference).where(same).order_by(deliveries.c.seq.desc()).limit(1))
 
 
 def release_leases(connection: Connection) -> int:
@@ -123,8 +131,13 @@ class Attempt:
     next_at: float | None = None
 
 
-def settle(connection: Connection, seq: int, token: str, attempt: Attempt, now: float) -> bool:
-    """Record the attempt and release the lease. False: the lease was lost, and only the attempt is recorded."""
+def settle(
+    connection: Connection, seq: int, token: str, attempt: Attempt, now: float, reference: str | None = None
+) -> bool:
+    """Record the attempt and release the lease. False: the lease was lost, and only the attempt is recorded.
+
+    `reference` is remembered for the later deliveries of the incident to the hook.
+    """
     connection.execute(
         insert(attempts).values(
             delivery=seq, at=now, outcome=attempt.outcome, reason=attempt.reason, detail=attempt.detail
@@ -136,6 +149,8 @@ def settle(connection: Connection, seq: int, token: str, attempt: Attempt, now: 
         values["delivered_at"] = now
     if attempt.next_at is not None:
         values["next_at"] = attempt.next_at
+    if reference is not None:
+        values["reference"] = reference
     held = and_(deliveries.c.seq == seq, deliveries.c.lease == token)
     return connection.execute(update(deliveries).where(held).values(values)).rowcount == 1
 

@@ -106,6 +106,7 @@ deliveries = Table(
     Column("body", LargeBinary, comment="rendered at the first attempt, then frozen"),
     Column("reason", String(40)),
     Column("delivered_at", Float),
+    Column("reference", Text, comment="what the provider calls the incident, for the deliveries after this one"),
     Index("deliveries_by_state", "state", "next_at"),
     Index("deliveries_by_thread", "incident", "hook", "seq"),
 )

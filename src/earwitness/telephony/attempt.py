@@ -94,6 +94,11 @@ class Attempt:
             return await self._lost(f"the monitor was interrupted while it dialled, and {error}")
         if call is None:
             return await self._lost("the monitor was interrupted while it dialled; the carrier knows of no such call")
+        if self.spec.driver == "live":
+            await self.driver.hang_up(call)
+            return await self._lost(
+                "the monitor was interrupted while it talked; nobody else can go on with a conversation"
+            )
         prepared = await self._prepared()
         return self._observation() if prepared is None else await self._finish(call, *prepared, None)
 

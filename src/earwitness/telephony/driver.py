@@ -138,7 +138,7 @@ class CallDriver:
         try:
             return await self._followed(call)
         except CarrierError:
-            await self._hang_up(call)
+            await self.hang_up(call)
             raise
 
     async def _followed(self, call: CarrierCall) -> Ended:
@@ -189,7 +189,7 @@ class CallDriver:
         except TimeoutError as error:
             raise CarrierError("the carrier's API did not answer in time", retryable=True) from error
 
-    async def _hang_up(self, call: CarrierCall) -> None:
+    async def hang_up(self, call: CarrierCall) -> None:
         """End the call, whether it is queued, rings or talks. If that fails, the carrier's own limits end it."""
         try:
             async with asyncio.timeout(HANG_UP_LIMIT):

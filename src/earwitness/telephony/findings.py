@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from earwitness.audio.match import NEEDED_COVERAGE
 from earwitness.audio.quality import Quality
+from earwitness.audio.recognition import WORDS_NEEDED
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.silencing import Silenced
 from earwitness.model import Attribution, Effect, Failure, Finding, Layer, Scalar, Step
@@ -49,6 +51,7 @@ _SOUND = (
     "echo",
     "gaps",
     "jitter",
+    "dropouts",
     "distortion",
 )  # of the quality, published as measures
 _PUNCTUAL = 1.0  # s by which the end of a script may come early
@@ -186,7 +189,7 @@ def _step(step: StepReport, answered: float) -> Step:
 
 
 def _note(step: StepReport) -> str:
-    parts = [step.note]
+    parts = [step.note, "" if step.at is None else f"{step.at:.2f}s into the recording"]
     if step.delay is not None:
         parts.append(f"after {step.delay:.2f}s")
     if step.score is not None:
@@ -195,14 +198,14 @@ def _note(step: StepReport) -> str:
 
 
 def _limits(step: StepReport) -> str:
-    """Return the limits that the match was held against, as the note shows them beside the score."""
-    given = [
-        f"{name} {share:.0%}"
-        for name, share in (("minor", step.step.match_minor), ("major", step.step.match_major))
-        if share
-    ]
-    share = "" if step.share is None else f", {step.share:.0%} of it"
-    return share + (f" (limits: {', '.join(given)})" if given else "")
+    """Return the share that was recognised and the limits that it was held against, as the note shows them beside the score."""
+    if step.share is None:
+        return ""
+    minor, major = step.step.match_minor, step.step.match_major
+    if major is None:
+        major = WORDS_NEEDED if step.method == "words" else NEEDED_COVERAGE
+    also = "" if minor is None else f", {minor:.0%} to be whole"
+    return f", {step.share:.0%} of it (at least {major:.0%}{also})"
 
 
 def measures(report: CallReport) -> dict[str, float]:
@@ -212,6 +215,7 @@ def measures(report: CallReport) -> dict[str, float]:
         "prompt_delay": max(delays, default=None),
         "duration": report.duration,
         **asdict(report.measures),
+        "mos_lqo": report.mos,
     }
     if report.quality:
         index = {"audio_quality": report.quality.index}

@@ -1,0 +1,102 @@
+"""Mail by SMTP (RFC 5321), over STARTTLS (RFC 3207) or TLS from the first byte (RFC 8314), off the event loop by being async."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+
+import aiosmtplib
+import structlog
+
+from earwitness.hooks.base import HookOutcome, Mail, MailServer, Reason, Reply
+from earwitness.model import Evidence
+
+log = structlog.get_logger()
+
+
+async def send_mail(mail: Mail, files: Callable[[str], Path], seconds: float) -> Reply | HookOutcome:
+    """Return the server's answer with its SMTP code as status and its words as body, or why there is none."""
+    message = await asyncio.to_thread(compose, mail, files)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _hand_over(mail, message, seconds)
+    except (TimeoutError, aiosmtplib.SMTPTimeoutError):
+        return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")
+    except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused) as refusal:
+        return _said(refusal)
+    except (aiosmtplib.SMTPException, OSError) as error:
+        return _unreached(error)
+
+
+def _said(refusal: aiosmtplib.SMTPResponseException | aiosmtplib.SMTPRecipientsRefused) -> Reply:
+    if isinstance(refusal, aiosmtplib.SMTPRecipientsRefused):
+        mildest = min(refusal.recipients, key=lambda r: r.code)  # a temporary refusal of one is worth another try
+        return Reply(mildest.code, body=mildest.message.encode())
+    if isinstance(refusal, aiosmtplib.SMTPAuthenticationError):
+        return Reply(refusal.code)  # without its words, which may hold what we authenticated with
+    return Reply(refusal.code, body=refusal.message.encode())
+
+
+def _unreached(error: Exception) -> HookOutcome:
+    """Say why nobody took the mail. A server without STARTTLS is never told anything in clear."""
+    if isinstance(error, aiosmtplib.SMTPNotSupported) or "STARTTLS" in str(error):
+        return HookOutcome("retry", Reason.TLS, "the server offers no STARTTLS or no log-in; nothing was sent in clear")
+    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+        return HookOutcome("retry", Reason.TLS, "the server's certificate or its TLS was not accepted")
+    return HookOutcome("retry", Reason.CONNECTION, type(error).__name__)
+
+
+async def _hand_over(mail: Mail, message: EmailMessage, seconds: float) -> Reply:
+    server = mail.server
+    smtp = aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        timeout=seconds,
+        use_tls=server.security == "tls",
+        start_tls=server.security == "starttls",
+        tls_context=None if server.security == "none" else _context(server),
+    )
+    async with smtp:
+        if server.username is not None and server.password is not None:
+            await smtp.login(server.username, server.password.reveal())
+        refused, answer = await smtp.sendmail(mail.sender, list(mail.recipients), message.as_bytes(policy=SMTP))
+    if refused:
+        return Reply(250, body=f"taken for all but {len(refused)} of {len(mail.recipients)} recipients".encode())
+    return Reply(250, body=answer.encode())
+
+
+def _context(server: MailServer) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=server.ca_file)
+
+
+def compose(mail: Mail, files: Callable[[str], Path]) -> EmailMessage:
+    """Return the message: text, the same in HTML, and the attachments that are still there. The same on every attempt."""
+    message = EmailMessage(policy=SMTP)
+    for name, value in mail.headers.items():
+        message[name] = value
+    message.set_content(mail.text)
+    message.add_alternative(mail.html, subtype="html")
+    for file in mail.attachments:
+        content = _content(files(file.sha256), file)
+        if content is not None:
+            main, _, sub = file.media_type.partition("/")
+            message.add_attachment(content, maintype=main, subtype=sub, filename=file.name)
+    _mark_boundaries(message, mail.headers["Message-ID"].strip("<>"))
+    return message
+
+
+def _content(path: Path, file: Evidence) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError as error:  # The mail links to it as well, and an alert is worth more than its attachment.
+        log.warning("attachment_missing", sha256=file.sha256, error=error.strerror)
+        return None
+
+
+def _mark_boundaries(message: EmailMessage, key: str) -> None:
+    word = "".join(c if c.isalnum() else "-" for c in key)[:50]
+    multiparts = [part for part in message.walk() if part.is_multipart()]
+    for number, part in enumerate(multiparts):
+        part.set_boundary(f"={word}={number}=")

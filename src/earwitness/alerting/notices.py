@@ -1,0 +1,74 @@
+"""Makes what a hook is to tell, in our words or in those of the hook's templates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from earwitness.config.templates import TemplateSpec, WordingError, known_to_templates, worded
+from earwitness.hooks.base import Notice
+from earwitness.model import Incident, TransitionKind
+from earwitness.presentation import headline
+
+log = structlog.get_logger()
+_LONGEST_TITLE, _LONGEST_TEXT = 1000, 20_000  # characters that a template may make
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The addresses at which people reach what an alert speaks of."""
+
+    base: str
+
+    def incident(self, incident_id: str) -> str:
+        return f"{self.base}/incidents/{incident_id}"
+
+    def evidence(self) -> str:
+        return f"{self.base}/api/v1/evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One transition of one incident, as it is owed to a hook under its key."""
+
+    key: str
+    kind: TransitionKind
+    at: float
+    text: str
+    incident: Incident
+
+
+def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: bool = False) -> Notice:
+    incident = change.incident
+    url, evidence = links.incident(incident.id), links.evidence()
+    ours = Notice(
+        key=change.key,
+        kind=change.kind,
+        at=change.at,
+        title=headline(change.kind, incident),
+        text=change.text,
+        incident=incident,
+        url=url,
+        evidence_url=evidence,
+        test=test,
+    )
+    if template == TemplateSpec():
+        return ours
+    known = known_to_templates(change.kind, incident, change.text, url, evidence)
+    return replace(
+        ours,
+        title=_worded(template.title, known, ours.title, _LONGEST_TITLE),
+        text=_worded(template.body, known, ours.text, _LONGEST_TEXT),
+    )
+
+
+def _worded(template: str | None, known: Mapping[str, Any], ours: str, longest: int) -> str:
+    """Fill in the template; when it fails on this incident, our words are better than none."""
+    if template is None:
+        return ours
+    try:
+        return worded(template, known)[:longest] or ours
+    except WordingError as error:
+        log.warning("template_failed", incident=known["incident"]["id"], error=str(error))
+        return ours

@@ -1,0 +1,73 @@
+"""Hooks: try one before it is needed."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from earwitness.config.schema import Config
+
+app = typer.Typer(help="Ways of telling people.", no_args_is_help=True)
+
+ConfigPath = Annotated[Path, typer.Option("--config", help="A YAML file, or a folder of them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_EXIT_FAILED, _EXIT_CONFIG = 1, 2
+_HERE = Path("earwitness.yaml")
+
+
+@app.callback()
+def hooks() -> None:
+    """Ways of telling people."""
+
+
+@app.command("test")
+def try_(name: str, config: ConfigPath = _HERE, *, as_json: AsJson = False) -> None:
+    """Send a marked test and its resolve through one hook. Exits with 0 when both were delivered."""
+    from earwitness.config.load import ConfigError, load_config  # noqa: PLC0415  Other commands start faster without.
+    from earwitness.logs import SecretMask, set_up_logs  # noqa: PLC0415
+
+    mask = SecretMask()
+    set_up_logs(mask, "WARNING")
+    try:
+        loaded = load_config(config)
+    except ConfigError as error:
+        _fail(str(error))
+    mask.learn(loaded)
+    if name not in loaded.hooks:
+        _fail(f"{name} is no hook of {config}; there is {', '.join(loaded.hooks) or 'none'}")
+    told = asyncio.run(_tried(loaded, name))
+    typer.echo(json.dumps({"hook": name, "attempts": told}, ensure_ascii=False) if as_json else _shown(name, told))
+    raise typer.Exit(0 if all(row["outcome"] == "delivered" for row in told) else _EXIT_FAILED)
+
+
+def _shown(name: str, told: list[dict[str, Any]]) -> str:
+    return "\n".join(f"{name}: {t['change']}: {t['outcome']} ({t['reason']}) {t['detail']}".rstrip() for t in told)
+
+
+async def _tried(config: "Config", name: str) -> list[dict[str, Any]]:
+    from earwitness.alerting.couriers import hook_of  # noqa: PLC0415
+    from earwitness.alerting.notices import Links  # noqa: PLC0415
+    from earwitness.alerting.senders import Senders  # noqa: PLC0415
+    from earwitness.alerting.trial import try_hook  # noqa: PLC0415
+    from earwitness.clock import SystemClock  # noqa: PLC0415
+    from earwitness.transport.client import WebClient  # noqa: PLC0415
+
+    hook, web = hook_of(name, config.hooks[name]), WebClient(config.network)
+    senders = Senders(web.client(timeout=hook.timeout), Path)
+    links = Links((config.http.public_url or f"http://{config.http.listen}").rstrip("/"))
+    try:
+        tried = try_hook(hook, senders, links, SystemClock())
+        return [
+            {"change": kind.value, "outcome": o.result, "reason": o.reason.value, "detail": o.detail}
+            async for kind, o in tried
+        ]
+    finally:
+        await web.aclose()
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(_EXIT_CONFIG)

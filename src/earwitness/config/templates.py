@@ -1,0 +1,107 @@
+"""Words of your own for a hook: Jinja templates in a sandbox, tried on a sample incident when the configuration is read."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from types import TracebackType
+from typing import Annotated, Any
+
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError
+from jinja2.exceptions import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import AfterValidator, Field
+
+from earwitness.config.fields import Spec, problem
+from earwitness.model import Cause, Evidence, Incident, TransitionKind
+from earwitness.presentation import headline, incident_json, sample_incident
+
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
+    undefined=StrictUndefined,
+    autoescape=False,
+)
+_LONGEST_TEMPLATE = 20_000  # characters
+_WHAT_TEMPLATES_RAISE = (
+    TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+class WordingError(Exception):
+    """A template cannot be filled in; the text says where and why."""
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> Template:
+    return _ENVIRONMENT.from_string(text)
+
+
+def worded(text: str, known: Mapping[str, Any]) -> str:
+    """Return the template filled in. Raises WordingError, whatever the template did."""
+    try:
+        return _compiled(text).render(known).strip()
+    except TemplateSyntaxError as error:
+        raise WordingError(f"line {error.lineno} of the template: {error.message}") from error
+    except _WHAT_TEMPLATES_RAISE as error:
+        line = _line_of(error.__traceback__)
+        where = f"line {line} of the template" if line else "the template"
+        raise WordingError(f"{where}: {error}") from error
+
+
+def _line_of(traceback: TracebackType | None) -> int | None:
+    """Return the innermost line of the template; Jinja makes tracebacks speak of its lines."""
+    line = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == "<template>":
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line
+
+
+def known_to_templates(
+    kind: TransitionKind, incident: Incident, text: str, url: str, evidence_url: str
+) -> dict[str, Any]:
+    """Return the names that a template may use."""
+    return {
+        "incident": incident_json(incident, evidence_url),
+        "change": kind.value,
+        "title": headline(kind, incident),
+        "text": text,
+        "url": url,
+    }
+
+
+def _sample() -> dict[str, Any]:
+    """Return an incident that has everything an incident may have."""
+    plain = sample_incident("inc-0123456789ab", 0.0)
+    file = Evidence("recording", "audio/wav", "0" * 64, 48_044, "sample.wav")
+    cause = Cause("sample-dependency", 0.9, ("test-probe",), ("test-probe",), ("sample-dependency",))
+    full = replace(plain, cause=cause, evidence=(file,), acknowledged_by="somebody", resolved_at=60.0)
+    url = "https://earwitness.example"
+    return known_to_templates(
+        TransitionKind.OPEN, full, full.reason, f"{url}/incidents/{full.id}", f"{url}/api/v1/evidence"
+    )
+
+
+def _checked(text: str) -> str:
+    try:
+        made = worded(text, _sample())
+    except WordingError as error:
+        raise problem(f"{error}; known are incident, change, title, text and url, see docs/alerts.md") from error
+    if not made:
+        raise problem("the template makes an empty text of a sample incident; leave it out, or write some words")
+    return text
+
+
+_TemplateText = Annotated[str, Field(max_length=_LONGEST_TEMPLATE), AfterValidator(_checked)]
+
+
+class TemplateSpec(Spec):
+    """Which words are your own; without a template they are ours."""
+
+    title: _TemplateText | None = None
+    body: _TemplateText | None = None

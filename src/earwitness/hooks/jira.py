@@ -1,0 +1,215 @@
+"""Issues in Jira and Jira Service Management, by the platform's REST API 2 (Cloud and Data Center).
+
+Each issue carries our incident's id as a label and is looked for by it before it is opened, so that an attempt whose answer was lost
+opens no second one; its key is then remembered. What follows are comments; a resolve takes a transition into the category "done".
+"""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from pydantic import Field, StringConstraints
+
+from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret
+from earwitness.hooks.base import (
+    Answer,
+    HookKind,
+    HookOutcome,
+    HookRequest,
+    Message,
+    Notice,
+    Parcel,
+    Reason,
+    Reply,
+    Talk,
+    bad_reply,
+    basic,
+    bearer,
+    cut,
+    json_body,
+    matching,
+    one_line,
+    provider,
+    read_answer,
+    read_status,
+)
+from earwitness.model import Severity, TransitionKind
+
+_STATUSES = provider(200, 201, 204)
+_LONGEST_SUMMARY, _LONGEST_TEXT = 255, 30_000  # characters
+_Project = Annotated[
+    str, matching(r"[A-Z][A-Z0-9_]*", "this is no key of a project; write it as in its issues: OPS of OPS-7")
+]
+_Key = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*-[0-9]+$")]
+
+
+class JiraSpec(WithSecret):
+    """A site and a project. With a username the token is an API token of Cloud, without one a personal one of Data Center."""
+
+    url: WebAddress  # https://SITE.atlassian.net, or where your own stands
+    username: str | None = None
+    token: SecretValue
+    token_file: Path | None = None
+    project: _Project
+    issue_type: str = "Task"  # for Jira Service Management such as "[System] Incident"
+    priorities: dict[Severity, str] = Field(default_factory=dict)  # names of your priorities; without, your default
+    labels: tuple[str, ...] = ("earwitness",)
+    done: str | None = None  # the name of the transition that resolves; by default the first into "done"
+    timeout: Annotated[Duration, Field(gt=0, le=60)] = 20.0
+
+
+def render(spec: JiraSpec, notice: Notice) -> bytes:
+    """Return the issue to open, and the comment for one that is open."""
+    incident = notice.incident
+    text = cut(f"{notice.text}\n\n{_links(notice)}", _LONGEST_TEXT)
+    fields: dict[str, Any] = {
+        "project": {"key": spec.project},
+        "issuetype": {"name": spec.issue_type},
+        "summary": one_line(notice.title, _LONGEST_SUMMARY),
+        "description": text,
+        "labels": [*spec.labels, incident.id],
+    }
+    if incident.severity in spec.priorities:
+        fields["priority"] = {"name": spec.priorities[incident.severity]}
+    comment = f"{one_line(notice.title, _LONGEST_SUMMARY)}\n\n{text}"
+    over = notice.kind is TransitionKind.RESOLVE
+    new = notice.kind is TransitionKind.OPEN
+    return json_body({"incident": incident.id, "over": over, "new": new, "fields": fields, "comment": comment})
+
+
+def _links(notice: Notice) -> str:
+    recording = notice.recording()
+    return f"Incident: {notice.url}" + (f"\nRecording: {notice.link(recording)}" if recording else "")
+
+
+class _Issue(Answer):
+    key: _Key
+
+
+class _Found(Answer):
+    issues: list[_Issue]
+
+
+class _Category(Answer):
+    key: str
+
+
+class _Status(Answer):
+    statusCategory: _Category  # noqa: N815  Jira's own name.
+
+
+class _Transition(Answer):
+    id: str = Field(pattern=r"^[0-9]+$")
+    name: str
+    to: _Status
+
+
+class _Fields(Answer):
+    status: _Status
+
+
+class _Errors(Answer):
+    errorMessages: list[str] = Field(min_length=1)  # noqa: N815  Jira's own name.
+
+
+class _State(Answer):
+    fields: _Fields
+    transitions: list[_Transition]
+
+
+def talk(spec: JiraSpec, parcel: Parcel) -> Talk:
+    """Find the issue unless it is known; then comment on it, or take it to done, or open it."""
+    told, issue = parcel.json(), parcel.reference
+    if issue is None:
+        found = yield from _find(spec, told["incident"], parcel.now)
+        if isinstance(found, HookOutcome):
+            return found
+        issue = found
+    if issue is None and told["over"]:
+        return HookOutcome("delivered", Reason.OK, "no issue of this incident is there, so none is open")
+    if issue is None:
+        return _read_issue((yield _request(spec, "POST", "issue", {"fields": told["fields"]})), parcel.now)
+    if told["new"]:
+        return HookOutcome("delivered", Reason.OK, f"{issue} was opened by an earlier attempt", reference=issue)
+    return (yield from _follow_up(spec, issue, told, parcel.now))
+
+
+def _follow_up(spec: JiraSpec, issue: str, told: dict[str, Any], now: float) -> Talk:
+    """Comment last: what comes before it may be repeated without a trace."""
+    finished = (yield from _finish(spec, issue, now)) if told["over"] else None
+    if finished is not None and finished.result == "retry":
+        return finished
+    said = _on_it((yield _request(spec, "POST", f"issue/{issue}/comment", {"body": told["comment"]})), issue, now)
+    return said if finished is None or finished.result == "delivered" else finished
+
+
+def _find(spec: JiraSpec, incident: str, now: float) -> Generator[Message, Reply, str | HookOutcome | None]:
+    """Return the oldest issue of the incident, None when there is none, or why nobody knows."""
+    asked = {
+        "jql": f'project = "{spec.project}" AND labels = "{incident}" ORDER BY created ASC',
+        "fields": "status",
+        "maxResults": "1",
+    }
+    search = "search/jql" if spec.username else "search"  # Cloud has taken the old one away; Data Center has no other
+    reply = yield _request(spec, "GET", f"{search}?{urlencode(asked)}")
+    outcome = read_status(reply, now, _STATUSES)
+    if outcome.result != "delivered":
+        return outcome
+    said = read_answer(reply, _Found)
+    if said is None:
+        return bad_reply(reply, "Jira's list of issues")
+    return said.issues[0].key if said.issues else None
+
+
+def _finish(spec: JiraSpec, issue: str, now: float) -> Talk:
+    """Take the issue to done, unless it is."""
+    reply = yield _request(spec, "GET", f"issue/{issue}?fields=status&expand=transitions")
+    outcome = _on_it(reply, issue, now)
+    if outcome.result != "delivered":
+        return outcome
+    state = read_answer(reply, _State)
+    if state is None:
+        return bad_reply(reply, "Jira's transitions")
+    if state.fields.status.statusCategory.key == "done":
+        return HookOutcome("delivered", Reason.OK, f"{issue} is done already", reference=issue)
+    chosen = next((t for t in state.transitions if _resolves(t, spec.done)), None)
+    if chosen is None:
+        wanted = f"named {spec.done!r}" if spec.done else "into the category done"
+        return HookOutcome("refused", Reason.REJECTED, f"{issue} has no transition {wanted} from where it is")
+    body = {"transition": {"id": chosen.id}}
+    return _on_it((yield _request(spec, "POST", f"issue/{issue}/transitions", body)), issue, now)
+
+
+def _resolves(transition: _Transition, wanted: str | None) -> bool:
+    return transition.name == wanted if wanted else transition.to.statusCategory.key == "done"
+
+
+def _request(spec: JiraSpec, method: str, path: str, body: dict[str, Any] | None = None) -> HookRequest:
+    authorization = basic(spec.username, spec.token) if spec.username else bearer(spec.token)
+    headers = {"authorization": authorization, "accept": "application/json", "content-type": "application/json"}
+    url = f"{spec.url.rstrip('/')}/rest/api/2/{path}"
+    return HookRequest(url, headers, b"" if body is None else json_body(body), method)
+
+
+def _on_it(reply: Reply, issue: str, now: float) -> HookOutcome:
+    """Judge what was done to an issue. That it is gone is believed of Jira only, not of a gateway before it."""
+    outcome = read_status(reply, now, _STATUSES)
+    if reply.status == 404 and read_answer(reply, _Errors):
+        return HookOutcome("refused", Reason.GONE, f"{issue} is not there any more, or may not be seen")
+    if outcome.result != "delivered":
+        return outcome
+    return HookOutcome("delivered", Reason.OK, outcome.detail, reference=issue)
+
+
+def _read_issue(reply: Reply, now: float) -> HookOutcome:
+    outcome = read_status(reply, now, _STATUSES)
+    if outcome.result != "delivered":
+        return outcome
+    said = read_answer(reply, _Issue)
+    if said is None:
+        return bad_reply(reply, "the key of the new issue")
+    return HookOutcome("delivered", Reason.OK, f"{outcome.detail}: {said.key}", reference=said.key)
+
+
+KIND = HookKind(name="jira", spec=JiraSpec, render=render, talk=talk)

@@ -1,0 +1,175 @@
+"""Incidents in ServiceNow, by its Table API (`/api/now/table/incident`).
+
+`correlation_id` is our incident's id: before a record is opened it is looked for, so that an attempt whose answer was lost opens no
+second one. Impact and urgency come from the severity, and ServiceNow makes the priority. What people closed there stays as they left it.
+"""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import quote, urlencode
+
+from pydantic import Field, model_validator
+
+from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret, problem
+from earwitness.hooks.base import (
+    Answer,
+    HookKind,
+    HookOutcome,
+    HookRequest,
+    Message,
+    Notice,
+    Parcel,
+    Reason,
+    Reply,
+    Talk,
+    bad_reply,
+    basic,
+    bearer,
+    cut,
+    json_body,
+    matching,
+    one_line,
+    provider,
+    read_answer,
+    read_status,
+)
+from earwitness.model import Severity, TransitionKind
+
+_STATUSES = provider(200, 201)
+_IMPACT_AND_URGENCY = {  # The usual matrix makes them priority 1, 2, 3 and 5.
+    Severity.SEV1: ("1", "1"),
+    Severity.SEV2: ("1", "2"),
+    Severity.SEV3: ("2", "2"),
+    Severity.NONPROD: ("3", "3"),
+}
+_LONGEST_TITLE, _LONGEST_TEXT = 160, 4000  # characters of short_description and of the journals, as delivered
+_TableName = Annotated[str, matching(r"[a-z][a-z0-9_]*", "this is no name of a table; use small letters, digits and _")]
+
+
+class ServiceNowSpec(WithSecret):
+    """An instance, and a user or a token that may read and write its incidents."""
+
+    url: WebAddress  # https://INSTANCE.service-now.com
+    username: str | None = None
+    password: SecretValue | None = None
+    password_file: Path | None = None
+    token: SecretValue | None = None
+    token_file: Path | None = None
+    table: _TableName = "incident"
+    fields: dict[str, str] = Field(default_factory=dict)  # joined to a new record, such as assignment_group
+    in_progress_state: str = "2"
+    resolved_state: str = "6"
+    closed_state: str = "7"
+    close_code: str = "Solution provided"
+    timeout: Annotated[Duration, Field(gt=0, le=60)] = 20.0
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if (self.username is None) is not (self.password is None):
+            raise problem("username and password belong together", "username" if self.username else "password")
+        if (self.token is None) is (self.password is None):
+            raise problem("write either username and password, or a token")
+        return self
+
+
+def render(spec: ServiceNowSpec, notice: Notice) -> bytes:
+    """Return the record to open, and the changes to one that is open."""
+    impact, urgency = _IMPACT_AND_URGENCY[notice.incident.severity]
+    graded = {"impact": impact, "urgency": urgency}
+    text = cut(f"{notice.text}\n\n{_links(notice)}", _LONGEST_TEXT)
+    record = {
+        **spec.fields,
+        **graded,
+        "short_description": one_line(notice.title, _LONGEST_TITLE),
+        "description": text,
+        "correlation_id": notice.incident.id,
+        "correlation_display": "Earwitness",
+    }
+    over = notice.kind is TransitionKind.RESOLVE
+    return json_body(
+        {"incident": notice.incident.id, "over": over, "new": record, "change": _change(spec, notice, text, graded)}
+    )
+
+
+def _change(spec: ServiceNowSpec, notice: Notice, text: str, graded: dict[str, str]) -> dict[str, str]:
+    noted = {"work_notes": text}
+    if notice.kind is TransitionKind.RESOLVE:
+        closing = {"state": spec.resolved_state, "close_code": spec.close_code}
+        return closing | {"close_notes": cut(notice.text, 1000)} | noted
+    if notice.kind is TransitionKind.ACKNOWLEDGE:
+        return {"state": spec.in_progress_state} | noted
+    return graded | noted
+
+
+def _links(notice: Notice) -> str:
+    recording = notice.recording()
+    return f"Incident: {notice.url}" + (f"\nRecording: {notice.link(recording)}" if recording else "")
+
+
+class _Record(Answer):
+    sys_id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    state: str = ""
+
+
+class _One(Answer):
+    result: _Record
+
+
+class _Many(Answer):
+    result: list[_Record]
+
+
+def talk(spec: ServiceNowSpec, parcel: Parcel) -> Talk:
+    """Find the record, and change it; or open it."""
+    told = parcel.json()
+    found = yield from _find(spec, told["incident"], parcel.now)
+    if isinstance(found, HookOutcome):
+        return found
+    if found is None and told["over"]:
+        return HookOutcome("delivered", Reason.OK, "no record of this incident is there, so none is open")
+    if found is None:
+        return _read_record((yield _request(spec, "POST", "", told["new"])), parcel.now)
+    change = told["change"]
+    if told["over"] and found.state in {spec.resolved_state, spec.closed_state}:
+        change = {"work_notes": change["work_notes"]}
+    return _read_record((yield _request(spec, "PATCH", f"/{found.sys_id}", change)), parcel.now)
+
+
+def _find(spec: ServiceNowSpec, incident: str, now: float) -> Generator[Message, Reply, _Record | HookOutcome | None]:
+    """Return the oldest record of the incident, None when there is none, or why nobody knows."""
+    query = f"correlation_id={incident}^ORDERBYsys_created_on"
+    asked = {"sysparm_query": query, "sysparm_fields": "sys_id,state", "sysparm_limit": "1"}
+    reply = yield _request(spec, "GET", "?" + urlencode(asked))
+    outcome = read_status(reply, now, _STATUSES)
+    if outcome.result != "delivered":
+        return outcome
+    said = read_answer(reply, _Many)
+    if said is None:
+        return bad_reply(reply, "the Table API's list of records")
+    return said.result[0] if said.result else None
+
+
+def _request(spec: ServiceNowSpec, method: str, path: str, body: dict[str, Any] | None = None) -> HookRequest:
+    if spec.token is not None:
+        authorization = bearer(spec.token)
+    else:
+        assert spec.username is not None
+        assert spec.password is not None
+        authorization = basic(spec.username, spec.password)
+    headers = {"authorization": authorization, "accept": "application/json", "content-type": "application/json"}
+    url = f"{spec.url.rstrip('/')}/api/now/table/{quote(spec.table)}{path}"
+    return HookRequest(url, headers, b"" if body is None else json_body(body), method)
+
+
+def _read_record(reply: Reply, now: float) -> HookOutcome:
+    outcome = read_status(reply, now, _STATUSES)
+    if outcome.result != "delivered":
+        return outcome
+    said = read_answer(reply, _One)
+    if said is None:
+        return bad_reply(reply, "the Table API's record")
+    return HookOutcome("delivered", Reason.OK, outcome.detail, reference=said.result.sys_id)
+
+
+KIND = HookKind(name="servicenow", spec=ServiceNowSpec, render=render, talk=talk)

@@ -1,0 +1,108 @@
+"""Stored history judged again, by the rules of another configuration: what would have opened, how bad, and whom it would have told.
+
+Nothing is run, telephoned or told. A run that the judge would have asked for and that history does not hold is counted, and that is all.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Connection, create_engine, select
+
+from earwitness.alerting.routing import Router
+from earwitness.judge import State, judge
+from earwitness.model import Incident, Observation, Observed, Rules, Severity, Transition, TransitionKind, worse
+from earwitness.store.codec import decode
+from earwitness.store.tables import incidents as incident_table
+from earwitness.store.tables import observations as observation_table
+
+_AT_ONCE = 1000  # rows
+
+
+@dataclass(slots=True)
+class Course:
+    """An incident from its opening to its end, as far as the history goes. `told` counts the alerts, by hook."""
+
+    incident: Incident
+    worst: Severity
+    told: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What became of the history. `asked` counts the runs that the judge wanted, `answered` those that the history holds."""
+
+    observations: int = 0
+    passed_over: int = 0  # of probes that the configuration does not have
+    courses: dict[str, Course] = field(default_factory=dict)
+    alerts: Counter[str] = field(default_factory=Counter)
+    asked: int = 0
+    answered: int = 0
+
+
+def replay(history: Iterable[Observation], rules: Rules, router: Router) -> Replayed:
+    """Judge `history`, in the order in which its runs ended."""
+    state, done = State(), Replayed()
+    wanted: set[str] = set()
+    held: set[str] = set()
+    for seen in history:
+        done.observations += 1
+        done.passed_over += seen.run.probe not in rules.probes
+        if seen.run.request is not None:
+            held.add(seen.run.request)
+        judged = judge(state, Observed(seen), rules)
+        state = judged.state
+        wanted.update(request.key for request in judged.requests)
+        for transition in judged.transitions:
+            _note(transition, router, done)
+    done.asked, done.answered = len(wanted), len(wanted & held)
+    return done
+
+
+def _note(transition: Transition, router: Router, done: Replayed) -> None:
+    incident = transition.incident
+    course = done.courses.setdefault(incident.id, Course(incident, incident.severity))
+    course.incident = incident
+    if transition.kind is not TransitionKind.RESOLVE and worse(incident.severity, course.worst):
+        course.worst = incident.severity
+    told = router.recipients(transition, list(course.told))
+    course.told.update(told)
+    done.alerts.update(told)
+
+
+class History:
+    """The database of a daemon, opened for reading only, also beside a running one. Raises OSError when there is none."""
+
+    def __init__(self, database: Path) -> None:
+        if not database.is_file():
+            raise FileNotFoundError(f"{database} does not exist; give the --data-dir that the daemon runs with")
+        self._engine = create_engine(f"sqlite:///file:{database.resolve()}?mode=ro&uri=true")
+
+    def observations(self, since: float) -> Iterator[Observation]:
+        """Yield what was observed since this moment (epoch seconds), in the order in which it ended."""
+        query = (
+            select(observation_table.c.document)
+            .where(observation_table.c.ended_at >= since)
+            .order_by(observation_table.c.ended_at)
+        )
+        with self._engine.connect() as connection:
+            for document in connection.execution_options(yield_per=_AT_ONCE).scalars(query):
+                yield decode(Observation, document)
+
+    def incidents(self, since: float) -> list[Incident]:
+        """Return the incidents that really opened since then, oldest first."""
+        with self._engine.connect() as connection:
+            return _incidents(connection, since)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _incidents(connection: Connection, since: float) -> list[Incident]:
+    query = (
+        select(incident_table.c.document)
+        .where(incident_table.c.opened_at >= since)
+        .order_by(incident_table.c.opened_at)
+    )
+    return [decode(Incident, document) for document in connection.scalars(query)]
