@@ -11,7 +11,7 @@ from bench.call_corpus import made
 from bench.call_faults import FAULTS
 from bench.call_line import Line
 from bench.hearing_corpus import CorpusError, read_corpus, write_corpus
-from murmurs import RATE, murmur, noise, placed, telephone
+from murmurs import RATE, keys, murmur, noise, placed, telephone
 
 from earwitness.audio.cadences import find_cadences
 from earwitness.audio.line import Line as FarEnd
@@ -89,6 +89,14 @@ def network(kind, seconds=20.0):
 def test_tones_of_any_country_are_told_by_their_cadence(kind, name):
     (found,) = find_cadences(network(kind))
     assert found.name is name
+
+
+def test_the_echo_of_our_keys_does_not_hide_a_tone():
+    line = network(((400,), (1.0, 2.0)), 9.0)
+    echo = keys("42")
+    line[800 : 800 + len(echo)] += echo.astype(np.float32) * 0.2
+    (found,) = FarEnd(Listener(line)).cadences_in(0.0, 10.0)
+    assert found.name is ToneName.RING_BACK
 
 
 @pytest.mark.parametrize("seed", range(3))

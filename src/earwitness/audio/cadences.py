@@ -7,6 +7,7 @@ busy and congestion are as long on as off within 1.1 s, and congestion is the fa
 import itertools
 from collections.abc import Iterator, Sequence
 
+from earwitness.audio.frames import Timed
 from earwitness.audio.sinusoids import Burst, find_bursts
 from earwitness.audio.tones import Tone, ToneName
 from earwitness.audio.wav import Samples
@@ -26,9 +27,9 @@ _LONG = 8  # bursts, which no melody repeats by themselves
 _FEWEST_RINGS, _FEWEST_BURSTS = 2, 5
 
 
-def find_cadences(samples: Samples) -> tuple[Tone, ...]:
-    """Return the ringing, busy and congestion tones in `samples`, shape (n,) at 8 kHz, in order."""
-    every = find_bursts(samples)
+def find_cadences(samples: Samples, keys: Sequence[Timed] = ()) -> tuple[Tone, ...]:
+    """Return the ringing, busy and congestion tones in `samples`, shape (n,) at 8 kHz, in order; `keys` may sound among them."""
+    every = [b for b in find_bursts(samples) if not any(key.start < b.end and key.end > b.start for key in keys)]
     bursts = [b for b in every if b.spread < _STEADY and all(_BAND[0] < f < _BAND[1] for f in b.tones)]
     alone = [train for train in _trains(bursts) if _is_alone(train, every)]
     found = [tone for train in alone if (tone := _named(train)) is not None]

@@ -186,7 +186,7 @@ class Explainer:
     def _said_otherwise(self, question: Question, heard: tuple[HeardPrompt, ...]) -> Action | None:
         """Return where words that no recording holds were spoken first, before a known prompt or our next key; None if they were not."""
         known = min((p.start for p in heard if p.end > question.anchor), default=math.inf)
-        end = min(question.until, known, self.listener.duration)
+        end = min(question.until, question.given_up_at, known, self.listener.duration)
         spoken = self._spoken(question.anchor + _STILL_GOING, end)
         seconds = sum(min(s.end, end) - max(s.start, question.anchor) for s in spoken)
         if seconds < _SOMETHING or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
@@ -225,7 +225,10 @@ class Explainer:
         if heard and otherwise is None:
             then = ", then the line hung up" if self._is_cut_short(question) else ""
             return _report(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
-        spoken = otherwise or next(iter(self._spoken(question.anchor + _LATE, question.until)), None)
+        end = min(
+            question.until, question.given_up_at
+        )  # what comes later is no answer, and may be the echo of our own words
+        spoken = otherwise or next(iter(self._spoken(question.anchor + _LATE, end)), None)
         if spoken is None:
             return None
         if self._is_unintelligible(question):
