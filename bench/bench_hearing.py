@@ -25,6 +25,7 @@ from bench.call_line import FILLS, NOISES, Line
 from bench.hearing_corpus import read_corpus, write_corpus
 from earwitness.audio.analysis import analyse
 from earwitness.audio.channels import ChannelError
+from earwitness.audio.script import Result
 from earwitness.model import Effect, Failure
 from earwitness.telephony.findings import findings
 from earwitness.telephony.spec import ERROR_PROMPTS
@@ -131,10 +132,15 @@ def _count(tally, case, found):
 def _time(tally, case, report):
     for place, onset in case.onsets.items():
         step = report.steps[place]
-        if step.score is None or step.at is None:
+        if not _recognised(step):
             tally.unheard += step.result.value != "not_judged"
         else:
             tally.late.append(abs(step.at - onset))
+
+
+def _recognised(step):
+    """Whether the step's own prompt was heard, not what came in its place."""
+    return step.delay is not None and step.result is not Result.CHANGED
 
 
 def _compare(tally, case, report):
@@ -152,8 +158,8 @@ def _compare(tally, case, report):
         if ours.result.value == "not_judged" or (not there and "cut" in case.fault):
             continue
         tally.peer_asked += 1
-        tally.our_missed += there and ours.score is None
-        tally.our_false += not there and ours.score is not None
+        tally.our_missed += there and not _recognised(ours)
+        tally.our_false += not there and _recognised(ours)
         told = score >= hearing_peer.THRESHOLD
         tally.peer_missed += there and not told
         tally.peer_false += not there and told
