@@ -117,3 +117,14 @@ def test_a_dropout_at_the_end_of_a_prompt_is_not_told_as_a_truncation_of_it():
     assert [report.steps[0].result for report in reports] == [Result.TRUNCATED, Result.OK]
     assert "the line drops out" in reports[1].steps[0].note
     assert reports[1].quality.defects == ("dropouts",)
+
+
+def test_where_sound_is_torn_only_the_prompt_that_fits_best_is_asked():
+    at, _ = loud(PROMPT)
+    akin = PROMPT.copy()
+    akin[-int(1.2 * RATE) :] = murmur(5, 1.2)
+    prompts = [Prompt("akin", "akin", akin), Prompt(NAME, NAME, PROMPT)]
+    assert Listener(line(akin)).best(prompts[1:], 0.0, 60.0)[1].whole
+    torn = Listener(line(without(PROMPT, (at, 0.4))))
+    assert [prompt.name for prompt, _ in torn.torn_prompts(prompts)] == [NAME]
+    assert Listener(line(PROMPT)).torn_prompts(prompts) == []

@@ -107,10 +107,8 @@ class _Walk:
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures, mos)
 
     def _quality(self) -> Quality | None:
-        known = {prompt.name for prompt, _ in self.heard_whole}
-        others = [prompt for prompt in self.library.prompts if prompt.name not in known]
-        heard = [*self.heard_whole, *self.listener.torn_prompts(others)]
-        quality = self.listener.quality(heard, distorted=self.distorted)
+        torn = self.listener.torn_prompts(self.library.prompts)
+        quality = self.listener.quality(self.heard_whole, torn, distorted=self.distorted)
         return with_own_echo(quality, self.echo) if quality and self.echo else quality
 
     def _rest(self, first: int) -> list[StepReport]:

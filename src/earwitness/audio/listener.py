@@ -9,7 +9,7 @@ from earwitness.audio.contour import Contour, Likeness, best_likeness, contour
 from earwitness.audio.dropouts import find_dropouts
 from earwitness.audio.dtmf import Key, find_keys
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
-from earwitness.audio.frames import RATE
+from earwitness.audio.frames import RATE, Timed
 from earwitness.audio.match import Heard, Match, Verdict, search
 from earwitness.audio.music import Span, find_music
 from earwitness.audio.prompts import Prompt
@@ -63,28 +63,37 @@ class Listener:
     def music(self) -> tuple[Span, ...]:
         return find_music(self.samples, (*self.tones, *self.keys, *self._our_echo))
 
-    def quality(self, recognised: Sequence[tuple[Prompt, Match]] = (), *, distorted: bool = False) -> Quality | None:
+    def quality(
+        self,
+        recognised: Sequence[tuple[Prompt, Match]] = (),
+        torn: Sequence[tuple[Prompt, Match]] = (),
+        *,
+        distorted: bool = False,
+    ) -> Quality | None:
         """Return the quality, held against the references of the prompts that were recognised whole.
 
-        `distorted`: a prompt was recognised though its sound does not agree with the reference's.
+        `torn` are prompts that are only asked where sound is gone. `distorted`: a prompt was recognised though its sound does not agree with the reference's.
         """
         scores = [match.score for _, match in recognised]
         agreement = 0.0 if distorted else sum(scores) / len(scores) if scores else None
-        pairs = [(prompt.samples, match) for prompt, match in recognised]
+        pairs, asked = ([(prompt.samples, match) for prompt, match in each] for each in (recognised, torn))
         steady = (burst for burst in self._bursts if burst.spread < _STEADY)  # chimes, a last bit of ringing
         return judge_quality(
-            self.samples, agreement, pairs, (*self.tones, *self.keys, *self._our_echo, *self.music, *steady)
+            self.samples, agreement, pairs, (*self.tones, *self.keys, *self._our_echo, *self.music, *steady), asked
         )
 
     def torn_prompts(self, prompts: Iterable[Prompt]) -> list[tuple[Prompt, Match]]:
-        """Return those of `prompts` that are heard whole where sound stops or starts abruptly, if it does: their references tell why."""
+        """Return those of `prompts` that are heard whole where sound stops or starts abruptly, if it does: their references tell why.
+
+        Of several in one place, as with prompts that share words, it is the one that fits best.
+        """
         holes = find_dropouts(self.samples, edges=1)
-        found = self._matches(prompts, 0.0, self.duration) if holes else []
-        return [
-            (prompt, match)
-            for prompt, match in found
-            if match.whole and any(match.start * RATE < end and start < match.end * RATE for start, end in holes)
-        ]
+        found = [pair for pair in self._matches(prompts, 0.0, self.duration) if pair[1].whole] if holes else []
+        kept: list[tuple[Prompt, Match]] = []
+        for pair in sorted(found, key=lambda pair: -pair[1].score):
+            if not any(_overlap(pair[1], other) > _SAME_PLACE for _, other in kept):
+                kept.append(pair)
+        return [p for p in kept if any(p[1].start * RATE < end and start < p[1].end * RATE for start, end in holes)]
 
     def likeness(self, prompt: Prompt, start: float, end: float) -> Likeness:
         """Return where between `start` and `end` the loudness follows the prompt's best, whatever the sound is like."""
@@ -135,7 +144,7 @@ def heard_prompt(found: tuple[Prompt, Match]) -> HeardPrompt:
     return _heard(*found)
 
 
-def _overlap(left: HeardPrompt, right: HeardPrompt) -> float:
+def _overlap(left: Timed, right: Timed) -> float:
     """Return the share of the shorter prompt that lies in the other."""
     common = min(left.end, right.end) - max(left.start, right.start)
     return max(0.0, common) / max(1e-9, min(left.end - left.start, right.end - right.start))

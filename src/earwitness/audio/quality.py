@@ -57,7 +57,7 @@ _SCALES: Mapping[str, tuple[float, float]] = {
     "muffled": (-28.0, -42.0),  # dB of the treble over the voice
     "clipping": (0.005, 0.03),  # share of the speech's samples
     "packet loss": (0.005, 0.0145),  # share of the speech's time
-    "dropouts": (0.15, 0.3),  # s of the call in which sound was gone for longer than packets are lost
+    "dropouts": (0.15, 0.25),  # s of the call in which sound was gone for longer than packets are lost
     "gaps": (0.05, 0.1),  # s of silence inserted within a prompt
     "jitter": (0.06, 0.25),  # s by which time slipped within a prompt
     "echo": (-26.0, -16.0),  # dB of the far end's own sound, coming back
@@ -96,13 +96,15 @@ def judge_quality(
     agreement: float | None = None,
     recognised: Sequence[tuple[Samples, Match]] = (),
     apart_from: Iterable[Timed] | None = None,
+    torn: Sequence[tuple[Samples, Match]] = (),
 ) -> Quality | None:
     """Return the quality of `samples`, shape (n,) at 8 kHz, or None where too little is spoken to tell.
 
     `agreement` is the fingerprint score of the prompts recognised in it, if any: what is recognised was spoken, and where no
     speech stands out all the same, it was drowned in noise. `recognised` are the references of prompts that were heard whole, with
     the places where; each is laid over the recording. `apart_from` are the tones, keys and music in it, which are no speech and whose
-    pauses are no lost packets; None means that tones and keys are to be found.
+    pauses are no lost packets; None means that tones and keys are to be found. `torn` is as
+    `recognised`, and only asked where sound is gone.
     """
     if apart_from is None:
         apart_from = [*find_tones(samples), *find_keys(samples)]
@@ -119,7 +121,7 @@ def judge_quality(
     hum, muffled = _balance(samples, spoken)
     compared = [compare(reference, samples, match) for reference, match in recognised]
     # A clipped waveform repeats itself and has flat edges, which the search for lost packets would take for loss.
-    holes = _dropouts(samples, recognised, apart)
+    holes = _dropouts(samples, [*recognised, *torn], apart)
     loss = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared, apart, holes) / seconds
     measured = Quality(
         index=BEST,
