@@ -54,7 +54,7 @@ async def test_a_failed_call_can_be_played_on_its_incidents_page(daemon, simulat
     incident = await daemon.incident("card-phone", "open")
     page = (await daemon.api.get(f"/incidents/{incident['id']}")).text
     recording = next(e for e in incident["evidence"] if e["kind"] == "recording")
-    assert f'<audio controls preload="metadata" src="{recording["url"]}">' in page
+    assert f'<audio controls preload="metadata" src="{recording["url"]}#t=' in page, "it begins where it went wrong"
     part = await daemon.api.get(recording["url"], headers={"range": "bytes=0-3"})
     assert (part.status_code, part.content) == (206, b"RIFF")
     assert part.headers["content-type"] == "audio/wav"

@@ -189,10 +189,13 @@ def test_whoever_may_answer_is_told_what_this_is_before_we_hang_up():
     assert "automated test" in plan.twiml
 
 
-def test_who_hangs_up_before_an_agent_says_nothing_and_lingers_no_longer():
-    steps = ({"expect": "Please hold", "misroute": {"lost cards": "Lost cards"}}, {"hang_up": "true"})
+def test_who_hangs_up_before_an_agent_says_nothing_and_gives_the_last_prompt_all_its_time():
+    steps = (
+        {"expect": "Please hold", "misroute": {"lost cards": "Lost cards"}, "within": {"major": "4s"}},
+        {"hang_up": "true"},
+    )
     plan = compile_plan(call(*steps), timings={0: Timing(delay=0.4, length=2.0)})
-    assert plan.twiml == '<Response><Pause length="5"/><Hangup/></Response>'
+    assert plan.twiml == '<Response><Pause length="7"/><Hangup/></Response>'
 
 
 def test_words_that_are_said_cannot_break_out_of_the_script():

@@ -128,7 +128,11 @@ class _Walk:
 
     def _changed(self, place: int, report: StepReport) -> list[StepReport] | None:
         """Return the reports from `place` on if its prompt is fluent in other words and the call reaches its goal all the same."""
-        if not report.foreign or not any(step.hears and not step.optional for step in self.script[place + 1 :]):
+        if (
+            not report.foreign
+            or not report.step.hears
+            or not any(step.hears and not step.optional for step in self.script[place + 1 :])
+        ):
             return None
         before, known = self.at, len(self.heard_whole)
         assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
@@ -164,8 +168,12 @@ class _Walk:
         return StepReport(step, Result.OK, at=action.start, end=action.end)
 
     def _listen(self, step: PlannedStep) -> StepReport:
-        spoken = self.listener.first_speech(self.at.due, self.at.due + step.wait)
-        if spoken is not None:
+        until = self.at.due + step.wait
+        wrong = self.explainer.known_failure(self._question(step, until))
+        if wrong is not None:
+            return wrong
+        spoken = self.listener.first_speech(self.at.due, until)
+        if spoken is not None and self.line.without_tones([spoken]):
             return StepReport(step, Result.OK, "someone spoke", at=spoken.start, end=spoken.end)
         return self._explain(step, self.at.due + step.wait)
 

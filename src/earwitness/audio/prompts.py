@@ -14,7 +14,7 @@ from earwitness.audio.wav import Samples, WavError, read_wav
 from earwitness.audio.words import WILDCARD, PromptError, constant_spans, having_words, normalise, text_of
 
 _EDGE = 0.05  # share of a recording that is left away beside a wildcard
-_SHORTEST = 0.5  # s, below which too few bits remain to recognise a prompt by
+SHORTEST = 0.5  # s, below which too few bits remain to recognise a prompt by
 
 Snapshot = tuple[tuple[str, int, int], ...]
 
@@ -80,7 +80,7 @@ def _constant_part(prompt: Prompt, text: str) -> Prompt | None:
     length = len(prompt.samples)
     first = round((start + (_EDGE if start > 0 else 0.0)) * length)  # what is next to a wildcard is only estimated
     last = round((end - (_EDGE if end < 1 else 0.0)) * length)
-    if last - first < _SHORTEST * RATE:
+    if last - first < SHORTEST * RATE:
         return None
     return Prompt(prompt.name, prompt.text, prompt.samples[first:last])
 
@@ -116,8 +116,8 @@ def _prompt(path: Path) -> Prompt:
     except (OSError, WavError) as error:
         raise PromptError(f"cannot read the prompt {path}: {error}") from error
     samples = trimmed(recording.samples.mean(axis=0))
-    if len(samples) < _SHORTEST * RATE:
+    if len(samples) < SHORTEST * RATE:
         raise PromptError(
-            f"{path} holds {len(samples) / RATE:.2f}s of sound; a prompt needs {_SHORTEST}s to be recognised"
+            f"{path} holds {len(samples) / RATE:.2f}s of sound; a prompt needs {SHORTEST}s to be recognised"
         )
     return Prompt(path.stem, text, samples)

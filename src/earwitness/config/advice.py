@@ -21,11 +21,15 @@ def advice_on(config: Config) -> Iterator[str]:
 
 
 def _on_words(config: Config) -> Iterator[str]:
-    for name, probe in config.probes.items():
-        texts = unchecked_texts(probe.call, config.prompts) if probe.call else []
+    if config.transcription is not None:
+        return  # words are heard without a recording
+    calls = [(f"probes.{name}.call", probe.call) for name, probe in config.probes.items() if probe.call]
+    calls += [(f"carriers.{name}.control", spec.control.call) for name, spec in config.carriers.items() if spec.control]
+    for name, call in calls:
+        texts = unchecked_texts(call, config.prompts)
         if texts:
             quoted = ", ".join(f'"{text}"' for text in texts)
             yield (
-                f"probes.{name}.call: there is no reference recording of {quoted}; such a call can be found failing but never "
+                f"{name}: there is no reference recording of {quoted}; such a call can be found failing but never "
                 "right, and ends as unknown. Add NAME.wav with its words in NAME.txt to the prompts folder, or use listen"
             )

@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from earwitness.config.fields import Money, Price, SecretValue, Spec, WebAddress, WithSecret, as_list
 from earwitness.telephony.spec import CallSpec, PhoneNumber
@@ -27,6 +27,11 @@ class ControlSpec(Spec):
 
     to: PhoneNumber
     expect: Prompts | None = None  # what it says; by default anything will do
+
+    @model_validator(mode="after")
+    def _makes_a_call(self) -> Self:
+        _ = self.call  # raises what is wrong with it
+        return self
 
     @property
     def call(self) -> CallSpec:

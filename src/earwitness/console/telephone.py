@@ -105,8 +105,8 @@ async def on_stream(token: str, socket: WebSocket) -> None:
         await _listen(extension, socket)
     except WebSocketDisconnect:
         _log.info("stream_disconnected", call_sid=extension.call_sid)
-    except _BadStreamError as error:
-        _log.warning("stream_closed", why=str(error), call_sid=extension.call_sid)
+    except (_BadStreamError, TimeoutError) as error:
+        _log.warning("stream_closed", why=str(error) or "it did not begin in time", call_sid=extension.call_sid)
         with contextlib.suppress(RuntimeError):  # it may be closed already
             await socket.close(_POLICY)
     finally:

@@ -270,8 +270,15 @@ class Dispatcher:
             log.exception("probe_broke", probe=run.probe, run=run.id)
         finally:
             if run.channel is Channel.CALL:
-                await ledger.release_unused()
+                await self._give_back(ledger, run)
         return ctx.observe(findings=[_our_fault(Failure.MONITOR_ERROR, message)])
+
+    async def _give_back(self, ledger: Ledger, run: Run) -> None:
+        """Release what the run did not spend. If the store refuses, it stays reserved, and what was seen is told all the same."""
+        try:
+            await ledger.release_unused()
+        except Exception:  # Whatever the store says.
+            log.exception("reservation_not_released", probe=run.probe, run=run.id)
 
     async def _resumed(self, run: Run, free: Callable[[], None]) -> None:
         try:

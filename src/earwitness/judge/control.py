@@ -30,9 +30,12 @@ def control_call(state: State, group: Group, probe: ProbeState, rules: Rules, no
     if not _rests_on_one_carrier(members, rules):
         return state, _FREE
     answer = max((c for m in members if (c := control_of(m.tries, m.since))), key=lambda t: t.at, default=None)
-    if answer is not None and answer.outcome in (Outcome.OK, Outcome.SKIPPED):
+    if answer is not None and (answer.outcome is Outcome.OK or not answer.speaks):
         return state, _FREE
     asked_at = max((m.control_asked_at for m in members if m.control_asked_at is not None), default=None)
+    rule = rules.probes[probe.probe]
+    if asked_at is not None and answer is None and now > asked_at + rule.interval + rule.budget:
+        return state, _FREE  # its word was lost: nothing is held back for ever
     if _pending(asked_at, answer, group.since) or (answer is not None and answer.at >= probe.started_at):
         return state, Control(holds_back=True)
     asked = state.with_probe(replace(probe, control_asked_at=now))

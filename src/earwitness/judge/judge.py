@@ -121,7 +121,7 @@ def _believed(state: State, group: Group, rules: Rules) -> bool:
     if not any(serious(m) for m in members):
         return any(m.streak >= rules.nuisance_open_after for m in members)
     together = group.cause.dependency is not None and len(members) >= rules.open_after
-    repeated = any(m.streak >= rules.open_after for m in members)
+    repeated = any(m.serious_streak >= rules.open_after for m in members)
     return together or repeated or any(len(m.serious_of_late) > rules.open_after for m in members)
 
 
@@ -166,7 +166,8 @@ def _control_seen(state: State, seen: Observation, rules: Rules) -> Judgement:
         return Judgement(state)
     probe = replace(probe, tries=with_control(probe.tries, seen))
     state = state.with_probe(probe)
-    if not probe.failing or state.incident_of(probe.probe):
+    asked_for = probe.failing and seen.started_at >= probe.since
+    if not asked_for or state.incident_of(probe.probe):
         return Judgement(state)
     return _new_failure(state, probe, rules, seen.ended_at)
 

@@ -21,6 +21,7 @@ from earwitness.model import Failure, Layer, Observation, Outcome, Scalar, Why
 _NOT_THROUGH = frozenset(
     {Failure.NEVER_CONNECTED, Failure.BUSY, Failure.UNOBTAINABLE, Failure.NO_ANSWER, Failure.ONE_WAY}
 )
+_OUR_TROUBLE = frozenset({Failure.ACCOUNT_REFUSED, Failure.NOT_ALLOWED_TO_DIAL, Failure.CARRIER_API_FAILED})
 _KEPT = 6  # tries that a probe remembers
 _IS = {
     Layer.ACCOUNT: "our account at the carrier",
@@ -44,6 +45,13 @@ class Try:
     failure: Failure | None = None
     layer: Layer | None = None  # where it ended, by what it heard
 
+    @property
+    def speaks(self) -> bool:
+        """Whether it says anything: a call that was not made, or that nobody could judge, does not."""
+        if self.outcome is Outcome.UNKNOWN:
+            return self.failure in _OUR_TROUBLE
+        return self.outcome is not Outcome.SKIPPED
+
 
 @dataclass(frozen=True, slots=True)
 class Located:
@@ -56,7 +64,7 @@ def with_control(tries: tuple[Try, ...], seen: Observation) -> tuple[Try, ...]:
     failure = seen.findings[0].failure if seen.findings else None
     facts = seen.facts
     called = str(facts.get("from", "")), str(facts.get("carrier", ""))
-    return (*tries, Try(seen.run.id, Why.CONTROL, seen.started_at, seen.outcome, *called, failure))[-_KEPT:]
+    return _latest((*tries, Try(seen.run.id, Why.CONTROL, seen.started_at, seen.outcome, *called, failure)))
 
 
 def with_try(tries: tuple[Try, ...], seen: Observation) -> tuple[Try, ...]:
@@ -75,7 +83,14 @@ def with_try(tries: tuple[Try, ...], seen: Observation) -> tuple[Try, ...]:
         worst.failure if worst else None,
         _layer_in(facts.get("layer")),
     )
-    return (*tries, made)[-_KEPT:]
+    return _latest((*tries, made))
+
+
+def _latest(tries: tuple[Try, ...]) -> tuple[Try, ...]:
+    """Return the latest calls, and the latest control call however many came after it."""
+    control = next((t for t in reversed(tries) if t.why is Why.CONTROL), None)
+    kept = tries[-_KEPT:]
+    return kept if control is None or control in kept else (control, *kept)
 
 
 def _layer_in(fact: Scalar) -> Layer | None:
@@ -100,7 +115,7 @@ def locate(tries: Sequence[Try], since: float) -> Located | None:
 
 
 def _layer(failed: Sequence[Try], passed: Sequence[Try], control: Try | None) -> tuple[Layer, str]:
-    if control is not None and control.outcome in (Outcome.FINDING, Outcome.UNKNOWN):
+    if control is not None and control.speaks and control.outcome is not Outcome.OK:
         layer = Layer.ACCOUNT if control.failure is Failure.ACCOUNT_REFUSED else Layer.CARRIER
         return layer, _IS[layer]
     last = failed[-1]
@@ -123,7 +138,7 @@ def _said(call: Try) -> str:
 
 
 def _control_said(control: Try | None) -> str:
-    if control is None or control.outcome is Outcome.SKIPPED:
+    if control is None or not control.speaks:
         return "no control call was made"
     if control.outcome is Outcome.OK:
         return "the control call to a known-good number passed"

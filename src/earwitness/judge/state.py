@@ -35,6 +35,7 @@ class ProbeState:
     usable_at: float | None = None  # when a run last began that let a customer through, however annoyed
     broken: bool = False  # customers were blocked by it often enough to believe it, and it has not recovered since
     serious_of_late: tuple[float, ...] = ()  # when customers were blocked or diverted, by the starts of the latest runs
+    serious_streak: int = 0  # how many runs in a row blocked or diverted customers
     tries: tuple[Try, ...] = ()  # the latest calls of a telephone probe, control calls among them
     control_asked_at: float | None = None  # when a control call was last asked for
 
@@ -72,6 +73,7 @@ def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> Probe
         failed=_failed(seen, latest) if failing else (previous.failed if previous else None),
         usable_at=seen.started_at if latest is not Effect.BLOCKED else (previous.usable_at if previous else None),
         serious_of_late=_of_late(previous, seen, rules, serious=latest in SERIOUS),
+        serious_streak=(previous.serious_streak if previous else 0) + 1 if latest in SERIOUS else 0,
         tries=with_try(previous.tries if previous else (), seen),
         control_asked_at=previous.control_asked_at if previous else None,
     )
@@ -131,9 +133,8 @@ class State:
         incident, probes = self.incidents[incident_id], self.probes.mutate()
         for name in incident.probes:
             if name in probes:
-                probes[name] = replace(
-                    probes[name], streak=0 if probes[name].failing else probes[name].streak, serious_of_late=()
-                )
+                streak = 0 if probes[name].failing else probes[name].streak
+                probes[name] = replace(probes[name], streak=streak, serious_streak=0, serious_of_late=())
         return replace(
             self,
             probes=probes.finish(),

@@ -199,11 +199,11 @@ class Attempt:
             heard = await self._heard(recorded.wav, script, library, ended.call.duration, far_end)
         except (WavError, ChannelError, UnusableError) as error:
             self._unknown(Failure.RECORDING_UNREADABLE, f"the recording cannot be judged: {error}")
-            await self._keep_unheard(recorded.wav, script)
+            await self._keep_unheard(recorded.wav, recorded.sid, script)
             return
         except EngineError as error:
             self._unknown(Failure.TRANSCRIPTION_FAILED, f"nobody could tell the words: {error}", Attribution.MONITOR)
-            await self._keep_unheard(recorded.wav, script)
+            await self._keep_unheard(recorded.wav, recorded.sid, script)
             return
         self._note(heard, ended)
         await self._learn(heard)
@@ -242,7 +242,7 @@ class Attempt:
             changes.settled(heard.report, baselines, run.probe)
             if all(finding.failure in _AS_PLANNED for finding in self.seen.findings):
                 baselines.remember(run.probe, self.titles, findings.timings(heard.report))
-        except OSError as error:
+        except (OSError, WavError) as error:
             _log.warning("baseline_not_kept", probe=run.probe, error=type(error).__name__)
 
     async def _keep_heard(self, heard: Hearing, script: Sequence[PlannedStep], wav: bytes) -> bool:
@@ -256,8 +256,8 @@ class Attempt:
             return kept
         return await self._keep(silenced.wav, "recording", "audio/wav", "call-recording.wav") and kept
 
-    async def _keep_unheard(self, wav: bytes, script: Sequence[PlannedStep]) -> None:
-        """Keep a recording that nobody can be judged by, if no secret key can be heard on it. It stays at the carrier."""
+    async def _keep_unheard(self, wav: bytes, sid: str, script: Sequence[PlannedStep]) -> None:
+        """Keep a recording that nobody can be judged by, if no secret key can be heard on it. Else it stays at the carrier."""
         try:
             silenced = await in_worker(silence_keys, wav, script, None)
         except WavError:
@@ -266,7 +266,8 @@ class Attempt:
             else:
                 await self._keep(wav, "recording", "application/octet-stream", "call-recording.unreadable")
             return
-        await self._keep(silenced.wav, "recording", "audio/wav", "call-recording.wav")
+        if await self._keep(silenced.wav, "recording", "audio/wav", "call-recording.wav"):
+            await self._delete_recording(sid)
 
     async def _delete_recording(self, sid: str) -> None:
         try:

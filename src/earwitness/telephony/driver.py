@@ -84,7 +84,11 @@ class CallDriver:
         call = await self._create(twiml, since)
         if self.extension is not None:
             self.extension.call_sid = call.sid
-        await self.ledger.dialled(call.sid)
+        try:
+            await self.ledger.dialled(call.sid)
+        except Exception:
+            await self.hang_up(call)  # a call that is not on record costs money that nobody counts
+            raise
         return call
 
     async def _create(self, twiml: str, since: float) -> CarrierCall:
@@ -244,7 +248,7 @@ class CallDriver:
         try:
             codes = await self.carrier.errors_of(ended.call.sid)
         except CarrierError as error:
-            if not error.retryable and error.status != 404:
+            if error.status != 404:  # without them nobody can tell our account's fault from the target's
                 raise
             codes = ()
         if codes:

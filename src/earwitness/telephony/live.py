@@ -90,7 +90,7 @@ class LiveConversation:
         try:
             await asyncio.wait({talk, end}, return_when=asyncio.FIRST_COMPLETED)
             if not end.done():
-                await self._unless_it_failed(talk)
+                await self._unless_it_failed(talk, end)
             ended = await end
             if not self._ear.now and (ended.call.duration or 0.0) > STREAM_LIMIT:
                 raise StreamLostError("the live sound stopped coming before any of it came; nobody can be judged")
@@ -101,12 +101,20 @@ class LiveConversation:
             await asyncio.gather(talk, end, return_exceptions=True)
             self.facts |= {"stream_seconds": round(self._ear.now, 2), "stream_dropped": self.extension.dropped_frames}
 
-    async def _unless_it_failed(self, talk: asyncio.Task[None]) -> None:
+    async def _unless_it_failed(self, talk: asyncio.Task[None], end: asyncio.Future[Ended]) -> None:
+        """Leave no call behind to whose end nobody talks. Raises StreamLostError when the call outlasts its sound."""
         try:
             await talk
-        except CarrierError:
+            if self.facts.get("hung_up_by") == "far end":
+                await self._call_ends_too(end)
+        except Exception:
             await self._hang_up_quietly()
             raise
+
+    async def _call_ends_too(self, end: asyncio.Future[Ended]) -> None:
+        await asyncio.wait({end}, timeout=STREAM_LIMIT)
+        if not end.done():
+            raise StreamLostError("the live sound ended while the call went on; nobody can be judged")
 
     async def _converse(self) -> None:
         try:

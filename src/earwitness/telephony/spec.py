@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 from earwitness.config.fields import Duration, Spec, Texts, problem
 from earwitness.model import Effect
 from earwitness.telephony.dial_guard import DialRefusedError, check_number
-from earwitness.telephony.steps import StepSpec
+from earwitness.telephony.steps import Prompt, StepSpec
 
 QUEUE_ALLOWANCE = 15.0  # seconds of a run for what comes before the call rings: our requests, the carrier's queue
 CLOSING_ALLOWANCE = 15.0  # seconds of a run for a last look at its call and for hanging it up
@@ -68,7 +68,7 @@ class CallSpec(Spec):
     length_limit: Duration = 180.0
     quality: QualityLimits = QualityLimits()
     must_not_hear: Texts = ERROR_PROMPTS  # words of prompts that mean failure wherever another was expected
-    statement: str = Field(default=STATEMENT, min_length=1, max_length=300)  # what a person who answers is told
+    statement: Prompt = STATEMENT  # what a person who answers is told
     effect: Effect = Effect.BLOCKED  # of a failed step
 
     @property
@@ -101,6 +101,8 @@ class CallSpec(Spec):
 
         if any(step.hang_up for step in self.steps[:-1]):
             raise problem("hang_up ends the call; it can only be the last step", "steps")
+        if all(step.hang_up for step in self.steps):
+            raise problem("a call that only hangs up hears nothing; add expect or listen before it", "steps")
         try:
             plan = compile_plan(self)
         except PlanTooLongError as error:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from earwitness.config.fields import Duration, Flag, Limits, Secret, Share, Spec, as_list, problem
 from earwitness.model import Effect
@@ -29,6 +29,7 @@ _USUAL_WAIT: Mapping[str, float] = {"expect": 10, "hold": 120, "silence": 15}  #
 _KEYS = re.compile(r"[0-9A-D*#wW]{1,64}")
 _CARD_DIGITS = 12  # the shortest card numbers; only of those the last four are ever shown
 _MENU_DIGITS = 2
+_CARD = re.compile(r"\d(?:[ -]?\d){11,18}")
 
 
 def mask_keys(keys: str) -> str:
@@ -43,6 +44,11 @@ def mask_keys(keys: str) -> str:
         masked.append("*" if key.isdigit() and hidden > 0 else key)
         hidden -= key.isdigit()
     return "".join(masked)
+
+
+def mask_numbers(words: str) -> str:
+    """Return `words` with all but the last four digits hidden of what may be a card number: 12 to 19 digits."""
+    return _CARD.sub(lambda found: "*" * 4 + re.sub(r"\D", "", found[0])[-4:], words)
 
 
 def _keys(value: Any) -> Secret:
@@ -62,7 +68,17 @@ def _places(value: Any) -> Any:
 
 
 Keys = Annotated[Secret, BeforeValidator(_keys, json_schema_input_type=str)]
-Prompt = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+def _speakable(value: str) -> str:
+    """Refuse what no script of the carrier's can hold: characters outside XML 1.0."""
+    bad = next((c for c in value if ord(c) < 32 and c not in "\t\n\r"), None)
+    if bad is not None:
+        raise problem(f"a text holds the control character U+{ord(bad):04X}, which cannot be said; take it out")
+    return value
+
+
+Prompt = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_speakable)]
 Prompts = Annotated[tuple[Prompt, ...], BeforeValidator(as_list)]
 Places = Annotated[
     dict[str, tuple[Prompt, ...]],
@@ -177,7 +193,7 @@ class StepSpec(Spec):
             case "hold":
                 return f"hold until {' | '.join(self.texts)}"
             case "say":
-                return f"say {self.say}"
+                return f"say {mask_numbers(self.say or '')}"
             case "hang_up":
                 return "hang up"
         return f"{self.verb} {getattr(self, self.verb):g}s"

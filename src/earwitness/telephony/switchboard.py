@@ -52,7 +52,10 @@ class CarrierHearing:
             )
         # In the order in which they were said, each once, whatever order they came in.
         told = {(form.get("TranscriptionEvent", ""), form.get("SequenceId", "")): form for form in self._callbacks}
-        ordered = sorted(told.values(), key=lambda form: int(form.get("SequenceId") or 0))
+        try:
+            ordered = sorted(told.values(), key=lambda form: int(form.get("SequenceId") or 0))
+        except ValueError as error:
+            raise EngineError("Twilio's transcription cannot be put in order: a SequenceId is no number") from error
         found = (utterance_of(form, "inbound_track") for form in ordered)
         return CarrierTranscript(utterance for utterance in found if utterance is not None)
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
 from earwitness.telephony.spec import CallSpec
-from earwitness.telephony.steps import StepSpec, mask_keys
+from earwitness.telephony.steps import StepSpec, mask_keys, mask_numbers
 
 MAX_CHARACTERS = 4000  # Twilio's limit on the Twiml parameter; beyond it error 32018
 TRAILING_PAUSE = 2  # seconds, so that the last prompt's end is on the recording
@@ -99,8 +99,7 @@ class _Script:
         self.seconds += waits + _SECONDS_PER_KEY * (len(keys) - keys.count("w") - keys.count("W"))
 
     def say(self, words: str) -> None:
-        said = f"<Say>{escape(words)}</Say>"
-        self._add(said, said)
+        self._add(f"<Say>{escape(words)}</Say>", f"<Say>{escape(mask_numbers(words))}</Say>")
         self.seconds += spoken_length(words)
 
     def plan(self, waits: tuple[int, ...]) -> Plan:
@@ -153,7 +152,7 @@ def _wait(spec: CallSpec, place: int, prompt_length: PromptLength, timings: Timi
     length = _length(step, prompt_length, measured)
     if step.optional:
         return math.ceil(length)  # the prompt after it has its own time to begin
-    if any(s.acts for s in later) or (later and later[-1].hang_up and measured):
+    if any(s.acts for s in later):
         return math.ceil(_delay(step, measured) + length)
     return math.ceil(step.limits[1] + length)
 
