@@ -69,6 +69,7 @@ def compare(reference: Samples, recording: Samples, match: Match) -> Comparison:
     peak = np.abs(framed(aligned, PACKET, HOP)).max(axis=1)
     whole = peak >= _TOP * peak.max()
     lost = spoken & ~whole & ((share > max(_LOST, _TIMES * usual)) & (differs > _OVER_NOISE * noise) | silenced)
+    lost &= ~_near_jumps(lags, len(lost)) | silenced  # the sound that jumped is there, only elsewhere
     intact = ~silenced & ((share < _INTACT) | (differs < _LIKE_NOISE * noise))
     return Comparison(
         tuple(_place(a, b - 1, places) for a, b in runs(lost) if _LOSS[0] <= b - a <= _LOSS[1]),
@@ -143,6 +144,14 @@ def _lags(fine: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     smooth = np.interp(at, np.arange(len(fine)) * _BLOCK + _BLOCK / 2, fine)
     stepped = fine[np.minimum(at // _BLOCK, len(fine) - 1)]
     return np.where(np.abs(smooth - stepped) <= _DRIFT, smooth, stepped)
+
+
+def _near_jumps(lags: NDArray[np.float64], count: int) -> Flags:
+    """Say for each frame whether it lies in a block beside which the lag jumps: where in the block it does, nobody knows."""
+    jumps = np.abs(np.diff(lags)) > _DRIFT
+    beside = np.concatenate((jumps, [False])) | np.concatenate(([False], jumps))
+    flags: Flags = beside[np.minimum(np.arange(count) * HOP // _BLOCK, len(beside) - 1)]
+    return flags
 
 
 def _rough_lag(sample: int, match: Match) -> int:

@@ -5,6 +5,7 @@ It is no MOS. Without a reference, echo, robotic codecs and jitter go unnoticed;
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,7 @@ _LEAST_SPEECH = 0.5  # s
 _DIGITAL_SILENCE = -85.0  # dBFS
 _TOP = 0.985  # of the highest sample, above which samples in a row are clipped
 _FEWEST_LOSSES = 2  # one lost packet, or one abrupt pause, is no poor line, however short what was said
+_CHANCE = 1e-3  # that a line which loses few packets is called poor because of the ones it happened to lose
 _CLEAN = 99.0  # dB
 _SLIP = 2  # frames of 10 ms that the time of a prompt may move, by a drifting clock
 _BESIDE = 0.15  # s about a tone or key: the pauses between keys lie there
@@ -55,7 +57,7 @@ _SCALES: Mapping[str, tuple[float, float]] = {
     "hum": (0.0, 5.0),  # dB of 40-80 Hz over the voice
     "offset": (0.005, 0.02),  # of full scale
     "muffled": (-28.0, -42.0),  # dB of the treble over the voice
-    "clipping": (0.005, 0.03),  # share of the speech's samples
+    "clipping": (0.003, 0.012),  # share of the speech's samples; a line that does not clip has none
     "packet loss": (0.005, 0.0145),  # share of the speech's time
     "dropouts": (0.15, 0.25),  # s of the call in which sound was gone for longer than packets are lost
     "gaps": (0.05, 0.1),  # s of silence inserted within a prompt
@@ -122,7 +124,7 @@ def judge_quality(
     compared = [compare(reference, samples, match) for reference, match in recognised]
     # A clipped waveform repeats itself and has flat edges, which the search for lost packets would take for loss.
     holes = _dropouts(samples, [*recognised, *torn], apart)
-    loss = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared, apart, holes) / seconds
+    lost = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared, apart, holes)
     measured = Quality(
         index=BEST,
         defects=(),
@@ -130,7 +132,7 @@ def judge_quality(
         noise=noise,
         snr=level - noise,
         clipping=clipping,
-        loss=loss,
+        loss=lost / seconds,
         hum=hum,
         dc=float(samples.mean(dtype=np.float64)),
         muffled=muffled,
@@ -140,11 +142,11 @@ def judge_quality(
         jitter=max((_slips(match) for _, match in recognised), default=0.0),
         dropouts=_seconds(holes),
     )
-    return _judged(measured)
+    return _judged(measured, by_chance=_may_be_chance(lost, seconds))
 
 
-def _judged(measured: Quality) -> Quality:
-    """Return `measured` with its index and defects."""
+def _judged(measured: Quality, *, by_chance: bool) -> Quality:
+    """Return `measured` with its index and defects. `by_chance`: so many packets are lost at times where few are."""
     clipped, humming = measured.clipping > _SCALES["clipping"][1], measured.hum > _SCALES["hum"][1]
     values = {
         "quiet": measured.level,
@@ -154,7 +156,7 @@ def _judged(measured: Quality) -> Quality:
         "offset": 0.0 if clipped else abs(measured.dc),  # what is clipped on one side has a mean
         "muffled": measured.muffled,
         "clipping": measured.clipping,
-        "packet loss": measured.loss,
+        "packet loss": 0.0 if by_chance else measured.loss,
         "dropouts": measured.dropouts,
         "gaps": measured.gaps,
         "jitter": measured.jitter,
@@ -233,6 +235,14 @@ def _loss(samples: Samples, compared: Sequence[Comparison], apart: Flags, dropou
     differing = [lost for c in compared for lost in c.lost if not any(_near(lost, known) for known in heard)]
     lost = [each for each in merged([*heard, *differing]) if not any(_near(each, hole) for hole in dropouts)]
     return _seconds(lost) if len(lost) >= _FEWEST_LOSSES else 0.0
+
+
+def _may_be_chance(lost: float, seconds: float) -> bool:
+    """Say whether one in a thousand lines that lose no more than nobody notices would lose as much in `seconds`, or more: Poisson's law."""
+    usual = _SCALES["packet loss"][0] * seconds * RATE / PACKET
+    packets = round(lost * RATE / PACKET)
+    fewer = sum(math.exp(n * math.log(usual) - usual - math.lgamma(n + 1)) for n in range(packets))
+    return 1.0 - fewer > _CHANCE
 
 
 def _seconds(stretches: Sequence[Stretch]) -> float:

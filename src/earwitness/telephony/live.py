@@ -194,9 +194,13 @@ class LiveConversation:
             return heard.end if heard.silence >= _SETTLED or self._ear.now > heard.end + _ENDED else None
         if step.optional and not heard.found and heard.silence >= _SETTLED and heard.spoken:
             return self._anchor  # something else is said: what follows is to be looked for in it
-        if heard.spoken and heard.silence >= _ENDED and not step.hold and not self._may_be_person(heard):
+        if heard.spoken and heard.silence >= _ENDED and not self._hears_out(step) and not self._may_be_person(heard):
             return self._ear.now - heard.silence
         return None
+
+    def _hears_out(self, step: StepSpec) -> bool:
+        """Whether other words do not end the wait: on hold there are many, and after the last prompt nobody waits for our reply."""
+        return bool(step.hold) or step is self.spec.steps[-1]
 
     def _may_be_person(self, heard: "_Look") -> bool:
         return self.spec.may_reach_people and heard.spoken <= _BRIEF and not heard.found
