@@ -40,6 +40,7 @@ _DIGITAL_SILENCE = -85.0  # dBFS
 _TOP = 0.985  # of the highest sample, above which samples in a row are clipped
 _FEWEST_LOSSES = 2  # one lost packet, or one abrupt pause, is no poor line, however short what was said
 _CHANCE = 1e-3  # that a line which loses few packets is called poor because of the ones it happened to lose
+_SURELY_POOR = 0.03  # share of lost packets that is poor however little was said
 _CLEAN = 99.0  # dB
 _SLIP = 2  # frames of 10 ms that the time of a prompt may move, by a drifting clock
 _BESIDE = 0.15  # s about a tone or key: the pauses between keys lie there
@@ -242,7 +243,7 @@ def _may_be_chance(lost: float, seconds: float) -> bool:
     usual = _SCALES["packet loss"][0] * seconds * RATE / PACKET
     packets = round(lost * RATE / PACKET)
     fewer = sum(math.exp(n * math.log(usual) - usual - math.lgamma(n + 1)) for n in range(packets))
-    return 1.0 - fewer > _CHANCE
+    return lost < _SURELY_POOR * seconds and 1.0 - fewer > _CHANCE
 
 
 def _seconds(stretches: Sequence[Stretch]) -> float:
