@@ -91,7 +91,9 @@ async def test_a_live_call_presses_each_key_when_its_prompt_has_ended(caller, si
 )
 async def test_both_drivers_come_to_the_same_result(caller, sim, fault, parameters, steps, failure):
     sim.faults.turn_on(fault, parameters)
-    found = [await run(make(steps), caller.context()) for make in (live_spec, spec)]
+    # Live, a key that nobody hears would fall just before the menu or into it, by chance; 2 s later it falls into it.
+    live_steps = [steps[0], {"pause": "2s"}, *steps[1:]] if fault == "dtmf-ignored" else steps
+    found = [await run(made, caller.context()) for made in (live_spec(live_steps), spec(steps))]
     assert [[f.failure for f in seen.findings] for seen in found] == [[failure]] * 2
     assert {f.effect for seen in found for f in seen.findings} == {found[0].findings[0].effect}
 
