@@ -69,6 +69,11 @@ class Notice:
     def link(self, file: Evidence) -> str:
         return f"{self.evidence_url}/{file.sha256}"
 
+    def links(self) -> str:
+        """Return where to read and hear more, as lines of plain text."""
+        recording = self.recording()
+        return f"Incident: {self.url}" + (f"\nRecording: {self.link(recording)}" if recording else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -283,6 +288,12 @@ def basic(user: str, password: Secret) -> str:
 def bearer(token: Secret) -> str:
     """Return an Authorization header (RFC 6750)."""
     return f"Bearer {token.reveal()}"
+
+
+def json_request(method: str, url: str, authorization: str, body: dict[str, Any] | None = None) -> HookRequest:
+    """Return a request of an API that takes and gives JSON."""
+    headers = {"authorization": authorization, "accept": "application/json", "content-type": "application/json"}
+    return HookRequest(url, headers, b"" if body is None else json_body(body), method)
 
 
 def matching(pattern: str, advice: str) -> AfterValidator:

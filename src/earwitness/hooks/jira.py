@@ -28,6 +28,7 @@ from earwitness.hooks.base import (
     bearer,
     cut,
     json_body,
+    json_request,
     matching,
     one_line,
     provider,
@@ -62,7 +63,7 @@ class JiraSpec(WithSecret):
 def render(spec: JiraSpec, notice: Notice) -> bytes:
     """Return the issue to open, and the comment for one that is open."""
     incident = notice.incident
-    text = cut(f"{notice.text}\n\n{_links(notice)}", _LONGEST_TEXT)
+    text = cut(f"{notice.text}\n\n{notice.links()}", _LONGEST_TEXT)
     fields: dict[str, Any] = {
         "project": {"key": spec.project},
         "issuetype": {"name": spec.issue_type},
@@ -76,11 +77,6 @@ def render(spec: JiraSpec, notice: Notice) -> bytes:
     over = notice.kind is TransitionKind.RESOLVE
     new = notice.kind is TransitionKind.OPEN
     return json_body({"incident": incident.id, "over": over, "new": new, "fields": fields, "comment": comment})
-
-
-def _links(notice: Notice) -> str:
-    recording = notice.recording()
-    return f"Incident: {notice.url}" + (f"\nRecording: {notice.link(recording)}" if recording else "")
 
 
 class _Issue(Answer):
@@ -187,9 +183,8 @@ def _resolves(transition: _Transition, wanted: str | None) -> bool:
 
 def _request(spec: JiraSpec, method: str, path: str, body: dict[str, Any] | None = None) -> HookRequest:
     authorization = basic(spec.username, spec.token) if spec.username else bearer(spec.token)
-    headers = {"authorization": authorization, "accept": "application/json", "content-type": "application/json"}
     url = f"{spec.url.rstrip('/')}/rest/api/2/{path}"
-    return HookRequest(url, headers, b"" if body is None else json_body(body), method)
+    return json_request(method, url, authorization, body)
 
 
 def _on_it(reply: Reply, issue: str, now: float) -> HookOutcome:

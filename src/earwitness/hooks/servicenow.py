@@ -28,6 +28,7 @@ from earwitness.hooks.base import (
     bearer,
     cut,
     json_body,
+    json_request,
     matching,
     one_line,
     provider,
@@ -77,7 +78,7 @@ def render(spec: ServiceNowSpec, notice: Notice) -> bytes:
     """Return the record to open, and the changes to one that is open."""
     impact, urgency = _IMPACT_AND_URGENCY[notice.incident.severity]
     graded = {"impact": impact, "urgency": urgency}
-    text = cut(f"{notice.text}\n\n{_links(notice)}", _LONGEST_TEXT)
+    text = cut(f"{notice.text}\n\n{notice.links()}", _LONGEST_TEXT)
     record = {
         **spec.fields,
         **graded,
@@ -100,11 +101,6 @@ def _change(spec: ServiceNowSpec, notice: Notice, text: str, graded: dict[str, s
     if notice.kind is TransitionKind.ACKNOWLEDGE:
         return {"state": spec.in_progress_state} | noted
     return graded | noted
-
-
-def _links(notice: Notice) -> str:
-    recording = notice.recording()
-    return f"Incident: {notice.url}" + (f"\nRecording: {notice.link(recording)}" if recording else "")
 
 
 class _Record(Answer):
@@ -157,9 +153,8 @@ def _request(spec: ServiceNowSpec, method: str, path: str, body: dict[str, Any] 
         assert spec.username is not None
         assert spec.password is not None
         authorization = basic(spec.username, spec.password)
-    headers = {"authorization": authorization, "accept": "application/json", "content-type": "application/json"}
     url = f"{spec.url.rstrip('/')}/api/now/table/{quote(spec.table)}{path}"
-    return HookRequest(url, headers, b"" if body is None else json_body(body), method)
+    return json_request(method, url, authorization, body)
 
 
 def _read_record(reply: Reply, now: float) -> HookOutcome:
