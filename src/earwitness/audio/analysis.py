@@ -13,6 +13,7 @@ from earwitness.audio.listener import Listener, heard_prompt
 from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
 from earwitness.audio.pesq import listening_quality_of
+from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import Prompt, PromptLibrary
 from earwitness.audio.quality import Quality, with_own_echo
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
@@ -27,6 +28,7 @@ _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
 _ON_HOLD = 0.5  # share of a wait that music fills, where it was spent on hold
 _SENTENCES = 0.7  # s of silence that may lie between the sentences of a prompt
 _LETTERS_PER_SECOND = 15.0  # of a prompt's text, spoken
+_NO_PHRASES = Phrases()
 UNCHECKED = "someone spoke; words not checked: no reference recording"
 
 
@@ -34,11 +36,11 @@ def analyse(
     recording: Recording,
     script: Sequence[PlannedStep],
     library: PromptLibrary,
-    errors: Sequence[str] = (),
+    phrases: Phrases = _NO_PHRASES,
     make_engine: MakeEngine | None = None,
     far_end: Samples | None = None,
 ) -> CallReport:
-    """Return what was heard of each step. `errors` are words that mean failure wherever another prompt was expected.
+    """Return what was heard of each step. `phrases` mean something wherever another prompt was expected.
 
     `make_engine` makes the engine that turns speech into words, if it is needed; without one, prompts are recognised by their
     sound alone. `far_end` is what a live stream of the far end held, shape (n,) at 8 kHz. Raises ChannelError when it cannot be told which side of the recording is ours, and EngineError.
@@ -48,7 +50,7 @@ def analyse(
     expected = [prompt for step in script for text in step.expect for prompt in library.find(text)]
     we_speak = any(step.verb == "say" for step in script)
     sides = tell_sides(recording, keys, _first_action(script), expected, we_speak=we_speak, far_end=far_end)
-    return _Walk(sides, script, library, errors, make_engine).run()
+    return _Walk(sides, script, library, phrases, make_engine).run()
 
 
 def _tones(keys: str) -> str:
@@ -82,7 +84,7 @@ class _Walk:
         sides: Sides,
         script: Sequence[PlannedStep],
         library: PromptLibrary,
-        errors: Sequence[str],
+        phrases: Phrases,
         make_engine: MakeEngine | None,
     ) -> None:
         self.sides, self.script, self.library = sides, script, library
@@ -91,7 +93,7 @@ class _Walk:
         self.listener = Listener(sides.theirs, sides.their_keys, our_echo)
         self.line = Line(self.listener)
         self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
-        self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
+        self.explainer = Explainer(self.listener, self.line, self.recogniser, phrases)
         self.actions = _actions(sides, script)
         self.at = _Place()
         self.heard_whole: list[tuple[Prompt, Match]] = []

@@ -218,11 +218,11 @@ class Attempt:
         seconds: float | None,
         far_end: bytes | None,
     ) -> Hearing:
-        texts = [*(text for step in script for text in (*step.expect, *step.misroute)), *self.spec.must_not_hear]
+        texts = [*(text for step in script for text in (*step.expect, *step.misroute)), *self.spec.phrases.all]
         transcriber = self.ctx.transcriber
         texts += [prompt.text for prompt in library.prompts]
         make_engine = None if transcriber is None else partial(transcriber.engine, texts, self.extension)
-        return await in_worker(listen, wav, script, library, self.spec.must_not_hear, seconds, make_engine, far_end)
+        return await in_worker(listen, wav, script, library, self.spec.phrases, seconds, make_engine, far_end)
 
     def _note(self, heard: Hearing, ended: Ended) -> None:
         self.seen.findings += findings.findings(self.spec, heard.report)
