@@ -136,14 +136,19 @@ class _Walk:
             or not any(step.hears and not step.optional for step in self.script[place + 1 :])
         ):
             return None
-        before, known = self.at, len(self.heard_whole)
         assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
-        end = min(report.end, self._prompt_end(report.at, report.step.expect))
+        read = min(report.end, self._prompt_end(report.at, report.step.expect))
+        ends = dict.fromkeys((report.end, read))  # all that was said is one prompt, or the next one is in it as well
+        return next((found for end in ends if (found := self._went_on(place, report, end))), None)
+
+    def _went_on(self, place: int, report: StepReport, end: float) -> list[StepReport] | None:
+        """Return the reports from `place` on if its prompt is over at `end` and everything after it is heard."""
+        before, known = self.at, len(self.heard_whole)
         self.at = _Place(end, before.due + self.script[place].wait)
         rest = self._rest(place + 1)
         heard = [r for r in rest if r.step.hears and not r.step.optional]
         if not any(r.result.fatal for r in rest) and all(r.result is not Result.SKIPPED and r.score for r in heard):
-            return [replace(report, result=Result.CHANGED, end=end, delay=report.at - before.anchor), *rest]
+            return [replace(report, result=Result.CHANGED, end=end, delay=(report.at or 0.0) - before.anchor), *rest]
         self.at = before
         del self.heard_whole[known:]
         return None

@@ -125,7 +125,7 @@ def judge_quality(
     compared = [compare(reference, samples, match) for reference, match in recognised]
     # A clipped waveform repeats itself and has flat edges, which the search for lost packets would take for loss.
     holes = _dropouts(samples, [*recognised, *torn], apart)
-    lost = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared, apart, holes)
+    lost = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared, spoken, holes)
     measured = Quality(
         index=BEST,
         defects=(),
@@ -229,13 +229,18 @@ def _mean(power: Floats, band: tuple[int, int]) -> float:
     return float(power[low : high + 1].mean())
 
 
-def _loss(samples: Samples, compared: Sequence[Comparison], apart: Flags, dropouts: Sequence[Stretch]) -> float:
+def _loss(samples: Samples, compared: Sequence[Comparison], spoken: Flags, dropouts: Sequence[Stretch]) -> float:
     """Return the seconds of speech that were lost. What the reference has as well is no loss, nor is a part of a dropout."""
-    speech = [s for s in find_losses(samples) if not apart[min(s[0] // HOP, len(apart) - 1)]]
-    heard = [s for s in speech if not any(_covers(intact, s) for c in compared for intact in c.intact)]
+    speech = [s for s in find_losses(samples) if _is_speech(s, spoken)]
+    heard = [s for s in speech if not any(_covers(intact, _inside(s)) for c in compared for intact in c.intact)]
     differing = [lost for c in compared for lost in c.lost if not any(_near(lost, known) for known in heard)]
     lost = [each for each in merged([*heard, *differing]) if not any(_near(each, hole) for hole in dropouts)]
     return _seconds(lost) if len(lost) >= _FEWEST_LOSSES else 0.0
+
+
+def _is_speech(stretch: Stretch, spoken: Flags) -> bool:
+    """Say whether most frames of a stretch, and of its edges, are speech: what a pause lost, nobody misses."""
+    return bool(spoken[max(0, stretch[0] // HOP - 1) : stretch[1] // HOP + 1].mean() > 0.5)
 
 
 def _may_be_chance(lost: float, seconds: float) -> bool:
@@ -260,6 +265,11 @@ def _dropouts(samples: Samples, recognised: Sequence[tuple[Samples, Match]], apa
         if not apart[min(hole[0] // HOP, len(apart) - 1)] and not any(_covers(place, hole) for place in places)
     ]
     return merged([*beside, *alone]) if beside or len(alone) >= _FEWEST_LOSSES else ()
+
+
+def _inside(stretch: Stretch) -> Stretch:
+    """Return `stretch` without its edges, which share frames with the sound beside it."""
+    return stretch[0] + HOP // 2, stretch[1] - HOP // 2
 
 
 def _covers(outer: Stretch, inner: Stretch) -> bool:
