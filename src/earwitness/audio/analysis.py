@@ -7,14 +7,14 @@ from earwitness.audio.channels import Sides, tell_sides
 from earwitness.audio.dropouts import LONGEST
 from earwitness.audio.echo import own_echo, returned
 from earwitness.audio.explain import Explainer, Question
-from earwitness.audio.frames import at_telephone_rate
+from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, at_telephone_rate
 from earwitness.audio.line import Line, first_silence
 from earwitness.audio.listener import Listener, heard_prompt
 from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
 from earwitness.audio.pesq import listening_quality_of
 from earwitness.audio.phrases import Phrases
-from earwitness.audio.prompts import Prompt, PromptLibrary
+from earwitness.audio.prompts import SHORTEST, Prompt, PromptLibrary
 from earwitness.audio.quality import Quality, with_own_echo
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
@@ -109,9 +109,15 @@ class _Walk:
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures, mos)
 
     def _quality(self) -> Quality | None:
-        torn = self.listener.torn_prompts(self.library.prompts)
-        quality = self.listener.quality(self.heard_whole, torn, distorted=self.distorted)
+        torn = self._uninterrupted(self.listener.torn_prompts(self.library.prompts))
+        quality = self.listener.quality(self._uninterrupted(self.heard_whole), torn, distorted=self.distorted)
         return with_own_echo(quality, self.echo) if quality and self.echo else quality
+
+    def _uninterrupted(self, heard: Sequence[tuple[Prompt, Match]]) -> list[tuple[Prompt, Match]]:
+        """Return what was heard up to our next key or word: the far end may break off there, and that is no fault of the line."""
+        acts = [action.start for action in self.actions.values()]
+        cut = [_up_to(min((at for at in acts if at > m.start), default=m.end), p, m) for p, m in heard]
+        return [(prompt, match) for prompt, match in cut if prompt.duration >= SHORTEST]
 
     def _rest(self, first: int) -> list[StepReport]:
         """Return the reports of all steps from `first` on."""
@@ -137,18 +143,19 @@ class _Walk:
         ):
             return None
         assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
-        read = min(report.end, self._prompt_end(report.at, report.step.expect))
-        ends = dict.fromkeys((report.end, read))  # all that was said is one prompt, or the next one is in it as well
-        return next((found for end in ends if (found := self._went_on(place, report, end))), None)
+        said, read = report.end, min(report.end, self._prompt_end(report.at, report.step.expect))
+        report = replace(report, result=Result.CHANGED, end=read, delay=report.at - self.at.anchor)
+        anchors = dict.fromkeys((said, read))  # all that was said is one prompt, or the next one is in it as well
+        return next(([report, *rest] for anchor in anchors if (rest := self._reached(place, anchor))), None)
 
-    def _went_on(self, place: int, report: StepReport, end: float) -> list[StepReport] | None:
-        """Return the reports from `place` on if its prompt is over at `end` and everything after it is heard."""
+    def _reached(self, place: int, anchor: float) -> list[StepReport] | None:
+        """Return the reports after `place`, whose prompt is over at `anchor`, if everything is heard."""
         before, known = self.at, len(self.heard_whole)
-        self.at = _Place(end, before.due + self.script[place].wait)
+        self.at = _Place(anchor, before.due + self.script[place].wait)
         rest = self._rest(place + 1)
         heard = [r for r in rest if r.step.hears and not r.step.optional]
         if not any(r.result.fatal for r in rest) and all(r.result is not Result.SKIPPED and r.score for r in heard):
-            return [replace(report, result=Result.CHANGED, end=end, delay=(report.at or 0.0) - before.anchor), *rest]
+            return rest
         self.at = before
         del self.heard_whole[known:]
         return None
@@ -323,6 +330,14 @@ def _partly(report: StepReport) -> StepReport:
     if report.result is not Result.OK or wanted is None or report.share is None or report.share >= wanted:
         return report
     return replace(report, result=Result.PARTLY, note=f"{report.share:.0%} of it was recognised")
+
+
+def _up_to(end: float, prompt: Prompt, match: Match) -> tuple[Prompt, Match]:
+    if end >= match.end:
+        return prompt, match
+    frames = int((end - match.start) * FRAMES_PER_SECOND)
+    lags = tuple(pair for pair in match.lags if pair[0] < frames) or match.lags[:1]
+    return replace(prompt, samples=prompt.samples[: frames * HOP]), replace(match, end=end, lags=lags)
 
 
 def _actions(sides: Sides, script: Sequence[PlannedStep]) -> dict[int, Action]:

@@ -166,7 +166,7 @@ class Explainer:
     def _ignored_key(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not question.after_key:
             return None
-        return self._said_no_key(question, heard) or (self._went_on(question, heard) if heard else None)
+        return self._said_no_key(question, heard) or self._went_on(question, heard) or self._repeated(question, heard)
 
     def _said_no_key(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         """The line says so itself, before our next key; until then it may have waited with a menu that we had not heard yet."""
@@ -180,23 +180,44 @@ class Explainer:
         return _report(question, Result.KEY_IGNORED, f'heard "{phrase.phrase}"', heard, phrase.start)
 
     def _went_on(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        """The prompt that our key should have ended went on, or is said again."""
-        soon = self._heard(question.anchor, question.until)
-        first = soon[0] if soon else heard[0]
-        if first.end > question.anchor + _STILL_GOING and first.start < question.anchor - _KEY:
-            return _report(question, Result.KEY_IGNORED, f'the line went on with "{first.text}"', heard, first.start)
-        again = self.listener.best([p for p in self.library.prompts if p.name == first.name], first.end, math.inf)
+        """The prompt that our key should have ended went on."""
+        so_far = self._heard(0.0, question.until)
+        going = [
+            p for p in so_far if p.start < question.anchor - _KEY and p.end - p.tail > question.anchor + _STILL_GOING
+        ]
+        if not going:
+            return None
+        return _report(question, Result.KEY_IGNORED, f"the line went on with {texts(going[:1])}", heard, going[0].start)
+
+    def _repeated(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
+        """What was said before our key is said again, or what came after it; and not because the call went on to where it is due."""
+        if not heard:
+            return None
+        soon = self._heard(question.anchor, question.until) or heard
+        if self._among_later(question, soon[:1]) and self._said_otherwise(question, heard) is not None:
+            return None
         before = {prompt.name for prompt in self._heard(0.0, question.anchor)}
-        if first.name in before or (again is not None and again[1].coverage >= _ENOUGH):
-            return _report(question, Result.KEY_IGNORED, f'the line repeated "{first.text}"', heard, first.start)
-        return None
+        same = [p for p in soon if p.name in before and not self._among_later(question, (p,))]
+        repeated = same or (soon[:1] if self._is_said_again(soon[0]) else ())
+        if not repeated:
+            return None
+        return _report(
+            question, Result.KEY_IGNORED, f"the line repeated {texts(repeated[:1])}", heard, repeated[0].start
+        )
+
+    def _is_said_again(self, prompt: HeardPrompt) -> bool:
+        known = [each for each in self.library.prompts if each.name == prompt.name]
+        again = self.listener.best(known, prompt.end, math.inf)
+        return again is not None and again[1].coverage >= _ENOUGH
 
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        whole = [prompt for prompt in heard if prompt.whole]
-        skipped_to = _among(whole, [prompt for text in question.later for prompt in self.library.find(text)])
+        skipped_to = self._among_later(question, [prompt for prompt in heard if prompt.whole])
         if not skipped_to or self._said_otherwise(question, heard) is not None:
             return None
         return _report(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
+
+    def _among_later(self, question: Question, heard: Sequence[HeardPrompt]) -> tuple[HeardPrompt, ...]:
+        return _among(heard, [prompt for text in question.later for prompt in self.library.find(text)])
 
     def _said_otherwise(self, question: Question, heard: tuple[HeardPrompt, ...]) -> Action | None:
         """Return where words that no recording holds were spoken first, before a known prompt or our next key; None if they were not."""

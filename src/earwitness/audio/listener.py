@@ -137,7 +137,9 @@ class Listener:
 
 
 def _heard(prompt: Prompt, match: Match) -> HeardPrompt:
-    return HeardPrompt(prompt.name, prompt.text, match.start, match.end, match.score, match.coverage, match.whole)
+    return HeardPrompt(
+        prompt.name, prompt.text, match.start, match.end, match.score, match.coverage, match.whole, match.tail
+    )
 
 
 def heard_prompt(found: tuple[Prompt, Match]) -> HeardPrompt:

@@ -97,6 +97,7 @@ class HeardPrompt:
     score: float
     coverage: float
     whole: bool  # or only a part of it
+    tail: float = 0.0  # s of its end that were not said
 
 
 @dataclass(frozen=True, slots=True)
