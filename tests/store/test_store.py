@@ -196,7 +196,7 @@ async def test_money_is_set_aside_up_to_the_days_limit(store):
 async def test_a_call_is_remembered_step_by_step(store):
     await store.write(lambda c: spend.reserve(c, "run-1", "pay", 10, "USD", 0.0, []))
     assert (await store.read(lambda c: spend.call_of(c, "run-1"))).state == "reserved"
-    await store.write(lambda c: spend.intend(c, "run-1", "+12025550199", "+12025550143", 5.0))
+    await store.write(lambda c: spend.intend(c, "run-1", "+12025550199", "+12025550143", "{}", 5.0))
     assert (await store.read(lambda c: spend.call_of(c, "run-1"))).intended_at == 5.0
     await store.write(lambda c: spend.release_unused(c, "run-1"))
     await store.write(lambda c: spend.dialled(c, "run-1", "CA1"))

@@ -295,7 +295,7 @@ class Dispatcher:
             return self._interrupted(run)
         assert call is not None
         assert call.to is not None and call.from_ is not None and call.intended_at is not None  # noqa: PT018
-        interrupted = InterruptedCall(call.to, call.from_, call.intended_at, call.sid)
+        interrupted = InterruptedCall(call.to, call.from_, call.intended_at, call.sid, call.script)
         return await self._observe(run, probe, free, lambda spec, ctx: resume(spec, ctx, interrupted))
 
     def _interrupted(self, run: Run) -> Observation:

@@ -22,6 +22,7 @@ class CallRow:
     from_: str | None
     sid: str | None
     intended_at: float | None
+    script: str | None
 
 
 def micros(amount: Decimal) -> int:
@@ -68,8 +69,8 @@ def reserve(
     return None
 
 
-def intend(connection: Connection, run: str, to: str, from_: str, now: float) -> None:
-    values = {"state": "intended", "to": to, "from": from_, "intended_at": now}
+def intend(connection: Connection, run: str, to: str, from_: str, script: str, now: float) -> None:
+    values = {"state": "intended", "to": to, "from": from_, "script": script, "intended_at": now}
     connection.execute(update(calls).where(calls.c.run == run).values(values))
 
 
@@ -88,6 +89,14 @@ def release_unused(connection: Connection, run: str) -> None:
 
 
 def call_of(connection: Connection, run: str) -> CallRow | None:
-    columns = (calls.c.run, calls.c.state, calls.c.to, calls.c["from"], calls.c.sid, calls.c.intended_at)
+    columns = (
+        calls.c.run,
+        calls.c.state,
+        calls.c.to,
+        calls.c["from"],
+        calls.c.sid,
+        calls.c.intended_at,
+        calls.c.script,
+    )
     row = connection.execute(select(*columns).where(calls.c.run == run)).first()
     return CallRow(*row) if row else None

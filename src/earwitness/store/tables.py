@@ -148,6 +148,7 @@ calls = Table(
     Column("micros", BigInteger, nullable=False, comment="millionths of the currency: reserved, then settled"),
     Column("currency", String(3), nullable=False),
     Column("journey", String(63), comment="whose budget it counts for too"),
+    Column("script", Text, comment="its steps and their waits, masked"),
     Index("calls_by_day", "day", "currency"),
     Index("calls_by_state", "state"),
 )
