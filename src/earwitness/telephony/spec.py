@@ -122,8 +122,13 @@ class CallSpec(Spec):
 
         if any(step.hang_up for step in self.steps[:-1]):
             raise problem("hang_up ends the call; it can only be the last step", "steps")
-        if all(step.hang_up for step in self.steps):
-            raise problem("a call that only hangs up hears nothing; add expect or listen before it", "steps")
+        if not any(step.must_hear for step in self.steps):
+            raise problem(
+                "no step of this call must hear anything, so it would always pass; add an expect or listen", "steps"
+            )
+        for step, after in zip(self.steps, (*self.steps[1:], None), strict=True):
+            if step.barge_in and (after is None or not after.acts):
+                raise problem(f"barge_in at {step.title!r} has no key or word after it that could interrupt", "steps")
         try:
             plan = compile_plan(self)
         except PlanTooLongError as error:
