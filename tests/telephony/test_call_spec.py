@@ -104,7 +104,6 @@ def test_masks_keep_menu_choices_and_the_last_four_of_cards(keys, shown):
         ({"expect": ["Good day.", "good  day"]}, "stands twice in this step"),
         ({"expect": "Sales", "misroute": {"lost cards": "sales"}}, "stands twice in this step"),
         ({"pause": "2s", "effect": "nuisance"}, "effect belongs to an expect or hold"),
-        ({"expect": "x", "barge_in": "true"}, "no key or word after it"),
         ({"expect": "x", "optional": "true"}, "it would always pass"),
         ({"press": "2"}, "it would always pass"),
     ],

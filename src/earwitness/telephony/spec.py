@@ -126,9 +126,6 @@ class CallSpec(Spec):
             raise problem(
                 "no step of this call must hear anything, so it would always pass; add an expect or listen", "steps"
             )
-        for step, after in zip(self.steps, (*self.steps[1:], None), strict=True):
-            if step.barge_in and (after is None or not after.acts):
-                raise problem(f"barge_in at {step.title!r} has no key or word after it that could interrupt", "steps")
         try:
             plan = compile_plan(self)
         except PlanTooLongError as error:
