@@ -1,7 +1,9 @@
 import asyncio
+import errno
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 from virtual import VirtualClock, until
 
 from earwitness.clock import SystemClock
@@ -339,3 +341,20 @@ async def test_calls_are_spaced_as_the_carrier_wants():
         await pace.turn()
         turns.append(clock.moment)
     assert [t - turns[0] for t in turns] == [0.0, 0.5, 1.0]
+
+
+async def test_money_that_the_store_will_not_give_back_hides_nothing_that_was_seen(store, monkeypatch):
+    s = Stage(store, monkeypatch)
+    monkeypatch.setattr(
+        ProbeSpec, "kind", property(lambda _probe: Kind(Channel.CALL, HttpSpec, s._run, lambda _spec: 5.0))
+    )
+
+    def refuse(_connection, _run):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(spend, "release_unused", refuse)
+    with capture_logs() as logs:
+        s.dispatcher.run_now("web")
+        await until(lambda: s.seen)
+    assert s.seen[0].outcome is Outcome.OK
+    assert [line["probe"] for line in logs if line["event"] == "reservation_not_released"] == ["web"]

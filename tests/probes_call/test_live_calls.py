@@ -7,6 +7,7 @@ import pytest
 from calling import FROM, MORTGAGES, PAY, SID, TO, TOKEN, Caller, carrier_spec, spec
 from fastapi import FastAPI
 
+from earwitness.audio.transcription.base import EngineError
 from earwitness.clock import SystemClock
 from earwitness.config.transcription import TranscriptionSpec
 from earwitness.console.telephone import telephone
@@ -17,7 +18,7 @@ from earwitness.serving import listen, served
 from earwitness.simulator.server import Simulator
 from earwitness.telephony import driver, live
 from earwitness.telephony.carrier import Carrier
-from earwitness.telephony.switchboard import Switchboard
+from earwitness.telephony.switchboard import CarrierHearing, Extension, Switchboard
 from earwitness.telephony.transcription import Transcription
 
 SPEED = 8.0  # seconds of a call that pass in one
@@ -125,6 +126,45 @@ async def test_sound_that_does_not_come_is_never_the_targets_fault(caller, sim, 
     (finding,) = observation.findings
     assert observation.outcome is Outcome.UNKNOWN
     assert "the live sound stopped coming" in finding.message
+
+
+async def test_a_sound_that_ends_while_the_call_goes_on_hangs_it_up_and_blames_nobody(caller, sim, monkeypatch):
+    monkeypatch.setattr(live, "STREAM_LIMIT", 0.5)
+    hear = Extension.hear
+
+    def cut(extension, frame):
+        if extension.streaming and extension.heard_frames == 150:
+            extension.hung_up()
+        extension.heard_frames += 1
+        hear(extension, frame)
+
+    monkeypatch.setattr(Extension, "heard_frames", 0, raising=False)
+    monkeypatch.setattr(Extension, "hear", cut)
+    steps = [*PAY[:1], {"pause": "60s"}, {"listen": "5s"}]
+    observation = await run(live_spec(steps), caller.context())
+    (finding,) = observation.findings
+    assert (observation.outcome, finding.failure) == (Outcome.UNKNOWN, Failure.CARRIER_API_FAILED)
+    assert "the live sound ended while the call went on" in finding.message
+    (call,) = sim.carrier.calls.values()
+    assert call.plan.ended_by == "caller"
+
+
+async def test_a_fault_of_ours_in_a_conversation_leaves_no_call_behind(caller, sim, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(live._Ear, "look", broken)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        await run(live_spec(), caller.context())
+    (call,) = sim.carrier.calls.values()
+    assert call.plan.ended_by == "caller" or call.plan.status(1e9) == "canceled"
+
+
+def test_a_transcript_that_cannot_be_put_in_order_is_an_error_of_the_engine():
+    heard = CarrierHearing()
+    heard.take({"TranscriptionEvent": "transcription-content", "SequenceId": "x"})
+    with pytest.raises(EngineError, match="a SequenceId is no number"):
+        heard.transcript()
 
 
 async def test_without_a_public_address_a_live_call_is_not_made(caller, sim):
