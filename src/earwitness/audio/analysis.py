@@ -7,7 +7,7 @@ from earwitness.audio.channels import Sides, tell_sides
 from earwitness.audio.dropouts import LONGEST
 from earwitness.audio.echo import own_echo, returned
 from earwitness.audio.explain import Explainer, Question
-from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, at_telephone_rate
+from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, RATE, at_telephone_rate
 from earwitness.audio.line import Line, first_silence
 from earwitness.audio.listener import Listener, heard_prompt
 from earwitness.audio.match import Match
@@ -24,6 +24,7 @@ from earwitness.audio.wav import Recording, Samples
 
 _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
+_FAREWELL = 3.0  # s before the end in which our last words end when we hang up after them
 _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
 _ON_HOLD = 0.5  # share of a wait that music fills, where it was spent on hold
 _SENTENCES = 0.7  # s of silence that may lie between the sentences of a prompt
@@ -93,8 +94,9 @@ class _Walk:
         self.listener = Listener(sides.theirs, sides.their_keys, our_echo)
         self.line = Line(self.listener)
         self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
-        self.explainer = Explainer(self.listener, self.line, self.recogniser, phrases)
         self.actions = _actions(sides, script)
+        left_by_us = _ends_with_our_words(sides, max((a.end for a in self.actions.values()), default=0.0))
+        self.explainer = Explainer(self.listener, self.line, self.recogniser, phrases, left_by_us=left_by_us)
         self.at = _Place()
         self.heard_whole: list[tuple[Prompt, Match]] = []
         self.distorted = False
@@ -359,6 +361,12 @@ def _actions(sides: Sides, script: Sequence[PlannedStep]) -> dict[int, Action]:
                 break
             actions[place], after = said, said.end
     return actions
+
+
+def _ends_with_our_words(sides: Sides, after: float) -> bool:
+    """Say whether we spoke last, and what no step says: what a person is told before we hang up."""
+    spoken = [segment for segment in speech(sides.ours, sides.keys) if segment.start > after]
+    return bool(spoken) and spoken[-1].end > len(sides.ours) / RATE - _FAREWELL
 
 
 def _words(sides: Sides, after: float, until: float) -> Action | None:

@@ -62,8 +62,12 @@ class Question:
 
 
 class Explainer:
-    def __init__(self, listener: Listener, line: Line, recogniser: Recogniser, phrases: Phrases) -> None:
+    def __init__(
+        self, listener: Listener, line: Line, recogniser: Recogniser, phrases: Phrases, *, left_by_us: bool
+    ) -> None:
+        """`left_by_us`: we told somebody what this is, and hung up."""
         self.listener, self.line, self.recogniser, self.phrases = listener, line, recogniser, phrases
+        self.left_by_us = left_by_us
         self.library, self.transcript = recogniser.library, recogniser.transcript
         self.error_prompts = self.library.saying(phrases.errors)
         self.no_key_prompts = self.library.saying(phrases.no_key)
@@ -240,7 +244,7 @@ class Explainer:
         return _report(question, Result.HUNG_UP, f"the line hung up{after}, {waited:.1f}s into the wait", heard)
 
     def _is_cut_short(self, question: Question) -> bool:
-        return self.listener.duration < question.given_up_at - _HUNG_UP
+        return not self.left_by_us and self.listener.duration < question.given_up_at - _HUNG_UP
 
     def _holding(self, question: Question) -> StepReport | None:
         """While we hold, announcements are no answer to our key; it was music that we were put on."""
