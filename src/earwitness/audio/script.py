@@ -97,7 +97,7 @@ class HeardPrompt:
     score: float
     coverage: float
     whole: bool  # or only a part of it
-    tail: float = 0.0  # s of its end that were not said
+    last_part: float = 0.0  # when the last part of it begins that was heard
 
 
 @dataclass(frozen=True, slots=True)
