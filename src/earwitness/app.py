@@ -142,13 +142,19 @@ class App:
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
-        self._commit = CommitLoop(store, self._clock, self._rules, Router.of(config), self._publish)
+        self._commit = CommitLoop(store, self._clock, self._rules, Router.of(config, self._location), self._publish)
         self._dispatcher = Dispatcher(
             config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
         )
         self._schedule = Schedule(self._clock, self._dispatcher.on_due)
         self._postroom = Postroom(
-            store, self._clock, self._metrics, lambda: self._web, Links(self._public_url()), self._evidence.path
+            store,
+            self._clock,
+            self._metrics,
+            lambda: self._web,
+            Links(self._public_url()),
+            self._evidence.path,
+            self._impairments,
         )
         self._house = House(
             config=config,
@@ -194,7 +200,8 @@ class App:
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
-        await self._store.write(outbox.release_leases)
+        now = self._clock.now()
+        await self._store.write(lambda c: outbox.release_leases(c, now))
         self._postroom.configure(self._config)
         await self._commit.submit(Reconfigured(self._clock.now()))
         for run in await self._store.read(history.unfinished_runs):
@@ -329,7 +336,7 @@ class App:
         self._dispatcher.reconfigure(config, self._ports())
         self._postroom.configure(config)
         await self._schedule.apply(config.probes)
-        await self._commit.reconfigure(self._rules, Router.of(config))
+        await self._commit.reconfigure(self._rules, Router.of(config, self._location))
 
 
 def _series(of: ProbeRule | Run | None) -> tuple[str, ...] | None:

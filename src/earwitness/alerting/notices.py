@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from earwitness.alerting.digests import is_digest
 from earwitness.config.templates import TemplateSpec, WordingError, known_to_templates, worded
 from earwitness.hooks.base import Notice
 from earwitness.model import Incident, TransitionKind
@@ -22,7 +23,7 @@ class Links:
     base: str
 
     def incident(self, incident_id: str) -> str:
-        return f"{self.base}/incidents/{incident_id}"
+        return f"{self.base}/{'digests' if is_digest(incident_id) else 'incidents'}/{incident_id}"
 
     def evidence(self) -> str:
         return f"{self.base}/api/v1/evidence"
@@ -37,6 +38,7 @@ class Change:
     at: float
     text: str
     incident: Incident
+    told: tuple[str, ...] = ()  # of a digest: the ids of all incidents that it tells
 
 
 def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: bool = False) -> Notice:
@@ -52,6 +54,7 @@ def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: boo
         url=url,
         evidence_url=evidence,
         test=test,
+        told=change.told,
     )
     if template == TemplateSpec():
         return ours

@@ -39,7 +39,8 @@ def _environments(tree: Section) -> list[str]:
 
 
 def _of_route(tree: Section, index: int, route: Any) -> Iterator[Problem]:
-    yield from _unknown(tree, ("routes", index, "to"), _texts(route, "to"), list(_section(tree, "hooks")), "hook")
+    for key in ("to", "failover"):
+        yield from _unknown(tree, ("routes", index, key), _texts(route, key), list(_section(tree, "hooks")), "hook")
     match = _section(route, "match")
     journeys = _section(tree, "journeys")
     owners = list(dict.fromkeys(owner for journey in journeys.values() for owner in _texts(journey, "owner")))

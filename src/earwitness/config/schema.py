@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from earwitness.config.alerting import RouteSpec, StormCap
 from earwitness.config.carriers import CarrierSpec
 from earwitness.config.cron import Cron, parse_cron
 from earwitness.config.fields import (
@@ -23,6 +24,7 @@ from earwitness.config.fields import (
     WithSecret,
     problem,
 )
+from earwitness.config.hours import parse_zone
 from earwitness.config.network import NetworkSpec
 from earwitness.config.templates import TemplateSpec
 from earwitness.config.transcription import TranscriptionSpec
@@ -37,7 +39,6 @@ from earwitness.hooks.slack import SlackSpec
 from earwitness.hooks.teams import TeamsSpec
 from earwitness.hooks.twilio import TwilioSmsSpec
 from earwitness.hooks.webhook import WebhookSpec
-from earwitness.model import Severity
 from earwitness.probes import KINDS
 from earwitness.probes.context import Kind
 from earwitness.probes.http import HttpSpec
@@ -127,13 +128,6 @@ class LimitsSpec(Spec):
     concurrent_http: int = Field(default=200, ge=1, le=5000)
 
 
-def _zone(value: Any) -> str:
-    try:
-        return ZoneInfo(str(value)).key
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise problem(f"{value!r} is not a time zone; write one such as Europe/London or UTC") from error
-
-
 class ProbeSpec(Spec):
     """One scheduled way of trying a journey: when, and exactly one of the kinds of probe."""
 
@@ -142,7 +136,7 @@ class ProbeSpec(Spec):
     environment: Name | None = None
     every: Duration | None = None
     cron: Annotated[Cron, BeforeValidator(parse_cron, json_schema_input_type=str)] | None = None
-    timezone: Annotated[str, BeforeValidator(_zone)] = "UTC"
+    timezone: Annotated[str, BeforeValidator(parse_zone)] = "UTC"
     catch_up: Duration | None = None  # how old a missed slot may be and still be run; by default one interval
     http: HttpSpec | None = None
     call: CallSpec | None = None
@@ -208,6 +202,7 @@ class HookSpec(Spec):
     twilio: TwilioSmsSpec | None = None
     apprise: AppriseSpec | None = None
     template: TemplateSpec = TemplateSpec()
+    storm_cap: StormCap | None = None  # messages a minute, beyond which all but Sev1 is told in digests
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -219,20 +214,6 @@ class HookSpec(Spec):
     @property
     def kind(self) -> str:
         return next(name for name in HOOKS if getattr(self, name) is not None)
-
-
-class MatchSpec(Spec):
-    """Which incidents a route is for; what is not named matches all."""
-
-    severity: Annotated[tuple[Severity, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ()
-    journey: Texts = ()
-    owner: Texts = ()
-    environment: Texts = ()
-
-
-class RouteSpec(Spec):
-    match: MatchSpec = MatchSpec()
-    to: Texts = Field(min_length=1)
 
 
 class Config(Spec):

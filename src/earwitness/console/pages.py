@@ -15,7 +15,7 @@ from earwitness.console.house import House
 from earwitness.console.waveform import picture_of
 from earwitness.model import Commanded, Observation
 from earwitness.presentation import incident_json, observation_json
-from earwitness.store import history, outbox, verdicts
+from earwitness.store import digests, history, outbox, verdicts
 
 pages = APIRouter(include_in_schema=False)
 _templates = Jinja2Templates(Path(__file__).parent / "templates")
@@ -52,7 +52,7 @@ async def overview(request: Request, house: InHouse) -> Response:
         "journeys": [journey_json(house, name) for name in house.rules.journeys],
         "probes": {name: probe_json(house, name) for name in house.rules.probes},
         "incidents": [incident_json(i, EVIDENCE) for i in recent],
-        "impaired": house.impairments.current(),
+        "impaired": house.impairments.details(),
         "changed": [proposal for proposal in proposed if proposal.stable],
         "titles": _dependency_titles(house),
         "now": house.clock.now(),
@@ -78,6 +78,20 @@ async def _shown(seen: Observation, house: House) -> dict[str, Any]:
     """Return an observation with the picture of its call, if it kept a recording."""
     picture = await asyncio.to_thread(picture_of, seen, house.evidence)
     return {**observation_json(seen, EVIDENCE), "picture": Markup(picture) if picture else None}  # noqa: S704 - made by us
+
+
+@pages.get("/digests/{digest_id}")
+async def digest(request: Request, house: InHouse, digest_id: str) -> Response:
+    """Show what was told in one message."""
+    found = await house.store.read(lambda c: digests.digest(c, digest_id))
+    if found is None:
+        raise HTTPException(404, f"there is no digest {digest_id}")
+    told = await house.store.read(lambda c: digests.members(c, digest_id))
+    shown = {incident.id for incident in found.incidents}
+    others = [incident for incident in told if incident not in shown]
+    return _templates.TemplateResponse(
+        request, "digest.html", {"digest": found, "others": others, "now": house.clock.now()}
+    )
 
 
 @pages.post("/incidents/{incident_id}/{action}")

@@ -56,11 +56,13 @@ class Notice:
     url: str  # the incident's page
     evidence_url: str  # its files are below
     test: bool = False  # sent by a person to try the hook
+    told: tuple[str, ...] = ()  # of a digest: the ids of all incidents that it tells
+    ack_url: str | None = None  # a link that acknowledges it once, after a question
 
     @property
     def home(self) -> str:
         """The address of the console."""
-        return self.url.rpartition("/incidents/")[0] or self.url
+        return self.url.rsplit("/", 2)[0]
 
     def recording(self) -> Evidence | None:
         """Return the newest recording of the incident."""
@@ -72,7 +74,10 @@ class Notice:
     def links(self) -> str:
         """Return where to read and hear more, as lines of plain text."""
         recording = self.recording()
-        return f"Incident: {self.url}" + (f"\nRecording: {self.link(recording)}" if recording else "")
+        lines = [f"Incident: {self.url}"]
+        lines += [f"Recording: {self.link(recording)}"] if recording else []
+        lines += [f"Acknowledge: {self.ack_url}"] if self.ack_url else []
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Parcel:
     body: bytes
     now: float
     reference: str | None = None  # what an earlier outcome of this incident and hook asked to be remembered
+    doubt: float | None = None  # when an attempt last ended without word of whether it had arrived
 
     def json(self) -> Any:
         """Return the body of a kind that renders JSON."""

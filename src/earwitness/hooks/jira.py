@@ -75,7 +75,7 @@ def render(spec: JiraSpec, notice: Notice) -> bytes:
         fields["priority"] = {"name": spec.priorities[incident.severity]}
     comment = f"{one_line(notice.title, _LONGEST_SUMMARY)}\n\n{text}"
     over = notice.kind is TransitionKind.RESOLVE
-    new = notice.kind is TransitionKind.OPEN
+    new = notice.kind in (TransitionKind.OPEN, TransitionKind.DIGEST)
     return json_body({"incident": incident.id, "over": over, "new": new, "fields": fields, "comment": comment})
 
 

@@ -1,0 +1,57 @@
+"""Who is told of what, and when: routes, their times, and what follows when nobody answers."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from earwitness.config.fields import Duration, Flag, Spec, Texts, as_list, problem
+from earwitness.config.hours import HoursSpec
+from earwitness.model import Channel, Severity
+
+_SHORTEST_REMINDER = 60.0  # seconds
+
+
+def parse_storm_cap(value: Any) -> int:
+    """Return messages a minute from `30/m`."""
+    number, slash, unit = str(value).strip().partition("/")
+    if not (number.isascii() and number.isdigit() and slash and unit == "m" and 1 <= int(number) <= 10_000):
+        raise problem(f"{value!r} is no limit; write messages a minute, such as 30/m")
+    return int(number)
+
+
+StormCap = Annotated[int, BeforeValidator(parse_storm_cap, json_schema_input_type=str)]
+
+
+class MatchSpec(Spec):
+    """Which incidents a route is for; what is not named matches all."""
+
+    severity: Annotated[tuple[Severity, ...], BeforeValidator(as_list)] = ()
+    journey: Texts = ()
+    owner: Texts = ()
+    environment: Texts = ()
+    channel: Annotated[tuple[Channel, ...], BeforeValidator(as_list)] = ()  # of one of its probes
+    location: Texts = ()  # where the daemon runs that saw it
+    time: HoursSpec | None = None  # when it happened
+
+
+class RouteSpec(Spec):
+    """Whom to tell of what matches; who takes over when one of them refuses for good; and when not at once."""
+
+    match: MatchSpec = MatchSpec()
+    to: Texts = Field(min_length=1)
+    failover: Texts = ()
+    group_for: Annotated[Duration, Field(ge=0, le=3600)] = 0.0  # news within it becomes one message; never a Sev1 ...
+    group_sev1: Flag = False  # ... unless it is told to
+    remind_every: Duration | None = None  # while it is open and nobody acknowledged it
+    quiet: HoursSpec | None = None  # all but Sev1 waits until they end
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if self.remind_every is not None and self.remind_every < _SHORTEST_REMINDER:
+            raise problem("a minute is the shortest time between reminders", "remind_every")
+        if self.quiet is not None and self.quiet.end_after(0.0) is None:
+            raise problem("these hours never end, so nothing would ever be told; leave some out", "quiet")
+        for name in self.failover:
+            if name in self.to:
+                raise problem(f"{name} is told in any case; name another hook to take over", "failover")
+        return self
