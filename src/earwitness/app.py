@@ -15,6 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from earwitness.alerting.couriers import LONGEST_PAUSE
+from earwitness.alerting.heartbeat import Heartbeat, Vitals
 from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
@@ -43,7 +44,7 @@ from earwitness.telephony.switchboard import Switchboard
 from earwitness.transport.client import WebClient
 
 log = structlog.get_logger()
-_LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message
+_LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message, and of an answer that nobody reads
 _DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
 
 
@@ -156,6 +157,12 @@ class App:
             self._evidence.path,
             self._impairments,
         )
+        self._heartbeat = Heartbeat(
+            Vitals(self._alive, self._commit, store, self._clock),
+            lambda: self._config.heartbeat if self._started.is_set() else None,
+            lambda seconds: self._web.client(timeout=seconds, body_limit=_LARGEST_MESSAGE),
+            self._impairments,
+        )
         self._house = House(
             config=config,
             rules=self._rules,
@@ -234,6 +241,7 @@ class App:
             self._commit.run(),
             self._postroom.run(),
             housekeeping.run(),
+            self._heartbeat.run(),
             self._watchdog(),
         ]
         tasks = [asyncio.create_task(work) for work in loops]

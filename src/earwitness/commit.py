@@ -50,7 +50,7 @@ class Committed:
 
 @dataclass(slots=True)
 class _Waiting:
-    event: Event
+    event: Event | None  # None: nothing happened, and the loop is to prove that it runs
     done: asyncio.Future[Judgement]
     rules: Rules | None = None  # to judge by from this event on
     router: Router | None = None
@@ -93,6 +93,10 @@ class CommitLoop:
         """Return what came of the event, once it is committed."""
         return await self._wait_for(_Waiting(event, _future()))
 
+    async def prove(self) -> None:
+        """Return when the loop has been through a whole round, as it would for an event."""
+        await self._wait_for(_Waiting(None, _future()))
+
     async def _wait_for(self, waiting: _Waiting) -> Judgement:
         self._queue.put_nowait(waiting)
         return await waiting.done
@@ -133,8 +137,10 @@ class CommitLoop:
             judgements.append(judgement)
         return state, judgements
 
-    def _judge_one(self, state: State, event: Event) -> Judgement:
+    def _judge_one(self, state: State, event: Event | None) -> Judgement:
         """An event that the judge cannot digest must not keep it from all others."""
+        if event is None:
+            return Judgement(state)
         try:
             return judge(state, event, self._rules)
         except Exception:  # A fault of ours: shown as impaired, with the trace in the log.
@@ -171,7 +177,7 @@ def _collect(batch: Sequence[_Waiting], judgements: Sequence[Judgement]) -> Comm
     )
 
 
-def _via(event: Event) -> str | None:
+def _via(event: Event | None) -> str | None:
     return event.via if isinstance(event, Commanded) else None
 
 

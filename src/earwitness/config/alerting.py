@@ -1,11 +1,13 @@
 """Who is told of what, and when: routes, their times, and what follows when nobody answers."""
 
-from typing import Annotated, Any, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from earwitness.config.fields import Duration, Flag, Spec, Texts, as_list, problem
+from earwitness.config.fields import Duration, Flag, SecretValue, Spec, Texts, WithSecret, as_list, problem
 from earwitness.config.hours import HoursSpec
+from earwitness.hooks.base import check_address
 from earwitness.model import Channel, Severity
 
 _SHORTEST_REMINDER = 60.0  # seconds
@@ -55,3 +57,14 @@ class RouteSpec(Spec):
             if name in self.to:
                 raise problem(f"{name} is told in any case; name another hook to take over", "failover")
         return self
+
+
+class HeartbeatSpec(WithSecret):
+    """An address outside that is asked while everything works; whoever watches it tells when that stops."""
+
+    url: Annotated[SecretValue, AfterValidator(check_address)]
+    url_file: Path | None = None
+    every: Annotated[Duration, Field(ge=1, le=86400)] = 60.0
+    outbox_limit: Annotated[Duration, Field(ge=1)] = 900.0  # no alert may be owed for longer
+    method: Literal["GET", "POST"] = "GET"
+    timeout: Annotated[Duration, Field(gt=0, le=60)] = 10.0
