@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from earwitness.alerting.couriers import LONGEST_PAUSE
 from earwitness.alerting.heartbeat import Heartbeat, Vitals
+from earwitness.alerting.insistence import Insistence, Ladders
 from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
@@ -157,6 +158,7 @@ class App:
             self._evidence.path,
             self._impairments,
         )
+        self._insistence = Insistence(store, self._clock, self._ladders(), self._postroom.wake)
         self._heartbeat = Heartbeat(
             Vitals(self._alive, self._commit, store, self._clock),
             lambda: self._config.heartbeat if self._started.is_set() else None,
@@ -182,6 +184,9 @@ class App:
     def _ready(self) -> bool:
         serving = self._started.is_set() and not self._stopping.is_set()
         return serving and not self._commit.failing and not self._dispatcher.failing
+
+    def _ladders(self) -> Ladders:
+        return Ladders(Router.of(self._config, self._location), self._config.escalations)
 
     def _public_url(self) -> str:
         return (self._config.http.public_url or self.url).rstrip("/")
@@ -242,6 +247,7 @@ class App:
             self._postroom.run(),
             housekeeping.run(),
             self._heartbeat.run(),
+            self._insistence.run(),
             self._watchdog(),
         ]
         tasks = [asyncio.create_task(work) for work in loops]
@@ -343,6 +349,7 @@ class App:
         self._house.config, self._house.rules = config, self._rules
         self._dispatcher.reconfigure(config, self._ports())
         self._postroom.configure(config)
+        self._insistence.ladders = self._ladders()
         await self._schedule.apply(config.probes)
         await self._commit.reconfigure(self._rules, Router.of(config, self._location))
 

@@ -63,9 +63,9 @@ class Router:
     ) -> list[Recipient]:
         """Return the hooks, each once. `told` know of the incident already, `refused` will hear nothing of it."""
         incident = transition.incident
-        matched = [r for r in self.routes if self.matcher.matches(r.match, incident, now)]
+        matched = self.matching(incident, now)
         if transition.kind in _FOLLOW_UPS:
-            return [Recipient(hook, failover=self._after(hook, matched)) for hook in told]
+            return [Recipient(hook, failover=self.after(hook, matched)) for hook in told]
         if transition.kind not in _NEWS:
             return []
         wanted = dict.fromkeys([*told, *_instead_of(refused, matched)])
@@ -76,9 +76,12 @@ class Router:
         plans = [_plan(r, incident, now) for r in matched if hook in r.to or hook in r.failover] or [(0.0, None)]
         wait, held = min(plans, key=lambda plan: plan[0])
         urgent = incident.severity is Severity.SEV1 and held is None
-        return Recipient(hook, now + wait, held, urgent, self._after(hook, matched))
+        return Recipient(hook, now + wait, held, urgent, self.after(hook, matched))
 
-    def _after(self, hook: str, matched: Sequence[RouteSpec]) -> tuple[str, ...]:
+    def matching(self, incident: Incident, now: float) -> list[RouteSpec]:
+        return [r for r in self.routes if self.matcher.matches(r.match, incident, now)]
+
+    def after(self, hook: str, matched: Sequence[RouteSpec]) -> tuple[str, ...]:
         """Return who takes over from the hook, in order."""
         return tuple(dict.fromkeys(other for r in matched for other in _following(hook, r) if other != hook))
 

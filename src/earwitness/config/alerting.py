@@ -1,5 +1,6 @@
 """Who is told of what, and when: routes, their times, and what follows when nobody answers."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -56,6 +57,30 @@ class RouteSpec(Spec):
         for name in self.failover:
             if name in self.to:
                 raise problem(f"{name} is told in any case; name another hook to take over", "failover")
+        return self
+
+
+class RungSpec(Spec):
+    """Whom to tell when nobody acknowledged the incident for so long."""
+
+    after: Annotated[Duration, Field(ge=0)]
+    to: Texts = Field(min_length=1)
+
+
+class EscalationSpec(Spec):
+    """A ladder: its rungs are climbed until somebody acknowledges, and again when that grows old and it is still not over."""
+
+    match: MatchSpec = MatchSpec()
+    steps: tuple[RungSpec, ...] = Field(min_length=1)
+    re_escalate_after: Annotated[Duration, Field(ge=60)] | None = None
+
+    @model_validator(mode="after")
+    def _upwards(self) -> Self:
+        for number, (lower, upper) in enumerate(pairwise(self.steps), 1):
+            if upper.after <= lower.after:
+                raise problem(
+                    "this step comes no later than the one before; put them in order", f"steps.{number}.after"
+                )
         return self
 
 

@@ -22,6 +22,8 @@ def broken_references(tree: Section) -> Iterator[Problem]:
     yield from _of_environments(tree)
     for index, route in enumerate(tree.get("routes") or ()):
         yield from _of_route(tree, index, route)
+    for name, ladder in _section(tree, "escalations").items():
+        yield from _of_escalation(tree, name, ladder)
 
 
 def _of_environments(tree: Section) -> Iterator[Problem]:
@@ -41,12 +43,25 @@ def _environments(tree: Section) -> list[str]:
 def _of_route(tree: Section, index: int, route: Any) -> Iterator[Problem]:
     for key in ("to", "failover"):
         yield from _unknown(tree, ("routes", index, key), _texts(route, key), list(_section(tree, "hooks")), "hook")
-    match = _section(route, "match")
+    yield from _of_match(tree, ("routes", index, "match"), _section(route, "match"))
+
+
+def _of_escalation(tree: Section, name: str, ladder: Any) -> Iterator[Problem]:
+    at = ("escalations", name)
+    steps = ladder.get("steps") if isinstance(ladder, Section) else None
+    for index, step in enumerate(steps if isinstance(steps, Sequence) else ()):
+        yield from _unknown(
+            tree, (*at, "steps", index, "to"), _texts(step, "to"), list(_section(tree, "hooks")), "hook"
+        )
+    yield from _of_match(tree, (*at, "match"), _section(ladder, "match"))
+
+
+def _of_match(tree: Section, where: tuple[str | int, ...], match: Section) -> Iterator[Problem]:
     journeys = _section(tree, "journeys")
     owners = list(dict.fromkeys(owner for journey in journeys.values() for owner in _texts(journey, "owner")))
     known = {"journey": list(journeys), "owner": owners, "environment": _environments(tree)}
     for key, names in known.items():
-        yield from _unknown(tree, ("routes", index, "match", key), _texts(match, key), names, key)
+        yield from _unknown(tree, (*where, key), _texts(match, key), names, key)
 
 
 def _of_probe(tree: Section, name: str, probe: Any) -> Iterator[Problem]:

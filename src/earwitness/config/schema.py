@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from earwitness.config.alerting import HeartbeatSpec, RouteSpec, StormCap
+from earwitness.config.alerting import EscalationSpec, HeartbeatSpec, RouteSpec, StormCap
 from earwitness.config.carriers import CarrierSpec
 from earwitness.config.cron import Cron, parse_cron
 from earwitness.config.fields import (
@@ -236,6 +236,7 @@ class Config(Spec):
     limits: LimitsSpec = LimitsSpec()
     hooks: dict[Name, HookSpec] = Field(default_factory=dict)
     routes: tuple[RouteSpec, ...] = ()
+    escalations: dict[Name, EscalationSpec] = Field(default_factory=dict)
     heartbeat: HeartbeatSpec | None = None
 
     @field_validator("prompts")

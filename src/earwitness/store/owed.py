@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
 
-from earwitness.model import Transition
+from earwitness.model import Transition, TransitionKind
 from earwitness.store.dialect import insert_if_new
 from earwitness.store.tables import deliveries
 
@@ -39,6 +39,37 @@ def owe(connection: Connection, row: dict[str, Any]) -> bool:
     """Add a row. False: its key is there already."""
     defaults = {"state": "pending", "attempts": 0, "held": None, "urgent": 0, "failover": ""}
     return insert_if_new(connection, deliveries, {**defaults, "owed_since": row["next_at"], **row})
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Something to tell of an incident that did not change. Its key says what it is, so that it is told once."""
+
+    key: str
+    incident: str
+    kind: TransitionKind
+    at: float
+    text: str
+    recipient: Recipient
+
+
+def add_prompts(connection: Connection, prompts: Iterable[Prompt], now: float) -> None:
+    """Owe what is not owed yet."""
+    for prompt in prompts:
+        to = prompt.recipient
+        row = {
+            "key": prompt.key,
+            "incident": prompt.incident,
+            "kind": prompt.kind.value,
+            "at": prompt.at,
+            "text": prompt.text,
+            "hook": to.hook,
+            "next_at": now,
+            "urgent": int(to.urgent),
+            "failover": " ".join(to.failover),
+        }
+        if owe(connection, row) and to.urgent:
+            _let_through(connection, prompt.incident, to.hook, now)
 
 
 def _row_of(transition: Transition, key: str, recipient: Recipient, now: float) -> dict[str, Any]:
