@@ -14,6 +14,7 @@ import structlog
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from earwitness.alerting.ack_links import AckLinks, read_or_make_key
 from earwitness.alerting.couriers import LONGEST_PAUSE
 from earwitness.alerting.heartbeat import Heartbeat, Vitals
 from earwitness.alerting.insistence import Insistence, Ladders
@@ -141,6 +142,7 @@ class App:
         self._evidence = EvidenceStorage(self._data_dir / "evidence")
         self._baselines, self._switchboard = Baselines(self._data_dir / FOLDER), Switchboard()
         self._metrics = Metrics(self._location)
+        self._ack_links = AckLinks(read_or_make_key(self._data_dir / "ack.key"), self._public_url())
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
@@ -154,7 +156,7 @@ class App:
             self._clock,
             self._metrics,
             lambda: self._web,
-            Links(self._public_url()),
+            Links(self._public_url(), self._ack_links if self._config.http.public_url else None),
             self._evidence.path,
             self._impairments,
         )
@@ -177,6 +179,7 @@ class App:
             dispatcher=self._dispatcher,
             switchboard=self._switchboard,
             baselines=self._baselines,
+            ack_links=self._ack_links,
             ready=self._ready,
             alive=self._alive,
         )

@@ -140,7 +140,8 @@ class Courier:
         """
         if (frozen := _kept_by(self._mark.encode(), delivery.body)) is not None:
             return frozen
-        change = await self._store.read(lambda c: _change(c, delivery))
+        now = self._clock.now()
+        change = await self._store.read(lambda c: _change(c, delivery, now))
         body = self.hook.kind.render(self.hook.spec, notice_of(change, self._links, self.hook.template))
         marked = self._mark.encode() + body
         held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, marked))
@@ -169,7 +170,7 @@ class Courier:
         self.wake()
 
 
-def _change(connection: Connection, delivery: Delivery) -> Change:
+def _change(connection: Connection, delivery: Delivery, now: float) -> Change:
     """Return what the delivery tells, with its incident as it is now."""
     if is_digest(delivery.incident):
         digest = digests.digest(connection, delivery.incident)
@@ -178,7 +179,7 @@ def _change(connection: Connection, delivery: Delivery) -> Change:
         return Change(delivery.key, delivery.kind, delivery.at, delivery.text or incident.reason, incident, told)
     found = verdicts.incident(connection, delivery.incident)
     assert found is not None, "a delivery is written in its incident's own commit"
-    return Change(delivery.key, delivery.kind, delivery.at, delivery.text, found)
+    return Change(delivery.key, delivery.kind, delivery.at, delivery.text, found, hook=delivery.hook, now=now)
 
 
 def _kept_by(mark: AnyStr, kept: AnyStr | None) -> AnyStr | None:

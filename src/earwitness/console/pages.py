@@ -18,7 +18,7 @@ from earwitness.presentation import incident_json, observation_json
 from earwitness.store import digests, history, outbox, verdicts
 
 pages = APIRouter(include_in_schema=False)
-_templates = Jinja2Templates(Path(__file__).parent / "templates")
+templates = Jinja2Templates(Path(__file__).parent / "templates")
 _LABELS = {
     "sev1": "Sev1",
     "sev2": "Sev2",
@@ -36,8 +36,8 @@ def _clock_time(moment: float | str | None) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S")
 
 
-_templates.env.filters["clock"] = _clock_time
-_templates.env.globals["labels"] = _LABELS
+templates.env.filters["clock"] = _clock_time
+templates.env.globals["labels"] = _LABELS
 
 
 def _dependency_titles(house: House) -> dict[str, str]:
@@ -57,7 +57,7 @@ async def overview(request: Request, house: InHouse) -> Response:
         "titles": _dependency_titles(house),
         "now": house.clock.now(),
     }
-    return _templates.TemplateResponse(request, "overview.html", shown)
+    return templates.TemplateResponse(request, "overview.html", shown)
 
 
 @pages.get("/incidents/{incident_id}")
@@ -71,7 +71,7 @@ async def incident(request: Request, house: InHouse, incident_id: str) -> Respon
         "deliveries": await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident_id, limit=50)),
         "now": house.clock.now(),
     }
-    return _templates.TemplateResponse(request, "incident.html", shown)
+    return templates.TemplateResponse(request, "incident.html", shown)
 
 
 async def _shown(seen: Observation, house: House) -> dict[str, Any]:
@@ -89,7 +89,7 @@ async def digest(request: Request, house: InHouse, digest_id: str) -> Response:
     told = await house.store.read(lambda c: digests.members(c, digest_id))
     shown = {incident.id for incident in found.incidents}
     others = [incident for incident in told if incident not in shown]
-    return _templates.TemplateResponse(
+    return templates.TemplateResponse(
         request, "digest.html", {"digest": found, "others": others, "now": house.clock.now()}
     )
 

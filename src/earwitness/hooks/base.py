@@ -162,17 +162,37 @@ class HookOutcome:
     reference: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What a provider sent to us: header names in lower case, and the body as it came."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What people did at the provider, to be done here."""
+
+    key: str  # the same when it is told again
+    incident: str
+    action: Literal["acknowledge", "resolve"]
+    who: str
+    note: str = ""
+
+
 Talk = Generator[Message, Reply, HookOutcome]
 
 
 @dataclass(frozen=True, slots=True)
 class HookKind:
-    """`render` makes the body once, without any secret; `talk` carries it for one attempt."""
+    """`render` makes the body once, without any secret; `talk` carries it for one attempt; `hear` reads what comes back."""
 
     name: str  # as in the configuration
     spec: type[Spec]
     render: Callable[[Any, Notice], bytes]
     talk: Callable[[Any, Parcel], Talk]
+    hear: Callable[[Any, Callback, float], list[Said] | None] | None = None  # reads a callback; None: it is not signed
 
 
 def one_request(
