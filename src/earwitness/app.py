@@ -160,6 +160,7 @@ class App:
             self._evidence.path,
             self._impairments,
         )
+        self._postroom.on_said(self._commit.submit)
         self._insistence = Insistence(store, self._clock, self._ladders(), self._postroom.wake)
         self._heartbeat = Heartbeat(
             Vitals(self._alive, self._commit, store, self._clock),
@@ -180,6 +181,7 @@ class App:
             switchboard=self._switchboard,
             baselines=self._baselines,
             ack_links=self._ack_links,
+            wake_couriers=self._postroom.wake,
             ready=self._ready,
             alive=self._alive,
         )

@@ -138,7 +138,7 @@ class Courier:
 
         A body of another kind was meant for a receiver that this name had before; ours gets one of its own.
         """
-        if (frozen := _kept_by(self._mark.encode(), delivery.body)) is not None:
+        if (frozen := kept_by(self._mark.encode(), delivery.body)) is not None:
             return frozen
         now = self._clock.now()
         change = await self._store.read(lambda c: _change(c, delivery, now))
@@ -148,7 +148,7 @@ class Courier:
         return body if held else None
 
     async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
-        parcel = Parcel(delivery.key, body, self._clock.now(), _kept_by(self._mark, delivery.reference), delivery.doubt)
+        parcel = Parcel(delivery.key, body, self._clock.now(), kept_by(self._mark, delivery.reference), delivery.doubt)
         talk = self.hook.kind.talk(self.hook.spec, parcel)
         return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LEASE - 5)
 
@@ -182,7 +182,7 @@ def _change(connection: Connection, delivery: Delivery, now: float) -> Change:
     return Change(delivery.key, delivery.kind, delivery.at, delivery.text, found, hook=delivery.hook, now=now)
 
 
-def _kept_by(mark: AnyStr, kept: AnyStr | None) -> AnyStr | None:
+def kept_by(mark: AnyStr, kept: AnyStr | None) -> AnyStr | None:
     """Return what was kept under this mark; None when it was kept under another, or nothing was."""
     return kept.removeprefix(mark) if kept is not None and kept.startswith(mark) else None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.alerting.couriers import LEASE, Courier, hook_of
 from earwitness.alerting.notices import Links
+from earwitness.alerting.polling import Poller
 from earwitness.alerting.senders import Senders
 from earwitness.clock import Clock
 from earwitness.config.network import NetworkSpec
@@ -19,6 +20,7 @@ from earwitness.config.schema import Config, HookSpec
 from earwitness.hooks.base import HookOutcome, Reason
 from earwitness.impairments import Impairments
 from earwitness.metrics import Metrics
+from earwitness.model import Commanded
 from earwitness.store import failover, outbox, owed, verdicts
 from earwitness.store.outbox import Attempt, Backlog
 from earwitness.store.store import Store
@@ -30,6 +32,17 @@ log = structlog.get_logger()
 def _bound(connection: Connection) -> set[str]:
     """Return the hooks that know of an open incident, and so will be told of its end."""
     return {hook for i in verdicts.open_incidents(connection) for hook in owed.told(connection, i.id)}
+
+
+async def _unheard(_command: Commanded) -> None:
+    """What people did elsewhere is of no use to whoever only tells."""
+
+
+async def _serve(courier: Courier, poller: Poller) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(courier.run())
+        if poller.wanted:
+            group.create_task(poller.run())
 
 
 class Postroom:
@@ -55,11 +68,16 @@ class Postroom:
         self._links = links
         self._files = files
         self._impairments = impairments or Impairments(lambda _part, _bad: None)
+        self._said: Callable[[Commanded], Awaitable[object]] = _unheard
         self._refusing: set[str] = set()  # hooks whose newest delivery failed for good
         self._couriers: dict[str, tuple[HookSpec | None, Courier, asyncio.Task[None]]] = {}
         self._network: NetworkSpec | None = None
         self._configured = asyncio.Event()
         self._published: set[str] = set()  # hooks that have series
+
+    def on_said(self, callback: Callable[[Commanded], Awaitable[object]]) -> None:
+        """Hand to this what people did at providers that are asked for it; to be set before `configure`."""
+        self._said = callback
 
     def configure(self, config: Config) -> None:
         """Have one courier for each hook; a changed hook gets a new one, a removed one retires."""
@@ -141,7 +159,8 @@ class Postroom:
         senders = Senders(self._web().client(timeout=hook.timeout), self._files)
         courier = Courier(hook, self._store, self._clock, senders, self._links)
         courier.on_told(self._count)
-        return spec, courier, asyncio.create_task(courier.run())
+        poller = Poller(hook, self._store, self._clock, senders, self._impairments, self._said)
+        return spec, courier, asyncio.create_task(_serve(courier, poller))
 
     def _count(self, hook: str, result: str, outcome: HookOutcome) -> None:
         self._metrics.deliveries.labels(hook, outcome.result, outcome.reason.value).inc()

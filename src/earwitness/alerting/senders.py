@@ -2,21 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import assert_never
+from typing import TypeVar, assert_never
 from urllib.parse import urlsplit
 
 import httpx
 
 from earwitness.alerting.announcing import announce
 from earwitness.alerting.mail import send_mail
-from earwitness.hooks.base import Announcement, HookOutcome, HookRequest, Mail, Message, Reason, Reply, Talk
+from earwitness.hooks.base import Announcement, HookOutcome, HookRequest, Mail, Message, Reason, Reply
 from earwitness.logs import secrets_in
 from earwitness.model import Failure
 from earwitness.transport.errors import ExchangeError
 
+T = TypeVar("T")
 _LONGEST_REPLY = 64 * 1024  # bytes read of a reply
 _LONGEST_DETAIL = 500  # characters
 _TELLING = 8  # characters of an address; shorter paths are words of our own
@@ -49,7 +50,9 @@ class Senders:
                 assert_never(message)
 
 
-async def converse(talk: Talk, senders: Senders, section: object, each: float, in_all: float) -> HookOutcome:
+async def converse(
+    talk: Generator[Message, Reply, T], senders: Senders, section: object, each: float, in_all: float
+) -> T | HookOutcome:
     """Hold a talk to its end: at most `each` seconds for a reply and `in_all` for everything.
 
     `section` is the hook's configuration; its secrets, and what the requests were authorised with, are in no detail.
@@ -65,8 +68,8 @@ async def converse(talk: Talk, senders: Senders, section: object, each: float, i
                 return _without(hidden, reply)
             message = talk.send(reply)
     except StopIteration as ended:
-        outcome: HookOutcome = ended.value
-        return _without(hidden, outcome)
+        result: T = ended.value
+        return _without(hidden, result) if isinstance(result, HookOutcome) else result
 
 
 def _hidden(message: Message) -> set[str]:

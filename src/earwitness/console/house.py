@@ -33,5 +33,6 @@ class House:
     switchboard: Switchboard
     baselines: Baselines
     ack_links: AckLinks
+    wake_couriers: Callable[[], None]
     ready: Callable[[], bool]
     alive: Callable[[], bool]

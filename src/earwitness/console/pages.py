@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 
-from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json
+from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json, send_again
 from earwitness.console.house import House
 from earwitness.console.waveform import picture_of
 from earwitness.model import Commanded, Observation
@@ -78,6 +78,12 @@ async def _shown(seen: Observation, house: House) -> dict[str, Any]:
     """Return an observation with the picture of its call, if it kept a recording."""
     picture = await asyncio.to_thread(picture_of, seen, house.evidence)
     return {**observation_json(seen, EVIDENCE), "picture": Markup(picture) if picture else None}  # noqa: S704 - made by us
+
+
+@pages.post("/deliveries/{key}/retry")
+async def retry_delivery(house: InHouse, key: str) -> Response:
+    await send_again(house, key, "console")
+    return RedirectResponse(f"/incidents/{key.partition('.')[0]}", 303)
 
 
 @pages.get("/digests/{digest_id}")

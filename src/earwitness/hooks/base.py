@@ -8,7 +8,7 @@ before a ticket is opened, yield several requests. Where no reply comes, the tal
 import base64
 import json
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -41,6 +41,7 @@ class Reason(StrEnum):
     TOO_OLD = "too_old"
     INTERRUPTED = "interrupted"
     MONITOR_FAULT = "monitor_fault"
+    NOT_YET = "not_yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,18 +182,29 @@ class Said:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An open incident that the hook was told of, as a poll needs to know it."""
+
+    incident: str
+    reference: str | None  # what the hook asked to be remembered of it
+    acknowledged: bool
+
+
 Talk = Generator[Message, Reply, HookOutcome]
+Poll = Generator[Message, Reply, list[Said] | HookOutcome]
 
 
 @dataclass(frozen=True, slots=True)
 class HookKind:
-    """`render` makes the body once, without any secret; `talk` carries it for one attempt; `hear` reads what comes back."""
+    """`render` makes the body once, without any secret; `talk` carries it for one attempt; `hear` reads what comes back, `poll` asks for it."""
 
     name: str  # as in the configuration
     spec: type[Spec]
     render: Callable[[Any, Notice], bytes]
     talk: Callable[[Any, Parcel], Talk]
     hear: Callable[[Any, Callback, float], list[Said] | None] | None = None  # reads a callback; None: it is not signed
+    poll: Callable[[Any, Sequence[Known], float], Poll] | None = None  # asks what became of incidents there
 
 
 def one_request(

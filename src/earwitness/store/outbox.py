@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from earwitness.model import TransitionKind
@@ -89,7 +89,7 @@ def _leased(connection: Connection, row: Row[Any], token: str, now: float, secon
         row.attempts + 1,
         row.owed_since,
         row.body,
-        _reference(connection, row.incident, row.hook),
+        reference_of(connection, row.incident, row.hook),
         _doubt(connection, row.seq),
     )
 
@@ -111,8 +111,8 @@ def _doubt(connection: Connection, seq: int) -> float | None:
     return newest
 
 
-def _reference(connection: Connection, incident: str, hook: str) -> str | None:
-    """Return the newest reference; whole numbers order deliveries as they were told."""
+def reference_of(connection: Connection, incident: str, hook: str) -> str | None:
+    """Return what the hook asked to be remembered last; whole numbers order deliveries as they were told."""
     same = and_(deliveries.c.incident == incident, deliveries.c.hook == hook, deliveries.c.reference.is_not(None))
     return connection.scalar(select(deliveries.c.reference).where(same).order_by(deliveries.c.seq.desc()).limit(1))
 
@@ -176,6 +176,21 @@ def settle(
     return settled
 
 
+def send_again(connection: Connection, key: str, who: str, now: float) -> str | None:
+    """Owe a settled delivery anew, at once and under its key; the trail says who wished it. Returns the state that it was in.
+
+    None: there is no such delivery. One that is still owed stays as it is.
+    """
+    row = connection.execute(select(deliveries.c.seq, deliveries.c.state).where(deliveries.c.key == key)).first()
+    if row is None or row.state in OWED:
+        return row.state if row else None
+    again = {"state": "pending", "attempts": 0, "next_at": now, "owed_since": now, "urgent": 1, "held": None}
+    connection.execute(update(deliveries).where(deliveries.c.seq == row.seq).values(again))
+    note = {"delivery": row.seq, "at": now, "outcome": "again", "reason": "by_hand", "detail": f"sent again by {who}"}
+    connection.execute(insert(attempts).values(note))
+    return str(row.state)
+
+
 def next_due(connection: Connection, hook: str) -> float | None:
     """Return when the hook next has something to do; what waits for an earlier delivery is not due."""
     due = func.min(func.coalesce(deliveries.c.lease_until, deliveries.c.next_at))
@@ -199,18 +214,37 @@ def backlog(connection: Connection) -> list[Backlog]:
     return [Backlog(*row) for row in connection.execute(query)]
 
 
-def recent_deliveries(connection: Connection, *, incident: str | None, limit: int) -> Sequence[dict[str, object]]:
+def recent_deliveries(
+    connection: Connection, *, incident: str | None, limit: int, state: str | None = None
+) -> Sequence[dict[str, object]]:
     """Return deliveries, newest first, each with its trail of attempts."""
     query = select(deliveries).order_by(deliveries.c.seq.desc()).limit(limit)
     if incident is not None:
-        query = query.where(deliveries.c.incident == incident)
+        told_in = select(deliveries.c.digest).where(deliveries.c.incident == incident, deliveries.c.digest.is_not(None))
+        query = query.where(or_(deliveries.c.incident == incident, deliveries.c.incident.in_(told_in)))
+    if state is not None:
+        query = query.where(deliveries.c.state == state)
     rows = [dict(row) for row in connection.execute(query).mappings()]
     trail: dict[int, list[dict[str, object]]] = {row["seq"]: [] for row in rows}
     for row in connection.execute(
         select(attempts).where(attempts.c.delivery.in_(list(trail))).order_by(attempts.c.seq)
     ):
         trail[row.delivery].append({"at": row.at, "outcome": row.outcome, "reason": row.reason, "detail": row.detail})
-    shown = ("key", "incident", "kind", "at", "text", "hook", "state", "attempts", "next_at", "reason", "delivered_at")
+    shown = (
+        "key",
+        "incident",
+        "kind",
+        "at",
+        "text",
+        "hook",
+        "state",
+        "attempts",
+        "next_at",
+        "reason",
+        "delivered_at",
+        "held",
+        "digest",
+    )
     return [{k: row[k] for k in shown} | {"trail": trail[row["seq"]]} for row in rows]
 
 
