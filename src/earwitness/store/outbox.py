@@ -56,8 +56,11 @@ def lease(
 
 
 def _next_due(connection: Connection, hook: str, now: float) -> Row[Any] | None:
-    """Three looks, each along an index, since one over all that is owed would sort it."""
-    pending = and_(deliveries.c.state == "pending", deliveries.c.next_at <= now)
+    """Three looks, each along an index in the order of `seq`, since one over all that is owed would sort it.
+
+    The sum keeps SQLite from the index by `next_at`, which would have it sort a long queue for each of its rows.
+    """
+    pending = and_(deliveries.c.state == "pending", deliveries.c.next_at + 0.0 <= now)
     looks = (
         and_(deliveries.c.state == "leased", deliveries.c.lease_until <= now),
         and_(pending, deliveries.c.urgent == 1),
