@@ -24,6 +24,7 @@ def _forget(connection: Connection, before: float) -> int:
     verdicts.forget_before(connection, before)
     outbox.forget_before(connection, before)
     used.forget_before(connection, before)
+    spend.forget_alerts_before(connection, before)
     return history.forget_before(connection, before)
 
 

@@ -135,6 +135,7 @@ class House:
                 "network": {"allow": ["127.0.0.0/8"]},
                 "journeys": {"pay": {}},
                 "probes": {"web": probe},
+                "dial": {"allow": [PROVIDERS["call"].section["to"]]},
                 "hooks": hooks,
             }
         )

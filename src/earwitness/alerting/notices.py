@@ -59,6 +59,7 @@ def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: boo
         evidence_url=evidence,
         test=test,
         told=change.told,
+        hook=change.hook,
         ack_url=_ack_url(change, links),
     )
     if template == TemplateSpec():

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.alerting.couriers import LEASE, Courier, hook_of
+from earwitness.alerting.dialling import Dialler
 from earwitness.alerting.notices import Links
 from earwitness.alerting.polling import Poller
 from earwitness.alerting.senders import Senders
@@ -72,6 +73,7 @@ class Postroom:
         self._refusing: set[str] = set()  # hooks whose newest delivery failed for good
         self._couriers: dict[str, tuple[HookSpec | None, Courier, asyncio.Task[None]]] = {}
         self._network: NetworkSpec | None = None
+        self._dialler: Dialler | None = None
         self._configured = asyncio.Event()
         self._published: set[str] = set()  # hooks that have series
 
@@ -81,9 +83,12 @@ class Postroom:
 
     def configure(self, config: Config) -> None:
         """Have one courier for each hook; a changed hook gets a new one, a removed one retires."""
+        before = self._network, self._dialler
+        self._dialler = Dialler(self._store, self._clock, frozenset(config.dial.allow), config.budget)
+        unchanged = before == (config.network, self._dialler)
         for name, spec in config.hooks.items():
             known = self._couriers.get(name)
-            if known and known[0] == spec and self._network == config.network:
+            if known and known[0] == spec and unchanged:
                 continue
             if known:
                 known[2].cancel()
@@ -156,7 +161,7 @@ class Postroom:
 
     def _start(self, name: str, spec: HookSpec) -> tuple[HookSpec, Courier, asyncio.Task[None]]:
         hook = hook_of(name, spec)
-        senders = Senders(self._web().client(timeout=hook.timeout), self._files)
+        senders = Senders(self._web().client(timeout=hook.timeout), self._files, self._dialler)
         courier = Courier(hook, self._store, self._clock, senders, self._links)
         courier.on_told(self._count)
         poller = Poller(hook, self._store, self._clock, senders, self._impairments, self._said)

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from earwitness.alerting.announcing import announce
+from earwitness.alerting.dialling import Dialler
 from earwitness.alerting.mail import send_mail
-from earwitness.hooks.base import Announcement, HookOutcome, HookRequest, Mail, Message, Reason, Reply
+from earwitness.hooks.base import Announcement, Dialling, HookOutcome, HookRequest, Mail, Message, Reason, Reply
 from earwitness.logs import secrets_in
 from earwitness.model import Failure
 from earwitness.transport.errors import ExchangeError
@@ -36,6 +37,7 @@ class Senders:
 
     http: httpx.AsyncClient
     files: Callable[[str], Path]  # the file of a piece of evidence, by its SHA-256
+    dialler: Dialler | None = None  # without one nothing is dialled
 
     async def send(self, message: Message, seconds: float) -> Reply | HookOutcome:
         """Return the reply, or why there is none."""
@@ -46,8 +48,15 @@ class Senders:
                 return await send_mail(message, self.files, seconds)
             case Announcement():
                 return await announce(message, seconds)
+            case Dialling():
+                return await self._dial(message, seconds)
             case _:
                 assert_never(message)
+
+    async def _dial(self, call: Dialling, seconds: float) -> Reply | HookOutcome:
+        if self.dialler is None:
+            return HookOutcome("refused", Reason.ADDRESS_REFUSED, "only a running daemon calls; it keeps the budget")
+        return await self.dialler.dial(call, lambda: _ask(self.http, call.request, seconds))
 
 
 async def converse(
@@ -74,6 +83,8 @@ async def converse(
 
 def _hidden(message: Message) -> set[str]:
     """Return what a provider could echo: the authorisation as it was sent, and the part of the address that may be a secret."""
+    if isinstance(message, Dialling):
+        return _hidden(message.request) | {message.to}
     if not isinstance(message, HookRequest):
         return set()
     sent = {name.lower(): value for name, value in message.headers.items()}.get("authorization", "")

@@ -76,11 +76,9 @@ class EscalationSpec(Spec):
 
     @model_validator(mode="after")
     def _upwards(self) -> Self:
-        for number, (lower, upper) in enumerate(pairwise(self.steps), 1):
+        for number, (lower, upper) in enumerate(pairwise(self.steps), 2):
             if upper.after <= lower.after:
-                raise problem(
-                    "this step comes no later than the one before; put them in order", f"steps.{number}.after"
-                )
+                raise problem(f"step {number} comes no later than the one before; put them in order", "steps")
         return self
 
 

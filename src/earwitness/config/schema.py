@@ -31,6 +31,7 @@ from earwitness.config.transcription import TranscriptionSpec
 from earwitness.hooks import HOOKS
 from earwitness.hooks.alertmanager import AlertmanagerSpec
 from earwitness.hooks.apprise import AppriseSpec
+from earwitness.hooks.call import CallHookSpec
 from earwitness.hooks.email import EmailSpec
 from earwitness.hooks.jira import JiraSpec
 from earwitness.hooks.pagerduty import PagerDutySpec
@@ -200,6 +201,7 @@ class HookSpec(Spec):
     servicenow: ServiceNowSpec | None = None
     jira: JiraSpec | None = None
     twilio: TwilioSmsSpec | None = None
+    call: CallHookSpec | None = None
     apprise: AppriseSpec | None = None
     template: TemplateSpec = TemplateSpec()
     storm_cap: StormCap | None = None  # messages a minute, beyond which all but Sev1 is told in digests

@@ -29,14 +29,22 @@ async def on_callback(house: InHouse, hook: str, request: Request) -> Response:
     body = await read_body(request, _LARGEST)
     if body is None:
         return Response(status_code=413)
-    given = Callback(dict(request.headers), body)
+    given = Callback(dict(request.headers), body, _given_out(house, request))
     heard = hear(getattr(spec, spec.kind), given, house.clock.now())
     if heard is None:
         log.warning("callback_refused", hook=hook)
         return Response(status_code=403)
     for said in heard:
         await take(house, hook, said)
-    return Response(status_code=200)
+    answer = HOOKS[spec.kind].answer
+    media_type, content = answer(heard) if answer else ("text/plain", b"")
+    return Response(content, media_type=media_type)
+
+
+def _given_out(house: House, request: Request) -> str:
+    """Return the address as we gave it out, whatever a proxy has made of the request on its way."""
+    base = (house.config.http.public_url or "").rstrip("/")
+    return f"{base}{request.url.path}" + (f"?{request.url.query}" if request.url.query else "")
 
 
 async def read_body(request: Request, most: int) -> bytes | None:

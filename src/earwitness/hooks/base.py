@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from earwitness.config.fields import Secret, Spec, problem
+from earwitness.config.fields import Money, Secret, Spec, problem
 from earwitness.model import Evidence, Incident, TransitionKind
 
 
@@ -42,6 +42,7 @@ class Reason(StrEnum):
     INTERRUPTED = "interrupted"
     MONITOR_FAULT = "monitor_fault"
     NOT_YET = "not_yet"
+    OVER_BUDGET = "over_budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Notice:
     evidence_url: str  # its files are below
     test: bool = False  # sent by a person to try the hook
     told: tuple[str, ...] = ()  # of a digest: the ids of all incidents that it tells
+    hook: str = ""  # that is told; empty where nobody may answer
     ack_url: str | None = None  # a link that acknowledges it once, after a question
 
     @property
@@ -139,7 +141,16 @@ class Announcement:
     level: Literal["info", "success", "warning", "failure"]
 
 
-Message = HookRequest | Mail | Announcement
+@dataclass(frozen=True, slots=True)
+class Dialling:
+    """A request that makes a telephone ring: sent only if the number may be dialled and the money is there."""
+
+    request: HookRequest
+    to: str = field(repr=False)
+    cost: Money
+
+
+Message = HookRequest | Mail | Announcement | Dialling
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +180,7 @@ class Callback:
 
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    url: str = field(default="", repr=False)  # as we gave it to the provider, with what it added
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +216,9 @@ class HookKind:
     render: Callable[[Any, Notice], bytes]
     talk: Callable[[Any, Parcel], Talk]
     hear: Callable[[Any, Callback, float], list[Said] | None] | None = None  # reads a callback; None: it is not signed
+    answer: Callable[[Sequence[Said]], tuple[str, bytes]] | None = (
+        None  # media type and body that a callback is answered with
+    )
     poll: Callable[[Any, Sequence[Known], float], Poll] | None = None  # asks what became of incidents there
 
 
