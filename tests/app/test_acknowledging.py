@@ -12,10 +12,12 @@ from shop_config import web_config
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from twilio.request_validator import RequestValidator
 from virtual import until
 
 from earwitness.serving import listen, served
 
+RUNG = "+12025550199"
 TOKEN = "the-token-of-this-daemon"
 
 
@@ -48,7 +50,9 @@ async def broken(daemon, receiver, simulator, http, pager):
         "chat": receiver.hook(),
         "pager": {"pagerduty": {"url": pager.url, "routing_key": "key", "webhook_secret": "theirs"}},
     }
-    config = web_config(simulator.url, ("card",), hooks)
+    account = {"account_sid": "AC" + "0" * 32, "auth_token": "theirs", "from": "+12025550143", "to": RUNG}
+    hooks["ring"] = {"call": {**account, "price_per_minute": "0.014 USD", "api_url": simulator.url}}
+    config = web_config(simulator.url, ("card",), hooks, dial={"allow": [RUNG]})
     listen_on = {"listen": daemon.address, "token": TOKEN, "public_url": daemon.url}
     daemon.configure({**config, "http": listen_on})
     daemon.api.headers["authorization"] = f"Bearer {TOKEN}"
@@ -129,6 +133,22 @@ async def test_what_is_done_in_pagerduty_is_done_here_and_not_told_back(broken, 
         await until(lambda: len({e["dedup_key"] for e in pager.events}) > 1, PATIENCE)
     mine = [e["event_action"] for e in pager.events if e["dedup_key"] == broken.found]
     assert mine == ["trigger"]
+
+
+async def test_a_key_pressed_in_an_alert_call_acknowledges_and_is_answered(broken, receiver):
+    url = f"{broken.url}/callbacks/ring?incident={broken.found}"
+    form = {"CallSid": "CA1", "Digits": "1", "To": RUNG}
+    signed = {"X-Twilio-Signature": RequestValidator("theirs").compute_signature(url, form)}
+    async with httpx.AsyncClient(trust_env=False) as outside:
+        assert (await outside.post(url, data={**form, "Digits": "2"}, headers=signed)).status_code == 403
+        reply = await outside.post(url, data=form, headers=signed)
+    assert (reply.status_code, reply.headers["content-type"].partition(";")[0]) == (200, "text/xml")
+    assert "Acknowledged" in reply.text
+    found = await broken.get(f"incidents/{broken.found}")
+    assert found["acknowledged_by"] == "somebody by telephone"
+    await receiver.hears(broken.found, "acknowledge")
+    calls = [d for d in await broken.get("deliveries", incident=broken.found) if d["hook"] == "ring"]
+    assert [(d["kind"], d["state"]) for d in calls] == [("open", "delivered")]
 
 
 async def test_where_no_callback_is_awaited_there_is_nothing(broken):
