@@ -1,12 +1,19 @@
 """News that is told together: because a route groups it, because of quiet hours, or because it is too much for the hook."""
 
+import asyncio
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
+from judge_world import rules_of
 from outbox_world import OutboxWorld
 
+from earwitness.alerting.couriers import LONGEST_PAUSE
+from earwitness.commit import CommitLoop
+from earwitness.console.callbacks import take
+from earwitness.hooks.base import Said
 from earwitness.model import Severity
-from earwitness.store import digests
+from earwitness.store import digests, outbox
 
 NIGHT = {"hours": "22:00-07:00", "timezone": "UTC"}
 
@@ -194,3 +201,35 @@ async def test_a_digest_that_died_on_its_way_is_sent_again_the_same(make):
     assert world.got[0] == world.got[1]
     (_, digest), _ = world.told("chat")
     assert late not in await world.store.read(lambda c: digests.members(c, digest))
+
+
+async def test_a_clock_that_was_set_back_holds_no_storm_for_ever(make):
+    world = make({"to": ["chat"]}, chat=2)
+    await world.opens("a", "b", "c")
+    await world.deliver()
+    await world.opens("d", "e")
+    await world.deliver()
+    world.clock.moment -= 3 * 3600
+    await world.store.write(lambda c: outbox.bring_forward(c, world.clock.now(), LONGEST_PAUSE))
+    await world.deliver()
+    assert world.kinds("chat") == ["open", "digest", "digest"]
+
+
+async def test_who_acknowledges_a_digest_looks_after_all_that_it_told(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    ids = await world.opens("a", "b")
+    world.clock.moment += 31
+    await world.deliver()
+    ((_, digest),) = world.told("chat")
+    commit = CommitLoop(world.store, world.clock, rules_of({}), world.router, lambda _committed: None)
+    await commit.load()
+    judging = asyncio.create_task(commit.run())
+    house = SimpleNamespace(store=world.store, clock=world.clock, commit=commit)
+    await take(house, "chat", Said("1", digest, "resolve", "Ann"))
+    assert len(commit.state.open_incidents()) == 2
+    await take(house, "chat", Said("2", digest, "acknowledge", "Ann"))
+    assert {i.id: i.acknowledged_by for i in commit.state.open_incidents()} == dict.fromkeys(ids, "Ann")
+    await world.deliver()
+    assert world.kinds("chat") == ["digest"], "its own people said so"
+    judging.cancel()
+    await asyncio.gather(judging, return_exceptions=True)

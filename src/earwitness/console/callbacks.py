@@ -4,13 +4,15 @@ import hashlib
 
 import structlog
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
 
+from earwitness.alerting.digests import is_digest
 from earwitness.console.api import InHouse
 from earwitness.console.house import House
 from earwitness.hooks import HOOKS
 from earwitness.hooks.base import Callback, Said
 from earwitness.model import Commanded
-from earwitness.store import used, verdicts
+from earwitness.store import digests, used, verdicts
 
 PREFIX = "/callbacks/"
 _LARGEST = 256 * 1024  # bytes; a provider repeats its whole incident
@@ -62,9 +64,15 @@ async def take(house: House, hook: str, said: Said) -> None:
     key = f"{hook} {hashlib.sha256(said.key.encode()).hexdigest()}"
     if await house.store.read(lambda c: used.is_used(c, key)):
         return
-    found = await house.store.read(lambda c: verdicts.incident(c, said.incident))
-    if found is not None:
+    for incident in await house.store.read(lambda c: _meant(c, said)):
         now = house.clock.now()
-        await house.commit.submit(Commanded(now, found.id, said.action, said.who, said.note, hook))
-        log.info("told_by_provider", hook=hook, incident=found.id, action=said.action)
+        await house.commit.submit(Commanded(now, incident, said.action, said.who, said.note, hook))
+        log.info("told_by_provider", hook=hook, incident=incident, action=said.action)
     await house.store.write(lambda c: used.use(c, key, house.clock.now()))
+
+
+def _meant(connection: Connection, said: Said) -> list[str]:
+    """Return the incidents that are meant. Who acknowledges a digest looks after all that it told; who resolves it ends none of them."""
+    if is_digest(said.incident):
+        return digests.members(connection, said.incident) if said.action == "acknowledge" else []
+    return [said.incident] if verdicts.incident(connection, said.incident) is not None else []

@@ -66,15 +66,19 @@ def instead_of(connection: Connection, row: Row[Any], storm_cap: int | None, now
 
 
 def _sent(connection: Connection, hook: str, now: float) -> int:
-    recent = and_(deliveries.c.hook == hook, deliveries.c.leased_at > now - _MINUTE)
-    return connection.scalar(select(func.count()).where(recent)) or 0
+    return connection.scalar(select(func.count()).where(_of_late(hook, now))) or 0
+
+
+def _of_late(hook: str, now: float) -> ColumnElement[bool]:
+    """What was sent in the last minute; not what seems to lie in the future since the clock was set back."""
+    return and_(
+        deliveries.c.hook == hook, deliveries.c.leased_at > now - _MINUTE, deliveries.c.leased_at <= now + _MINUTE
+    )
 
 
 def _put_off(connection: Connection, hook: str, due: ColumnElement[bool], now: float) -> None:
     """Hold what is due until the first message of the last minute is a minute old; then it is told in one."""
-    first = select(func.min(deliveries.c.leased_at)).where(
-        deliveries.c.hook == hook, deliveries.c.leased_at > now - _MINUTE
-    )
+    first = select(func.min(deliveries.c.leased_at)).where(_of_late(hook, now))
     until = (connection.scalar(first) or now) + _MINUTE
     seqs = list(connection.scalars(select(deliveries.c.seq).where(deliveries.c.hook == hook, due, _summarisable)))
     for part in _parts(seqs):
