@@ -16,8 +16,19 @@ from sqlalchemy import Connection
 from earwitness.alerting.routing import Router
 from earwitness.clock import CLOCK_SLACK, Clock
 from earwitness.judge import Judgement, ProbeState, State, judge
-from earwitness.model import ClockSetBack, Event, Observation, Observed, Reconfigured, Request, Rules, Transition
-from earwitness.store import history, outbox, verdicts
+from earwitness.model import (
+    ClockSetBack,
+    Commanded,
+    Event,
+    Observation,
+    Observed,
+    Reconfigured,
+    Request,
+    Rules,
+    Transition,
+    TransitionKind,
+)
+from earwitness.store import digests, history, owed, verdicts
 from earwitness.store.store import Store
 
 log = structlog.get_logger()
@@ -32,13 +43,14 @@ class Committed:
 
     observations: list[Observation] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
+    via: list[str | None] = field(default_factory=list)  # for each transition the hook through which people made it
     requests: list[Request] = field(default_factory=list)
     reconfigured: bool = False
 
 
 @dataclass(slots=True)
 class _Waiting:
-    event: Event
+    event: Event | None  # None: nothing happened, and the loop is to prove that it runs
     done: asyncio.Future[Judgement]
     rules: Rules | None = None  # to judge by from this event on
     router: Router | None = None
@@ -81,6 +93,10 @@ class CommitLoop:
         """Return what came of the event, once it is committed."""
         return await self._wait_for(_Waiting(event, _future()))
 
+    async def prove(self) -> None:
+        """Return when the loop has been through a whole round, as it would for an event."""
+        await self._wait_for(_Waiting(None, _future()))
+
     async def _wait_for(self, waiting: _Waiting) -> Judgement:
         self._queue.put_nowait(waiting)
         return await waiting.done
@@ -121,8 +137,10 @@ class CommitLoop:
             judgements.append(judgement)
         return state, judgements
 
-    def _judge_one(self, state: State, event: Event) -> Judgement:
+    def _judge_one(self, state: State, event: Event | None) -> Judgement:
         """An event that the judge cannot digest must not keep it from all others."""
+        if event is None:
+            return Judgement(state)
         try:
             return judge(state, event, self._rules)
         except Exception:  # A fault of ours: shown as impaired, with the trace in the log.
@@ -153,9 +171,14 @@ def _collect(batch: Sequence[_Waiting], judgements: Sequence[Judgement]) -> Comm
     return Committed(
         observations=[w.event.observation for w in batch if isinstance(w.event, Observed)],
         transitions=[t for j in judgements for t in j.transitions],
+        via=[_via(w.event) for w, j in zip(batch, judgements, strict=True) for _ in j.transitions],
         requests=[r for j in judgements for r in j.requests],
         reconfigured=any(isinstance(w.event, Reconfigured) for w in batch),
     )
+
+
+def _via(event: Event | None) -> str | None:
+    return event.via if isinstance(event, Commanded) else None
 
 
 def _changed_probes(before: State, after: State, committed: Committed) -> list[ProbeState]:
@@ -177,6 +200,17 @@ def _write(
     closed = [t.incident for t in committed.transitions if t.incident.id not in after.incidents]
     verdicts.save_incidents(connection, [*changed_incidents, *closed])
     verdicts.add_requests(connection, committed.requests)
-    for transition in committed.transitions:
-        told = outbox.told(connection, transition.incident.id)
-        outbox.add_deliveries(connection, transition, router.recipients(transition, told), now)
+    for transition, via in zip(committed.transitions, committed.via, strict=True):
+        _owe(connection, transition, via, router, now)
+    over = [t.incident.id for t in committed.transitions if t.kind is TransitionKind.RESOLVE]
+    digests.close_finished(connection, over, now)
+
+
+def _owe(connection: Connection, transition: Transition, via: str | None, router: Router, now: float) -> None:
+    """Owe the transition to everyone but the hook whose provider brought it about: it knows."""
+    incident = transition.incident.id
+    if transition.kind is TransitionKind.RESOLVE:
+        owed.drop_quiet(connection, incident)
+    told, refused = owed.told(connection, incident), owed.refused(connection, incident)
+    recipients = router.recipients(transition, told, now, refused)
+    owed.add_deliveries(connection, transition, [r for r in recipients if r.hook != via], now)

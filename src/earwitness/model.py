@@ -251,6 +251,7 @@ class Commanded:
     action: str
     who: str
     note: str = ""
+    via: str | None = None  # the hook whose provider said so, which is not told what it said itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +353,10 @@ class TransitionKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     RESOLVE = "resolve"
     NOTE = "note"
+    # What alerting tells without a change of the incident.
+    REMIND = "remind"  # it is still open
+    ESCALATE = "escalate"  # nobody acknowledged it in time
+    DIGEST = "digest"  # several incidents in one message
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ _CHANGE_WORDS = {
     TransitionKind.LOWER: "lowered to {}",
     TransitionKind.ACKNOWLEDGE: "{}, acknowledged",
     TransitionKind.RESOLVE: "{}, resolved",
+    TransitionKind.REMIND: "reminder, {} still open",
+    TransitionKind.ESCALATE: "escalated, {}",
 }
 
 

@@ -66,7 +66,7 @@ def _note(transition: Transition, router: Router, done: Replayed) -> None:
     course.incident = incident
     if transition.kind is not TransitionKind.RESOLVE and worse(incident.severity, course.worst):
         course.worst = incident.severity
-    told = router.recipients(transition, list(course.told))
+    told = [recipient.hook for recipient in router.recipients(transition, list(course.told), transition.at)]
     course.told.update(told)
     done.alerts.update(told)
 

@@ -4,15 +4,15 @@ import pytest
 from judge_world import World, rules_of
 from virtual import VirtualClock, until
 
-from earwitness.alerting.routing import Route, Router
+from earwitness.alerting.routing import Router, route
 from earwitness.commit import CommitLoop
-from earwitness.config.schema import MatchSpec
+from earwitness.config.alerting import MatchSpec
 from earwitness.impairments import Impairments
 from earwitness.model import Commanded
-from earwitness.store import history, outbox, verdicts
+from earwitness.store import history, outbox, owed, verdicts
 from earwitness.store.store import Store
 
-ROUTER = Router([Route(MatchSpec(), ("on-call",))], {})
+ROUTER = Router([route(MatchSpec(), ("on-call",))])
 
 
 class FailingStore:
@@ -83,7 +83,7 @@ async def test_one_commit_holds_observation_incident_request_and_alert(store, lo
     assert len(committed.observations) == 2
     assert len(await store.read(lambda c: history.recent_observations(c, probe=None, limit=9))) == 2
     (incident,) = await store.read(verdicts.open_incidents)
-    assert await store.read(lambda c: outbox.told(c, incident.id)) == ["on-call"]
+    assert await store.read(lambda c: owed.told(c, incident.id)) == ["on-call"]
     assert [r.key for r in await store.read(verdicts.pending_requests)] == [r.key for r in world.requests]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from earwitness.config.known_keys import nearest
 from earwitness.config.yaml import Problem, Section, Sequence, locate
+from earwitness.telephony.dial_guard import DialRefusedError, check_dial
 
 
 def broken_references(tree: Section) -> Iterator[Problem]:
@@ -22,6 +23,10 @@ def broken_references(tree: Section) -> Iterator[Problem]:
     yield from _of_environments(tree)
     for index, route in enumerate(tree.get("routes") or ()):
         yield from _of_route(tree, index, route)
+    for name, hook in _section(tree, "hooks").items():
+        yield from _of_alert_call(tree, name, _section(hook, "call"))
+    for name, ladder in _section(tree, "escalations").items():
+        yield from _of_escalation(tree, name, ladder)
 
 
 def _of_environments(tree: Section) -> Iterator[Problem]:
@@ -39,13 +44,42 @@ def _environments(tree: Section) -> list[str]:
 
 
 def _of_route(tree: Section, index: int, route: Any) -> Iterator[Problem]:
-    yield from _unknown(tree, ("routes", index, "to"), _texts(route, "to"), list(_section(tree, "hooks")), "hook")
-    match = _section(route, "match")
+    for key in ("to", "failover"):
+        yield from _unknown(tree, ("routes", index, key), _texts(route, key), list(_section(tree, "hooks")), "hook")
+    yield from _of_match(tree, ("routes", index, "match"), _section(route, "match"))
+
+
+def _of_alert_call(tree: Section, name: str, call: Section) -> Iterator[Problem]:
+    """Yield what keeps an alert call from being made, or its key from being heard."""
+    at = ("hooks", name, "call")
+    if call and "public_url" not in _section(tree, "http"):
+        message = (
+            "a call asks for a key, and Twilio tells it to this daemon; set http.public_url to where Twilio reaches it"
+        )
+        yield _problem(tree, at, message)
+    for number in _texts(call, "to"):
+        try:
+            check_dial(number, _texts(_section(tree, "dial"), "allow"))
+        except DialRefusedError as error:
+            yield _problem(tree, (*at, "to"), str(error))
+
+
+def _of_escalation(tree: Section, name: str, ladder: Any) -> Iterator[Problem]:
+    at = ("escalations", name)
+    steps = ladder.get("steps") if isinstance(ladder, Section) else None
+    for index, step in enumerate(steps if isinstance(steps, Sequence) else ()):
+        yield from _unknown(
+            tree, (*at, "steps", index, "to"), _texts(step, "to"), list(_section(tree, "hooks")), "hook"
+        )
+    yield from _of_match(tree, (*at, "match"), _section(ladder, "match"))
+
+
+def _of_match(tree: Section, where: tuple[str | int, ...], match: Section) -> Iterator[Problem]:
     journeys = _section(tree, "journeys")
     owners = list(dict.fromkeys(owner for journey in journeys.values() for owner in _texts(journey, "owner")))
     known = {"journey": list(journeys), "owner": owners, "environment": _environments(tree)}
     for key, names in known.items():
-        yield from _unknown(tree, ("routes", index, "match", key), _texts(match, key), names, key)
+        yield from _unknown(tree, (*where, key), _texts(match, key), names, key)
 
 
 def _of_probe(tree: Section, name: str, probe: Any) -> Iterator[Problem]:

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from earwitness.config.alerting import EscalationSpec, HeartbeatSpec, RouteSpec, StormCap
 from earwitness.config.carriers import CarrierSpec
 from earwitness.config.cron import Cron, parse_cron
 from earwitness.config.fields import (
@@ -23,12 +24,14 @@ from earwitness.config.fields import (
     WithSecret,
     problem,
 )
+from earwitness.config.hours import parse_zone
 from earwitness.config.network import NetworkSpec
 from earwitness.config.templates import TemplateSpec
 from earwitness.config.transcription import TranscriptionSpec
 from earwitness.hooks import HOOKS
 from earwitness.hooks.alertmanager import AlertmanagerSpec
 from earwitness.hooks.apprise import AppriseSpec
+from earwitness.hooks.call import CallHookSpec
 from earwitness.hooks.email import EmailSpec
 from earwitness.hooks.jira import JiraSpec
 from earwitness.hooks.pagerduty import PagerDutySpec
@@ -37,7 +40,6 @@ from earwitness.hooks.slack import SlackSpec
 from earwitness.hooks.teams import TeamsSpec
 from earwitness.hooks.twilio import TwilioSmsSpec
 from earwitness.hooks.webhook import WebhookSpec
-from earwitness.model import Severity
 from earwitness.probes import KINDS
 from earwitness.probes.context import Kind
 from earwitness.probes.http import HttpSpec
@@ -127,13 +129,6 @@ class LimitsSpec(Spec):
     concurrent_http: int = Field(default=200, ge=1, le=5000)
 
 
-def _zone(value: Any) -> str:
-    try:
-        return ZoneInfo(str(value)).key
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise problem(f"{value!r} is not a time zone; write one such as Europe/London or UTC") from error
-
-
 class ProbeSpec(Spec):
     """One scheduled way of trying a journey: when, and exactly one of the kinds of probe."""
 
@@ -142,7 +137,7 @@ class ProbeSpec(Spec):
     environment: Name | None = None
     every: Duration | None = None
     cron: Annotated[Cron, BeforeValidator(parse_cron, json_schema_input_type=str)] | None = None
-    timezone: Annotated[str, BeforeValidator(_zone)] = "UTC"
+    timezone: Annotated[str, BeforeValidator(parse_zone)] = "UTC"
     catch_up: Duration | None = None  # how old a missed slot may be and still be run; by default one interval
     http: HttpSpec | None = None
     call: CallSpec | None = None
@@ -206,8 +201,10 @@ class HookSpec(Spec):
     servicenow: ServiceNowSpec | None = None
     jira: JiraSpec | None = None
     twilio: TwilioSmsSpec | None = None
+    call: CallHookSpec | None = None
     apprise: AppriseSpec | None = None
     template: TemplateSpec = TemplateSpec()
+    storm_cap: StormCap | None = None  # messages a minute, beyond which all but Sev1 is told in digests
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -219,20 +216,6 @@ class HookSpec(Spec):
     @property
     def kind(self) -> str:
         return next(name for name in HOOKS if getattr(self, name) is not None)
-
-
-class MatchSpec(Spec):
-    """Which incidents a route is for; what is not named matches all."""
-
-    severity: Annotated[tuple[Severity, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ()
-    journey: Texts = ()
-    owner: Texts = ()
-    environment: Texts = ()
-
-
-class RouteSpec(Spec):
-    match: MatchSpec = MatchSpec()
-    to: Texts = Field(min_length=1)
 
 
 class Config(Spec):
@@ -255,6 +238,8 @@ class Config(Spec):
     limits: LimitsSpec = LimitsSpec()
     hooks: dict[Name, HookSpec] = Field(default_factory=dict)
     routes: tuple[RouteSpec, ...] = ()
+    escalations: dict[Name, EscalationSpec] = Field(default_factory=dict)
+    heartbeat: HeartbeatSpec | None = None
 
     @field_validator("prompts")
     @classmethod

@@ -11,7 +11,7 @@ from earwitness.console.house import House
 from earwitness.evidence.bundle import bundle
 from earwitness.model import Commanded, Incident, Status
 from earwitness.presentation import incident_json, iso_time, observation_json
-from earwitness.store import history, outbox, verdicts
+from earwitness.store import digests, history, outbox, owed, verdicts
 
 EVIDENCE = "/api/v1/evidence"
 _SHOWN_INLINE = ("audio/", "image/png", "text/plain", "application/json")
@@ -90,9 +90,46 @@ async def resolve(house: InHouse, incident_id: str, command: Command | None = No
 
 
 @api.get("/deliveries")
-async def deliveries(house: InHouse, incident: str | None = None, limit: Limit = 50) -> list[dict[str, Any]]:
-    rows = await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident, limit=limit))
+async def deliveries(
+    house: InHouse, incident: str | None = None, state: str | None = None, limit: Limit = 50
+) -> list[dict[str, Any]]:
+    rows = await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident, limit=limit, state=state))
     return [_with_iso_times(row) for row in rows]
+
+
+@api.post("/deliveries/{key}/retry", status_code=202)
+async def retry_delivery(house: InHouse, key: str, command: Command | None = None) -> dict[str, Any]:
+    """Send a settled delivery again, under its key."""
+    await send_again(house, key, (command or Command()).who)
+    return {"key": key, "state": "pending"}
+
+
+async def send_again(house: House, key: str, who: str) -> None:
+    """Owe a settled delivery anew; HTTP errors say why not."""
+    now = house.clock.now()
+    state = await house.store.write(lambda c: outbox.send_again(c, key, who, now))
+    if state is None:
+        raise HTTPException(404, f"there is no delivery {key}")
+    if state in owed.OWED:
+        raise HTTPException(409, f"{key} is still owed, and will be tried again by itself")
+    house.wake_couriers()
+
+
+@api.get("/impairments")
+async def impairments(house: InHouse) -> list[dict[str, Any]]:
+    """Return which parts of the monitor cannot do their work, and what is known of why."""
+    return [{"component": name, "details": known} for name, known in house.impairments.details().items()]
+
+
+@api.get("/digests/{digest_id}")
+async def digest(house: InHouse, digest_id: str) -> dict[str, Any]:
+    """Return which incidents a digest told of."""
+    found = await house.store.read(lambda c: digests.digest(c, digest_id))
+    if found is None:
+        raise HTTPException(404, f"there is no digest {digest_id}")
+    told = await house.store.read(lambda c: digests.members(c, digest_id))
+    times = {"at": iso_time(found.at), "closed_at": iso_time(found.closed_at)}
+    return {"id": found.id, "hook": found.hook, **times, "counts": found.counts, "incidents": told}
 
 
 @api.get("/evidence/{sha256}")

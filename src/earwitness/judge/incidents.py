@@ -19,6 +19,8 @@ from earwitness.model import (
     worse,
 )
 
+_RENEWED_AFTER = 300.0  # seconds
+
 
 def opened(
     group: Group, trigger: ProbeState, state: State, verdict: Verdict, rules: Rules, now: float
@@ -80,6 +82,12 @@ def reassessed(incident: Incident, cause: Cause, verdict: Verdict, now: float) -
 def argued(incident: Incident, cause: Cause, verdict: Verdict) -> Incident:
     """Return the incident with a new argument."""
     return replace(incident, severity=verdict.severity, title=verdict.title, reason=verdict.reason, cause=cause)
+
+
+def is_new_acknowledgement(incident: Incident, command: Commanded) -> bool:
+    """Whether it says more than the one before: one that grew old may be renewed, a second click says nothing."""
+    before = max((e.at for e in incident.timeline if e.kind is TransitionKind.ACKNOWLEDGE), default=None)
+    return before is None or command.at - before >= _RENEWED_AFTER
 
 
 def acknowledged(incident: Incident, command: Commanded) -> tuple[Incident, Transition]:

@@ -274,7 +274,7 @@ def _commanded(state: State, command: Commanded) -> Judgement:
         return Judgement(state)
     if command.action == "resolve":
         return _resolve(state, incident, command.at, incidents.by(command))
-    if command.action == "acknowledge" and incident.acknowledged_by is None:
+    if command.action == "acknowledge" and incidents.is_new_acknowledgement(incident, command):
         changed, transition = incidents.acknowledged(incident, command)
         return Judgement(state.with_incident(changed), [transition])
     return Judgement(state)

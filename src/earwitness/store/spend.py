@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from earwitness.store.tables import calls
 
 _MILLION = 1_000_000
+ALERT = "alert-"  # what the runs of calls that alerts make begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def spent(connection: Connection, day: str, currency: str, journey: str | None =
 def reserve(
     connection: Connection,
     run: str,
-    journey: str,
+    journey: str | None,
     amount: int,
     currency: str,
     now: float,
@@ -100,3 +101,8 @@ def call_of(connection: Connection, run: str) -> CallRow | None:
     )
     row = connection.execute(select(*columns).where(calls.c.run == run)).first()
     return CallRow(*row) if row else None
+
+
+def forget_alerts_before(connection: Connection, moment: float) -> None:
+    """Drop the calls that alerts made before this moment; those of runs go with their runs."""
+    connection.execute(delete(calls).where(calls.c.run.startswith(ALERT), calls.c.reserved_at < moment))
