@@ -216,4 +216,4 @@ def _overlap(left: tuple[float, float], right: tuple[float, float]) -> float:
 
 def cut_by_us(match: Match, now: Action | None) -> bool:
     """Say whether our own key or word interrupted the prompt, as callers do who know their way."""
-    return now is not None and match.clear and match.start < now.start < match.end and match.head <= MISSING_SPEECH
+    return now is not None and match.start < now.start < match.end and match.head <= MISSING_SPEECH
