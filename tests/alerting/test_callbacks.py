@@ -141,7 +141,7 @@ def test_slack_shows_the_button_that_can_be_answered():
     assert done.incident.status is Status.OPEN, "this notice is of the opened incident"
 
 
-@pytest.mark.parametrize("name", sorted(HOOKS.keys() - {"alertmanager", "twilio"}))
+@pytest.mark.parametrize("name", sorted(HOOKS.keys() - {"alertmanager", "twilio", "call"}))
 def test_the_link_is_in_the_message(name):
     from test_all_hooks import section  # noqa: PLC0415
 
