@@ -17,7 +17,7 @@ from earwitness.alerting.routing import Router
 from earwitness.clock import CLOCK_SLACK, Clock
 from earwitness.judge import Judgement, ProbeState, State, judge
 from earwitness.model import ClockSetBack, Event, Observation, Observed, Reconfigured, Request, Rules, Transition
-from earwitness.store import history, outbox, verdicts
+from earwitness.store import history, outbox, quiet, verdicts
 from earwitness.store.store import Store
 
 log = structlog.get_logger()
@@ -34,6 +34,10 @@ class Committed:
     transitions: list[Transition] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     reconfigured: bool = False
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.observations or self.transitions or self.requests or self.reconfigured)
 
 
 @dataclass(slots=True)
@@ -68,8 +72,14 @@ class CommitLoop:
 
     async def load(self) -> None:
         """Take up the state that an earlier process committed."""
+        may_reopen = self._clock.now() - self._rules.reopen_within
         self._state = await self._store.read(
-            lambda c: State.of(history.load_probe_states(c), verdicts.open_incidents(c))
+            lambda c: State.of(
+                history.load_probe_states(c),
+                verdicts.open_incidents(c),
+                quiet.current(c),
+                verdicts.ended_since(c, may_reopen),
+            )
         )
         self._looked_at = max((p.started_at for p in self._state.probes.values()), default=self._clock.now())
 
@@ -133,6 +143,8 @@ class CommitLoop:
     async def _write_until_written(self, state: State, committed: Committed) -> None:
         """Keep trying: what was seen is not dropped because the disk is full or the database is away."""
         before, router, now = self._state, self._router, self._clock.now()
+        if committed.nothing and state is before:  # time passed, and nothing came of it
+            return
         for pause in chain(_RETRY, repeat(_RETRY[-1])):
             try:
                 await self._store.write(lambda c: _write(c, before, state, committed, router, now))
@@ -176,7 +188,15 @@ def _write(
     changed_incidents = [i for key, i in after.incidents.items() if before.incidents.get(key) is not i]
     closed = [t.incident for t in committed.transitions if t.incident.id not in after.incidents]
     verdicts.save_incidents(connection, [*changed_incidents, *closed])
+    _write_quiet(connection, before, after, now)
     verdicts.add_requests(connection, committed.requests)
     for transition in committed.transitions:
         told = outbox.told(connection, transition.incident.id)
         outbox.add_deliveries(connection, transition, router.recipients(transition, told), now)
+
+
+def _write_quiet(connection: Connection, before: State, after: State, now: float) -> None:
+    if before.quiet is after.quiet:
+        return
+    quiet.save(connection, [p for key, p in after.quiet.items() if before.quiet.get(key) is not p])
+    quiet.end(connection, [key for key in before.quiet if key not in after.quiet], now)

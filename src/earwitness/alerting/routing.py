@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from earwitness.config.schema import Config, MatchSpec
 from earwitness.model import Incident, Transition, TransitionKind
 
-_NEWS = (TransitionKind.OPEN, TransitionKind.RAISE, TransitionKind.LOWER)
+_NEWS = (
+    TransitionKind.OPEN,
+    TransitionKind.REOPEN,
+    TransitionKind.RAISE,
+    TransitionKind.LOWER,
+    TransitionKind.UNMUTE,
+)
 _FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
 
 
@@ -33,7 +39,7 @@ class Router:
         """Return the names of the hooks, each once; `told` are those that know of the incident already."""
         if transition.kind in _FOLLOW_UPS:
             return list(told)
-        if transition.kind not in _NEWS:
+        if transition.kind not in _NEWS or transition.incident.muted:
             return []
         matched = (
             hook for route in self._routes if self._matches(route.match, transition.incident) for hook in route.to

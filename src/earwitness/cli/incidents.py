@@ -1,6 +1,7 @@
 """Incidents of a running daemon, over its API."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -22,12 +23,14 @@ _HERE = "http://127.0.0.1:8420"
 def list_(
     url: Url = _HERE, token_file: TokenFile = None, status: str | None = None, *, as_json: AsJson = False
 ) -> None:
-    """List incidents, newest first."""
-    found = _ask("GET", url, "incidents", token_file, params={"status": status} if status else None).json()
+    """List incidents, newest first; with --status suspected the failures that are not believed yet."""
+    found = ask("GET", url, "incidents", token_file, params={"status": status} if status else None).json()
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
-        return
-    _console().print(_listed(found) if found else "no incidents")
+    elif found and status == "suspected":
+        terminal().print("\n".join(f"{s['failing_since'][:16].replace('T', ' ')}  {s['title']}" for s in found))
+    else:
+        terminal().print(_listed(found) if found else "no incidents")
 
 
 def _listed(found: list[dict[str, Any]]) -> Table:
@@ -44,11 +47,11 @@ def _listed(found: list[dict[str, Any]]) -> Table:
 @app.command()
 def show(incident: str, url: Url = _HERE, token_file: TokenFile = None, *, as_json: AsJson = False) -> None:
     """Show one incident."""
-    found = _ask("GET", url, f"incidents/{incident}", token_file).json()
+    found = ask("GET", url, f"incidents/{incident}", token_file).json()
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    console = _console()
+    console = terminal()
     console.print(f"{found['severity']} {found['title']}  ({found['status']})", style="bold", soft_wrap=True)
     console.print(found["reason"], soft_wrap=True)
     for entry in found["timeline"]:
@@ -86,12 +89,56 @@ def resolve(
 
 
 @app.command()
+def note(
+    incident: str,
+    text: str,
+    url: Url = _HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write something down in its timeline. Nobody is told."""
+    _act("note", incident, url, token_file, {"who": who, "note": text}, as_json)
+
+
+@app.command()
+def merge(
+    incident: str,
+    into: Annotated[str, typer.Option(help="The incident that survives.")],
+    url: Url = _HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    note: str = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say that it is the same as another; it ends, and goes on in that one."""
+    _act("merge", incident, url, token_file, {"who": who, "note": note, "into": into}, as_json)
+
+
+@app.command()
+def split(
+    incident: str,
+    probe: Annotated[list[str], typer.Option(help="A probe that gets an incident of its own.")],
+    url: Url = _HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    note: str = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say that some of its probes fail for another reason; they get an incident of their own."""
+    _act("split", incident, url, token_file, {"who": who, "note": note, "probes": probe}, as_json)
+
+
+@app.command()
 def evidence(
     incident: str, url: Url = _HERE, token_file: TokenFile = None, output: Annotated[Path | None, typer.Option()] = None
 ) -> None:
     """Save all evidence of an incident as one zip."""
     target = output or Path(f"{incident}.zip")
-    content = _ask("GET", url, f"incidents/{incident}/evidence.zip", token_file).content
+    content = ask("GET", url, f"incidents/{incident}/evidence.zip", token_file).content
     try:
         target.write_bytes(content)
     except OSError as error:
@@ -101,19 +148,36 @@ def evidence(
 
 def explain(incident: str, url: Url = _HERE, token_file: TokenFile = None, *, as_json: AsJson = False) -> None:
     """Print the argument of an incident: the facts used, the cause, and what would change the verdict."""
-    found = _ask("GET", url, f"incidents/{incident}", token_file).json()
+    found = ask("GET", url, f"incidents/{incident}", token_file).json()
     if as_json:
-        typer.echo(json.dumps({key: found[key] for key in ("id", "severity", "reason", "cause")}, ensure_ascii=False))
-    else:
-        _console().print(found["reason"], soft_wrap=True)
+        told = {key: found[key] for key in ("id", "severity", "reason", "argument", "cause")}
+        typer.echo(json.dumps(told, ensure_ascii=False))
+        return
+    console = terminal()
+    console.print(found["reason"], soft_wrap=True)
+    for line in _argued(found["argument"] or {"journeys": [], "would_be": []}):
+        console.print(line, soft_wrap=True)
 
 
-def _act(action: str, incident: str, url: str, token_file: Path | None, said: dict[str, str], as_json: bool) -> None:
-    found = _ask("POST", url, f"incidents/{incident}/{action}", token_file, json=said).json()
+def _argued(argument: dict[str, Any]) -> Iterator[str]:
+    """Yield the argument line by line: facts, rule, what would change it."""
+    for journey in argument["journeys"]:
+        failing = ", ".join(journey["failing"])
+        yield f"  fact    {journey['journey']}: {journey['effect']}, workaround {journey['workaround']} ({failing})"
+    if argument["journeys"]:
+        yield f"  fact    {'production' if argument['production'] else 'not production'}, scope {argument['scope']}"
+        yield f"  rule    {argument['rule']}: {argument['why']}" if argument["why"] else f"  rule    {argument['rule']}"
+    yield from (f"  period  {name}" for name in argument.get("critical_periods", ()))
+    yield from (f"  change  {w['severity']} {w['condition']}" for w in argument["would_be"])
+
+
+def _act(action: str, incident: str, url: str, token_file: Path | None, said: dict[str, Any], as_json: bool) -> None:
+    found = ask("POST", url, f"incidents/{incident}/{action}", token_file, json=said).json()
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else f"{found['id']} is {found['status']}")
 
 
-def _ask(method: str, url: str, path: str, token_file: Path | None, **more: Any) -> httpx.Response:
+def ask(method: str, url: str, path: str, token_file: Path | None, **more: Any) -> httpx.Response:
+    """Return the daemon's answer; end the command with a message when there is none, or an error."""
     headers = {"authorization": f"Bearer {_token(token_file)}"} if token_file else {}
     try:
         reply = httpx.request(method, f"{url.rstrip('/')}/api/v1/{path}", headers=headers, timeout=30, **more)
@@ -131,7 +195,7 @@ def _token(file: Path) -> str:
         _fail(f"{file} cannot be read: {error.strerror}")
 
 
-def _console() -> Console:
+def terminal() -> Console:
     """Return a terminal that takes no markup from what targets said."""
     return Console(markup=False, highlight=False)
 

@@ -13,6 +13,7 @@ from earwitness.console.baselines import baselines
 from earwitness.console.guard import Guard
 from earwitness.console.house import House
 from earwitness.console.pages import pages
+from earwitness.console.quiet import quiet
 from earwitness.console.telephone import telephone
 
 _HERE = Path(__file__).parent
@@ -29,6 +30,7 @@ def create_app(house: House) -> ASGIApp:
     app.state.house = house
     app.include_router(api)
     app.include_router(baselines)
+    app.include_router(quiet)
     app.include_router(pages)
     app.state.switchboard = house.switchboard
     app.include_router(telephone)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from earwitness.model.quiet import QuietPeriod
 from earwitness.model.words import Observation
 
 
@@ -16,13 +17,15 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Commanded:
-    """A person acts on an incident: acknowledge or resolve."""
+    """A person acts on an incident: acknowledge, resolve, note, merge or split."""
 
     at: float
     incident: str
     action: str
     who: str
     note: str = ""
+    into: str | None = None  # the incident that survives a merge
+    probes: tuple[str, ...] = ()  # that a split gives an incident of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +42,27 @@ class ClockSetBack:
     at: float
 
 
-Event = Observed | Commanded | Reconfigured | ClockSetBack
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time has come this far: windows begin and end. Told at least once a minute."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuietBegun:
+    """A person sets a maintenance or a silence; it may begin later."""
+
+    at: float
+    period: QuietPeriod
+
+
+@dataclass(frozen=True, slots=True)
+class QuietEnded:
+    """A person ends a maintenance or a silence before its time."""
+
+    at: float
+    period: str
+
+
+Event = Observed | Commanded | Reconfigured | ClockSetBack | Ticked | QuietBegun | QuietEnded

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from earwitness.model.words import Evidence, Severity, Status, TransitionKind, Why
+from earwitness.model.quiet import Mute
+from earwitness.model.words import Effect, Evidence, Scope, Severity, Status, TransitionKind, Why, Workaround
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,39 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Harm:
+    """What one journey's failing probes mean for its customers."""
+
+    journey: str
+    effect: Effect
+    workaround: Workaround
+    failing: tuple[str, ...]  # probes
+    passing: tuple[str, ...] = ()  # workarounds that pass
+    untested: tuple[str, ...] = ()  # workarounds that block too, or were not seen to work lately
+
+
+@dataclass(frozen=True, slots=True)
+class WouldBe:
+    """What would change the verdict: the severity, if this were so."""
+
+    severity: Severity
+    condition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """The argument as structure: the facts used, the rule, and what would change the verdict."""
+
+    harms: tuple[Harm, ...]
+    production: bool
+    rule: str
+    why: str
+    scope: Scope = Scope.EVERYWHERE
+    periods: tuple[str, ...] = ()  # critical periods that made it count as more, or less
+    would_be: tuple[WouldBe, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     id: str
     severity: Severity
@@ -41,6 +75,13 @@ class Incident:
     timeline: tuple[TimelineEntry, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     observations: tuple[str, ...] = ()  # run ids whose observations carried the evidence
+    argument: Argument | None = None  # of incidents that an earlier version judged there is none
+    times: tuple[str, ...] = ()  # calendars and critical periods that held when it was last judged
+    muted: Mute | None = None
+    reopened: int = 0  # how often it came back after its end
+    flapping: bool = False  # whether its probes come and go
+    merged_into: str | None = None  # the incident in which its probes went on
+    split_from: str | None = None  # the incident that people split it from: they are not merged again
 
 
 @dataclass(frozen=True, slots=True)

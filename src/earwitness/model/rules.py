@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from earwitness.model.quiet import MaintenanceRule, Times
+from earwitness.model.severity_rules import DEFAULT_SEVERITY_RULES, CriticalPeriod, SeverityRule
 from earwitness.model.words import Channel
 
 
@@ -18,17 +20,19 @@ class ProbeRule:
     journey: str
     environment: str
     channel: Channel
-    depends_on: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()  # what it needs, then what that depends on itself
     interval: float = 60.0  # seconds between starts
     budget: float = 30.0  # seconds a run may take until it is judged
     carrier: str | None = None  # that its calls go through
     control: bool = False  # whether that carrier has a known-good number to call
+    reaches: tuple[str, ...] = ()  # the hosts and numbers it goes to: suspected where no dependency explains a failure
 
 
 @dataclass(frozen=True, slots=True)
 class DependencyRule:
     title: str
     third_party: bool = False
+    depends_on: tuple[str, ...] = ()  # all that it depends on, the nearest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,12 @@ class Rules:
     open_after: int = 2  # failures in a row, or independent failures on one dependency
     nuisance_open_after: int = 3  # failures in a row for a nuisance
     resolve_after: int = 2  # successes in a row of every probe of the incident
-    dependents: Mapping[str, tuple[str, ...]] = field(init=False)  # dependency -> probes that need it
+    reopen_within: float = 600.0  # seconds after its end in which an incident opens again instead of a new one
+    severity_rules: tuple[SeverityRule, ...] = DEFAULT_SEVERITY_RULES
+    calendars: Mapping[str, Times] = field(default_factory=dict)
+    critical_periods: Mapping[str, CriticalPeriod] = field(default_factory=dict)
+    maintenance: Mapping[str, MaintenanceRule] = field(default_factory=dict)
+    dependents: Mapping[str, tuple[str, ...]] = field(init=False)  # dependency, host or number -> probes that need it
     tried_by: Mapping[str, tuple[str, ...]] = field(init=False)  # journey -> its probes
     workarounds: Mapping[str, tuple[str, ...]] = field(init=False)  # journey -> probes that try its workarounds
     helps: Mapping[str, tuple[str, ...]] = field(init=False)  # probe -> journeys that it is a workaround of
@@ -52,7 +61,7 @@ class Rules:
         by_journey: dict[str, list[str]] = {name: [] for name in self.journeys}
         for probe, rule in self.probes.items():
             by_journey.setdefault(rule.journey, []).append(probe)
-            for dependency in dict.fromkeys(rule.depends_on):
+            for dependency in dict.fromkeys((*rule.depends_on, *rule.reaches)):
                 dependents.setdefault(dependency, []).append(probe)
         workarounds = {name: self._probes_named(rule.workarounds, by_journey) for name, rule in self.journeys.items()}
         object.__setattr__(self, "dependents", {name: tuple(probes) for name, probes in dependents.items()})

@@ -125,6 +125,22 @@ class Failure(StrEnum):
     MONITOR_ERROR = "monitor_error"
 
 
+class Workaround(StrEnum):
+    """How a blocked journey's workarounds fare: one lets customers through, all fail or are unseen, none is named."""
+
+    PASSES = "passes"
+    FAILS = "fails"
+    NONE = "none"
+
+
+class Scope(StrEnum):
+    """How far a failure reaches: everywhere, or only through one carrier or from one number of ours."""
+
+    EVERYWHERE = "everywhere"
+    CARRIER = "carrier"
+    NUMBER = "number"
+
+
 class Severity(StrEnum):
     """How bad an incident is, worst first."""
 
@@ -148,6 +164,9 @@ class TransitionKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     RESOLVE = "resolve"
     NOTE = "note"
+    REOPEN = "reopen"
+    MUTE = "mute"
+    UNMUTE = "unmute"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,12 @@ def open_incidents(connection: Connection) -> list[Incident]:
     return [decode(Incident, document) for document in rows]
 
 
+def ended_since(connection: Connection, moment: float) -> list[Incident]:
+    """Return the incidents that ended since then, except those that went on in another."""
+    rows = connection.scalars(select(incidents.c.document).where(incidents.c.resolved_at >= moment))
+    return [incident for incident in (decode(Incident, row) for row in rows) if incident.merged_into is None]
+
+
 def recent_incidents(connection: Connection, *, limit: int, status: Status | None = None) -> list[Incident]:
     """Return incidents, newest first."""
     query = select(incidents.c.document).order_by(incidents.c.opened_at.desc()).limit(limit)
