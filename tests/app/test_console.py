@@ -45,6 +45,7 @@ def nasty_config(url, receiver):
         "network": {"allow": ["127.0.0.0/8"]},
         "journeys": {"pay": {"title": "Pay <b>now</b> [/i]"}},
         "probes": {"web": probe},
+        "incidents": {"reopen_within": "0s"},  # each test has an incident of its own
         "hooks": {"on-call": receiver.hook()},
     }
 

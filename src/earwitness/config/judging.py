@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from earwitness.config.cron import Cron, parse_cron
 from earwitness.config.fields import Duration, Flag, Spec, Texts, as_list, problem
+from earwitness.config.known_keys import nearest
 from earwitness.config.times import Calendar, Once, Outside, Recurring, instant
 from earwitness.model import (
     Channel,
@@ -37,6 +38,16 @@ def _zone(value: Any) -> str:
         raise problem(f"{value!r} is not a time zone; write one such as Europe/London or UTC") from error
 
 
+def _failure(value: Any) -> str:
+    """Return the text if it names a class of failure; there are too many to list them all in an error."""
+    if value not in set(Failure):
+        close = nearest(str(value), list(Failure))
+        advice = f"did you mean {close}?" if close else "docs/judgement.md lists them"
+        raise problem(f"{value} is no class of failure; {advice}")
+    return str(value)
+
+
+FailureClass = Annotated[Failure, BeforeValidator(_failure)]
 Zone = Annotated[str, BeforeValidator(_zone)]
 Channels = Annotated[tuple[Channel, ...], BeforeValidator(as_list)]
 Severities = Annotated[tuple[Severity, ...], BeforeValidator(as_list)]
@@ -197,7 +208,7 @@ class SeverityMatchSpec(Spec):
     workaround: Annotated[tuple[Workaround, ...], BeforeValidator(as_list)] = ()
     dependency: Texts = ()
     channel: Channels = ()
-    failure: Annotated[tuple[Failure, ...], BeforeValidator(as_list)] = ()
+    failure: Annotated[tuple[FailureClass, ...], BeforeValidator(as_list)] = ()
     scope: Annotated[tuple[Scope, ...], BeforeValidator(as_list)] = ()
     calendar: Texts = ()
     outside: Texts = ()
@@ -228,4 +239,4 @@ class SeverityRuleSpec(Spec):
     why: str = ""
 
 
-Effects = dict[Failure, Effect]
+Effects = dict[FailureClass, Effect]

@@ -14,8 +14,8 @@ def broken_judging_references(tree: Section) -> Iterator[Problem]:
     for name, dependency in section(tree, "dependencies").items():
         where = ("dependencies", name, "depends_on")
         yield from unknown_names(tree, where, texts(dependency, "depends_on"), known["dependency"], "dependency")
-    yield from _circles(tree, "dependencies", "depends_on", "comes back to itself; a cause is behind it, or it is not")
-    advice = "comes back to itself; when all fail, each would call the other the way out: name the way that helps"
+    yield from _circles(tree, "dependencies", "depends_on", "is a circle; name only what fails first")
+    advice = "is a circle; name only the way on which you would send customers"
     yield from _circles(tree, "journeys", "workaround", advice)
     for index, rule in enumerate(tree.get("severity_rules") or ()):
         at = ("severity_rules", index, "match")

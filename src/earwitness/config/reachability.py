@@ -38,7 +38,10 @@ def _problem(tree: Section, index: int, before: list[int]) -> Problem:
         earlier = " and ".join(f"severity_rules[{i}]" for i in before)
         message = f"this rule can never match: {earlier} before it decides all that it is for; move it up, or remove it"
     else:
-        message = "this rule can never match: nothing that is configured meets all of it; correct it, or remove it"
+        message = (
+            "this rule can never match: nothing that is configured meets all of it (one that names no environment is for "
+            "production); correct it, or remove it"
+        )
     return Problem(locate(tree, ("severity_rules", index)), f"severity_rules[{index}]", message)
 
 

@@ -48,7 +48,10 @@ class Once:
 
 @dataclass(frozen=True, slots=True)
 class Recurring:
-    """So many seconds from each firing of a cron expression. What is at a fixed hour is in the first of two such hours only."""
+    """So many seconds from each firing of a cron expression.
+
+    What is at a fixed hour is in the first of two such hours only, and comes later by what the clocks skip.
+    """
 
     cron: Cron
     duration: float
