@@ -10,7 +10,6 @@ from earwitness.judge.severity import (
     judged_by_table,
     judged_journeys,
     located_calls,
-    scope_of,
     times_at,
     worst_of,
 )
@@ -23,6 +22,7 @@ _LABEL = {
     Severity.SEV3: "Sev3",
     Severity.NONPROD: "Non-production defect",
 }
+_MOST_NAMED = 10  # probes in a sentence
 _HARM = {
     Effect.BLOCKED: "customers cannot finish “{}”",
     Effect.DIVERTED: "customers finish “{}” only by a detour",
@@ -44,12 +44,13 @@ def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
     journeys = judged_journeys(group, state, rules, now)
     worst = worst_of(journeys)
     environment, production = worst.facts.environment, worst.facts.production
+    calls = located_calls(group, state)
     argument = Argument(
         harms=tuple(j.harm for j in journeys),
         production=production,
         rule=worst.rule.name,
         why=worst.rule.why,
-        scope=scope_of(group, state),
+        scope=worst.facts.scope,
         periods=worst.periods,
         would_be=tuple(_would_be(worst, journeys, rules, now)),
     )
@@ -64,7 +65,7 @@ def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
                 _place(environment, production),
                 *(_workaround(j, rules) for j in journeys if j.harm.effect is Effect.BLOCKED and production),
                 _cause(group.cause, rules),
-                *(located.sentence for located in located_calls(group, state).values() if located is not None),
+                *[located.sentence for located in calls.values() if located is not None][:_MOST_NAMED],
                 _rule(worst),
                 *(f"It would be {_LABEL[w.severity]} {w.condition}." for w in argument.would_be),
             ]
@@ -82,8 +83,10 @@ def _title(journey: Judged, cause: Cause, rules: Rules, environment: str | None)
 
 
 def _said(journey: Judged, state: State, rules: Rules, production: bool) -> str:
-    probes = (state.probes[name] for name in journey.harm.failing)
-    seen = "; ".join(f"{p.probe}: {p.failed.message}" for p in probes if p.failed)
+    failing = journey.harm.failing
+    probes = (state.probes[name] for name in failing[:_MOST_NAMED])
+    more = [f"and {len(failing) - _MOST_NAMED} more probes"] if len(failing) > _MOST_NAMED else []
+    seen = "; ".join([*(f"{p.probe}: {p.failed.message}" for p in probes if p.failed), *more])
     title = rules.journeys[journey.harm.journey].title
     harm = _HARM[journey.harm.effect].format(title) if production else f"“{title}” fails"
     return f"{harm} ({seen})"
@@ -107,18 +110,23 @@ def _workaround(journey: Judged, rules: Rules) -> str:
 def _cause(cause: Cause, rules: Rules) -> str:
     if cause.dependency is None:
         ruled_out = (
-            f"; what it depends on is ruled out by {', '.join(cause.contradicting)}, passing"
+            f"; what it depends on is ruled out by {_names(cause.contradicting)}, passing"
             if cause.contradicting
             else ""
         )
         return f"No shared cause explains it{ruled_out}."
     others = f"; {', '.join(cause.alternatives)} would explain it as well" if cause.alternatives else ""
-    title, supporting = rules.dependencies[cause.dependency].title, ", ".join(cause.supporting)
+    title, supporting = rules.dependencies[cause.dependency].title, _names(cause.supporting)
     need = "needs it and fails" if len(cause.supporting) == 1 else "need it and fail"
     return (
         f"The cause is taken to be {title} (confidence {cause.confidence:.2f}): "
         f"{supporting} {need}, and no probe that needs it passes{others}."
     )
+
+
+def _names(probes: tuple[str, ...]) -> str:
+    more = f" and {len(probes) - _MOST_NAMED} more" if len(probes) > _MOST_NAMED else ""
+    return ", ".join(probes[:_MOST_NAMED]) + more
 
 
 def _rule(worst: Judged) -> str:

@@ -38,8 +38,7 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
     The seeds are failing probes that are known to belong together: one probe, or the members of an open incident.
     Members of an incident do not contradict it when they recover one by one.
     """
-    wanted = set(seeds)
-    seeds = tuple(name for name in rules.probes if name in wanted)
+    seeds = tuple(sorted(set(seeds), key=rules.order.__getitem__))
     groups = _explanations(_shared(rules.probes[name].depends_on for name in seeds), seeds, state, rules, since, now)
     if not any(len(g.members) > 1 for g in groups):
         ways = _shared(rules.probes[name].reaches for name in seeds)
@@ -60,7 +59,7 @@ def confidence(supporting: int, contradicting: int, explanations: int) -> float:
 
 def _shared(of_each: Iterable[tuple[str, ...]]) -> list[str]:
     """Return what every seed has."""
-    first, *others = of_each
+    first, *others = dict.fromkeys(of_each)
     return [d for d in first if all(d in other for other in others)]
 
 
@@ -75,11 +74,12 @@ def _explained_by(
 ) -> Group | None:
     environment, kind = rules.probes[seeds[0]].environment, serious(state.probes[seeds[0]])
     members: list[str] = []
+    known = frozenset(seeds)
     for name in rules.dependents[dependency]:
         probe = state.probes.get(name)
         if probe is None or rules.probes[name].environment != environment:
             continue
-        if name in seeds or (probe.failing and serious(probe) is kind and recent(probe, rules, now)):
+        if name in known or (probe.failing and serious(probe) is kind and recent(probe, rules, now)):
             members.append(name)
         elif _passed_since(probe, since):
             return None

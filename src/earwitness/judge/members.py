@@ -7,7 +7,7 @@ from earwitness.judge.argument import assess
 from earwitness.judge.control import request_of
 from earwitness.judge.correlation import Group, correlate, home_of, kind_of, serious
 from earwitness.judge.judgement import Judgement
-from earwitness.judge.severity import workaround_probes
+from earwitness.judge.severity import judged_journeys, workaround_probes, worst_of
 from earwitness.judge.state import ProbeState, State
 from earwitness.model import Incident, Request, Rules, Severity, TransitionKind, Why, worse
 
@@ -91,10 +91,12 @@ def reassess(state: State, incident: Incident, rules: Rules, now: float, why: st
             return Judgement(state)
         return resolve(state, incident, now, "every probe of the incident passes again")
     group = replace(correlate(state, rules, members, incident.failing_since, now), members=tuple(members))
-    verdict = assess(group, state, rules, now)
-    if worse(incident.severity, verdict.severity) and not any(state.probes[name].failing for name in members):
+    severity = worst_of(judged_journeys(group, state, rules, now)).severity
+    if severity is incident.severity and group.cause.dependency == incident.cause.dependency:
+        return Judgement(state)
+    if worse(incident.severity, severity) and not any(state.probes[name].failing for name in members):
         return Judgement(state)  # it is about to end, and was as bad as it was told
-    changed, transitions = incidents.reassessed(incident, group.cause, verdict, now, why)
+    changed, transitions = incidents.reassessed(incident, group.cause, assess(group, state, rules, now), now, why)
     return Judgement(state.with_incident(changed), transitions)
 
 

@@ -23,6 +23,8 @@ from earwitness.model import (
     worse,
 )
 
+_EFFECTS = tuple(Effect)  # the worst first
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -93,13 +95,15 @@ def workaround_probes(journey: str, environment: str, rules: Rules) -> tuple[str
 
 def scope_of(group: Group, state: State) -> Scope:
     """Return whether all that fails fails only through one carrier, or only from one number of ours."""
+    if not all(state.probes[name].tries for name in group.members):
+        return Scope.EVERYWHERE  # a probe that does not telephone fails too
     scopes = {located.scope if located else Scope.EVERYWHERE for located in located_calls(group, state).values()}
     return scopes.pop() if len(scopes) == 1 else Scope.EVERYWHERE
 
 
 def located_calls(group: Group, state: State) -> dict[str, Located | None]:
-    """Return which layer each member's calls point to; None where it made none that failed."""
-    members = (state.probes[name] for name in group.members)
+    """Return which layer the calls of each telephone probe point to; None where none failed."""
+    members = (probe for name in group.members if (probe := state.probes[name]).tries)
     return {m.probe: locate(m.tries, m.since if m.failing else group.since) for m in members}
 
 
@@ -124,8 +128,8 @@ def _facts(
 
 
 def _harm(name: str, failing: list[ProbeState], state: State, rules: Rules, now: float) -> Harm:
-    effects = [p.effect for p in failing]
-    harm = Harm(name, next(e for e in Effect if e in effects), Workaround.NONE, tuple(p.probe for p in failing))
+    effects = {p.effect for p in failing}
+    harm = Harm(name, next(e for e in _EFFECTS if e in effects), Workaround.NONE, tuple(p.probe for p in failing))
     if harm.effect is not Effect.BLOCKED:
         return harm
     workarounds = workaround_probes(name, rules.probes[failing[0].probe].environment, rules)

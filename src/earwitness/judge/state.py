@@ -152,7 +152,13 @@ class State:
         before = self.incidents.get(incident.id)
         holders = self.holders
         if before is None or before.probes != incident.probes:
-            holders = self._without_holders(before).update(dict.fromkeys(incident.probes, incident.id))
+            was, is_ = set(before.probes if before else ()), set(incident.probes)
+            changed = holders.mutate()
+            for probe in was - is_:
+                changed.pop(probe, None)
+            for probe in is_ - was:
+                changed[probe] = incident.id
+            holders = changed.finish()
         return replace(self, incidents=self.incidents.set(incident.id, incident), holders=holders)
 
     def with_ended(self, incident: Incident) -> "State":

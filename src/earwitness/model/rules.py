@@ -51,6 +51,7 @@ class Rules:
     calendars: Mapping[str, Times] = field(default_factory=dict)
     critical_periods: Mapping[str, CriticalPeriod] = field(default_factory=dict)
     maintenance: Mapping[str, MaintenanceRule] = field(default_factory=dict)
+    order: Mapping[str, int] = field(init=False)  # probe -> its place in the configuration
     dependents: Mapping[str, tuple[str, ...]] = field(init=False)  # dependency, host or number -> probes that need it
     tried_by: Mapping[str, tuple[str, ...]] = field(init=False)  # journey -> its probes
     workarounds: Mapping[str, tuple[str, ...]] = field(init=False)  # journey -> probes that try its workarounds
@@ -64,6 +65,7 @@ class Rules:
             for dependency in dict.fromkeys((*rule.depends_on, *rule.reaches)):
                 dependents.setdefault(dependency, []).append(probe)
         workarounds = {name: self._probes_named(rule.workarounds, by_journey) for name, rule in self.journeys.items()}
+        object.__setattr__(self, "order", {name: place for place, name in enumerate(self.probes)})
         object.__setattr__(self, "dependents", {name: tuple(probes) for name, probes in dependents.items()})
         object.__setattr__(self, "tried_by", {name: tuple(probes) for name, probes in by_journey.items()})
         object.__setattr__(self, "workarounds", workarounds)
