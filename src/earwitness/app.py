@@ -232,7 +232,7 @@ class App:
         loops: list[Coroutine[Any, Any, None]] = [
             self._commit.run(),
             self._postroom.run(),
-            Ticker(self._clock, self._commit, lambda: self._rules).run(),
+            self._ticks(),
             housekeeping.run(),
             self._watchdog(),
         ]
@@ -260,6 +260,11 @@ class App:
         now = self._clock.now()
         await self._store.write(lambda c: outbox.bring_forward(c, now, LONGEST_PAUSE))
         self._postroom.wake()
+
+    async def _ticks(self) -> None:
+        """Pass time from when the judge knows the configuration."""
+        await self._started.wait()
+        await Ticker(self._clock, self._commit, lambda: self._rules).run()
 
     async def _watchdog(self) -> None:
         """Tell systemd that the scheduler ticks; a stalled scheduler is restarted."""

@@ -343,5 +343,5 @@ class JudgeMachine(RuleBasedStateMachine):
         assert state == self.state
 
 
-JudgeMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, derandomize=True)
+JudgeMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None, derandomize=True)
 TestJudgeMachine = JudgeMachine.TestCase

@@ -53,6 +53,8 @@ def show(incident: str, url: Url = _HERE, token_file: TokenFile = None, *, as_js
         return
     console = terminal()
     console.print(f"{found['severity']} {found['title']}  ({found['status']})", style="bold", soft_wrap=True)
+    if found["muted"]:
+        console.print(f"muted by {found['muted']['by']} until {found['muted']['until']}", soft_wrap=True)
     console.print(found["reason"], soft_wrap=True)
     for entry in found["timeline"]:
         console.print(f"  {entry['at']}  {entry['kind']}  {entry['text']}", soft_wrap=True)
