@@ -16,7 +16,17 @@ from sqlalchemy import Connection
 from earwitness.alerting.routing import Router
 from earwitness.clock import CLOCK_SLACK, Clock
 from earwitness.judge import Judgement, ProbeState, State, judge
-from earwitness.model import ClockSetBack, Event, Observation, Observed, Reconfigured, Request, Rules, Transition
+from earwitness.model import (
+    ClockSetBack,
+    Event,
+    Observation,
+    Observed,
+    Reconfigured,
+    Request,
+    Rules,
+    Transition,
+    TransitionKind,
+)
 from earwitness.store import history, outbox, quiet, verdicts
 from earwitness.store.store import Store
 
@@ -190,9 +200,21 @@ def _write(
     verdicts.save_incidents(connection, [*changed_incidents, *closed])
     _write_quiet(connection, before, after, now)
     verdicts.add_requests(connection, committed.requests)
-    for transition in committed.transitions:
-        told = outbox.told(connection, transition.incident.id)
-        outbox.add_deliveries(connection, transition, router.recipients(transition, told), now)
+    _write_deliveries(connection, committed.transitions, router, now)
+
+
+def _write_deliveries(connection: Connection, transitions: Sequence[Transition], router: Router, now: float) -> None:
+    """Owe each transition to whom it concerns: whoever knew an incident that went on in another is told of that one."""
+    knew: dict[str, list[str]] = {}  # survivor -> hooks that were told of what it absorbed
+    for transition in transitions:
+        incident = transition.incident
+        told = outbox.told(connection, incident.id)
+        hooks = router.recipients(transition, told)
+        if incident.merged_into is not None:
+            knew[incident.merged_into] = told
+        elif transition.kind is TransitionKind.ATTACH and not incident.muted:
+            hooks = [hook for hook in knew.pop(incident.id, []) if hook not in told]
+        outbox.add_deliveries(connection, transition, hooks, now)
 
 
 def _write_quiet(connection: Connection, before: State, after: State, now: float) -> None:
