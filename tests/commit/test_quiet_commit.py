@@ -4,12 +4,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from judge_world import World, rules_of
+from judge_world import ROUTER, World, rules_of
 from virtual import VirtualClock, until
 
-from earwitness.alerting.routing import Route, Router
 from earwitness.commit import CommitLoop
-from earwitness.config.schema import MatchSpec
 from earwitness.config.times import Once
 from earwitness.model import (
     Commanded,
@@ -26,7 +24,6 @@ from earwitness.store import history, outbox, quiet, verdicts
 from earwitness.store.store import Store
 from earwitness.ticking import Ticker, next_moment
 
-ROUTER = Router([Route(MatchSpec(), ("on-call",))], {})
 RULES = rules_of({"web": ("pay", ["card"]), "phone": ("pay", ["card"])})
 
 

@@ -38,8 +38,8 @@ import itertools
 import re
 from dataclasses import dataclass, field, replace
 
-from earwitness.alerting.routing import Route, Router
-from earwitness.config.schema import MatchSpec
+from judge_world import is_told
+
 from earwitness.config.times import Once
 from earwitness.judge import State, judge, stopped_by
 from earwitness.model import (
@@ -75,8 +75,6 @@ from earwitness.model import (
 _START = 1_700_000_000.0
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _QUIET = {"attach", "note", "mute"}  # what is no news to anybody who was told
-_HOOK = "on-call"
-_ROUTER = Router([Route(MatchSpec(), (_HOOK,))], {})  # one hook, which takes everything
 _CAST = {word: word for word in ("probe", "workaround", "dependency", "maintenance", "rule", "reopen")}
 _CAST["critical"] = "critical_period"
 
@@ -251,7 +249,7 @@ class Stage:
         self.state = judged.state
         for transition in judged.transitions:
             key = transition.incident.id
-            if _ROUTER.recipients(transition, [_HOOK] if key in self.knows else []):
+            if is_told(transition, knows=key in self.knows):
                 self.knows.add(key)
                 self.told.add(len(self.said))
             self.said.append((self.now, transition))

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from judge_world import is_told
 
-from earwitness.alerting.routing import Route, Router
-from earwitness.config.schema import MatchSpec
 from earwitness.judge import State, judge, stopped_by
 from earwitness.judge.correlation import kind_of
 from earwitness.model import (
@@ -80,8 +79,6 @@ NEWS = (
     TransitionKind.UNMUTE,
 )
 TELLS_SEVERITY = (TransitionKind.OPEN, TransitionKind.REOPEN, TransitionKind.RAISE, TransitionKind.LOWER)
-HOOK = "on-call"
-ROUTER = Router([Route(MatchSpec(), (HOOK,))], {})
 
 
 def rules_with(probes):
@@ -155,7 +152,7 @@ class JudgeMachine(RuleBasedStateMachine):
     def _delivered(self, transition):
         incident = transition.incident
         mail = self.mail.setdefault(incident.id, [])
-        if ROUTER.recipients(transition, [HOOK] if mail else []):
+        if is_told(transition, knows=bool(mail)):
             if transition.kind in NEWS:
                 assert incident.muted is None, "no news of what is muted"
             mail.append((transition.kind, incident.severity))
