@@ -69,6 +69,19 @@ SCENARIOS = {
         expect within 2m: reopen
         expect nothing told for 8m
         expect within 2m: told unmute sev1""",
+    "muted: what came back and ended in it is told to nobody: its end was told before": ALONE
+    + """
+        maintenance deploy of web from 8m to 30m
+        at 1m: fail web
+        expect within 2m: told open sev1
+        at 5m: mend web
+        expect within 2m: told resolve
+        at 9m: fail web
+        expect within 2m: reopen
+        expect nothing told for 1m
+        at 12m: mend web
+        expect nothing told for 30m
+        expect open: 0""",
     "a failure that the maintenance is not of is told": CAST
     + """
         maintenance deploy of pay-web from 1m to 60m

@@ -37,9 +37,10 @@ class Router:
 
     def recipients(self, transition: Transition, told: Sequence[str]) -> list[str]:
         """Return the names of the hooks, each once; `told` are those that know of the incident already."""
-        if transition.kind in _FOLLOW_UPS:
-            return list(told)
-        if transition.kind not in _NEWS or transition.incident.muted:
+        muted = transition.incident.muted
+        if transition.kind in _FOLLOW_UPS:  # of what came back while it was muted, people know the end already
+            return [] if muted and muted.known is None else list(told)
+        if transition.kind not in _NEWS or muted:
             return []
         matched = (
             hook for route in self._routes if self._matches(route.match, transition.incident) for hook in route.to
