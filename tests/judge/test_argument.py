@@ -87,7 +87,7 @@ def test_a_rule_of_the_users_is_named_with_its_reason_and_what_would_be_without_
     rules = replace(rules_of({"web": ("pay", [])}), severity_rules=(rule, *DEFAULT_SEVERITY_RULES))
     incident = opened(rules)
     assert incident.severity is Severity.SEV3
-    assert "Rule: severity_rules[0]: journey pay, nobody pays so." in incident.reason
+    assert "Rule: severity_rules[0]: journey pay (nobody pays so)." in incident.reason
     without = "without that rule, by default: blocked, and no workaround passes"
     assert WouldBe(Severity.SEV1, without) in incident.argument.would_be
 

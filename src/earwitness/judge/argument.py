@@ -130,7 +130,7 @@ def _names(probes: tuple[str, ...]) -> str:
 
 
 def _rule(worst: Judged) -> str:
-    why = f", {worst.rule.why}" if worst.rule.why else ""
+    why = f" ({worst.rule.why})" if worst.rule.why else ""
     counts = (
         f"; it counts as {_LABEL[worst.severity]} in {' and '.join(worst.periods)}, instead of "
         f"{_LABEL[worst.rule.severity]}"
