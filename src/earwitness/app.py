@@ -34,6 +34,7 @@ from earwitness.dispatch.ports import Ports
 from earwitness.evidence.storage import EvidenceStorage
 from earwitness.housekeeping import Housekeeping
 from earwitness.impairments import Impairments
+from earwitness.judge import stopped_by
 from earwitness.logs import SecretMask
 from earwitness.metrics import Metrics
 from earwitness.model import Observed, ProbeRule, Reconfigured, Run
@@ -43,6 +44,7 @@ from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
 from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.telephony.switchboard import Switchboard
+from earwitness.ticking import Ticker
 from earwitness.transport.client import WebClient
 
 log = structlog.get_logger()
@@ -150,6 +152,7 @@ class App:
         self._dispatcher = Dispatcher(
             config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
         )
+        self._dispatcher.heed(self._stopped_by)
         self._schedule = Schedule(self._clock, self._dispatcher.on_due)
         self._postroom = Postroom(
             store,
@@ -185,6 +188,9 @@ class App:
             ready=self._ready,
             alive=self._alive,
         )
+
+    def _stopped_by(self, probe: str) -> str | None:
+        return stopped_by(probe, self._commit.state.quiet.values(), self._rules, self._clock.now())
 
     def _ready(self) -> bool:
         serving = self._started.is_set() and not self._stopping.is_set()
@@ -250,6 +256,7 @@ class App:
         loops: list[Coroutine[Any, Any, None]] = [
             self._commit.run(),
             self._postroom.run(),
+            self._ticks(),
             housekeeping.run(),
             self._heartbeat.run(),
             self._insistence.run(),
@@ -279,6 +286,11 @@ class App:
         now = self._clock.now()
         await self._store.write(lambda c: outbox.bring_forward(c, now, LONGEST_PAUSE))
         self._postroom.wake()
+
+    async def _ticks(self) -> None:
+        """Pass time from when the judge knows the configuration."""
+        await self._started.wait()
+        await Ticker(self._clock, self._commit, lambda: self._rules).run()
 
     async def _watchdog(self) -> None:
         """Tell systemd that the scheduler ticks; a stalled scheduler is restarted."""

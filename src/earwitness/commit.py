@@ -28,7 +28,8 @@ from earwitness.model import (
     Transition,
     TransitionKind,
 )
-from earwitness.store import digests, history, owed, verdicts
+from earwitness.store import digests, history, owed, quiet, verdicts
+from earwitness.store.owed import Recipient
 from earwitness.store.store import Store
 
 log = structlog.get_logger()
@@ -46,6 +47,10 @@ class Committed:
     via: list[str | None] = field(default_factory=list)  # for each transition the hook through which people made it
     requests: list[Request] = field(default_factory=list)
     reconfigured: bool = False
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.observations or self.transitions or self.requests or self.reconfigured)
 
 
 @dataclass(slots=True)
@@ -80,8 +85,14 @@ class CommitLoop:
 
     async def load(self) -> None:
         """Take up the state that an earlier process committed."""
+        may_reopen = self._clock.now() - self._rules.reopen_within
         self._state = await self._store.read(
-            lambda c: State.of(history.load_probe_states(c), verdicts.open_incidents(c))
+            lambda c: State.of(
+                history.load_probe_states(c),
+                verdicts.open_incidents(c),
+                quiet.current(c),
+                verdicts.ended_since(c, may_reopen),
+            )
         )
         self._looked_at = max((p.started_at for p in self._state.probes.values()), default=self._clock.now())
 
@@ -151,6 +162,8 @@ class CommitLoop:
     async def _write_until_written(self, state: State, committed: Committed) -> None:
         """Keep trying: what was seen is not dropped because the disk is full or the database is away."""
         before, router, now = self._state, self._router, self._clock.now()
+        if committed.nothing and state is before:  # time passed, and nothing came of it
+            return
         for pause in chain(_RETRY, repeat(_RETRY[-1])):
             try:
                 await self._store.write(lambda c: _write(c, before, state, committed, router, now))
@@ -199,18 +212,33 @@ def _write(
     changed_incidents = [i for key, i in after.incidents.items() if before.incidents.get(key) is not i]
     closed = [t.incident for t in committed.transitions if t.incident.id not in after.incidents]
     verdicts.save_incidents(connection, [*changed_incidents, *closed])
+    _write_quiet(connection, before, after, now)
     verdicts.add_requests(connection, committed.requests)
-    for transition, via in zip(committed.transitions, committed.via, strict=True):
-        _owe(connection, transition, via, router, now)
+    _write_deliveries(connection, committed, router, now)
     over = [t.incident.id for t in committed.transitions if t.kind is TransitionKind.RESOLVE]
     digests.close_finished(connection, over, now)
 
 
-def _owe(connection: Connection, transition: Transition, via: str | None, router: Router, now: float) -> None:
-    """Owe the transition to everyone but the hook whose provider brought it about: it knows."""
-    incident = transition.incident.id
-    if transition.kind is TransitionKind.RESOLVE:
-        owed.drop_quiet(connection, incident)
-    told, refused = owed.told(connection, incident), owed.refused(connection, incident)
-    recipients = router.recipients(transition, told, now, refused)
-    owed.add_deliveries(connection, transition, [r for r in recipients if r.hook != via], now)
+def _write_deliveries(connection: Connection, committed: Committed, router: Router, now: float) -> None:
+    """Owe each transition to whom it concerns: whoever knew an incident that went on in another is told of that one."""
+    knew: dict[str, list[str]] = {}  # survivor -> hooks that were told of what it absorbed
+    for transition, via in zip(committed.transitions, committed.via, strict=True):
+        incident = transition.incident
+        if transition.kind is TransitionKind.RESOLVE:
+            owed.drop_quiet(connection, incident.id)
+        told, refused = owed.told(connection, incident.id), owed.refused(connection, incident.id)
+        recipients = router.recipients(transition, told, now, refused)
+        if incident.merged_into is not None:
+            knew[incident.merged_into] = list(told)
+        elif transition.kind is TransitionKind.ATTACH and not incident.muted:
+            newcomers = [hook for hook in knew.pop(incident.id, []) if hook not in told]
+            recipients = [Recipient(hook) for hook in newcomers]
+        # The hook whose provider brought it about knows.
+        owed.add_deliveries(connection, transition, [r for r in recipients if r.hook != via], now)
+
+
+def _write_quiet(connection: Connection, before: State, after: State, now: float) -> None:
+    if before.quiet is after.quiet:
+        return
+    quiet.save(connection, [p for key, p in after.quiet.items() if before.quiet.get(key) is not p])
+    quiet.end(connection, [key for key in before.quiet if key not in after.quiet], now)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.clock import CLOCK_SLACK
 from earwitness.console.house import House
-from earwitness.store import history, outbox, spend, used, verdicts
+from earwitness.store import history, outbox, quiet, spend, used, verdicts
 
 log = structlog.get_logger()
 
@@ -25,6 +25,7 @@ def _forget(connection: Connection, before: float) -> int:
     outbox.forget_before(connection, before)
     used.forget_before(connection, before)
     spend.forget_alerts_before(connection, before)
+    quiet.forget_before(connection, before)
     return history.forget_before(connection, before)
 
 

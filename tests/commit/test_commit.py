@@ -43,9 +43,9 @@ def store(tmp_path):
 async def loop_of(store):
     tasks = []
 
-    def start(rules, on=store):
+    def start(rules, on=store, router=ROUTER):
         published = []
-        commit = CommitLoop(on, VirtualClock(), rules, ROUTER, published.append)
+        commit = CommitLoop(on, VirtualClock(), rules, router, published.append)
         tasks.append(asyncio.create_task(commit.run()))
         return commit, published
 
@@ -140,6 +140,25 @@ async def test_a_persons_resolve_is_told_to_whoever_was_told(store, loop_of):
     rows = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=9))
     assert [row["kind"] for row in rows] == ["resolve", "open"]
     assert await store.read(verdicts.open_incidents) == []
+
+
+async def test_who_knew_an_incident_that_went_on_in_another_is_told_of_that_one_and_of_its_end(store, loop_of):
+    rules = rules_of({"web": ("pay", []), "phone": ("call", [])})
+    router = Router([route(MatchSpec(journey=["pay"]), ("payers",)), route(MatchSpec(journey=["call"]), ("callers",))])
+    commit, _ = loop_of(rules, router=router)
+    world = World(rules)
+    events = story(world)
+    world.fails("web", times=2)
+    world.fails("phone", times=2)
+    survivor, absorbed = (i.id for i in world.open)
+    world.tell(Commanded(world.now, absorbed, "merge", "ana", into=survivor))
+    world.passes("web", "phone", "web", "phone")
+    for event in events:
+        await commit.submit(event)
+    rows = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=20))
+    told = [(row["hook"], row["kind"]) for row in reversed(rows) if row["incident"] == survivor]
+    assert told == [("payers", "open"), ("callers", "attach"), ("callers", "resolve"), ("payers", "resolve")]
+    assert [row["kind"] for row in rows if row["incident"] == absorbed] == ["resolve", "open"]
 
 
 def test_the_monitors_own_faults_are_shown_by_component_until_a_run_can_tell():

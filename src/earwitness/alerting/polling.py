@@ -75,7 +75,7 @@ class Poller:
 
     async def _do(self, said: Said) -> None:
         now = self._clock.now()
-        await self._on_said(Commanded(now, said.incident, said.action, said.who, said.note, self.hook.name))
+        await self._on_said(Commanded(now, said.incident, said.action, said.who, said.note, via=self.hook.name))
         log.info("told_by_provider", hook=self.hook.name, incident=said.incident, action=said.action)
 
     def _known(self, connection: Connection) -> list[Known]:

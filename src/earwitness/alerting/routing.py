@@ -8,7 +8,13 @@ from earwitness.config.schema import Config
 from earwitness.model import Channel, Incident, Severity, Transition, TransitionKind
 from earwitness.store.owed import Recipient
 
-_NEWS = (TransitionKind.OPEN, TransitionKind.RAISE, TransitionKind.LOWER)
+_NEWS = (
+    TransitionKind.OPEN,
+    TransitionKind.REOPEN,
+    TransitionKind.RAISE,
+    TransitionKind.LOWER,
+    TransitionKind.UNMUTE,
+)
 _FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
 
 
@@ -62,11 +68,12 @@ class Router:
         self, transition: Transition, told: Sequence[str], now: float, refused: Collection[str] = ()
     ) -> list[Recipient]:
         """Return the hooks, each once. `told` know of the incident already, `refused` will hear nothing of it."""
-        incident = transition.incident
+        incident, muted = transition.incident, transition.incident.muted
         matched = self.matching(incident, now)
-        if transition.kind in _FOLLOW_UPS:
-            return [Recipient(hook, failover=self.after(hook, matched)) for hook in told]
-        if transition.kind not in _NEWS:
+        if transition.kind in _FOLLOW_UPS:  # of what came back while it was muted, people know the end already
+            known = [] if muted and muted.known is None else told
+            return [Recipient(hook, failover=self.after(hook, matched)) for hook in known]
+        if transition.kind not in _NEWS or muted:
             return []
         wanted = dict.fromkeys([*told, *_instead_of(refused, matched)])
         return [self._timed(hook, matched, incident, now) for hook in wanted]

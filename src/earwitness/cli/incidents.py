@@ -1,6 +1,7 @@
 """Incidents of a running daemon, over its API."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,12 +16,14 @@ app = typer.Typer(help="Incidents of a running daemon.", no_args_is_help=True)
 
 @app.command("list")
 def list_(url: Url = HERE, token_file: TokenFile = None, status: str | None = None, *, as_json: AsJson = False) -> None:
-    """List incidents, newest first."""
+    """List incidents, newest first; with --status suspected the failures that are not believed yet."""
     found = ask("GET", url, "incidents", token_file, params={"status": status} if status else None).json()
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
-        return
-    console().print(_listed(found) if found else "no incidents")
+    elif found and status == "suspected":
+        console().print("\n".join(f"{s['failing_since'][:16].replace('T', ' ')}  {s['title']}" for s in found))
+    else:
+        console().print(_listed(found) if found else "no incidents")
 
 
 def _listed(found: list[dict[str, Any]]) -> Table:
@@ -43,6 +46,8 @@ def show(incident: str, url: Url = HERE, token_file: TokenFile = None, *, as_jso
         return
     terminal = console()
     terminal.print(f"{found['severity']} {found['title']}  ({found['status']})", style="bold", soft_wrap=True)
+    if found["muted"]:
+        terminal.print(f"muted by {found['muted']['by']} until {found['muted']['until']}", soft_wrap=True)
     terminal.print(found["reason"], soft_wrap=True)
     for entry in found["timeline"]:
         terminal.print(f"  {entry['at']}  {entry['kind']}  {entry['text']}", soft_wrap=True)
@@ -79,6 +84,50 @@ def resolve(
 
 
 @app.command()
+def note(
+    incident: str,
+    text: str,
+    url: Url = HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write something down in its timeline. Nobody is told."""
+    _act("note", incident, url, token_file, {"who": who, "note": text}, as_json)
+
+
+@app.command()
+def merge(
+    incident: str,
+    into: Annotated[str, typer.Option(help="The incident that survives.")],
+    url: Url = HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    note: str = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say that it is the same as another; it ends, and goes on in that one."""
+    _act("merge", incident, url, token_file, {"who": who, "note": note, "into": into}, as_json)
+
+
+@app.command()
+def split(
+    incident: str,
+    probe: Annotated[list[str], typer.Option(help="A probe that gets an incident of its own.")],
+    url: Url = HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    note: str = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say that some of its probes fail for another reason; they get an incident of their own."""
+    _act("split", incident, url, token_file, {"who": who, "note": note, "probes": probe}, as_json)
+
+
+@app.command()
 def evidence(
     incident: str, url: Url = HERE, token_file: TokenFile = None, output: Annotated[Path | None, typer.Option()] = None
 ) -> None:
@@ -96,11 +145,27 @@ def explain(incident: str, url: Url = HERE, token_file: TokenFile = None, *, as_
     """Print the argument of an incident: the facts used, the cause, and what would change the verdict."""
     found = ask("GET", url, f"incidents/{incident}", token_file).json()
     if as_json:
-        typer.echo(json.dumps({key: found[key] for key in ("id", "severity", "reason", "cause")}, ensure_ascii=False))
-    else:
-        console().print(found["reason"], soft_wrap=True)
+        told = {key: found[key] for key in ("id", "severity", "reason", "argument", "cause")}
+        typer.echo(json.dumps(told, ensure_ascii=False))
+        return
+    terminal = console()
+    terminal.print(found["reason"], soft_wrap=True)
+    for line in _argued(found["argument"] or {"journeys": [], "would_be": []}):
+        terminal.print(line, soft_wrap=True)
 
 
-def _act(action: str, incident: str, url: str, token_file: Path | None, said: dict[str, str], as_json: bool) -> None:
+def _argued(argument: dict[str, Any]) -> Iterator[str]:
+    """Yield the argument line by line: facts, rule, what would change it."""
+    for journey in argument["journeys"]:
+        failing = ", ".join(journey["failing"])
+        yield f"  fact    {journey['journey']}: {journey['effect']}, workaround {journey['workaround']} ({failing})"
+    if argument["journeys"]:
+        yield f"  fact    {'production' if argument['production'] else 'not production'}, scope {argument['scope']}"
+        yield f"  rule    {argument['rule']}: {argument['why']}" if argument["why"] else f"  rule    {argument['rule']}"
+    yield from (f"  period  {name}" for name in argument.get("critical_periods", ()))
+    yield from (f"  change  {w['severity']} {w['condition']}" for w in argument["would_be"])
+
+
+def _act(action: str, incident: str, url: str, token_file: Path | None, said: dict[str, Any], as_json: bool) -> None:
     found = ask("POST", url, f"incidents/{incident}/{action}", token_file, json=said).json()
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else f"{found['id']} is {found['status']}")

@@ -24,7 +24,14 @@ from earwitness.config.fields import (
     WithSecret,
     problem,
 )
-from earwitness.config.hours import parse_zone
+from earwitness.config.judging import (
+    CalendarSpec,
+    CriticalPeriodSpec,
+    Effects,
+    MaintenanceSpec,
+    SeverityRuleSpec,
+    Zone,
+)
 from earwitness.config.network import NetworkSpec
 from earwitness.config.templates import TemplateSpec
 from earwitness.config.transcription import TranscriptionSpec
@@ -97,6 +104,7 @@ class DependencySpec(Spec):
 
     title: str | None = None
     third_party: Flag = False
+    depends_on: Texts = ()  # what it needs itself, such as a card processor its gateway
 
 
 class JourneySpec(Spec):
@@ -115,6 +123,7 @@ class IncidentSpec(Spec):
     open_after: int = Field(default=2, ge=1, le=20)
     nuisance_open_after: int = Field(default=3, ge=1, le=20)
     resolve_after: int = Field(default=2, ge=1, le=20)
+    reopen_within: Annotated[Duration, Field(ge=0, le=86400)] = 600.0
 
 
 class HistorySpec(Spec):
@@ -137,7 +146,8 @@ class ProbeSpec(Spec):
     environment: Name | None = None
     every: Duration | None = None
     cron: Annotated[Cron, BeforeValidator(parse_cron, json_schema_input_type=str)] | None = None
-    timezone: Annotated[str, BeforeValidator(parse_zone)] = "UTC"
+    timezone: Zone = "UTC"
+    effects: Effects = Field(default_factory=dict)  # what a class of failure does to customers, for this probe
     catch_up: Duration | None = None  # how old a missed slot may be and still be run; by default one interval
     http: HttpSpec | None = None
     call: CallSpec | None = None
@@ -233,6 +243,11 @@ class Config(Spec):
     dependencies: dict[Name, DependencySpec] = Field(default_factory=dict)
     journeys: dict[Name, JourneySpec] = Field(min_length=1)
     probes: dict[Name, ProbeSpec] = Field(min_length=1)
+    effects: Effects = Field(default_factory=dict)  # what a class of failure does to customers, for all probes
+    severity_rules: tuple[SeverityRuleSpec, ...] = ()  # tried before the default table
+    calendars: dict[Name, CalendarSpec] = Field(default_factory=dict)
+    critical_periods: dict[Name, CriticalPeriodSpec] = Field(default_factory=dict)
+    maintenance: dict[Name, MaintenanceSpec] = Field(default_factory=dict)
     incidents: IncidentSpec = IncidentSpec()
     history: HistorySpec = HistorySpec()
     limits: LimitsSpec = LimitsSpec()

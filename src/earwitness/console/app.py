@@ -15,6 +15,7 @@ from earwitness.console.callbacks import callbacks
 from earwitness.console.guard import Guard
 from earwitness.console.house import House
 from earwitness.console.pages import pages
+from earwitness.console.quiet import quiet
 from earwitness.console.telephone import telephone
 
 _HERE = Path(__file__).parent
@@ -31,6 +32,7 @@ def create_app(house: House) -> ASGIApp:
     app.state.house = house
     app.include_router(api)
     app.include_router(baselines)
+    app.include_router(quiet)
     app.include_router(pages)
     app.include_router(acknowledging)
     app.include_router(callbacks)

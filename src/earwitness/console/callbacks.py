@@ -66,7 +66,7 @@ async def take(house: House, hook: str, said: Said) -> None:
         return
     for incident in await house.store.read(lambda c: _meant(c, said)):
         now = house.clock.now()
-        await house.commit.submit(Commanded(now, incident, said.action, said.who, said.note, hook))
+        await house.commit.submit(Commanded(now, incident, said.action, said.who, said.note, via=hook))
         log.info("told_by_provider", hook=hook, incident=incident, action=said.action)
     await house.store.write(lambda c: used.use(c, key, house.clock.now()))
 

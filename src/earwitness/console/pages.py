@@ -10,11 +10,11 @@ from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 
-from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json, send_again
+from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json, send_again, suspected_json
 from earwitness.console.house import House
 from earwitness.console.waveform import picture_of
 from earwitness.model import Commanded, Observation
-from earwitness.presentation import incident_json, observation_json
+from earwitness.presentation import incident_json, observation_json, quiet_json
 from earwitness.store import digests, history, outbox, verdicts
 
 pages = APIRouter(include_in_schema=False)
@@ -47,15 +47,19 @@ def _dependency_titles(house: House) -> dict[str, str]:
 @pages.get("/")
 async def overview(request: Request, house: InHouse) -> Response:
     recent = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=20))
+    now = house.clock.now()
     proposed = await asyncio.to_thread(house.baselines.proposals)
     shown: dict[str, Any] = {
         "journeys": [journey_json(house, name) for name in house.rules.journeys],
         "probes": {name: probe_json(house, name) for name in house.rules.probes},
         "incidents": [incident_json(i, EVIDENCE) for i in recent],
+        "suspected": suspected_json(house),
+        "quiet": [quiet_json(period, now) for period in house.commit.state.quiet.values()],
+        "planned": {n: end for n, p in house.rules.maintenance.items() if (end := p.times.ends(now)) is not None},
         "impaired": house.impairments.details(),
         "changed": [proposal for proposal in proposed if proposal.stable],
         "titles": _dependency_titles(house),
-        "now": house.clock.now(),
+        "now": now,
     }
     return templates.TemplateResponse(request, "overview.html", shown)
 

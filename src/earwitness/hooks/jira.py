@@ -81,7 +81,9 @@ def render(spec: JiraSpec, notice: Notice) -> bytes:
     comment = f"{one_line(notice.title, _LONGEST_SUMMARY)}\n\n{text}"
     over = notice.kind is TransitionKind.RESOLVE
     new = notice.kind in (TransitionKind.OPEN, TransitionKind.DIGEST)
-    return json_body({"incident": incident.id, "over": over, "new": new, "fields": fields, "comment": comment})
+    again = notice.kind is TransitionKind.REOPEN
+    said = {"over": over, "new": new, "again": again}
+    return json_body({"incident": incident.id, **said, "fields": fields, "comment": comment})
 
 
 class _Issue(Answer):
@@ -156,6 +158,8 @@ def _lag(spec: JiraSpec, parcel: Parcel) -> float:
 def _follow_up(spec: JiraSpec, issue: str, told: dict[str, Any], now: float) -> Talk:
     """Comment last: what comes before it may be repeated without a trace."""
     finished = (yield from _finish(spec, issue, now)) if told["over"] else None
+    if told.get("again"):  # a body that an earlier version froze does not say so
+        finished = yield from _take_up_again(spec, issue, now)
     if finished is not None and finished.result == "retry":
         return finished
     said = _on_it((yield _request(spec, "POST", f"issue/{issue}/comment", {"body": told["comment"]})), issue, now)
@@ -195,6 +199,22 @@ def _finish(spec: JiraSpec, issue: str, now: float) -> Talk:
     if chosen is None:
         wanted = f"named {spec.done!r}" if spec.done else "into the category done"
         return HookOutcome("refused", Reason.REJECTED, f"{issue} has no transition {wanted} from where it is")
+    body = {"transition": {"id": chosen.id}}
+    return _on_it((yield _request(spec, "POST", f"issue/{issue}/transitions", body)), issue, now)
+
+
+def _take_up_again(spec: JiraSpec, issue: str, now: float) -> Talk:
+    """Take the issue out of done, by the first way that leads there; where there is none, the comment has to do."""
+    reply = yield _request(spec, "GET", f"issue/{issue}?fields=status&expand=transitions")
+    outcome = _on_it(reply, issue, now)
+    if outcome.result != "delivered":
+        return outcome
+    state = read_answer(reply, _State)
+    if state is None:
+        return bad_reply(reply, "Jira's transitions")
+    chosen = next((t for t in state.transitions if t.to.statusCategory.key != "done"), None)
+    if state.fields.status.statusCategory.key != "done" or chosen is None:
+        return HookOutcome("delivered", Reason.OK, f"{issue} is left as it is", reference=issue)
     body = {"transition": {"id": chosen.id}}
     return _on_it((yield _request(spec, "POST", f"issue/{issue}/transitions", body)), issue, now)
 

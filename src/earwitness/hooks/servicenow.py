@@ -104,6 +104,8 @@ def _change(spec: ServiceNowSpec, notice: Notice, text: str, graded: dict[str, s
         return closing | {"close_notes": cut(notice.text, 1000)} | noted
     if notice.kind is TransitionKind.ACKNOWLEDGE:
         return {"state": spec.in_progress_state} | noted
+    if notice.kind is TransitionKind.REOPEN:
+        return {"state": spec.in_progress_state} | graded | noted
     return graded | noted
 
 

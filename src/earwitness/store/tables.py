@@ -69,6 +69,17 @@ incidents = Table(
     Index("incidents_by_time", "opened_at"),
 )
 
+quiet_periods = Table(
+    "quiet_periods",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("kind", String(12), nullable=False, comment="maintenance, silence"),
+    Column("set_at", Float, nullable=False),
+    Column("ended_at", Float, comment="when it was over, or ended by a person; null until then"),
+    Column("document", Text, nullable=False),
+    Index("quiet_periods_by_end", "ended_at"),
+)
+
 held = Table(
     "held",
     metadata,
