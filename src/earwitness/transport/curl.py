@@ -10,8 +10,7 @@ import pycurl
 from earwitness.model import Failure
 from earwitness.transport.base import GuardedTransport, Reply, Watch, port_of
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
-from earwitness.transport.exchange import Exchange, Stage, Terms
-from earwitness.transport.guard import Address
+from earwitness.transport.exchange import Address, Exchange, Proxy, Stage, Terms
 from earwitness.transport.multi import MultiDriver
 from earwitness.transport.oserrors import connect_failure
 from earwitness.transport.resolver import literal
@@ -61,25 +60,28 @@ class CurlTransport(GuardedTransport):
         transfer = Transfer(request, body, terms, exchange)
         watch.refresh = transfer.measure
         try:
-            self._start(transfer, request.url, addresses)
+            self._start(transfer, request.url, addresses, terms.proxy)
             await transfer.answered
-            await self._settle(transfer, request.url, exchange)
+            await self._settle(transfer, request.url, exchange, direct=terms.proxy is None)
         except BaseException:
             watch.refresh = _nothing
             self._drop(transfer)
             raise
         return self._reply(transfer, exchange)
 
-    def _start(self, transfer: Transfer, url: httpx.URL, addresses: Sequence[Address]) -> None:
+    def _start(self, transfer: Transfer, url: httpx.URL, addresses: Sequence[Address], proxy: Proxy | None) -> None:
         if url.scheme == "https":
             transfer.handle.setopt(pycurl.CAINFO, self._trust.bundle())
-        host = url.raw_host.decode("ascii")
+        at = url if proxy is None else proxy.url
+        if proxy is not None and proxy.url.scheme == "https":
+            transfer.handle.setopt(pycurl.PROXY_CAINFO, self._trust.bundle())
+        host = at.raw_host.decode("ascii")
         if literal(host) is None:
-            transfer.pin(host, port_of(url), addresses)
+            transfer.pin(host, port_of(at), addresses)
         self.driver().add(transfer.handle, transfer.on_done)
 
-    async def _settle(self, transfer: Transfer, url: httpx.URL, exchange: Exchange) -> None:
-        """Complete the record up to the headers; raise what kept them from coming."""
+    async def _settle(self, transfer: Transfer, url: httpx.URL, exchange: Exchange, *, direct: bool) -> None:
+        """Complete the record up to the headers; raise what kept them from coming. `direct`: without a proxy."""
         transfer.complete()
         if transfer.status and transfer.headers_done:
             exchange.verified = True if url.scheme == "https" else None
@@ -87,7 +89,7 @@ class CurlTransport(GuardedTransport):
         error = transfer.error(lambda code, text: _explained(code, text, transfer, exchange))
         if isinstance(error, ExchangeError) and error.failure is Failure.CERTIFICATE_INVALID:
             exchange.verified = False
-            error = await self._refused(error, transfer, url, exchange)
+            error = await self._refused(error, transfer, url, exchange) if direct else error
         raise error or BrokenAnswerError("the connection closed without an answer", Failure.CONNECTION_LOST)
 
     @staticmethod
@@ -116,6 +118,11 @@ class CurlTransport(GuardedTransport):
         if self._driver is not None:
             self._driver.remove(transfer.handle)
         transfer.close()
+
+
+def speaks_http3() -> bool:
+    """Whether libcurl was built with HTTP/3 here."""
+    return bool(pycurl.version_info()[4] & pycurl.VERSION_HTTP3)
 
 
 def _nothing() -> None:
