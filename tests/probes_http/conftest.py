@@ -105,10 +105,13 @@ async def make_web(engine, zone, authority):
 def observe(make_web, drawer):
     """Run the probe that the keywords describe and return its observation."""
 
-    async def observe(url=None, web=None, clock=None, ports=None, **options):
+    async def observe(url=None, web=None, clock=None, ports=None, meanwhile=None, **options):
         planned = Run("r", "p", "j", Channel.HTTP, "here", "production", Why.SCHEDULED, 0.0)
         web = web or make_web()
         ctx = RunContext(run=planned, clock=clock or SystemClock(), evidence=drawer, web=web, **(ports or {}))
-        return await run(HttpSpec.model_validate({**options, **({"url": url} if url else {})}), ctx)
+        spec = HttpSpec.model_validate({**options, **({"url": url} if url else {})})
+        if meanwhile is not None:
+            meanwhile()  # after the configuration was read
+        return await run(spec, ctx)
 
     return observe

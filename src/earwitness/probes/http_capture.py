@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from http.cookiejar import CookieJar
 from typing import Annotated, Any, Self
 
-import regex
 from pydantic import BeforeValidator, Field, model_validator
 from selectolax.lexbor import LexborHTMLParser
 
@@ -15,12 +14,6 @@ from earwitness.probes.http_checks import Answer, search
 from earwitness.probes.http_fields import Regex, json_path
 
 _FIELDS = "input, textarea, select"
-
-
-def _with_group(pattern: regex.Pattern[str]) -> regex.Pattern[str]:
-    if pattern.groups != 1:
-        raise problem("a captured pattern has exactly one group, which is what is captured; write it in parentheses")
-    return pattern
 
 
 def _path(value: Any) -> str:
@@ -43,8 +36,8 @@ class CaptureSpec(Spec):
         places = [name for name in _PLACES if getattr(self, name) is not None]
         if len(places) != 1:
             raise problem("write exactly one of json, header, cookie, regex, form: where the value stands")
-        if self.regex is not None:
-            _with_group(self.regex)
+        if self.regex is not None and self.regex.groups != 1:
+            raise problem("has to have one group: what is captured; write it in parentheses", "regex")
         return self
 
     @property

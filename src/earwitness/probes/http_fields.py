@@ -12,6 +12,7 @@ from jsonpath_ng import JSONPath
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.ext.parser import parse as parse_json_path
 from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from earwitness.config.fields import problem
 from earwitness.config.yaml import Unquoted
@@ -74,12 +75,15 @@ def json_path(text: str) -> JSONPath:
     try:
         return parse_json_path(text)
     except (JSONPathError, ValueError, TypeError) as error:
-        raise problem(f"{text!r} is not a JSON path; write one such as $.status", text) from error
+        raise problem(f"{text!r} is not a JSON path; write one such as $.status") from error
 
 
 def _json_checks(value: Any) -> Any:
     for path in value if isinstance(value, dict) else ():
-        json_path(str(path))
+        try:
+            json_path(str(path))
+        except PydanticCustomError as error:
+            raise problem(error.message(), str(path)) from error
     return value
 
 

@@ -147,16 +147,7 @@ class StepSpec(RequestSpec):
     @property
     def needs(self) -> frozenset[str]:
         """The names of the values that earlier steps must have captured."""
-        return frozenset(name for _, name in self.wanted())
-
-    def wanted(self) -> Iterator[tuple[str, str]]:
-        """Yield where in the step a captured value is wanted, and its name."""
-        for key in ("url", "body"):
-            yield from ((key, name) for name in names_in(getattr(self, key)))
-        for key in ("headers", "form"):
-            for item, text in getattr(self, key).items():
-                yield from ((f"{key}.{item}", name) for name in names_in([item, text]))
-        yield from (("json", name) for name in names_in(self.json_))
+        return frozenset(names_in([self.url, self.headers, self.body, self.form, self.json_]))
 
 
 class ProxySpec(WithSecret):
@@ -216,7 +207,6 @@ class HttpSpec(RequestSpec, WithSecret):
 
     @model_validator(mode="after")
     def _steps_in_order(self) -> Self:
-        captured: set[str] = set()
         for place, step in enumerate(self.steps):
             if step.name in (other.name for other in self.steps[:place]):
                 raise problem(
@@ -224,10 +214,6 @@ class HttpSpec(RequestSpec, WithSecret):
                 )
             if not step.always and place and self.steps[place - 1].always:
                 raise problem("an always step is before this one; they clean up, so they come last", f"steps.{place}")
-            missing = next(((where, name) for where, name in step.wanted() if name not in captured), None)
-            if missing is not None:
-                raise problem(_not_captured(missing[1], captured), f"steps.{place}.{missing[0]}")
-            captured |= step.capture.keys()
         return self
 
     @model_validator(mode="after")
@@ -341,11 +327,6 @@ class HttpSpec(RequestSpec, WithSecret):
 
 _WORD = 6  # characters of a word inside a header's secret that are hidden by themselves
 _OF_A_REQUEST = frozenset({*RequestSpec.model_fields, "url"})
-
-
-def _not_captured(name: str, captured: set[str]) -> str:
-    known = f"captured by then are {', '.join(sorted(captured))}" if captured else "nothing is captured by then"
-    return f"no step before this one captures {name}; {known}"
 
 
 def step_secrets(step: StepSpec) -> Iterator[str]:

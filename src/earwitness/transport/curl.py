@@ -17,7 +17,13 @@ from earwitness.transport.resolver import literal
 from earwitness.transport.transfer import Transfer
 from earwitness.transport.trust import diagnose, look
 
-_WEIRD_SERVER_REPLY, _HTTP2_STREAM, _TOO_LARGE = 8, 92, 100  # pycurl has no names for these codes of libcurl
+_WEIRD_SERVER_REPLY, _HTTP2_STREAM, _HTTP3, _QUIC_CONNECT, _TOO_LARGE = (
+    8,
+    92,
+    95,
+    96,
+    100,
+)  # pycurl has no names for these codes of libcurl
 
 _BROKEN = {
     pycurl.E_UNSUPPORTED_PROTOCOL: Failure.PROTOCOL_ERROR,  # HTTP/0.9
@@ -25,11 +31,13 @@ _BROKEN = {
     pycurl.E_HTTP2: Failure.PROTOCOL_ERROR,
     _TOO_LARGE: Failure.PROTOCOL_ERROR,  # headers
     _HTTP2_STREAM: Failure.PROTOCOL_ERROR,
+    _HTTP3: Failure.PROTOCOL_ERROR,
     pycurl.E_GOT_NOTHING: Failure.CONNECTION_LOST,
     pycurl.E_PARTIAL_FILE: Failure.CONNECTION_LOST,
     pycurl.E_RECV_ERROR: Failure.CONNECTION_LOST,
     pycurl.E_SEND_ERROR: Failure.CONNECTION_LOST,
 }
+_BROKE_OFF = frozenset({pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, _QUIC_CONNECT})
 _REFUSED = {
     pycurl.E_PEER_FAILED_VERIFICATION: (Failure.CERTIFICATE_INVALID, "the certificate was refused"),
     pycurl.E_SSL_CACERT_BADFILE: (Failure.NO_TRUST_STORE, "the authorities cannot be read"),
@@ -136,6 +144,10 @@ def _explained(code: int, text: str, transfer: Transfer, exchange: Exchange) -> 
         number = transfer.os_error
         why = os.strerror(number).lower() if number else text
         return ConnectFailedError(f"cannot connect to {exchange.address}: {why}", connect_failure(number))
+    if code in _BROKE_OFF and exchange.stage is Stage.CONNECT:  # QUIC, to a port where nobody listens
+        number = transfer.os_error
+        failure = connect_failure(number) if number else Failure.CONNECTION_FAILED
+        return ConnectFailedError(f"cannot connect to {exchange.address}: {text}", failure)
     if code in _REFUSED:
         failure, what = _REFUSED[code]
         return ConnectFailedError(f"{what}: {text}", failure)
