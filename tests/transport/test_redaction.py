@@ -6,7 +6,15 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earwitness.transport.redaction import Redaction, mask_cards, mask_url, passes_luhn, redacted, redacted_document
+from earwitness.transport.redaction import (
+    Redaction,
+    mask_cards,
+    mask_url,
+    passes_luhn,
+    redacted,
+    redacted_document,
+    secrets_of_request,
+)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +90,18 @@ def test_a_secret_that_is_learned_is_hidden_from_then_on():
     redaction.hide("no")
     assert redaction.text("no tok-12345") == "no ***"
     assert redaction.url("https://shop.example/orders/tok-12345/pay?x=1") == "https://shop.example/orders/***/pay?x=***"
+
+
+def test_learns_the_secrets_of_a_request():
+    request = httpx.Request(
+        "POST",
+        "https://shop.example/?page=front&q=x",
+        headers={"authorization": "Bearer abc-123", "cookie": "sid=session-1; a=b", "accept": "text/html"},
+        content=b'{"password": "p\\u00e4ss", "token": "bad \\x", "pin": 1234, "name": "Ann"} csrf=a%20b&amount=10',
+    )
+    found = set(secrets_of_request(request))
+    assert {"front", "abc-123", "session-1", "päss", "bad \\x", "1234", "a b"} <= found
+    assert not {"Ann", "10", "text/html"} & found
 
 
 def test_masks_headers_by_name():

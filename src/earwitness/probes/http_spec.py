@@ -1,12 +1,10 @@
 """The section of an HTTP probe: one request, or the steps of a flow, and what holds for the whole run."""
 
-import re
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import httpx
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from earwitness.config.fields import (
@@ -41,7 +39,6 @@ from earwitness.probes.http_oauth2 import OAuth2Spec
 from earwitness.probes.http_templates import names_in, templated_url
 from earwitness.transport.client_certificate import UnusableCertificateError, read_client_certificate
 from earwitness.transport.curl import speaks_http3
-from earwitness.transport.redaction import sensitive_field, sensitive_header
 
 
 class TimeLeft(Spec):
@@ -321,30 +318,6 @@ class HttpSpec(RequestSpec, WithSecret):
         own = (self.password, self.token, self.proxy and self.proxy.password, self.oauth2 and self.oauth2.client_secret)
         yield from (secret.reveal() for secret in own if isinstance(secret, Secret))
         yield from self.cookies.values()
-        for step in self.flow:
-            yield from step_secrets(step)
 
 
-_WORD = 6  # characters of a word inside a header's secret that are hidden by themselves
 _OF_A_REQUEST = frozenset({*RequestSpec.model_fields, "url"})
-
-
-def step_secrets(step: StepSpec) -> Iterator[str]:
-    """Yield what a step sends under a telling name, and the values in the query of its URL."""
-    for name, value in step.headers.items():
-        if sensitive_header(name):  # `Bearer abc` and `a=b; c=d` may be echoed without what is around the secret
-            yield from (value, *(word for word in re.split(r"[\s;=,]+", value) if len(word) >= _WORD))
-    yield from _telling_values(step.form)
-    yield from _telling_values(step.json_)
-    yield from (value for _, value in httpx.URL(step.url).params.multi_items())
-
-
-def _telling_values(tree: Any) -> Iterator[str]:
-    if isinstance(tree, dict):
-        for name, value in tree.items():
-            if isinstance(value, str) and sensitive_field(str(name)):
-                yield value
-            yield from _telling_values(value)
-    elif isinstance(tree, list | tuple):
-        for item in tree:
-            yield from _telling_values(item)

@@ -30,7 +30,7 @@ from earwitness.transport.client_certificate import (
 )
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Exchange, Stage
-from earwitness.transport.redaction import Redaction
+from earwitness.transport.redaction import Redaction, secrets_of_request
 from earwitness.transport.redirects import Trail, follow, same_origin
 
 _CAN_GO_ON = (Failure.SLOW, Failure.CERTIFICATE_EXPIRING)
@@ -62,7 +62,7 @@ class Visit:
     @property
     def step_seen(self) -> Step:
         note = self.note or (self.findings[0].message if self.findings else "")
-        note = note or (self.answer.status_line if self.answer else "")
+        note = note or (self.answer.redaction.text(self.answer.status_line) if self.answer else "")
         return Step(self.name, not self.findings and not self.note, self.started, self.duration, note)
 
 
@@ -236,8 +236,9 @@ class Visitor:
         request = self._client.build_request(step.method, url, headers=headers, **body)
         authorization = self._authorization(url, step)
         if authorization is not None and "authorization" not in httpx.Headers(headers):
-            self._redaction.hide(authorization.partition(" ")[2])
             request.headers["authorization"] = authorization
+        for secret in secrets_of_request(request):
+            self._redaction.hide(secret)
         return request
 
     async def _exchange(self, visit: Visit, request: httpx.Request) -> None:

@@ -3,9 +3,9 @@
 import html
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 import httpx
 import regex
@@ -148,6 +148,30 @@ def spellings(secret: str) -> set[str]:
     """Return the ways in which a secret may stand in a URL, a form, JSON or HTML."""
     escaped = json.dumps(secret)[1:-1]
     return {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), escaped, html.escape(secret)}
+
+
+def _unquoted(text: str) -> str:
+    """Return a JSON text or number as it was meant; what is no JSON after all, as it stands there."""
+    try:
+        return str(json.loads(text, strict=False))
+    except ValueError:
+        return text.strip('"')
+
+
+_WORD = 6  # characters of a word inside a header's secret that are hidden by themselves
+
+
+def secrets_of_request(request: httpx.Request) -> Iterator[str]:
+    """Yield what a request carries under telling names, and every value in the query of its URL."""
+    for name, value in request.headers.multi_items():
+        if sensitive_header(name):  # `Bearer abc` and `a=b; c=d` may be echoed without what is around the secret
+            yield from (value, *(word for word in re.split(r"[\s;=,]+", value) if len(word) >= _WORD))
+    yield from (value for _, value in request.url.params.multi_items())
+    body = request.content.decode("utf-8", "replace")
+    for found in _JSON_FIELD.finditer(body):
+        if sensitive_field(found[2]):
+            yield _unquoted(found[3])
+    yield from (unquote_plus(found[2]) for found in _FORM_FIELD.finditer(body) if sensitive_field(found[1]))
 
 
 class Redaction:
