@@ -133,7 +133,7 @@ async def test_a_failed_login_skips_what_needs_its_values(observe, checkout):
     assert (finding.failure, finding.step) == (Failure.CAPTURE_FAILED, "login-page")
     assert (
         finding.message
-        == "nothing to capture as CSRF: looked for a form field no_such_field in the page, there is none"
+        == "login-page: nothing to capture as CSRF: looked for a form field no_such_field in the page, there is none"
     )
 
 
@@ -304,7 +304,7 @@ async def test_a_value_that_cannot_stand_in_its_place_is_a_finding(observe, case
         url = f"http://127.0.0.1:{port}/"
         flow = [{"name": "a", "url": url, "capture": {"V": {"json": "$.v"}}}, {"name": "b", "url": url, **step}]
         seen = await observe(steps=flow)
-    assert (only(seen).failure, only(seen).step, only(seen).message) == (Failure.CAPTURE_FAILED, "b", message)
+    assert (only(seen).failure, only(seen).step, only(seen).message) == (Failure.CAPTURE_FAILED, "b", f"b: {message}")
     assert len(heard) == 1
 
 
@@ -349,7 +349,7 @@ async def test_says_what_it_looked_for_and_did_not_find(observe, case):
     async with listener(said(PAGE)) as (port, _):
         seen = await observe(steps=[{"name": "a", "url": f"http://127.0.0.1:{port}/", "capture": {"V": capture}}])
     assert only(seen).failure is Failure.CAPTURE_FAILED
-    assert re.fullmatch(rf"nothing to capture as V: looked for {looked_for}, there is none", only(seen).message)
+    assert re.fullmatch(rf"a: nothing to capture as V: looked for {looked_for}, there is none", only(seen).message)
 
 
 async def test_configured_cookies_go_to_the_first_host_only(observe):

@@ -116,7 +116,7 @@ async def test_a_token_endpoint_that_fails_is_named(observe, drawer, case, third
         ports = {"hosts": HostMap(owners)}
         seen = await observe("http://shop.test/", oauth2=section, timeout="300ms", ports=ports)
     finding = only(seen)
-    assert (finding.failure, finding.message, finding.step) == (failure, message, "token")
+    assert (finding.failure, finding.message, finding.step) == (failure, f"token: {message}", "token")
     assert (finding.attribution, finding.dependency) == (attribution, None if third_party is None else "identity")
     assert (finding.effect, seen.outcome) == (Effect.BLOCKED, Outcome.FINDING)
     assert [step.name for step in seen.steps] == ["token"]
@@ -131,7 +131,7 @@ async def test_a_client_that_is_refused_is_nobodys_outage(observe, drawer, error
         seen = await observe("http://shop.test/", oauth2=section)
     assert (only(seen).attribution, only(seen).message) == (
         Attribution.UNKNOWN,
-        f"the token endpoint refuses our client: {error}",
+        f"token: the token endpoint refuses our client: {error}",
     )
     assert (seen.outcome, drawer.files) == (Outcome.UNKNOWN, {})
 

@@ -62,7 +62,7 @@ async def run(spec: HttpSpec, ctx: RunContext) -> Observation:
         best.findings = [_our_uplink(best.findings[0])]
     seen = any(f.attribution in _THEIRS for f in best.findings)
     return ctx.observe(
-        findings=best.findings,
+        findings=list(_worded(best)),
         steps=[visit.step_seen for one in tries for visit in one.visits],
         evidence=await keep_visits(best.visits, redaction, ctx) if seen else [],
         facts=_facts(spec, best, redaction),
@@ -117,6 +117,14 @@ def _without_doubt(findings: list[Finding]) -> list[Finding]:
     """Return what was seen to fail, or else all: what we could not tell of one step hides nothing that was seen in another."""
     seen = [f for f in findings if f.attribution in _THEIRS]
     return seen if any(f.effect is not Effect.NONE for f in seen) else findings
+
+
+def _worded(best: _Try) -> Iterator[Finding]:
+    """Yield the findings; those of a named step say which, since alerts show the message alone."""
+    named = {visit.name: visit.step.name for visit in best.visits if visit.step.name}
+    for finding in best.findings:
+        step = named.get(finding.step or "")
+        yield finding if step is None else replace(finding, message=f"{step}: {finding.message}")
 
 
 def _our_uplink(seen: Finding) -> Finding:
