@@ -46,7 +46,12 @@ UNUSABLE = {
     "no key beside it": ("good.pem", None, "client_cert", r".+good.pem holds no private key in PEM"),
     "another key": ("good.pem", "other.key", "client_key", r"the key in .+other.key is not the key of the certificate"),
     "a passphrase": ("good.pem", "locked.key", "client_key", r"the key in .+locked.key has a passphrase"),
-    "expired": ("expired.pem", None, "client_cert", r".+expired.pem expired on \d{4}-\d\d-\d\d \d\d:\d\d UTC; renew it"),
+    "expired": (
+        "expired.pem",
+        None,
+        "client_cert",
+        r".+expired.pem expired on \d{4}-\d\d-\d\d \d\d:\d\d UTC; renew it",
+    ),
 }
 
 
