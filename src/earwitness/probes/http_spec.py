@@ -1,6 +1,7 @@
 """The section of an HTTP probe: one request, or the steps of a flow, and what holds for the whole run."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -281,7 +282,7 @@ class HttpSpec(RequestSpec, WithSecret):
                 raise problem(str(error), error.key) from error
         return self
 
-    @property
+    @cached_property
     def flow(self) -> tuple[StepSpec, ...]:
         """The steps, each with its effect settled; one request is a flow of one step without a name."""
         if not self.steps:

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import httpx
 
 from earwitness.config.fields import problem
-from earwitness.probes.http_fields import web_url
+from earwitness.probes.http_fields import parsed_url, web_url
 
 _NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _IN_HOST = re.compile(r"https?://[^/?#]*\{\{", re.IGNORECASE)
@@ -72,7 +72,7 @@ def fill_url(text: str, values: Values, base: httpx.URL | None) -> httpx.URL:
     """Return the URL. One that begins with a captured value may be relative to `base`, the last answer's."""
     whole = _NAME.match(text)
     if whole is None or whole[1] not in values:
-        return httpx.URL(_filled(text, values, _percent))
+        return parsed_url(text) if not values else httpx.URL(_filled(text, values, _percent))
     try:
         url = httpx.URL(values[whole[1]].text + _filled(text[whole.end() :], values, _percent))
         url = url if base is None else base.join(url)

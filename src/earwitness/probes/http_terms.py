@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import httpx
-
 from earwitness.model import Failure, Finding
+from earwitness.probes.http_fields import parsed_url
 from earwitness.probes.http_spec import HttpSpec, ProxySpec, StepSpec
 from earwitness.transport.exchange import Exchange, Proxy, Terms
 
@@ -14,7 +13,7 @@ FAMILIES: dict[str, tuple[int | None, ...]] = {"any": (None,), "4": (4,), "6": (
 
 def terms_of(spec: HttpSpec, terms: Terms, family: int | None) -> Terms:
     """Return the terms of the network with what the section says. `family` is the version of IP, None for either."""
-    home = httpx.URL(spec.flow[0].url).raw_host.decode("ascii")
+    home = parsed_url(spec.flow[0].url).raw_host.decode("ascii")
     return replace(
         terms,
         fresh=spec.fresh_connection,
@@ -28,7 +27,7 @@ def terms_of(spec: HttpSpec, terms: Terms, family: int | None) -> Terms:
 
 def _proxy(spec: ProxySpec) -> Proxy:
     password = spec.password.reveal() if spec.password else ""
-    return Proxy(httpx.URL(spec.url), spec.allow, spec.user, password)
+    return Proxy(parsed_url(spec.url), spec.allow, spec.user, password)
 
 
 def check_version(terms: Terms, exchange: Exchange, step: StepSpec) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from earwitness.model import Attribution, Effect, Failure, Finding, Step, worst_
 from earwitness.probes.context import RunContext
 from earwitness.probes.http_capture import captured
 from earwitness.probes.http_checks import Answer, check_head, check_rest
+from earwitness.probes.http_fields import parsed_url
 from earwitness.probes.http_oauth2 import Token, basic, read_token, refused_by
 from earwitness.probes.http_spec import HttpSpec, StepSpec
 from earwitness.probes.http_templates import (
@@ -76,7 +77,7 @@ class Visitor:
         self._suffix = f" over IPv{family}" if spec.ip == "both" else ""
         self._spec, self._ctx, self._client, self._redaction = spec, ctx, client, redaction
         self._terms = terms_of(spec, ctx.web.terms(spec.allow), family)
-        self._home = httpx.URL(spec.flow[0].url)  # where credentials belong
+        self._home = parsed_url(spec.flow[0].url)  # where credentials belong
         self._values: dict[str, Captured] = {}
         self._token: Token | None = None
         self._fetched = False  # whether the token is of this visit
@@ -224,8 +225,8 @@ class Visitor:
     def _request(self, step: StepSpec) -> httpx.Request:
         """Build the request with what was captured. Raises UnusableValueError."""
         url = fill_url(step.url, self._values, self._last_url)
-        headers = fill_headers(step.headers, self._values)
-        content_type = httpx.Headers(headers).get("content-type", "").lower()
+        headers = httpx.Headers(fill_headers(step.headers, self._values))
+        content_type = headers.get("content-type", "").lower()
         body: dict[str, Any] = {}
         if step.body is not None:
             body["content"] = fill_body(step.body, self._values, content_type).encode()
@@ -235,7 +236,7 @@ class Visitor:
             body["data"] = fill_form(step.form, self._values)
         request = self._client.build_request(step.method, url, headers=headers, **body)
         authorization = self._authorization(url, step)
-        if authorization is not None and "authorization" not in httpx.Headers(headers):
+        if authorization is not None and "authorization" not in headers:
             request.headers["authorization"] = authorization
         for secret in secrets_of_request(request):
             self._redaction.hide(secret)

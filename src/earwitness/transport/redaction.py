@@ -166,7 +166,8 @@ def secrets_of_request(request: httpx.Request) -> Iterator[str]:
     for name, value in request.headers.multi_items():
         if sensitive_header(name):  # `Bearer abc` and `a=b; c=d` may be echoed without what is around the secret
             yield from (value, *(word for word in re.split(r"[\s;=,]+", value) if len(word) >= _WORD))
-    yield from (value for _, value in request.url.params.multi_items())
+    if request.url.query:
+        yield from (value for _, value in request.url.params.multi_items())
     body = request.content.decode("utf-8", "replace")
     for found in _JSON_FIELD.finditer(body):
         if sensitive_field(found[2]):
