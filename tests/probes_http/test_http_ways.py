@@ -315,3 +315,16 @@ async def test_a_certificate_that_is_gone_since_is_our_own_trouble(observe, draw
     assert (only(seen).failure, only(seen).attribution) == (Failure.CLIENT_CERTIFICATE_UNUSABLE, Attribution.MONITOR)
     assert (seen.outcome, drawer.files) == (Outcome.UNKNOWN, {})
     assert "cannot read" in only(seen).message
+
+
+async def test_a_flow_over_both_names_step_and_family(observe, twin_web):
+    async with twins(answering(OK), answering(BUSY)) as port:
+        url = f"http://twin.test:{port}/"
+        steps = [{"name": "token", "url": url, "effect": "nuisance"}, {"name": "pay", "url": url}]
+        seen = await observe(steps=steps, web=twin_web, ip="both")
+    assert [(f.step, f.message) for f in seen.findings] == [
+        ("token over IPv6", "token: only over IPv6: expected status 2xx, got 503 Busy"),
+        ("pay over IPv6", "pay: only over IPv6: expected status 2xx, got 503 Busy"),
+    ]
+    assert seen.facts["status"] == 503
+    assert {"step_token", "step_pay"} <= set(seen.measures)

@@ -8,7 +8,7 @@ from earwitness.probes.context import Kind, RunContext
 from earwitness.probes.http_evidence import keep_visits
 from earwitness.probes.http_spec import HttpSpec
 from earwitness.probes.http_terms import FAMILIES
-from earwitness.probes.http_visit import TOKEN_STEP, Visit, Visitor
+from earwitness.probes.http_visit import Visit, Visitor
 from earwitness.transport.redaction import Redaction
 
 _THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
@@ -35,7 +35,7 @@ class _Try:
     def reached(self) -> Visit:
         """The last step of the flow itself that was asked for: neither the token nor what cleaned up afterwards."""
         asked = [visit for visit in self.visits if visit.request is not None] or self.visits
-        main = [visit for visit in asked if not visit.step.always and visit.name != TOKEN_STEP]
+        main = [visit for visit in asked if not visit.step.always and not visit.signs_in]
         return (main or asked)[-1]
 
 
@@ -62,7 +62,7 @@ async def run(spec: HttpSpec, ctx: RunContext) -> Observation:
         best.findings = [_our_uplink(best.findings[0])]
     seen = any(f.attribution in _THEIRS for f in best.findings)
     return ctx.observe(
-        findings=list(_worded(best)),
+        findings=list(_worded(best, tries)),
         steps=[visit.step_seen for one in tries for visit in one.visits],
         evidence=await keep_visits(best.visits, redaction, ctx) if seen else [],
         facts=_facts(spec, best, redaction),
@@ -119,9 +119,9 @@ def _without_doubt(findings: list[Finding]) -> list[Finding]:
     return seen if any(f.effect is not Effect.NONE for f in seen) else findings
 
 
-def _worded(best: _Try) -> Iterator[Finding]:
+def _worded(best: _Try, tries: Sequence[_Try]) -> Iterator[Finding]:
     """Yield the findings; those of a named step say which, since alerts show the message alone."""
-    named = {visit.name: visit.step.name for visit in best.visits if visit.step.name}
+    named = {visit.name: visit.step.name for one in tries for visit in one.visits if visit.step.name}
     for finding in best.findings:
         step = named.get(finding.step or "")
         yield finding if step is None else replace(finding, message=f"{step}: {finding.message}")
@@ -133,7 +133,7 @@ def _our_uplink(seen: Finding) -> Finding:
 
 
 def _facts(spec: HttpSpec, best: _Try, redaction: Redaction) -> dict[str, Scalar]:
-    first = next((v for v in best.visits if v.name != TOKEN_STEP), best.visits[0])
+    first = next((v for v in best.visits if not v.signs_in), best.visits[0])
     reached = best.reached
     facts: dict[str, Scalar] = {"url": redaction.url(first.step.url), "redirects": len(reached.trail.hops)}
     if reached.answer is not None:
@@ -154,7 +154,7 @@ def _measures(best: _Try) -> dict[str, float]:
         for exchange in visit.trail.exchanges:
             for stage, seconds in exchange.phases.items():
                 measures[f"phase_{stage}"] = measures.get(f"phase_{stage}", 0.0) + seconds
-    measures |= {f"step_{v.name}": v.duration for v in best.visits if v.step.name and v.request is not None}
+    measures |= {f"step_{v.step.name}": v.duration for v in best.visits if v.step.name and v.request is not None}
     answer = best.reached.answer
     if answer is not None:
         measures |= {"status_code": float(answer.status), "size": float(len(answer.body))}

@@ -36,7 +36,6 @@ from earwitness.transport.redirects import Trail, follow, same_origin
 
 _CAN_GO_ON = (Failure.SLOW, Failure.CERTIFICATE_EXPIRING)
 _COOKIE = 8  # characters of a received cookie that make it a secret: `yes` and `dark` are none
-TOKEN_STEP = "token"  # noqa: S105  # The step's name.
 
 
 @dataclass(slots=True)
@@ -52,6 +51,7 @@ class Visit:
     findings: list[Finding] = field(default_factory=list)
     duration: float = 0.0
     note: str = ""  # why it was skipped
+    signs_in: bool = False  # whether it is no step of the flow, but fetches the token for it
     lacks: bool = False  # whether it gave less than the steps after it need
 
     @property
@@ -128,7 +128,7 @@ class Visitor:
         assert oauth2 is not None
         step = StepSpec.model_validate(
             {
-                "name": TOKEN_STEP,
+                "name": "token",
                 "url": oauth2.token_url,
                 "method": "POST",
                 "form": oauth2.form(),
@@ -138,6 +138,7 @@ class Visitor:
             }
         )
         visit = self._begin(step)
+        visit.signs_in = True
         await self._send(visit)
         self._token = self._read_token(visit)
         self._settle(visit)
