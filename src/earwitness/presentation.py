@@ -119,6 +119,7 @@ def observation_json(seen: Observation, evidence_url: str) -> dict[str, Any]:
                 "effect": f.effect.value,
                 "attribution": f.attribution.value,
                 "step": f.step,
+                "dependency": f.dependency,
                 "at_seconds": f.at,
             }
             for f in seen.findings

@@ -35,7 +35,7 @@ def load(tmp_path):
 
 def example_environment(tmp_path):
     (tmp_path / "secret").write_text("https://secret.example/of-this-test\n")  # some secrets are addresses
-    return {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TEST_CARD": "4111111111111111"}
+    return {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TEST_CARD": "4111111111111111", "TEST_PASSWORD": "xyz"}
 
 
 def test_the_example_of_the_documentation_is_valid(tmp_path, load):

@@ -31,7 +31,7 @@ from earwitness.model import (
     Why,
 )
 from earwitness.probes.context import Kind, OverBudgetError, RunContext
-from earwitness.probes.http import HttpSpec
+from earwitness.probes.http_spec import HttpSpec
 from earwitness.schedule import Due
 from earwitness.store import history, spend, verdicts
 from earwitness.store.store import Store

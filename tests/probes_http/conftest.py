@@ -11,7 +11,9 @@ from earwitness.clock import SystemClock
 from earwitness.config.network import NetworkSpec
 from earwitness.model import Channel, Evidence, Run, Why
 from earwitness.probes.context import RunContext
-from earwitness.probes.http import HttpSpec, run
+from earwitness.probes.http import run
+from earwitness.probes.http_spec import HttpSpec
+from earwitness.simulator.server import Simulator
 from earwitness.transport.client import WebClient
 
 SHOP = "shop.test"
@@ -59,16 +61,24 @@ def zone():
 class Drawer:
     """Keeps evidence in memory."""
 
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)  # by kind, the last of each
+    named: dict[str, str] = field(default_factory=dict)  # by name
 
     async def save(self, data: bytes, *, kind: str, media_type: str, name: str) -> Evidence:
-        self.files[kind] = data.decode()
+        self.files[kind] = self.named[name] = data.decode()
         return Evidence(kind, media_type, sha256(data).hexdigest(), len(data), name)
 
 
 @pytest.fixture
 def drawer():
     return Drawer()
+
+
+@pytest.fixture
+async def checkout():
+    """The simulator's shop, where a customer can log in and pay."""
+    async with Simulator() as simulator:
+        yield simulator
 
 
 @pytest.fixture
@@ -95,9 +105,13 @@ async def make_web(engine, zone, authority):
 def observe(make_web, drawer):
     """Run the probe that the keywords describe and return its observation."""
 
-    async def observe(url, web=None, clock=None, **options):
+    async def observe(url=None, web=None, clock=None, ports=None, meanwhile=None, **options):
         planned = Run("r", "p", "j", Channel.HTTP, "here", "production", Why.SCHEDULED, 0.0)
-        ctx = RunContext(run=planned, clock=clock or SystemClock(), evidence=drawer, web=web or make_web())
-        return await run(HttpSpec.model_validate({"url": url, **options}), ctx)
+        web = web or make_web()
+        ctx = RunContext(run=planned, clock=clock or SystemClock(), evidence=drawer, web=web, **(ports or {}))
+        spec = HttpSpec.model_validate({**options, **({"url": url} if url else {})})
+        if meanwhile is not None:
+            meanwhile()  # after the configuration was read
+        return await run(spec, ctx)
 
     return observe

@@ -427,7 +427,8 @@ from earwitness.clock import SystemClock
 from earwitness.config.network import NetworkSpec
 from earwitness.model import Channel, Run, Why
 from earwitness.probes.context import RunContext
-from earwitness.probes.http import HttpSpec, run
+from earwitness.probes.http import run
+from earwitness.probes.http_spec import HttpSpec
 from earwitness.transport.client import WebClient
 
 async def main():

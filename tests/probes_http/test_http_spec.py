@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -7,8 +8,9 @@ from pydantic import ValidationError
 
 from earwitness.config.fields import Secret
 from earwitness.model import Attribution, Channel, Effect, Failure
-from earwitness.probes.http import KIND, HttpExpect, HttpSpec
-from earwitness.probes.http_checks import _search
+from earwitness.probes.http import KIND
+from earwitness.probes.http_checks import search
+from earwitness.probes.http_spec import HttpExpect, HttpSpec, RequestSpec, StepSpec
 
 URL = "https://shop.example/pay"
 
@@ -90,17 +92,30 @@ def test_says_what_is_wrong(case):
     assert message in caught.value.errors()[0]["msg"]
 
 
-def test_the_documented_example_is_valid_and_names_every_key(tmp_path):
+def keys(model):
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def test_the_documented_examples_are_valid_and_name_every_key(tmp_path, authority):
     document = (Path(__file__).parents[2] / "docs" / "http-probe.md").read_text()
-    example = yaml.load(re.search(r"```yaml\n(.+?)```", document, re.DOTALL)[1], yaml.BaseLoader)["http"]
-    assert set(example) | {"body", "password"} == set(HttpSpec.model_fields)
-    assert set(example["expect"]) == {field.alias or name for name, field in HttpExpect.model_fields.items()}
-    (tmp_path / "shop").write_text("hunter2")
-    HttpSpec.model_validate({**example, "password_file": str(tmp_path / "shop")})
+    blocks = [yaml.load(text, yaml.BaseLoader) for text in re.findall(r"```yaml\n(.+?)```", document, re.DOTALL)]
+    examples = [block["http"] for block in blocks if "http" in block]
+    named = {key for example in examples for key in example}
+    assert named | {"body", "json", "password", "token", "token_file"} == keys(HttpSpec)
+    assert set(examples[0]["expect"]) == keys(HttpExpect)
+    steps = {key for step in examples[1]["steps"] for key in step}
+    assert steps | keys(RequestSpec) == keys(StepSpec)
+    mine = authority.issue_cert("probe.test")
+    mine.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "probe.pem"))
+    for name in ("shop", "oauth2", "proxy"):
+        (tmp_path / name).write_text("hunter2")
+    for example in examples:
+        text = re.sub(r"/run/secrets/probe.(pem|key)", str(tmp_path / "probe.pem"), json.dumps(example))
+        HttpSpec.model_validate(json.loads(text.replace("/run/secrets", str(tmp_path))))
 
 
 def test_a_pattern_that_takes_for_ever_is_our_fault_and_stops_nothing():
     spec = HttpSpec.model_validate({"url": "http://shop.example/", "expect": {"body_regex": "(?:a|aa)+$"}})
-    found = _search(spec.expect.body_regex, "a" * 60 + "!")
+    found = search(spec.expect.body_regex, "a" * 60 + "!")
     assert (found.failure, found.attribution) == (Failure.MONITOR_ERROR, Attribution.MONITOR)
-    assert _search(spec.expect.body_regex, "aaa") is True
+    assert search(spec.expect.body_regex, "aaa")[0] == "aaa"

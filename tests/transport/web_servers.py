@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -9,10 +10,17 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aioquic.asyncio import QuicConnectionProtocol
+from aioquic.asyncio import serve as serve_quic
+from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.events import HeadersReceived
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.events import ProtocolNegotiated
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,7 +32,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 @asynccontextmanager
-async def raw_server(handler: Handler, **options) -> AsyncIterator[int]:
+async def raw_server(handler: Handler, host: str = "127.0.0.1", port: int = 0, **options) -> AsyncIterator[int]:
     """Yield the port of a server that calls `handler` for each connection and then closes it."""
     serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -34,7 +42,7 @@ async def raw_server(handler: Handler, **options) -> AsyncIterator[int]:
             await handler(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, **options)
+    server = await asyncio.start_server(serve, host, port, **options)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -62,6 +70,77 @@ async def hang(reader, _writer) -> None:
     """Do nothing until the other side goes away."""
     while await reader.read(65536):
         pass
+
+
+@dataclass
+class WebProxy:
+    """A proxy that knows where every name is, and what it was asked; `answer` is what it says to CONNECT instead."""
+
+    port: int = 0
+    answer: bytes | None = None
+    asked: list[bytes] = field(default_factory=list)
+
+    async def serve(self, reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.asked.append(head)
+        if self.answer is not None:
+            writer.write(self.answer)
+            await writer.drain()
+            return
+        method, target, _ = head.split(b" ", 2)
+        port = int(re.search(rb":(\d+)", target)[1])
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        if method == b"CONNECT":
+            writer.write(b"HTTP/1.1 200 Connection established\r\nx-proxy: yes\r\n\r\n")
+        else:
+            back.write(head)
+        await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
+        back.close()
+        await back.wait_closed()
+
+
+async def _pass_on(reader, writer):
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+@asynccontextmanager
+async def web_proxy(answer: bytes | None = None) -> AsyncIterator[WebProxy]:
+    """Yield a proxy for http and https that takes every name for this machine."""
+    proxy = WebProxy(answer=answer)
+    async with raw_server(proxy.serve) as proxy.port:
+        yield proxy
+
+
+class Http3(QuicConnectionProtocol):
+    """Answers every request by HTTP/3."""
+
+    _http: H3Connection | None = None
+
+    def quic_event_received(self, event):
+        if isinstance(event, ProtocolNegotiated):
+            self._http = H3Connection(self._quic)
+        for told in self._http.handle_event(event) if self._http else ():
+            if isinstance(told, HeadersReceived):
+                self._http.send_headers(told.stream_id, [(b":status", b"200")])
+                self._http.send_data(told.stream_id, b"over three", end_stream=True)
+                self.transmit()
+
+
+@asynccontextmanager
+async def http3_server(pem: Path) -> AsyncIterator[int]:
+    """Yield the UDP port of a server with the certificate in `pem`."""
+    configuration = QuicConfiguration(is_client=False, alpn_protocols=H3_ALPN)
+    configuration.load_cert_chain(str(pem), str(pem))
+    server = await serve_quic("127.0.0.1", 0, configuration=configuration, create_protocol=Http3)
+    try:
+        yield server._transport.get_extra_info("sockname")[1]
+    finally:
+        server.close()
 
 
 class Zone(BaseResolver):

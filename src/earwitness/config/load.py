@@ -144,7 +144,8 @@ def _telling(error: ValidationError) -> list[ErrorDetails]:
 
 def _problem(tree: Section, details: ErrorDetails) -> Problem:
     inner = details.get("ctx", {}).get("at")
-    path = (*_path_in_tree(tree, details["loc"]), *(str(inner).split(".") if inner else ()))
+    parts = str(inner).split(".") if inner else ()
+    path = (*_path_in_tree(tree, details["loc"]), *(int(part) if part.isdecimal() else part for part in parts))
     if details["type"] == "missing":
         path = _path_in_tree(tree, details["loc"][:-1])
         return Problem(locate(tree, path), _dotted((*path, details["loc"][-1])), "is missing; add it")

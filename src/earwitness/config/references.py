@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from earwitness.config.known_keys import nearest
 from earwitness.config.tree import problem_at, section, texts, unknown_names
 from earwitness.config.yaml import Problem, Section, Sequence
+from earwitness.probes.http_templates import names_in
 from earwitness.telephony.dial_guard import DialRefusedError, check_dial
 
 
@@ -93,9 +95,36 @@ def _of_probe(tree: Section, name: str, probe: Any) -> Iterator[Problem]:
     for index, dependency in enumerate(named):
         if dependency in named[:index]:
             yield problem_at(tree, (*at, "depends_on", index), f"{dependency} is named twice; once is enough")
+    yield from _of_flow(tree, (*at, "http", "steps"), section(probe, "http").get("steps"))
     call = probe.get("call") if isinstance(probe, Section) else None
     if isinstance(call, Section):
         yield from _of_call(tree, (*at, "call"), call)
+
+
+_FILLED_IN = ("url", "headers", "body", "form", "json")
+
+
+def _of_flow(tree: Section, at: tuple[str, ...], steps: Any) -> Iterator[Problem]:
+    """Yield a problem for each value that a step of a flow uses and no step before it captures."""
+    captured: list[str] = []
+    for index, step in enumerate(steps if isinstance(steps, Sequence) else ()):
+        for key in _FILLED_IN:
+            found = step.get(key) if isinstance(step, Section) else None
+            yield from _not_captured(tree, (*at, index, key), found, captured)
+        captured += section(step, "capture")
+
+
+def _not_captured(tree: Section, where: tuple[str | int, ...], value: Any, captured: list[str]) -> Iterator[Problem]:
+    if isinstance(value, Section | Sequence):
+        for key, inner in value.items() if isinstance(value, Section) else enumerate(value):
+            yield from _not_captured(tree, (*where, key), inner, captured)
+        return
+    for name in dict.fromkeys(names_in(value)):
+        if name not in captured:
+            close = nearest(name, captured)
+            known = ", ".join(dict.fromkeys(captured)) or "none"
+            advice = f"did you mean {close}?" if close else f"captured by then: {known}"
+            yield problem_at(tree, where, f"no step before this one captures {name}; {advice}")
 
 
 def _of_call(tree: Section, at: tuple[str, ...], call: Section) -> Iterator[Problem]:

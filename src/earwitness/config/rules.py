@@ -14,6 +14,7 @@ from earwitness.model import (
     Rules,
     SeverityRule,
 )
+from earwitness.probes.http_templates import names_in
 
 
 def rules_of(config: Config) -> Rules:
@@ -69,11 +70,14 @@ def _needed(config: Config, named: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _reached(probe: ProbeSpec) -> Iterator[str]:
-    """Yield the host or the number that the probe goes to, as something that may fail for all who go there."""
+    """Yield the hosts or the number that the probe goes to, as something that may fail for all who go there."""
     if probe.call is not None:
         yield f"number:{probe.call.to}"
     if probe.http is not None:
-        yield f"host:{urlsplit(probe.http.url).netloc.rpartition('@')[2].lower()}"
+        hosts = (urlsplit(step.url).netloc.rpartition("@")[2].lower() for step in probe.http.flow)
+        yield from (
+            f"host:{host}" for host in hosts if not names_in(host)
+        )  # what a step fills in is known to its run only
 
 
 def _dependencies(config: Config, probes: dict[str, ProbeRule]) -> dict[str, DependencyRule]:

@@ -1,9 +1,10 @@
 """The configuration, section by section. The names here are what users write."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
@@ -22,6 +23,7 @@ from earwitness.config.fields import (
     Spec,
     Texts,
     WithSecret,
+    as_list,
     problem,
 )
 from earwitness.config.judging import (
@@ -49,8 +51,10 @@ from earwitness.hooks.twilio import TwilioSmsSpec
 from earwitness.hooks.webhook import WebhookSpec
 from earwitness.probes import KINDS
 from earwitness.probes.context import Kind
-from earwitness.probes.http import HttpSpec
+from earwitness.probes.http_fields import Regex
+from earwitness.probes.http_spec import HttpSpec
 from earwitness.telephony.spec import CallSpec
+from earwitness.transport.resolver import literal
 
 _SHORTEST_INTERVAL = 1.0  # seconds
 
@@ -99,12 +103,26 @@ class BudgetSpec(Spec):
     keep_for_confirmation: Share = 0.2
 
 
+_HOST = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+
+
+def _host_pattern(value: Any) -> str:
+    text = str(value).strip().lower()
+    if not re.fullmatch(_HOST, text) and literal(text) is None:
+        raise problem(f"{value!r} is not a host; write one such as js.shop.example, or *.shop.example for all below it")
+    return text.strip("[]")
+
+
+HostPattern = Annotated[str, BeforeValidator(_host_pattern)]
+
+
 class DependencySpec(Spec):
-    """Something that journeys share."""
+    """Something that journeys share. A request that fails at one of its `hosts` is told as its failure."""
 
     title: str | None = None
     third_party: Flag = False
     depends_on: Texts = ()  # what it needs itself, such as a card processor its gateway
+    hosts: Annotated[tuple[HostPattern, ...], BeforeValidator(as_list)] = ()
 
 
 class JourneySpec(Spec):
@@ -241,6 +259,7 @@ class Config(Spec):
     prompts: Path | None = None  # folder of reference recordings: NAME.wav with its words in NAME.txt
     transcription: TranscriptionSpec | None = None  # for texts without a reference recording
     dependencies: dict[Name, DependencySpec] = Field(default_factory=dict)
+    redact: Annotated[tuple[Regex, ...], BeforeValidator(as_list)] = ()  # what evidence may not show besides secrets
     journeys: dict[Name, JourneySpec] = Field(min_length=1)
     probes: dict[Name, ProbeSpec] = Field(min_length=1)
     effects: Effects = Field(default_factory=dict)  # what a class of failure does to customers, for all probes
@@ -255,6 +274,28 @@ class Config(Spec):
     routes: tuple[RouteSpec, ...] = ()
     escalations: dict[Name, EscalationSpec] = Field(default_factory=dict)
     heartbeat: HeartbeatSpec | None = None
+
+    @model_validator(mode="after")
+    def _one_owner_of_a_host(self) -> Self:
+        owners: dict[str, str] = {}
+        for name, dependency in self.dependencies.items():
+            for place, host in enumerate(dependency.hosts):
+                if host in owners:
+                    message = f"{host} belongs to {owners[host]} already; a host has one owner"
+                    raise problem(message, f"dependencies.{name}.hosts.{place}")
+                owners[host] = name
+        return self
+
+    @model_validator(mode="after")
+    def _transport_can(self) -> Self:
+        if self.network.transport == "curl":
+            return self
+        for name, probe in self.probes.items():
+            key = probe.http.needs_curl if probe.http else None
+            if key is not None:
+                message = f"network.transport: {self.network.transport} cannot do this; use transport: curl"
+                raise problem(message, f"probes.{name}.http.{key}")
+        return self
 
     @field_validator("prompts")
     @classmethod

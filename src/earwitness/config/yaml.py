@@ -17,6 +17,12 @@ _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+class Unquoted(str):
+    """A scalar that was written without quotes: where types matter, as in a JSON body, it may be a number or a truth."""
+
+    __slots__ = ()
+
+
 class Mark(NamedTuple):
     """A place in a file; line and column count from 1."""
 
@@ -113,7 +119,7 @@ class _Reader:
         if _plain(event) and text in ("", "~", "null"):
             return None
         if "${" not in text:
-            return text
+            return Unquoted(text) if _plain(event) else text
         return _VARIABLE.sub(lambda found: self._variable(found, event), text)
 
     def _variable(self, found: re.Match[str], event: Any) -> str:

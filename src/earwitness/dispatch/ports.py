@@ -7,10 +7,13 @@ from earwitness.clock import Clock
 from earwitness.config.schema import Config
 from earwitness.model import Run
 from earwitness.probes.context import CallLedger, EvidenceSink, RunContext
+from earwitness.probes.hosts import HostMap, Owner
+from earwitness.probes.http_oauth2 import TokenCache
 from earwitness.telephony.baselines import Baselines
 from earwitness.telephony.switchboard import Switchboard
 from earwitness.telephony.transcription import Transcription
 from earwitness.transport.client import WebClient
+from earwitness.transport.redaction import redacted
 
 if TYPE_CHECKING:
     from earwitness.telephony.carrier import Carrier
@@ -38,9 +41,18 @@ class Ports:
         self._evidence = evidence
         self._dial_allowed = frozenset(config.dial.allow)
         self.carriers: dict[str, Carrier] = {}
+        self._hosts = HostMap(
+            {
+                host: Owner(name, dependency.third_party)
+                for name, dependency in config.dependencies.items()
+                for host in dependency.hosts
+            }
+        )
+        self.tokens = TokenCache()
 
     def take_over(self, before: "Ports") -> None:
-        """Keep the carriers that did not change: each knows which of its calls have an owner."""
+        """Keep the carriers that did not change: each knows which of its calls have an owner. Keep the tokens."""
+        self.tokens = before.tokens
         for name, carrier in before.carriers.items():
             if before.web is self.web and before.config.carriers[name] == self.config.carriers.get(name):
                 self.carriers[name] = carrier
@@ -51,6 +63,9 @@ class Ports:
             clock=self._clock,
             evidence=self._evidence,
             web=self.web,
+            hosts=self._hosts,
+            tokens=self.tokens,
+            redact=self._redact,
             calls=ledger,
             carrier=self._carrier,
             dial_allowed=self._dial_allowed,
@@ -60,6 +75,9 @@ class Ports:
             switchboard=self._switchboard,
             on_released=release,
         )
+
+    def _redact(self, text: str) -> str:
+        return redacted(text, self.config.redact)
 
     def _carrier(self, name: str | None) -> "Carrier":
         """Return the named carrier, or the only one; the SDK is loaded when the first call needs it."""

@@ -88,6 +88,7 @@ class Failure(StrEnum):
     WRONG_BODY = "wrong_body"
     WRONG_SIZE = "wrong_size"
     BODY_TOO_LARGE = "body_too_large"
+    CAPTURE_FAILED = "capture_failed"
     SLOW = "slow"
     # reaching a telephone number
     NEVER_CONNECTED = "never_connected"
@@ -112,6 +113,8 @@ class Failure(StrEnum):
     RESOLVER_FAILED = "resolver_failed"
     NO_TRUST_STORE = "no_trust_store"
     UPLINK_DOWN = "uplink_down"
+    PROXY_FAILED = "proxy_failed"
+    CLIENT_CERTIFICATE_UNUSABLE = "client_certificate_unusable"
     ACCOUNT_REFUSED = "account_refused"
     CARRIER_API_FAILED = "carrier_api_failed"
     RECORDING_MISSING = "recording_missing"
@@ -194,6 +197,7 @@ class Finding:
     attribution: Attribution = Attribution.TARGET
     step: str | None = None
     at: float | None = None  # seconds into the run, or into the recording for a call
+    dependency: str | None = None  # whose host it was that failed, where the configuration names it
 
 
 @dataclass(frozen=True, slots=True)

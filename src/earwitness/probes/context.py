@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -10,6 +10,9 @@ import structlog
 from earwitness.clock import Clock
 from earwitness.config.fields import Money, Spec
 from earwitness.model import Channel, Evidence, Finding, Observation, Run, Scalar, Step
+from earwitness.probes.hosts import HostMap
+from earwitness.probes.http_oauth2 import TokenCache
+from earwitness.transport.redaction import redacted_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from earwitness.telephony.switchboard import Extension, Switchboard
     from earwitness.transport.client import WebClient
 
+_TEXT = ("text/", "application/json", "application/xml")
 _log = structlog.get_logger(__name__)
 
 
@@ -78,6 +82,9 @@ class RunContext:
     clock: Clock
     evidence: EvidenceSink
     web: "WebClient | None" = None
+    hosts: HostMap = field(default_factory=HostMap)  # whose host it is that fails
+    tokens: TokenCache = field(default_factory=TokenCache)  # that earlier runs signed in with
+    redact: Callable[[str], str] = lambda text: text  # takes out of a text what the configuration lets nobody see
     calls: CallLedger | None = None
     carrier: "Callable[[str | None], Carrier] | None" = None  # by name; None is the only one
     dial_allowed: frozenset[str] = frozenset()
@@ -111,6 +118,8 @@ class RunContext:
 
     async def keep(self, data: bytes, *, kind: str, media_type: str, name: str) -> tuple[Evidence, ...]:
         """Keep a file of evidence. Empty when the disk refuses: what was found holds all the same, and `observe` counts the loss."""
+        if media_type.startswith(_TEXT):
+            data = redacted_document(data.decode("utf-8", "replace"), media_type, self.redact).encode()
         try:
             return (await self.evidence.save(data, kind=kind, media_type=media_type, name=name),)
         except OSError as error:
@@ -121,6 +130,9 @@ class RunContext:
                 "evidence_not_kept", run=self.run.id, kind=kind, bytes=len(data), error=type(error).__name__, why=why
             )
             return ()
+
+    def _shown(self, text: str) -> str:
+        return redacted_document(text, "text/plain", self.redact)
 
     def observe(
         self,
@@ -134,14 +146,15 @@ class RunContext:
     ) -> Observation:
         """Return the observation of this run, with its times filled in and `evidence_lost` among its facts if any was."""
         lost: dict[str, Scalar] = {"evidence_lost": self._lost} if self._lost else {}
+        facts = {name: self.redact(fact) if isinstance(fact, str) else fact for name, fact in (facts or {}).items()}
         return Observation(
             run=self.run,
             started_at=self.started_at,
             duration=self.elapsed,
-            findings=tuple(findings),
-            steps=tuple(steps),
+            findings=tuple(replace(f, message=self._shown(f.message)) for f in findings),
+            steps=tuple(replace(s, name=self._shown(s.name), note=self._shown(s.note)) for s in steps),
             evidence=tuple(evidence),
-            facts={**(facts or {}), **lost},
+            facts={**facts, **lost},
             measures=measures or {},
             skipped=skipped,
         )

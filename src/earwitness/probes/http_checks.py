@@ -2,23 +2,22 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import regex
-from jsonpath_ng import JSONPath
-from jsonpath_ng.ext.parser import parse as parse_json_path
 
 from earwitness.model import Attribution, Effect, Failure, Finding
+from earwitness.probes.http_fields import json_path
 from earwitness.transport.exchange import Certificate
-from earwitness.transport.redaction import mask_text, mask_url
+from earwitness.transport.redaction import MASK, Redaction, sensitive_header
 
 if TYPE_CHECKING:
-    from earwitness.probes.http import HttpExpect, HttpSpec
+    from earwitness.probes.http_spec import HttpExpect, StepSpec
 
 _EXCERPT = 80  # characters
 _DAY = 86400.0
@@ -28,8 +27,12 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @dataclass(frozen=True)
 class Answer:
-    """The last answer of a try, read to its end. `headers` are as they came, `seconds` is the whole try."""
+    """The last answer of a step, read to its end. `headers` are as they came, `seconds` is the whole step.
 
+    `redaction` knows what its text may not show.
+    """
+
+    asked: httpx.URL  # where the step began
     url: httpx.URL
     status: int
     reason: str
@@ -37,6 +40,7 @@ class Answer:
     body: bytes
     seconds: float
     certificates: Sequence[Certificate] = ()
+    redaction: Redaction = field(default_factory=Redaction)
 
     @cached_property
     def text(self) -> str:
@@ -49,135 +53,133 @@ class Answer:
         except (LookupError, ValueError):
             return self.body.decode("utf-8", "replace")
 
+    def excerpt(self, text: str) -> str:
+        """Return the beginning of a text on one line, without what nobody may see, in quotes."""
+        line = " ".join(self.redaction.text(text).split())
+        return repr(line if len(line) <= _EXCERPT else line[:_EXCERPT] + "...")
+
     @property
     def status_line(self) -> str:
         known = self.status in HTTPStatus.__members__.values()
         return f"{self.status} {self.reason or (HTTPStatus(self.status).phrase if known else '')}".strip()
 
 
-@lru_cache(maxsize=4096)
-def _json_path(text: str) -> JSONPath:
-    return parse_json_path(text)
-
-
-def excerpt(text: str) -> str:
-    """Return the beginning of a text on one line, without card numbers, in quotes."""
-    line = " ".join(text[: 4 * _EXCERPT].split())
-    return repr(mask_text(line if len(line) <= _EXCERPT else line[:_EXCERPT] + "..."))
-
-
 def _matches(status: int, patterns: Sequence[str]) -> bool:
     return any(str(status) == p or (p.endswith("xx") and str(status)[0] == p[0]) for p in patterns)
 
 
-def _wanted_status(spec: "HttpSpec") -> tuple[str, ...]:
-    expect = spec.expect
-    if "status" not in expect.model_fields_set and expect.redirect_to is not None and not spec.follow_redirects:
+def _wanted_status(step: "StepSpec") -> tuple[str, ...]:
+    expect = step.expect
+    if "status" not in expect.model_fields_set and expect.redirect_to is not None and not step.follow_redirects:
         return ("3xx",)
     return expect.status
 
 
-def _check_status(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
-    wanted = _wanted_status(spec)
+def _check_status(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
+    wanted = _wanted_status(step)
     if not _matches(answer.status, wanted):
         message = f"expected status {' or '.join(wanted)}, got {answer.status_line}"
-        yield Finding(Failure.WRONG_STATUS, message, spec.effect)
+        yield Finding(Failure.WRONG_STATUS, message, step.harm)
 
 
 _PATTERN_TIME = 0.25  # seconds on the event loop; what takes longer would stop every other probe
 
 
-def _search(pattern: regex.Pattern[str], text: str) -> bool | Finding:
-    """Return whether the text holds the pattern, or that nobody could tell in time: some patterns take for ever on some texts."""
+def search(pattern: regex.Pattern[str], text: str) -> regex.Match[str] | Finding | None:
+    """Return where the text holds the pattern, or that nobody could tell in time: some patterns take for ever on some texts."""
     try:
-        return pattern.search(text, timeout=_PATTERN_TIME) is not None
+        return pattern.search(text, timeout=_PATTERN_TIME)
     except TimeoutError:
         message = f"the pattern {pattern.pattern!r} takes too long on this answer; write it without nested repeats"
         return Finding(Failure.MONITOR_ERROR, message, Effect.NONE, Attribution.MONITOR)
 
 
-def _check_headers(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
-    for name, pattern in spec.expect.headers.items():
+def _shown(name: str, value: str, answer: Answer) -> str:
+    return repr(MASK) if sensitive_header(name) else answer.excerpt(value)
+
+
+def _check_headers(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
+    for name, pattern in step.expect.headers.items():
         value = answer.headers.get(name)
         if value is None:
             message = f"expected a header {name} like {pattern.pattern!r}, there is none"
-            yield Finding(Failure.WRONG_HEADER, message, spec.effect)
+            yield Finding(Failure.WRONG_HEADER, message, step.harm)
             continue
-        found = _search(pattern, value)
+        found = search(pattern, value)
         if isinstance(found, Finding):
             yield found
-        elif not found:
-            message = f"expected the header {name} to be like {pattern.pattern!r}, got {excerpt(value)}"
-            yield Finding(Failure.WRONG_HEADER, message, spec.effect)
+        elif found is None:
+            message = f"expected the header {name} to be like {pattern.pattern!r}, got {_shown(name, value, answer)}"
+            yield Finding(Failure.WRONG_HEADER, message, step.harm)
 
 
-def _check_redirect(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
-    if spec.expect.redirect_to is None:
+def _check_redirect(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
+    if step.expect.redirect_to is None:
         return
-    wanted = httpx.URL(spec.url).join(spec.expect.redirect_to)
-    if spec.follow_redirects:
+    wanted = answer.asked.join(step.expect.redirect_to)
+    if step.follow_redirects:
         where, what = answer.url, "to end at"
     else:
         location = answer.headers.get("location") if answer.status in _REDIRECTS else None
         if location is None:
-            message = f"expected a redirect to {mask_url(wanted)}, got {answer.status_line}"
-            yield Finding(Failure.WRONG_REDIRECT, message, spec.effect)
+            message = f"expected a redirect to {answer.redaction.url(wanted)}, got {answer.status_line}"
+            yield Finding(Failure.WRONG_REDIRECT, message, step.harm)
             return
         where, what = answer.url.join(location), "a redirect to"
     if where.copy_with(fragment=None) != wanted.copy_with(fragment=None):
-        message = f"expected {what} {mask_url(wanted)}, got {mask_url(where)}"
-        yield Finding(Failure.WRONG_REDIRECT, message, spec.effect)
+        message = f"expected {what} {answer.redaction.url(wanted)}, got {answer.redaction.url(where)}"
+        yield Finding(Failure.WRONG_REDIRECT, message, step.harm)
 
 
-def _check_size(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
-    least, most, size = spec.expect.min_size, spec.expect.max_size, len(answer.body)
+def _check_size(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
+    least, most, size = step.expect.min_size, step.expect.max_size, len(answer.body)
     if least is not None and size < least:
-        yield Finding(Failure.WRONG_SIZE, f"expected at least {least} bytes of body, got {size}", spec.effect)
+        yield Finding(Failure.WRONG_SIZE, f"expected at least {least} bytes of body, got {size}", step.harm)
     if most is not None and size > most:
-        yield Finding(Failure.WRONG_SIZE, f"expected at most {most} bytes of body, got {size}", spec.effect)
+        yield Finding(Failure.WRONG_SIZE, f"expected at most {most} bytes of body, got {size}", step.harm)
 
 
-def _check_body(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
-    begins = f"it begins {excerpt(answer.text)}" if answer.body else "it is empty"
-    for text in spec.expect.body:
+def _check_body(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
+    begins = f"it begins {answer.excerpt(answer.text)}" if answer.body else "it is empty"
+    for text in step.expect.body:
         if text not in answer.text:
             message = f"expected the body to contain {text!r}; {begins}"
-            yield Finding(Failure.WRONG_BODY, message, spec.effect)
-    pattern = spec.expect.body_regex
-    found = pattern is None or _search(pattern, answer.text)
+            yield Finding(Failure.WRONG_BODY, message, step.harm)
+    pattern = step.expect.body_regex
+    found = None if pattern is None else search(pattern, answer.text)
     if isinstance(found, Finding):
         yield found
-    elif pattern is not None and not found:
+    elif pattern is not None and found is None:
         message = f"expected the body to hold something like {pattern.pattern!r}; {begins}"
-        yield Finding(Failure.WRONG_BODY, message, spec.effect)
+        yield Finding(Failure.WRONG_BODY, message, step.harm)
 
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _check_json(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
-    if not spec.expect.json_:
+def _check_json(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
+    if not step.expect.json_:
         return
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):
-        message = f"expected a JSON body; it begins {excerpt(answer.text)}"
-        yield Finding(Failure.WRONG_BODY, message, spec.effect)
+        message = f"expected a JSON body; it begins {answer.excerpt(answer.text)}"
+        yield Finding(Failure.WRONG_BODY, message, step.harm)
         return
-    for path, wanted in spec.expect.json_.items():
-        found = [_as_text(match.value) for match in _json_path(path).find(document)]
+    for path, wanted in step.expect.json_.items():
+        found = [_as_text(match.value) for match in json_path(path).find(document)]
         if wanted not in found:
-            there = ", ".join(excerpt(text) for text in found[:3]) or "nothing there"
+            there = ", ".join(answer.excerpt(text) for text in found[:3]) or "nothing there"
             message = f"expected {path} in the JSON body to be {wanted!r}, got {there}"
-            yield Finding(Failure.WRONG_BODY, message, spec.effect)
+            yield Finding(Failure.WRONG_BODY, message, step.harm)
 
 
-def _check_time(spec: "HttpSpec", answer: Answer) -> Iterator[Finding]:
-    limits, took = spec.expect.within, answer.seconds
+def _check_time(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
+    limits, took = step.expect.within, answer.seconds
     if limits.major is not None and took > limits.major:
         message = f"expected the answer within {limits.major:g} s, it took {took:.2f} s"
-        yield Finding(Failure.SLOW, message, spec.effect)
+        yield Finding(Failure.SLOW, message, step.harm)
     elif limits.minor is not None and took > limits.minor:
         message = f"expected the answer within {limits.minor:g} s, it took {took:.2f} s"
         yield Finding(Failure.SLOW, message, Effect.NUISANCE)
@@ -202,21 +204,21 @@ def check_certificate(expect: "HttpExpect", certificates: Sequence[Certificate],
     yield Finding(Failure.CERTIFICATE_EXPIRING, message, effect)
 
 
-def check_head(spec: "HttpSpec", answer: Answer, now: float) -> list[Finding]:
+def check_head(step: "StepSpec", answer: Answer, now: float) -> list[Finding]:
     """Return what is wrong before the body is looked at. `now` is seconds since the epoch."""
     return [
-        *_check_status(spec, answer),
-        *_check_redirect(spec, answer),
-        *_check_headers(spec, answer),
-        *check_certificate(spec.expect, answer.certificates, now),
+        *_check_status(step, answer),
+        *_check_redirect(step, answer),
+        *_check_headers(step, answer),
+        *check_certificate(step.expect, answer.certificates, now),
     ]
 
 
-def check_rest(spec: "HttpSpec", answer: Answer) -> list[Finding]:
+def check_rest(step: "StepSpec", answer: Answer) -> list[Finding]:
     """Return what is wrong with a body that was read to its end, and with the time it all took."""
     return [
-        *_check_body(spec, answer),
-        *_check_json(spec, answer),
-        *_check_size(spec, answer),
-        *_check_time(spec, answer),
+        *_check_body(step, answer),
+        *_check_json(step, answer),
+        *_check_size(step, answer),
+        *_check_time(step, answer),
     ]

@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from earwitness.clock import Clock, SystemClock
 from earwitness.serving import listen, served
-from earwitness.simulator import carrier_api, control_api, shop
+from earwitness.simulator import carrier_api, checkout, control_api, shop
 from earwitness.simulator.carrier import Carrier
 from earwitness.simulator.carrier_errors import TwilioError
 from earwitness.simulator.carrier_faults import CarrierFaults
@@ -36,8 +36,9 @@ def create_app(
     app.state.clock = clock or SystemClock()
     app.state.faults = FaultBoard()
     app.state.carrier = Carrier(app.state.clock, app.state.faults, speed, auth_token)
+    app.state.checkout = checkout.Checkout()
     app.state.live = Live(app.state.carrier, Courier(anywhere=call_anywhere))
-    for part in (carrier_api, control_api, shop):
+    for part in (carrier_api, control_api, shop, checkout):
         app.include_router(part.router)
     app.add_exception_handler(TwilioError, carrier_api.answer_error)
     app.add_middleware(CarrierFaults, faults=app.state.faults)

@@ -33,12 +33,12 @@ CUSTOMERS = {
 router = APIRouter()
 
 
-def _page(name: str, status: int = 200, **values: object) -> HTMLResponse:
+def page(name: str, status: int = 200, **values: object) -> HTMLResponse:
     return HTMLResponse(_PAGES.get_template(name).render(values), status)
 
 
-def _sorry(title: str, text: str, status: int, again: str | None = None) -> HTMLResponse:
-    return _page("result.html", status, title=title, text=text, good=False, again=again)
+def sorry(title: str, text: str, status: int, again: str | None = None) -> HTMLResponse:
+    return page("result.html", status, title=title, text=text, good=False, again=again)
 
 
 async def the_faults(request: Request) -> ActiveFaults:
@@ -59,66 +59,70 @@ Faults = Annotated[ActiveFaults, Depends(the_faults)]
 TheForm = Annotated[dict[str, str], Depends(the_form)]
 
 
-def _shop_down(faults: ActiveFaults) -> Response | None:
-    return _sorry("Service unavailable", "The shop is closed for a moment.", 503) if "shop-down" in faults else None
+def shop_down(faults: ActiveFaults) -> Response | None:
+    return sorry("Service unavailable", "The shop is closed for a moment.", 503) if "shop-down" in faults else None
 
 
-def _card_processor_down(faults: ActiveFaults, again: str) -> Response | None:
+def card_processor_down(faults: ActiveFaults, again: str) -> Response | None:
     if "card-processor-down" not in faults:
         return None
-    return _sorry("Card processor unavailable", _TRY_LATER, 502, again)
+    return sorry("Card processor unavailable", _TRY_LATER, 502, again)
 
 
 @router.get("/shop/")
 async def home(faults: Faults) -> Response:
-    return _shop_down(faults) or _page("home.html", number=CONTACT_CENTRE)
+    return shop_down(faults) or page("home.html", number=CONTACT_CENTRE)
 
 
 @router.get("/shop/pay")
-async def payment_page(faults: Faults) -> Response:
+async def paymentpage(faults: Faults) -> Response:
     """Show the card form, after a test authorisation with the card processor whose result the page tells."""
-    broken = _shop_down(faults) or _card_processor_down(faults, "/shop/pay")
-    return broken or _page("pay.html", action="/shop/pay")
+    broken = shop_down(faults) or card_processor_down(faults, "/shop/pay")
+    return broken or page("pay.html", action="/shop/pay")
 
 
 @router.post("/shop/pay")
 async def pay(faults: Faults, form: TheForm) -> Response:
-    return _shop_down(faults) or _card_processor_down(faults, "/shop/pay") or _paid(form, "/shop/pay")
+    return shop_down(faults) or card_processor_down(faults, "/shop/pay") or _paid(form, "/shop/pay")
+
+
+def is_card(text: str) -> bool:
+    return re.fullmatch(r"\d{12,19}", re.sub(r"[\s-]", "", text)) is not None
 
 
 def _paid(form: dict[str, str], action: str) -> Response:
-    if not re.fullmatch(r"\d{12,19}", re.sub(r"[\s-]", "", form.get("card", ""))):
-        return _page("pay.html", 422, action=action, refusal="Please check the card number.")
+    if not is_card(form.get("card", "")):
+        return page("pay.html", 422, action=action, refusal="Please check the card number.")
     text = "Payment accepted. Thank you for your payment."
-    return _page("result.html", title="Payment accepted", text=text, good=True)
+    return page("result.html", title="Payment accepted", text=text, good=True)
 
 
 @router.get("/shop/bank")
-async def bank_page(faults: Faults) -> Response:
-    return _shop_down(faults) or _bank_down(faults) or _page("bank.html")
+async def bankpage(faults: Faults) -> Response:
+    return shop_down(faults) or _bank_down(faults) or page("bank.html")
 
 
 @router.post("/shop/bank")
 async def pay_from_bank(faults: Faults, form: TheForm) -> Response:
-    broken = _shop_down(faults) or _bank_down(faults)
+    broken = shop_down(faults) or _bank_down(faults)
     if broken:
         return broken
     if not re.fullmatch(r"\d{6,19}", re.sub(r"[\s-]", "", form.get("account", ""))):
-        return _page("bank.html", 422, refusal="Please check the bank account number.")
+        return page("bank.html", 422, refusal="Please check the bank account number.")
     text = "Bank payment accepted. It will arrive within one working day."
-    return _page("result.html", title="Bank payment accepted", text=text, good=True)
+    return page("result.html", title="Bank payment accepted", text=text, good=True)
 
 
 def _bank_down(faults: ActiveFaults) -> Response | None:
     if "bank-down" not in faults:
         return None
-    return _sorry("Bank payments unavailable", _TRY_LATER, 502, "/shop/bank")
+    return sorry("Bank payments unavailable", _TRY_LATER, 502, "/shop/bank")
 
 
 @router.get("/staging/shop/pay")
-async def staging_payment_page(faults: Faults) -> Response:
+async def staging_paymentpage(faults: Faults) -> Response:
     """Show the staging shop, which has a card processor of its own, a sandbox."""
-    return _staging_down(faults) or _page("pay.html", action="/staging/shop/pay", staging=True)
+    return _staging_down(faults) or page("pay.html", action="/staging/shop/pay", staging=True)
 
 
 @router.post("/staging/shop/pay")
@@ -127,15 +131,15 @@ async def staging_pay(faults: Faults, form: TheForm) -> Response:
 
 
 def _staging_down(faults: ActiveFaults) -> Response | None:
-    return _sorry("Service unavailable", "Staging is down.", 503) if "staging-down" in faults else None
+    return sorry("Service unavailable", "Staging is down.", 503) if "staging-down" in faults else None
 
 
 @router.get("/crm/customers/{number}")
 async def customer_record(number: str, faults: Faults) -> Response:
     """Show what an agent sees of a customer."""
     if "crm-down" in faults:
-        return _sorry("Customer records unavailable", "The record cannot be opened.", 503)
+        return sorry("Customer records unavailable", "The record cannot be opened.", 503)
     customer = CUSTOMERS.get(number)
     if customer is None:
-        return _sorry("No such customer", f"There is no customer {number}.", 404)
-    return _page("customer.html", customer=customer)
+        return sorry("No such customer", f"There is no customer {number}.", 404)
+    return page("customer.html", customer=customer)

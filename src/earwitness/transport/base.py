@@ -14,9 +14,9 @@ from earwitness.model import Failure
 from earwitness.transport import guard
 from earwitness.transport.decoding import Identity, Inflater, decoder
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError, TimedOutError
-from earwitness.transport.exchange import EXCHANGE, TERMS, Exchange, Stage, Terms
-from earwitness.transport.guard import Address
-from earwitness.transport.resolver import Resolver, routable
+from earwitness.transport.exchange import EXCHANGE, TERMS, Address, Exchange, Stage, Terms
+from earwitness.transport.proxies import by_way_of_proxy
+from earwitness.transport.resolver import Resolver, literal, routable
 from earwitness.transport.trust import TrustStore
 
 _LATE = {
@@ -31,7 +31,8 @@ _PORTS = {"http": 80, "https": 443}
 
 def too_late(stage: Stage, seconds: float) -> TimedOutError:
     failure, what = _LATE[stage]
-    return TimedOutError(f"{what} within {seconds:g} s", failure, sent=stage in (Stage.PROCESSING, Stage.TRANSFER))
+    told = round(seconds, 1 if seconds >= 1 else 2)  # what was left of a limit is a moment less than the limit
+    return TimedOutError(f"{what} within {told:g} s", failure, sent=stage in (Stage.PROCESSING, Stage.TRANSFER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,31 +185,48 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         terms: Terms = request.extensions.get(TERMS, Terms())
         whole: float | None = terms.timeout or request.extensions.get("timeout", {}).get("read")
         deadline = None if whole is None else asyncio.get_running_loop().time() + whole
-        exchange = Exchange()
-        async with _recorded(exchange, request), Watch(exchange, terms, deadline, whole) as watch:
-            addresses = await self._addresses(request.url, terms, exchange)
-            reply = await self._open(request, addresses, terms, exchange, watch)
+        exchange = Exchange(host=request.url.host)
+        async with _recorded(exchange, request):
+            with by_way_of_proxy(terms.proxy, exchange):
+                async with Watch(exchange, terms, deadline, whole) as watch:
+                    addresses = await self._addresses(request.url, terms, exchange)
+                    reply = await self._open(request, addresses, terms, exchange, watch)
         return await self._response(
             reply, exchange, terms, None if deadline is None or whole is None else (deadline, whole)
         )
 
     async def _addresses(self, url: httpx.URL, terms: Terms, exchange: Exchange) -> tuple[Address, ...]:
-        """Return the addresses of the URL's host that may be, and can be, reached."""
+        """Return the addresses that may be, and can be, connected to: the URL host's, or the proxy's."""
         if url.scheme not in _PORTS:
             raise ConnectFailedError(f"{url.scheme}: is not a scheme that may be opened", Failure.ADDRESS_REFUSED)
         loop = asyncio.get_running_loop()
         exchange.enter(Stage.RESOLVE, loop.time())
-        host = url.raw_host.decode("ascii")
-        addresses = await self._resolver.resolve(host)
+        if terms.proxy is not None:
+            spelled = literal(url.host)
+            if spelled is not None:
+                guard.check(spelled, terms.allow)
+        at, allow = (url, terms.allow) if terms.proxy is None else (terms.proxy.url, terms.proxy.allow)
+        addresses = await self._looked_up(at.raw_host.decode("ascii"), terms)
         exchange.ended = loop.time()
-        permitted = tuple(a for a in addresses if guard.refusal(a, terms.allow) is None)
+        permitted = tuple(a for a in addresses if guard.refusal(a, allow) is None)
         if not permitted:
-            guard.check(addresses[0], terms.allow)
-        reachable = tuple(a for a in permitted if self._route(a, port_of(url)))
+            guard.check(addresses[0], allow)
+        reachable = tuple(a for a in permitted if self._route(a, port_of(at)))
         if not reachable:
             listed = ", ".join(str(a) for a in permitted)
             raise ConnectFailedError(f"this machine has no route to {listed}", Failure.UPLINK_DOWN)
         return reachable
+
+    async def _looked_up(self, host: str, terms: Terms) -> tuple[Address, ...]:
+        """Return the addresses of the host, of the wanted version of IP. Raises ConnectFailedError."""
+        if host in terms.pinned:
+            return (terms.pinned[host],)
+        resolver = self._resolver if terms.name_server is None else self._resolver.asking(terms.name_server)
+        addresses = await resolver.resolve(host)
+        fitting = tuple(a for a in addresses if terms.family in (None, a.version))
+        if not fitting:
+            raise ConnectFailedError(f"{host} has no IPv{terms.family} address", Failure.NAME_NOT_FOUND)
+        return fitting
 
     @staticmethod
     async def _response(

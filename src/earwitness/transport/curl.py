@@ -10,15 +10,20 @@ import pycurl
 from earwitness.model import Failure
 from earwitness.transport.base import GuardedTransport, Reply, Watch, port_of
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
-from earwitness.transport.exchange import Exchange, Stage, Terms
-from earwitness.transport.guard import Address
+from earwitness.transport.exchange import Address, Exchange, Proxy, Stage, Terms
 from earwitness.transport.multi import MultiDriver
 from earwitness.transport.oserrors import connect_failure
 from earwitness.transport.resolver import literal
 from earwitness.transport.transfer import Transfer
 from earwitness.transport.trust import diagnose, look
 
-_WEIRD_SERVER_REPLY, _HTTP2_STREAM, _TOO_LARGE = 8, 92, 100  # pycurl has no names for these codes of libcurl
+_WEIRD_SERVER_REPLY, _HTTP2_STREAM, _HTTP3, _QUIC_CONNECT, _TOO_LARGE = (
+    8,
+    92,
+    95,
+    96,
+    100,
+)  # pycurl has no names for these codes of libcurl
 
 _BROKEN = {
     pycurl.E_UNSUPPORTED_PROTOCOL: Failure.PROTOCOL_ERROR,  # HTTP/0.9
@@ -26,11 +31,13 @@ _BROKEN = {
     pycurl.E_HTTP2: Failure.PROTOCOL_ERROR,
     _TOO_LARGE: Failure.PROTOCOL_ERROR,  # headers
     _HTTP2_STREAM: Failure.PROTOCOL_ERROR,
+    _HTTP3: Failure.PROTOCOL_ERROR,
     pycurl.E_GOT_NOTHING: Failure.CONNECTION_LOST,
     pycurl.E_PARTIAL_FILE: Failure.CONNECTION_LOST,
     pycurl.E_RECV_ERROR: Failure.CONNECTION_LOST,
     pycurl.E_SEND_ERROR: Failure.CONNECTION_LOST,
 }
+_BROKE_OFF = frozenset({pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, _QUIC_CONNECT})
 _REFUSED = {
     pycurl.E_PEER_FAILED_VERIFICATION: (Failure.CERTIFICATE_INVALID, "the certificate was refused"),
     pycurl.E_SSL_CACERT_BADFILE: (Failure.NO_TRUST_STORE, "the authorities cannot be read"),
@@ -61,25 +68,28 @@ class CurlTransport(GuardedTransport):
         transfer = Transfer(request, body, terms, exchange)
         watch.refresh = transfer.measure
         try:
-            self._start(transfer, request.url, addresses)
+            self._start(transfer, request.url, addresses, terms.proxy)
             await transfer.answered
-            await self._settle(transfer, request.url, exchange)
+            await self._settle(transfer, request.url, exchange, direct=terms.proxy is None)
         except BaseException:
             watch.refresh = _nothing
             self._drop(transfer)
             raise
         return self._reply(transfer, exchange)
 
-    def _start(self, transfer: Transfer, url: httpx.URL, addresses: Sequence[Address]) -> None:
+    def _start(self, transfer: Transfer, url: httpx.URL, addresses: Sequence[Address], proxy: Proxy | None) -> None:
         if url.scheme == "https":
             transfer.handle.setopt(pycurl.CAINFO, self._trust.bundle())
-        host = url.raw_host.decode("ascii")
+        at = url if proxy is None else proxy.url
+        if proxy is not None and proxy.url.scheme == "https":
+            transfer.handle.setopt(pycurl.PROXY_CAINFO, self._trust.bundle())
+        host = at.raw_host.decode("ascii")
         if literal(host) is None:
-            transfer.pin(host, port_of(url), addresses)
+            transfer.pin(host, port_of(at), addresses)
         self.driver().add(transfer.handle, transfer.on_done)
 
-    async def _settle(self, transfer: Transfer, url: httpx.URL, exchange: Exchange) -> None:
-        """Complete the record up to the headers; raise what kept them from coming."""
+    async def _settle(self, transfer: Transfer, url: httpx.URL, exchange: Exchange, *, direct: bool) -> None:
+        """Complete the record up to the headers; raise what kept them from coming. `direct`: without a proxy."""
         transfer.complete()
         if transfer.status and transfer.headers_done:
             exchange.verified = True if url.scheme == "https" else None
@@ -87,7 +97,7 @@ class CurlTransport(GuardedTransport):
         error = transfer.error(lambda code, text: _explained(code, text, transfer, exchange))
         if isinstance(error, ExchangeError) and error.failure is Failure.CERTIFICATE_INVALID:
             exchange.verified = False
-            error = await self._refused(error, transfer, url, exchange)
+            error = await self._refused(error, transfer, url, exchange) if direct else error
         raise error or BrokenAnswerError("the connection closed without an answer", Failure.CONNECTION_LOST)
 
     @staticmethod
@@ -118,6 +128,11 @@ class CurlTransport(GuardedTransport):
         transfer.close()
 
 
+def speaks_http3() -> bool:
+    """Whether libcurl was built with HTTP/3 here."""
+    return bool(pycurl.version_info()[4] & pycurl.VERSION_HTTP3)
+
+
 def _nothing() -> None:
     """There is nothing left to measure."""
 
@@ -129,6 +144,10 @@ def _explained(code: int, text: str, transfer: Transfer, exchange: Exchange) -> 
         number = transfer.os_error
         why = os.strerror(number).lower() if number else text
         return ConnectFailedError(f"cannot connect to {exchange.address}: {why}", connect_failure(number))
+    if code in _BROKE_OFF and exchange.stage is Stage.CONNECT:  # QUIC, to a port where nobody listens
+        number = transfer.os_error
+        failure = connect_failure(number) if number else Failure.CONNECTION_FAILED
+        return ConnectFailedError(f"cannot connect to {exchange.address}: {text}", failure)
     if code in _REFUSED:
         failure, what = _REFUSED[code]
         return ConnectFailedError(f"{what}: {text}", failure)

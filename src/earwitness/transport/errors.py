@@ -15,6 +15,8 @@ _OURS = frozenset(
         Failure.RESOLVER_FAILED,
         Failure.NO_TRUST_STORE,
         Failure.UPLINK_DOWN,
+        Failure.PROXY_FAILED,
+        Failure.CLIENT_CERTIFICATE_UNUSABLE,
         Failure.MONITOR_ERROR,
     }
 )
@@ -44,6 +46,14 @@ class ConnectFailedError(ExchangeError, httpx.ConnectError):
 
 class ServerFailedError(ConnectFailedError):
     """Name servers answered that they failed: theirs, ours or the zone's fault, and nobody here can tell which."""
+
+    @property
+    def attribution(self) -> Attribution:
+        return Attribution.UNKNOWN
+
+
+class BehindProxyError(ConnectFailedError):
+    """The proxy came to nothing with the target: it may be either that failed, and nobody here can tell which."""
 
     @property
     def attribution(self) -> Attribution:

@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+import httpx
+
+from earwitness.transport.client_certificate import ClientCertificate
+
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 TERMS = "earwitness.terms"  # key of the request's extensions
@@ -22,6 +27,16 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """The proxy of an exchange. It looks names up, and so only its own address can be guarded, by its own `allow`."""
+
+    url: httpx.URL
+    allow: tuple[Network, ...] = ()
+    user: str | None = None
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What an exchange may do. Times are seconds; `timeout` is for all of it, name lookup to last byte."""
 
@@ -31,6 +46,12 @@ class Terms:
     limits: Mapping[Stage, float] = field(default_factory=dict)
     body_limit: int = 1024**2  # bytes after decompression
     header_limit: int = 64 * 1024  # bytes of the status line and all headers
+    version: str | None = None  # of HTTP: 1.1, 2 or 3; None is what server and transport agree on
+    family: int | None = None  # version of IP: 4 or 6; None is either
+    pinned: Mapping[str, Address] = field(default_factory=dict)  # hosts that are not looked up
+    name_server: str | None = None  # asked instead of the configured ones, and of /etc/hosts
+    proxy: Proxy | None = None
+    client: ClientCertificate | None = None  # that we sign in with, to the origin of the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +73,7 @@ class Certificate:
 class Exchange:
     """What was seen of one request and its answer; complete once the body was read or an error was raised."""
 
+    host: str = ""
     began: dict[Stage, float] = field(default_factory=dict)  # on the loop's clock
     ended: float | None = None
     address: str | None = None
@@ -60,6 +82,7 @@ class Exchange:
     verified: bool | None = None  # None: no TLS, or it never came to that
     headers: tuple[tuple[bytes, bytes], ...] = ()  # as they came, content-encoding included
     size: int = 0  # bytes of body after decompression
+    tunnel: int | None = None  # the proxy's status for CONNECT
 
     def enter(self, stage: Stage, at: float) -> None:
         self.began.setdefault(stage, at)

@@ -5,9 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 
 from earwitness.model import Failure
 from earwitness.transport.errors import ConnectFailedError
-from earwitness.transport.exchange import Network
-
-Address = IPv4Address | IPv6Address
+from earwitness.transport.exchange import Address, Network
 
 # `is_global` says yes to these, or did in some release of Python: carrier NAT (cloud metadata lives there), the 6to4
 # relay, IPv4-compatible, Teredo, 6to4, local NAT64, documentation, segment routing, site-local.

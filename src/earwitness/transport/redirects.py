@@ -35,6 +35,8 @@ async def follow(
         if response.next_request is None or limit is None:
             return response
         await response.aclose()
+        if not same_origin(request.url, response.next_request.url):
+            terms = replace(terms, client=None)
         request = _next(request, response.next_request)
         trail.hops.append(f"{response.status_code} {mask_url(request.url)}")
     way = " -> ".join(hop.partition(" ")[2] for hop in trail.hops)
@@ -53,11 +55,14 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request, trail: Trail)
     return response
 
 
+def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
 def _next(request: httpx.Request, following: httpx.Request) -> httpx.Request:
     if following.url.scheme not in ("http", "https"):
         raise BrokenAnswerError(f"redirected to {following.url.scheme}:, no web address", Failure.WRONG_REDIRECT)
-    origins = {(url.scheme, url.host, url.port) for url in (request.url, following.url)}
-    if len(origins) > 1:  # cookies have a jar that knows where they belong
+    if not same_origin(request.url, following.url):  # cookies have a jar that knows where they belong
         for name in [n for n in following.headers if sensitive_header(n) and n.lower() != "cookie"]:
             del following.headers[name]
     return following

@@ -11,7 +11,7 @@ from pycares.errno import ARES_EBADNAME, ARES_ENODATA, ARES_ENONAME, ARES_ENOTFO
 
 from earwitness.model import Failure
 from earwitness.transport.errors import ConnectFailedError, ServerFailedError
-from earwitness.transport.guard import Address
+from earwitness.transport.exchange import Address
 
 _NOT_FOUND = frozenset({ARES_ENOTFOUND, ARES_ENODATA, ARES_ENONAME, ARES_EBADNAME})
 _SERVER_FAILED = frozenset({ARES_ESERVFAIL, ARES_EREFUSED})
@@ -38,14 +38,18 @@ def _legacy(text: str) -> IPv4Address | None:
 class _Lookup:
     """One question. It has a c-ares channel of its own, because a channel keeps a cache that has no switch."""
 
-    def __init__(self, servers: Sequence[str], timeout: float) -> None:
+    def __init__(self, servers: Sequence[str], timeout: float, *, hosts_file: bool) -> None:
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[pycares.AddrInfoResult] = self._loop.create_future()
         self._watched: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._channel = pycares.Channel(
-            servers=servers or None, timeout=timeout / _TRIES, tries=_TRIES, sock_state_cb=self._on_socket
+            servers=servers or None,
+            timeout=timeout / _TRIES,
+            tries=_TRIES,
+            lookups=None if hosts_file else "b",
+            sock_state_cb=self._on_socket,
         )
 
     async def ask(self, host: str) -> pycares.AddrInfoResult:
@@ -111,9 +115,14 @@ class _Lookup:
 class Resolver:
     """Looks names up in /etc/hosts and at name servers (`address` or `address:port`; none: the system's)."""
 
-    def __init__(self, nameservers: Sequence[str] = (), timeout: float = 5.0) -> None:
+    def __init__(self, nameservers: Sequence[str] = (), timeout: float = 5.0, *, hosts_file: bool = True) -> None:
         self._nameservers = tuple(nameservers)
         self._timeout = timeout
+        self._hosts_file = hosts_file
+
+    def asking(self, name_server: str) -> "Resolver":
+        """Return a resolver that asks this server and nothing else, not even /etc/hosts."""
+        return Resolver((name_server,), self._timeout, hosts_file=False)
 
     async def resolve(self, host: str) -> tuple[Address, ...]:
         """Return the addresses of `host`, IPv4 first.
@@ -125,7 +134,7 @@ class Resolver:
             return (spelled,)
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await _Lookup(self._nameservers, self._timeout).ask(host)
+                answer = await _Lookup(self._nameservers, self._timeout, hosts_file=self._hosts_file).ask(host)
         except pycares.AresError as error:
             raise self._explained(host, *error.args) from error
         except TimeoutError as error:

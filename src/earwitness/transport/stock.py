@@ -14,8 +14,8 @@ import httpx
 from earwitness.model import Failure
 from earwitness.transport.base import GuardedTransport, Reply, Watch, port_of
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
-from earwitness.transport.exchange import Exchange, Stage, Terms
-from earwitness.transport.guard import Address, check
+from earwitness.transport.exchange import Address, Exchange, Stage, Terms
+from earwitness.transport.guard import check
 from earwitness.transport.oserrors import connect_failure
 from earwitness.transport.trust import diagnose, look, read_der
 
@@ -83,7 +83,7 @@ class StockTransport(GuardedTransport):
     ) -> Reply:
         secure = request.url.scheme == "https"
         backend = _PinnedBackend(addresses, terms, exchange)
-        context = self._trust.context() if secure else None
+        context = self._trust.context(terms.client) if secure else None
         pool = httpcore.AsyncConnectionPool(ssl_context=context, network_backend=backend)
         try:
             response = await self._answered(pool, request, exchange)

@@ -11,8 +11,8 @@ import pycurl
 
 from earwitness.model import Failure
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
-from earwitness.transport.exchange import Exchange, Stage, Terms
-from earwitness.transport.guard import Address, check
+from earwitness.transport.exchange import Address, Exchange, Proxy, Stage, Terms
+from earwitness.transport.guard import check
 from earwitness.transport.trust import read_pem
 
 _HIGH_WATER = 128 * 1024  # bytes that may wait for their reader before libcurl is told to pause
@@ -20,6 +20,13 @@ _OURS = frozenset({b"connection", b"content-length", b"transfer-encoding"})  # l
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 _NEVER_MS = 2**31 - 1  # we keep the time ourselves
 _VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
+_WANTED = {
+    None: pycurl.CURL_HTTP_VERSION_2TLS,
+    "1.1": pycurl.CURL_HTTP_VERSION_1_1,
+    "2": pycurl.CURL_HTTP_VERSION_2TLS,
+    "3": pycurl.CURL_HTTP_VERSION_3ONLY,
+}
+_SUPPRESS_CONNECT_HEADERS = 265  # pycurl has no name for this option of libcurl
 
 
 def _lines(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
@@ -49,6 +56,7 @@ class Transfer:
         self._loop = asyncio.get_running_loop()
         self._terms = terms
         self._exchange = exchange
+        self._allow = terms.allow if terms.proxy is None else terms.proxy.allow
         self._tls = request.url.scheme == "https"
         self._began = self._loop.time()
         self.handle = pycurl.Curl()
@@ -78,9 +86,8 @@ class Transfer:
         option(pycurl.PATH_AS_IS, 1)
         option(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         option(pycurl.FOLLOWLOCATION, 0)
-        option(pycurl.PROXY, "")  # not what the environment says
         option(pycurl.NOSIGNAL, 1)
-        option(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+        option(pycurl.HTTP_VERSION, self._version(url.scheme))
         option(pycurl.HTTPHEADER, _lines(request.headers.raw))
         option(pycurl.CONNECTTIMEOUT_MS, _NEVER_MS)
         # On a kept connection libcurl sends again by itself when the server hangs up: twice dialled, twice paid.
@@ -93,6 +100,24 @@ class Transfer:
         option(pycurl.HEADERFUNCTION, self._on_header)
         option(pycurl.WRITEFUNCTION, self._on_write)
         self._set_method(request.method, body)
+        self._set_proxy(self._terms.proxy)
+        if self._terms.client is not None:
+            option(pycurl.SSLCERT, str(self._terms.client.certificate))
+            option(pycurl.SSLKEY, str(self._terms.client.key))
+
+    def _version(self, scheme: str) -> int:
+        if self._terms.version == "2" and scheme == "http":
+            return int(pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
+        return int(_WANTED[self._terms.version])
+
+    def _set_proxy(self, proxy: Proxy | None) -> None:
+        option = self.handle.setopt
+        option(pycurl.PROXY, "" if proxy is None else str(proxy.url))  # not what the environment says
+        option(pycurl.NOPROXY, "")
+        option(_SUPPRESS_CONNECT_HEADERS, 1)
+        if proxy is not None and proxy.user is not None:
+            option(pycurl.PROXYUSERNAME, proxy.user)
+            option(pycurl.PROXYPASSWORD, proxy.password)
 
     def _set_method(self, method: str, body: bytes) -> None:
         if body or method in ("POST", "PUT", "PATCH"):
@@ -116,7 +141,7 @@ class Transfer:
     def _on_open_socket(self, _purpose: int, where: "pycurl.CurlSockAddr") -> socket.socket | int:
         try:
             self._exchange.address = str(where.addr[0])
-            check(ip_address(where.addr[0]), self._terms.allow)
+            check(ip_address(where.addr[0]), self._allow)
             opened = socket.socket(where.family, where.socktype, where.protocol)
             self._sockets.append(opened)  # pycurl hands a duplicate of it to libcurl when we return
         except Exception as error:  # noqa: BLE001  # Kept, and raised where the transfer is awaited.
@@ -127,7 +152,7 @@ class Transfer:
     def _on_connected(self, address: str, _local: str, _port: int, _local_port: int) -> int:
         """Check once more before the request is sent: the connection may have been opened on someone else's terms."""
         try:
-            check(ip_address(address), self._terms.allow)
+            check(ip_address(address), self._allow)
         except Exception as error:  # noqa: BLE001  # Kept, as above.
             self._keep(error)
             return int(pycurl.PREREQFUNC_ABORT)
@@ -214,7 +239,7 @@ class Transfer:
         connected, secured = info(pycurl.CONNECT_TIME), info(pycurl.APPCONNECT_TIME)
         if self._tls and connected:
             self._exchange.began[Stage.TLS] = self._began + connected
-        elif self._tls and any(map(_connected, self._sockets)):
+        elif self._tls and self._terms.version != "3" and any(map(_connected, self._sockets)):
             enter(Stage.TLS, self._loop.time())  # libcurl tells the time only when TLS is through as well
         ready = secured if self._tls else connected
         if ready:
@@ -223,6 +248,7 @@ class Transfer:
         if first_byte and self.sized:
             enter(Stage.TRANSFER, self._began + first_byte)
         self._exchange.address = info(pycurl.PRIMARY_IP) or self._exchange.address
+        self._exchange.tunnel = info(pycurl.HTTP_CONNECTCODE) or None
 
     def close(self) -> None:
         """Let go of everything. The handle must be out of the driver."""

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
 from earwitness.model import Failure
+from earwitness.transport.client_certificate import ClientCertificate
 from earwitness.transport.errors import ConnectFailedError
 from earwitness.transport.exchange import Certificate
 
@@ -51,8 +52,13 @@ class TrustStore:
             raise ConnectFailedError(trouble, Failure.NO_TRUST_STORE)
         return str(self._path)
 
-    def context(self) -> ssl.SSLContext:
-        """Return an OpenSSL context that trusts the file as it is now; raises ConnectFailedError (no_trust_store)."""
+    def context(self, client: ClientCertificate | None = None) -> ssl.SSLContext:
+        """Return an OpenSSL context that trusts the file as it is now, and signs in as `client`.
+
+        Raises ConnectFailedError (no_trust_store, client_certificate_unusable).
+        """
+        if client is not None:
+            return self._signing_in(client)
         path = self.bundle()
         changed = self._path.stat().st_mtime
         if changed not in self._contexts:
@@ -62,6 +68,15 @@ class TrustStore:
                 message = f"the authorities in {path} cannot be read: {error.strerror or error}"
                 raise ConnectFailedError(message, Failure.NO_TRUST_STORE) from error
         return self._contexts[changed]
+
+    def _signing_in(self, client: ClientCertificate) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.bundle())
+        try:
+            context.load_cert_chain(client.certificate, client.key)
+        except (ssl.SSLError, OSError) as error:
+            message = f"our certificate in {client.certificate} cannot be used: {error.strerror or error}"
+            raise ConnectFailedError(message, Failure.CLIENT_CERTIFICATE_UNUSABLE) from error
+        return context
 
 
 def _subject_names(certificate: x509.Certificate) -> Iterator[str]:

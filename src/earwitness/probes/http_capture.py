@@ -1,0 +1,101 @@
+"""What one answer gives to the requests after it: a token, an order number, a hidden field."""
+
+import json
+from collections.abc import Iterable
+from http.cookiejar import CookieJar
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+from selectolax.lexbor import LexborHTMLParser
+
+from earwitness.config.fields import Flag, Spec, problem
+from earwitness.model import Finding
+from earwitness.probes.http_checks import Answer, search
+from earwitness.probes.http_fields import Regex, json_path
+
+_FIELDS = "input, textarea, select"
+
+
+def _path(value: Any) -> str:
+    json_path(str(value))
+    return str(value)
+
+
+class CaptureSpec(Spec):
+    """Where in the answer a value stands: exactly one of the places. It is a secret unless you say that it is none."""
+
+    json_: Annotated[str, BeforeValidator(_path)] | None = Field(default=None, alias="json")
+    header: str | None = None
+    cookie: str | None = None
+    regex: Regex | None = None
+    form: str | None = None  # the name of a field of a form
+    secret: Flag = True
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        places = [name for name in _PLACES if getattr(self, name) is not None]
+        if len(places) != 1:
+            raise problem("write exactly one of json, header, cookie, regex, form: where the value stands")
+        if self.regex is not None and self.regex.groups != 1:
+            raise problem("has to have one group: what is captured; write it in parentheses", "regex")
+        return self
+
+    @property
+    def looked_for(self) -> str:
+        """What a sentence says was looked for."""
+        if self.json_ is not None:
+            return f"{self.json_} in a JSON body"
+        if self.header is not None:
+            return f"a header {self.header}"
+        if self.cookie is not None:
+            return f"a cookie {self.cookie}"
+        if self.regex is not None:
+            return f"something like {self.regex.pattern!r} in the body"
+        return f"a form field {self.form} in the page"
+
+
+_PLACES = ("json_", "header", "cookie", "regex", "form")
+
+
+def captured(spec: CaptureSpec, answer: Answer, cookies: CookieJar) -> Any:
+    """Return the value: a text, for JSON whatever stands there, None if there is none, a Finding if nobody could tell."""
+    if spec.json_ is not None:
+        return _from_json(spec.json_, answer)
+    if spec.header is not None:
+        return answer.headers.get(spec.header)
+    if spec.cookie is not None:
+        return next((cookie.value for cookie in reversed(list(cookies)) if cookie.name == spec.cookie), None)
+    if spec.regex is not None:
+        found = search(spec.regex, answer.text)
+        return found if found is None or isinstance(found, Finding) else found[1]
+    return _from_form(spec.form or "", answer.text)
+
+
+def _from_json(path: str, answer: Answer) -> Any:
+    try:
+        found = json_path(path).find(json.loads(answer.body))
+    except (ValueError, RecursionError):
+        return None
+    return found[0].value if found else None
+
+
+def _from_form(name: str, page: str) -> str | None:
+    """Return the value that a browser would send for the field: of a list of choices, the one that is chosen."""
+    for node in LexborHTMLParser(page).css(_FIELDS):
+        if node.attributes.get("name") != name:
+            continue
+        if node.tag == "textarea":
+            return node.text()
+        if node.tag == "select":
+            return _chosen(node.css("option"))
+        return node.attributes.get("value") or ""
+    return None
+
+
+def _chosen(options: Iterable[Any]) -> str | None:
+    listed = list(options)
+    marked = next((option for option in listed if "selected" in option.attributes), listed[0] if listed else None)
+    if marked is None:
+        return None
+    value = marked.attributes.get("value")
+    return str(marked.text() if value is None else value)

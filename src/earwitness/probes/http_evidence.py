@@ -1,0 +1,34 @@
+"""What is kept of a run in which something is wrong: its requests and answers as text, without what nobody may see."""
+
+from collections.abc import Iterator, Sequence
+
+from earwitness.model import Attribution, Evidence
+from earwitness.probes.context import RunContext
+from earwitness.probes.http_visit import Visit
+from earwitness.transport.redaction import Redaction
+
+_LONGEST = 256 * 1024  # characters of a body that are kept
+_THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
+
+
+async def keep_visits(visits: Sequence[Visit], redaction: Redaction, ctx: RunContext) -> list[Evidence]:
+    """Keep requests and answers up to the last that failed. A run that passed, or failed by our own fault, leaves no file."""
+    failed = [place for place, visit in enumerate(visits) if any(f.attribution in _THEIRS for f in visit.findings)]
+    kept: list[Evidence] = []
+    for place, visit in enumerate(visits[: max(failed, default=-1) + 1]):
+        prefix = f"{place + 1:02}-{visit.step.name}-" if visit.step.name else ""
+        for kind, text in _texts(visit, redaction):
+            media_type = "text/plain; charset=utf-8"
+            kept += await ctx.keep(text.encode(), kind=kind, media_type=media_type, name=f"{prefix}{kind}.txt")
+    return kept
+
+
+def _texts(visit: Visit, redaction: Redaction) -> Iterator[tuple[str, str]]:
+    if visit.request is None:
+        return
+    head = f"{visit.request.method} {redaction.url(visit.request.url)}\n{redaction.headers(visit.request.headers)}"
+    body = redaction.text(visit.request.content.decode("utf-8", "replace"))[:_LONGEST]
+    yield "request", "\n".join([head, body, *(f"-> {redaction.text(hop)}" for hop in visit.trail.hops)])
+    if visit.answer is not None:
+        lines = f"HTTP {redaction.text(visit.answer.status_line)}\n{redaction.headers(visit.answer.headers)}\n"
+        yield "response", lines + redaction.text(visit.answer.text)[:_LONGEST]

@@ -1,0 +1,145 @@
+"""The scalar types of the HTTP probe's section: web addresses, methods, headers, statuses, patterns, JSON paths."""
+
+import json
+import re
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Annotated, Any
+
+import httpx
+import regex
+from jsonpath_ng import JSONPath
+from jsonpath_ng.exceptions import JSONPathError
+from jsonpath_ng.ext.parser import parse as parse_json_path
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from earwitness.config.fields import problem
+from earwitness.config.yaml import Unquoted
+from earwitness.transport.exchange import Address
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_STATUS = re.compile(r"[1-5](?:\d\d|xx)")
+
+
+@lru_cache(maxsize=4096)
+def parsed_url(text: str) -> httpx.URL:
+    """Return the URL. The same few are asked for again and again, and taking them apart is a tenth of a run's work."""
+    return httpx.URL(text)
+
+
+def web_url(value: Any) -> str:
+    text = str(value).strip()
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise problem(f"{text!r} is not a URL: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise problem(f"{text!r} is not a web address; write http:// or https:// and a host")
+    if url.userinfo:
+        raise problem("the URL carries a user or password; write them as user and password_file")
+    return text
+
+
+def _method(value: Any) -> str:
+    text = str(value).strip()
+    if not _TOKEN.fullmatch(text) or text.upper() == "CONNECT":
+        raise problem(f"{text!r} is not an HTTP method; write one such as GET, HEAD or POST")
+    return text.upper()
+
+
+def _headers(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    for name, text in value.items():
+        if not _TOKEN.fullmatch(str(name)):
+            raise problem(f"{name!r} is not a header name; use letters, digits and dashes", str(name))
+        if isinstance(text, str) and re.search(r"[\x00-\x08\x0a-\x1f\x7f]", text):
+            raise problem("the value holds a control character, which no header may carry", str(name))
+    return value
+
+
+def _statuses(value: Any) -> tuple[str, ...]:
+    listed = value if isinstance(value, list | tuple) else [value]
+    wrong = next((s for s in listed if not _STATUS.fullmatch(str(s))), None)
+    if wrong is not None or not listed:
+        raise problem(f"{wrong!r} is not a status; write one such as 200, a class such as 2xx, or a list of them")
+    return tuple(str(s) for s in listed)
+
+
+def _regex(value: Any) -> regex.Pattern[str]:
+    if isinstance(value, regex.Pattern):
+        return value
+    try:
+        return regex.compile(str(value))
+    except regex.error as error:
+        raise problem(f"{value!r} is not a regular expression: {error}") from error
+
+
+@lru_cache(maxsize=4096)
+def json_path(text: str) -> JSONPath:
+    try:
+        return parse_json_path(text)
+    except (JSONPathError, ValueError, TypeError) as error:
+        raise problem(f"{text!r} is not a JSON path; write one such as $.status") from error
+
+
+def _json_checks(value: Any) -> Any:
+    for path in value if isinstance(value, dict) else ():
+        try:
+            json_path(str(path))
+        except PydanticCustomError as error:
+            raise problem(error.message(), str(path)) from error
+    return value
+
+
+_JSON_WORDS = {"true": True, "false": False}
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+
+
+def _json_tree(value: Any) -> Any:
+    """Return the document that was written, by YAML 1.2's JSON schema: what stands in quotes is text, `10` a number."""
+    if isinstance(value, dict):
+        return {str(key): _json_tree(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_tree(item) for item in value]
+    if not isinstance(value, Unquoted):
+        return value
+    if value in _JSON_WORDS:
+        return _JSON_WORDS[value]
+    return json.loads(value) if _JSON_NUMBER.fullmatch(value) else str(value)
+
+
+def _whole_number(value: Any) -> int:
+    if not re.fullmatch(r"\d{1,9}", str(value).strip()):
+        raise problem(f"{value!r} is not a whole number")
+    return int(str(value).strip())
+
+
+def parse_address(value: Any) -> Address:
+    text = str(value).strip()
+    try:
+        return ip_address(text.strip("[]"))
+    except ValueError as error:
+        raise problem(f"{text!r} is not an IP address; write one such as 192.0.2.1 or 2001:db8::1") from error
+
+
+def _name_server(value: Any) -> str:
+    text = str(value).strip()
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::(\d{1,5}))?|([0-9a-fA-F:.]+)", text)
+    if found is None or int(found[3] or 53) > 65535:
+        raise problem(f"{text!r} is not a name server; write an address and perhaps a port, such as 192.0.2.53:5353")
+    parse_address(found[1] or found[2] or found[4])
+    return text
+
+
+Regex = Annotated[regex.Pattern[str], BeforeValidator(_regex, json_schema_input_type=str)]
+Count = Annotated[int, BeforeValidator(_whole_number)]
+Method = Annotated[str, BeforeValidator(_method)]
+Headers = Annotated[dict[str, str], BeforeValidator(_headers)]
+HeaderPatterns = Annotated[dict[str, Regex], BeforeValidator(_headers)]
+Statuses = Annotated[tuple[str, ...], BeforeValidator(_statuses, json_schema_input_type=str | list[str])]
+JsonTree = Annotated[Any, BeforeValidator(_json_tree)]
+JsonChecks = Annotated[dict[str, str], BeforeValidator(_json_checks)]
+IpAddress = Annotated[Address, BeforeValidator(parse_address, json_schema_input_type=str)]
+NameServer = Annotated[str, BeforeValidator(_name_server)]

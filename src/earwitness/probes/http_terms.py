@@ -1,0 +1,38 @@
+"""The terms that an HTTP probe's section sets for every request of a run."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from earwitness.model import Failure, Finding
+from earwitness.probes.http_fields import parsed_url
+from earwitness.probes.http_spec import HttpSpec, ProxySpec, StepSpec
+from earwitness.transport.exchange import Exchange, Proxy, Terms
+
+FAMILIES: dict[str, tuple[int | None, ...]] = {"any": (None,), "4": (4,), "6": (6,), "both": (4, 6)}
+
+
+def terms_of(spec: HttpSpec, terms: Terms, family: int | None) -> Terms:
+    """Return the terms of the network with what the section says. `family` is the version of IP, None for either."""
+    home = parsed_url(spec.flow[0].url).raw_host.decode("ascii")
+    return replace(
+        terms,
+        fresh=spec.fresh_connection,
+        version=None if spec.http_version == "any" else spec.http_version,
+        family=family,
+        pinned={} if spec.resolve is None else {home: spec.resolve},
+        name_server=spec.resolver,
+        proxy=None if spec.proxy is None else _proxy(spec.proxy),
+    )
+
+
+def _proxy(spec: ProxySpec) -> Proxy:
+    password = spec.password.reveal() if spec.password else ""
+    return Proxy(parsed_url(spec.url), spec.allow, spec.user, password)
+
+
+def check_version(terms: Terms, exchange: Exchange, step: StepSpec) -> Iterator[Finding]:
+    """Yield that the server speaks another version of HTTP than the one that was asked for."""
+    spoken = exchange.http_version
+    if terms.version in ("2", "3") and spoken is not None and spoken != terms.version:
+        message = f"expected HTTP/{terms.version}, the server speaks HTTP/{spoken}"
+        yield Finding(Failure.PROTOCOL_ERROR, message, step.harm)

@@ -1,0 +1,362 @@
+"""One try of a flow, as one visitor makes it: step after step, with the cookies and the captured values of this visit."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from earwitness.model import Attribution, Effect, Failure, Finding, Step, worst_effect
+from earwitness.probes.context import RunContext
+from earwitness.probes.http_capture import captured
+from earwitness.probes.http_checks import Answer, check_head, check_rest
+from earwitness.probes.http_fields import parsed_url
+from earwitness.probes.http_oauth2 import Token, basic, read_token, refused_by
+from earwitness.probes.http_spec import HttpSpec, StepSpec
+from earwitness.probes.http_templates import (
+    Captured,
+    UnusableValueError,
+    fill_body,
+    fill_form,
+    fill_headers,
+    fill_json,
+    fill_url,
+)
+from earwitness.probes.http_terms import check_version, terms_of
+from earwitness.transport.client_certificate import (
+    ClientCertificate,
+    UnusableCertificateError,
+    read_client_certificate,
+)
+from earwitness.transport.errors import ExchangeError
+from earwitness.transport.exchange import Exchange, Stage
+from earwitness.transport.redaction import Redaction, secrets_of_request
+from earwitness.transport.redirects import Trail, follow, same_origin
+
+_CAN_GO_ON = (Failure.SLOW, Failure.CERTIFICATE_EXPIRING)
+_COOKIE = 8  # characters of a received cookie that make it a secret: `yes` and `dark` are none
+
+
+@dataclass(slots=True)
+class Visit:
+    """One step as it went: what was asked, what came, and what is wrong with it."""
+
+    step: StepSpec
+    name: str
+    started: float  # seconds into the run
+    request: httpx.Request | None = None  # None: the step was skipped
+    trail: Trail = field(default_factory=Trail)
+    answer: Answer | None = None
+    findings: list[Finding] = field(default_factory=list)
+    duration: float = 0.0
+    note: str = ""  # why it was skipped
+    signs_in: bool = False  # whether it is no step of the flow, but fetches the token for it
+    lacks: bool = False  # whether it gave less than the steps after it need
+
+    @property
+    def stops(self) -> bool:
+        """Whether a customer could not go on: blocked, or without what the next step needs, or we cannot tell."""
+        unsure = any(f.attribution in (Attribution.MONITOR, Attribution.UNKNOWN) for f in self.findings)
+        return self.lacks or unsure or worst_effect(tuple(self.findings)) is Effect.BLOCKED
+
+    @property
+    def step_seen(self) -> Step:
+        note = self.note or (self.findings[0].message if self.findings else "")
+        note = note or (self.answer.redaction.text(self.answer.status_line) if self.answer else "")
+        return Step(self.name, not self.findings and not self.note, self.started, self.duration, note)
+
+
+class Visitor:
+    """Walks through the flow once. `family` is the version of IP to go by, None for any."""
+
+    def __init__(
+        self, spec: HttpSpec, ctx: RunContext, client: httpx.AsyncClient, redaction: Redaction, family: int | None
+    ) -> None:
+        assert ctx.web is not None
+        self._suffix = f" over IPv{family}" if spec.ip == "both" else ""
+        self._spec, self._ctx, self._client, self._redaction = spec, ctx, client, redaction
+        self._terms = terms_of(spec, ctx.web.terms(spec.allow), family)
+        self._home = parsed_url(spec.flow[0].url)  # where credentials belong
+        self._values: dict[str, Captured] = {}
+        self._token: Token | None = None
+        self._fetched = False  # whether the token is of this visit
+        self._last_url: httpx.URL | None = None
+        self.visits: list[Visit] = []
+
+    async def walk(self) -> list[Visit]:
+        """Return the visits of the steps: up to the first that stops a customer, and of those that clean up."""
+        self._client.cookies.clear()
+        self._bring_cookies()
+        self._read_certificate()
+        self._until = asyncio.get_running_loop().time() + self._spec.timeout
+        stopped = self._spec.oauth2 is not None and not await self._sign_in()
+        for step in self._spec.flow:
+            if step.always or not stopped:
+                visit = await self._take(step)
+                stopped = stopped or (visit.stops and not step.always)
+        return self.visits
+
+    def _bring_cookies(self) -> None:
+        """Let the jar take the configured cookies as if the first step's host had set them."""
+        if self._spec.cookies:
+            lines = [("set-cookie", f"{name}={value}; Path=/") for name, value in self._spec.cookies.items()]
+            request = httpx.Request("GET", self._home)
+            self._client.cookies.extract_cookies(httpx.Response(200, headers=lines, request=request))
+
+    def _read_certificate(self) -> None:
+        """Take up our certificate as it is now: it may have been renewed, or have expired, since the configuration was read."""
+        self._certificate: ClientCertificate | None = None
+        self._unusable: str | None = None
+        if self._spec.client_cert is not None:
+            try:
+                now = self._ctx.clock.now()
+                self._certificate = read_client_certificate(self._spec.client_cert, self._spec.client_key, now)
+            except UnusableCertificateError as error:
+                self._unusable = f"our client certificate cannot be used: {error}"
+
+    # --- signing in --------------------------------------------------------------------------------------------------
+
+    async def _sign_in(self) -> bool:
+        """Hold a token: one of an earlier run, or a new one. Returns whether there is one."""
+        assert self._spec.oauth2 is not None
+        self._token = self._ctx.tokens.get(self._spec.oauth2, self._ctx.clock.monotonic())
+        return self._token is not None or await self._fetch_token()
+
+    async def _fetch_token(self) -> bool:
+        oauth2 = self._spec.oauth2
+        assert oauth2 is not None
+        step = StepSpec.model_validate(
+            {
+                "name": "token",
+                "url": oauth2.token_url,
+                "method": "POST",
+                "form": oauth2.form(),
+                "headers": oauth2.headers(),
+                "effect": self._spec.effect,
+                "credentials": False,
+            }
+        )
+        visit = self._begin(step)
+        visit.signs_in = True
+        await self._send(visit)
+        self._token = self._read_token(visit)
+        self._settle(visit)
+        self._fetched = True
+        if self._token is not None:
+            self._ctx.tokens.put(oauth2, self._token)
+        return self._token is not None
+
+    def _read_token(self, visit: Visit) -> Token | None:
+        if visit.answer is None or visit.findings:
+            refused = visit.answer and refused_by(visit.answer.body)
+            if refused:
+                message = f"the token endpoint refuses our client: {refused}"
+                visit.findings = [Finding(Failure.WRONG_STATUS, message, Effect.NONE, Attribution.UNKNOWN)]
+            return None
+        token = read_token(visit.answer.body, self._ctx.clock.monotonic())
+        if token is None:
+            visit.findings.append(Finding(Failure.WRONG_BODY, "the token endpoint gave no token", visit.step.harm))
+            return None
+        self._redaction.hide(token.text)
+        return token
+
+    def _authorization(self, url: httpx.URL, step: StepSpec) -> str | None:
+        """Return what signs a request in, if it may go there."""
+        spec = self._spec
+        if not self._trusted(url, step):
+            return None
+        if spec.user is not None:
+            return basic(spec.user, spec.password.reveal() if spec.password else "")
+        if spec.token is not None:
+            return f"Bearer {spec.token.reveal()}"
+        return f"Bearer {self._token.text}" if self._token is not None else None
+
+    def _trusted(self, url: httpx.URL, step: StepSpec) -> bool:
+        """Whether credentials go along: unless the step says so, to the first step's origin only."""
+        return same_origin(url, self._home) if step.credentials is None else step.credentials
+
+    # --- one step ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, step: StepSpec) -> Visit:
+        name = (step.name or f"{step.method} {self._redaction.url(step.url)}") + self._suffix
+        self.visits.append(Visit(step, name, self._ctx.elapsed))
+        return self.visits[-1]
+
+    async def _take(self, step: StepSpec) -> Visit:
+        visit = self._begin(step)
+        missing = sorted(step.needs - self._values.keys()) if step.name else []
+        if missing:
+            visit.note = f"skipped: {' and '.join(missing)} was never captured"
+            return visit
+        await self._send(visit)
+        if self._outlived(visit):
+            return await self._with_new_token(visit)
+        self._settle(visit)
+        return visit
+
+    async def _send(self, visit: Visit) -> None:
+        if self._unusable is not None:
+            failure = Failure.CLIENT_CERTIFICATE_UNUSABLE
+            visit.findings = [Finding(failure, self._unusable, Effect.NONE, Attribution.MONITOR)]
+            return
+        try:
+            visit.request = self._request(visit.step)
+        except UnusableValueError as error:
+            visit.findings = [Finding(Failure.CAPTURE_FAILED, str(error), visit.step.harm)]
+        else:
+            await self._exchange(visit, visit.request)
+        visit.duration = self._ctx.elapsed - visit.started
+
+    def _outlived(self, visit: Visit) -> bool:
+        """Whether a token that we kept is refused: it was ours to renew, and says nothing about the target."""
+        if self._fetched or self._token is None or visit.request is None or visit.answer is None:
+            return False
+        sent = visit.request.headers.get("authorization") == f"Bearer {self._token.text}"
+        return sent and visit.answer.status == 401
+
+    async def _with_new_token(self, visit: Visit) -> Visit:
+        assert self._spec.oauth2 is not None
+        self.visits.remove(visit)
+        self._ctx.tokens.forget(self._spec.oauth2)
+        if not await self._fetch_token():
+            return self.visits[-1]
+        return await self._take(visit.step)
+
+    def _request(self, step: StepSpec) -> httpx.Request:
+        """Build the request with what was captured. Raises UnusableValueError."""
+        url = fill_url(step.url, self._values, self._last_url)
+        headers = httpx.Headers(fill_headers(step.headers, self._values))
+        content_type = headers.get("content-type", "").lower()
+        body: dict[str, Any] = {}
+        if step.body is not None:
+            body["content"] = fill_body(step.body, self._values, content_type).encode()
+        elif step.json_ is not None:
+            body["json"] = fill_json(step.json_, self._values)
+        elif step.form:
+            body["data"] = fill_form(step.form, self._values)
+        request = self._client.build_request(step.method, url, headers=headers, **body)
+        authorization = self._authorization(url, step)
+        if authorization is not None and "authorization" not in headers:
+            request.headers["authorization"] = authorization
+        for secret in secrets_of_request(request):
+            self._redaction.hide(secret)
+        return request
+
+    async def _exchange(self, visit: Visit, request: httpx.Request) -> None:
+        step = visit.step
+        left = self._until - asyncio.get_running_loop().time()
+        limits = {Stage.CONNECT: step.timeouts.connect, Stage.TLS: step.timeouts.tls}
+        limits[Stage.PROCESSING] = step.timeouts.first_byte
+        terms = replace(
+            self._terms,
+            timeout=max(0.001, self._spec.time_of(step, left)),
+            limits={stage: limit for stage, limit in limits.items() if limit is not None},
+            body_limit=step.body_limit,
+            client=self._certificate if self._trusted(request.url, step) else None,
+        )
+        try:
+            redirects = step.redirects if step.follow_redirects else None
+            response = await follow(self._client, request, terms, visit.trail, redirects)
+            await self._read(response, visit, request)
+        except httpx.HTTPError as error:
+            visit.findings.append(_finding(error, step))
+            visit.lacks = bool(step.capture)
+
+    async def _read(self, response: httpx.Response, visit: Visit, request: httpx.Request) -> None:
+        """Read the body and check everything; what breaks off the body leaves the head to be judged."""
+        parts: list[bytes] = []
+        broken: ExchangeError | None = None
+        try:
+            async for chunk in response.aiter_raw():
+                parts.append(chunk)  # noqa: PERF401  # What came before it broke off is evidence.
+        except ExchangeError as error:
+            broken = error
+        finally:
+            await response.aclose()
+        exchange = visit.trail.exchanges[-1] if visit.trail.exchanges else Exchange()
+        visit.answer = answer = Answer(
+            asked=request.url,
+            url=response.url,
+            status=response.status_code,
+            reason=response.reason_phrase,
+            headers=httpx.Headers(exchange.headers or response.headers),
+            body=b"".join(parts),
+            seconds=self._ctx.elapsed - visit.started,
+            certificates=exchange.certificates,
+            redaction=self._redaction,
+        )
+        self._last_url = response.url
+        self._hide_cookies()
+        missed = [] if broken is not None else list(self._capture(visit.step, answer))
+        visit.lacks = bool(missed if broken is None else visit.step.capture)
+        visit.findings += check_version(self._terms, exchange, visit.step)
+        visit.findings += check_head(visit.step, answer, self._ctx.clock.now())
+        visit.findings += check_rest(visit.step, answer) if broken is None else [_finding(broken, visit.step)]
+        if all(
+            f.failure in _CAN_GO_ON for f in visit.findings
+        ):  # what a wrong answer does not hold only follows from it
+            visit.findings += missed
+
+    def _capture(self, step: StepSpec, answer: Answer) -> Iterator[Finding]:
+        """Take what the step captures, before anything of the answer is put in words: most of it is secret."""
+        for name, spec in step.capture.items():
+            value = captured(spec, answer, self._client.cookies.jar)
+            if isinstance(value, Finding):
+                yield value
+            elif value is None or value == "":
+                message = f"nothing to capture as {name}: looked for {spec.looked_for}, there is none"
+                yield Finding(Failure.CAPTURE_FAILED, message, step.harm)
+            else:
+                self._values[name] = Captured(value, spec.secret)
+                if spec.secret:
+                    self._redaction.hide(self._values[name].text)
+
+    def _hide_cookies(self) -> None:
+        for cookie in self._client.cookies.jar:
+            if cookie.value is not None and len(cookie.value) >= _COOKIE:
+                self._redaction.hide(cookie.value)
+
+    def _settle(self, visit: Visit) -> None:
+        """Give each finding its step and its owner, take out of it what nobody may see, and say nothing twice."""
+        said = {(f.failure, f.message) for other in self.visits if other is not visit for f in other.findings}
+        settled = [
+            self._ctx.hosts.attributed(
+                replace(finding, message=self._redaction.text(finding.message), step=visit.name),
+                _host(visit, finding.failure),
+            )
+            for finding in visit.findings
+        ]
+        visit.findings = [f for f in settled if f.failure is not Failure.CERTIFICATE_EXPIRING or _key(f) not in said]
+
+
+def _key(finding: Finding) -> tuple[Failure, str]:
+    return finding.failure, finding.message
+
+
+def _host(visit: Visit, failure: Failure) -> str:
+    """Return the host that a finding is about: the one that took longest if it is slowness, else the last one asked."""
+    exchanges = visit.trail.exchanges
+    if failure is Failure.SLOW and exchanges:
+        return max(exchanges, key=lambda exchange: sum(exchange.phases.values())).host
+    if exchanges:
+        return exchanges[-1].host
+    return visit.request.url.host if visit.request is not None else ""
+
+
+_HTTPX = (
+    (httpx.ConnectTimeout, Failure.CONNECT_TIMEOUT),
+    (httpx.ConnectError, Failure.CONNECTION_FAILED),
+    (httpx.TimeoutException, Failure.FIRST_BYTE_TIMEOUT),
+    (httpx.NetworkError, Failure.CONNECTION_LOST),
+    (httpx.RemoteProtocolError, Failure.PROTOCOL_ERROR),
+)
+"""For errors that httpx raises above the transport, such as a redirect that makes no sense."""
+
+
+def _finding(error: httpx.HTTPError, step: StepSpec) -> Finding:
+    if not isinstance(error, ExchangeError):
+        failure = next((failure for kind, failure in _HTTPX if isinstance(error, kind)), Failure.MONITOR_ERROR)
+        error = ExchangeError(str(error) or type(error).__name__, failure)
+    ours = error.attribution is not Attribution.TARGET
+    return Finding(error.failure, str(error), Effect.NONE if ours else step.harm, error.attribution)
