@@ -75,9 +75,8 @@ def _reached(probe: ProbeSpec) -> Iterator[str]:
         yield f"number:{probe.call.to}"
     if probe.http is not None:
         hosts = (urlsplit(step.url).netloc.rpartition("@")[2].lower() for step in probe.http.flow)
-        yield from (
-            f"host:{host}" for host in hosts if not names_in(host)
-        )  # what a step fills in is known to its run only
+        # A host that a step fills in is known to its run only.
+        yield from (f"host:{host}" for host in hosts if not any(names_in(host)))
 
 
 def _dependencies(config: Config, probes: dict[str, ProbeRule]) -> dict[str, DependencyRule]:
