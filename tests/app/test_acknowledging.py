@@ -52,7 +52,8 @@ async def broken(daemon, receiver, simulator, http, pager):
     }
     account = {"account_sid": "AC" + "0" * 32, "auth_token": "theirs", "from": "+12025550143", "to": RUNG}
     hooks["ring"] = {"call": {**account, "price_per_minute": "0.014 USD", "api_url": simulator.url}}
-    config = web_config(simulator.url, ("card",), hooks, dial={"allow": [RUNG]})
+    new_each_time = {"reopen_within": "0s"}
+    config = web_config(simulator.url, ("card",), hooks, dial={"allow": [RUNG]}, incidents=new_each_time)
     listen_on = {"listen": daemon.address, "token": TOKEN, "public_url": daemon.url}
     daemon.configure({**config, "http": listen_on})
     daemon.api.headers["authorization"] = f"Bearer {TOKEN}"

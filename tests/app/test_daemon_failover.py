@@ -18,7 +18,9 @@ async def refused(daemon, receiver, other, simulator, http):
     receiver.answer = 410
     routes = [{"to": ["pager"], "failover": ["chat"]}]
     hooks = {"pager": receiver.hook(), "chat": other.hook()}
-    daemon.configure(web_config(simulator.url, pages=("card",), hooks=hooks, routes=routes))
+    new_each_time = {"reopen_within": "0s"}
+    config = web_config(simulator.url, pages=("card",), hooks=hooks, routes=routes, incidents=new_each_time)
+    daemon.configure(config)
     await daemon.start()
     await daemon.passes("card-web")
     await http.put(f"{simulator.url}/faults/card-processor-down")
