@@ -1,14 +1,21 @@
 """The live driver: the simulator streams a call's sound to our server, and keys go out when a prompt has ended."""
 
+import asyncio
 import json
 
 import httpx
+import numpy as np
 import pytest
-from calling import FROM, MORTGAGES, PAY, SID, TO, TOKEN, Caller, carrier_spec, spec
+from calling import FROM, MORTGAGES, PAY, PROMPTS, SID, TO, TOKEN, Caller, carrier_spec, spec
 from fastapi import FastAPI
+from virtual import until
 
+from earwitness.audio.frames import at_telephone_rate
+from earwitness.audio.prompts import load_prompts
 from earwitness.audio.transcription.base import EngineError
+from earwitness.audio.wav import mulaw_encode, read_wav
 from earwitness.clock import SystemClock
+from earwitness.config.fields import Secret
 from earwitness.config.transcription import TranscriptionSpec
 from earwitness.console.telephone import telephone
 from earwitness.model import Attribution, Failure, Outcome
@@ -19,6 +26,7 @@ from earwitness.simulator import UNOBTAINABLE_LINE
 from earwitness.simulator.server import Simulator
 from earwitness.telephony import driver, live
 from earwitness.telephony.carrier import Carrier
+from earwitness.telephony.live import LiveConversation
 from earwitness.telephony.switchboard import CarrierHearing, Extension, Switchboard
 from earwitness.telephony.transcription import Transcription
 
@@ -110,12 +118,12 @@ async def test_a_slow_line_gets_its_keys_late_and_loses_nothing(caller, sim):
 
 
 async def test_barging_in_does_not_wait_for_the_end(caller, sim):
-    steps = [{**PAY[0], "barge_in": "true"}, *PAY[1:3]]
+    steps = [PAY[0], {"expect": "For your balance and our opening hours *", "barge_in": "true"}, *PAY[1:3]]
     observation = await run(live_spec(steps), caller.context())
     assert observation.outcome is Outcome.OK, observation.findings
     (call,) = sim.carrier.calls.values()
-    welcome, pressed = call.plan.theirs.said[0], call.plan.ours.keys[0]
-    assert pressed.at - welcome.at < 3.0
+    menu, pressed = call.plan.theirs.said[1], call.plan.ours.keys[0]
+    assert pressed.at - menu.at < 10.0, "the menu lasts 14 s"
 
 
 @pytest.mark.parametrize(("fault", "parameters"), [("stream-refused", {}), ("stream-stalls", {"seconds": 3})])
@@ -251,7 +259,51 @@ async def test_a_person_who_answers_is_told_what_this_is_and_the_call_ends(calle
     assert call.plan.talk < 30
     assert observation.facts["statement_said"] is True
     assert observation.facts["hung_up_by"] == "us"
-    assert [finding.failure for finding in observation.findings] == [Failure.WRONG_PROMPT]
+    assert [f.failure for f in observation.findings] == [Failure.INTERRUPTED], (
+        "an adviser need not say a recording's words"
+    )
+    assert observation.outcome is Outcome.UNKNOWN
+
+
+class _Lines:
+    """What a conversation asks of the carrier."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def play(self, _sid, twiml):
+        self.asked.append(twiml)
+
+    async def hang_up(self, _sid):
+        self.asked.append("hang up")
+
+
+async def stream(sound, extension):
+    """Send ten frames of 20 ms at a time, the next when those before were taken, and hang up."""
+    for start in range(0, len(sound), 160):
+        extension.hear(sound[start : start + 160])
+        if start % 1600 == 0:
+            await until(extension._frames.empty)
+    extension.hung_up()
+
+
+@pytest.mark.parametrize(("said", "left"), [("still_holding", False), ("person_answers", True)])
+async def test_an_announcement_on_hold_is_no_person(said, left):
+    library = load_prompts(PROMPTS)
+    sound = {prompt.name: prompt.samples for prompt in library.prompts}
+    stranger = at_telephone_rate(read_wav((PROMPTS.parent / "unforeseen" / "person_answers.wav").read_bytes()))
+    sound["person_answers"] = stranger.samples.mean(axis=0)
+    line = np.random.default_rng(1).normal(0, 0.001, 26 * 8000).astype(np.float32)
+    for at, name in ((1, "welcome"), (6, said), (18, "mortgage_team")):
+        line[at * 8000 :][: len(sound[name])] += sound[name]
+    hold = {"hold": "You are through to the mortgage team", "within": {"major": "60s"}}
+    extension, lines = Switchboard().open(Secret("t"), "https://ours.example"), _Lines()
+    talk = LiveConversation(live_spec([PAY[0], hold, {"hang_up": "true"}][: 2 + (not left)]), library, lines, extension)
+    streaming = asyncio.create_task(stream(mulaw_encode(line), extension))
+    await talk._converse()
+    streaming.cancel()
+    assert bool(talk.facts.get("left_on_hold")) is left
+    assert bool(talk.facts.get("statement_said")) is left
 
 
 async def test_a_conversation_that_was_interrupted_is_hung_up_and_blames_nobody(caller, sim, http_of):

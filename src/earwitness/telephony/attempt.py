@@ -29,6 +29,7 @@ from earwitness.telephony.switchboard import Extension
 from earwitness.telephony.twiml import Plan, PlanTooLongError, Timings, compile_plan
 
 _AS_PLANNED = (Failure.WORDS_NOT_CHECKED, Failure.PROMPT_CHANGED)  # findings of calls that others may be timed by
+_OF_THE_LINE = (Failure.POOR_AUDIO, Failure.PROMPT_CHANGED)  # findings that hold whoever answers
 _SILENT_CALL = 2.0  # seconds that a call must last before its silence is the far end's
 _log = structlog.get_logger(__name__)
 
@@ -179,6 +180,11 @@ class Attempt:
             return self._carrier_failed(error)
         if live is not None:
             await self._note_live(live)
+        if self.seen.facts.get("left_on_hold"):
+            # Whom the line put us through to need not say the words of a recording.
+            self.seen.findings = [f for f in self.seen.findings if f.failure in _OF_THE_LINE]
+            message = "somebody seemed to answer while we were on hold, and was told what this is; nobody can be judged"
+            return self._unknown(Failure.INTERRUPTED, message)
         return self._observation()
 
     async def _note_live(self, live: LiveConversation) -> None:

@@ -6,7 +6,7 @@ Seconds are counted by the sound itself, 20 ms a frame.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -75,6 +75,7 @@ class LiveConversation:
         self.log: list[dict[str, Any]] = []
         self._ear = _Ear(extension, QUEUE_ALLOWANCE + spec.ring_timeout + STREAM_LIMIT)
         self._anchor = 0.0
+        self._announced_at: float | None = None  # the anchor since which an announcement was heard
         self._sid = ""
 
     @property
@@ -177,7 +178,8 @@ class LiveConversation:
                 self._note(f"{step.title}: {heard.says}", score=heard.score)
                 self._anchor = end
                 return
-            if self._is_person(heard):
+            if self._is_person(heard) and not await self._is_announcement():
+                self.facts["left_on_hold"] = bool(step.hold)
                 await self._tell_the_person("a person seemed to answer")
                 raise _LineGoneError
             if self._ear.now > latest and not heard.speaking:
@@ -207,6 +209,12 @@ class LiveConversation:
 
     def _is_person(self, heard: "_Look") -> bool:
         return heard.spoken > 0 and self._may_be_person(heard) and heard.silence >= _PERSON_WAITS and not heard.known
+
+    async def _is_announcement(self) -> bool:
+        """Whether what was said is in the library: an announcement while we wait is no person."""
+        if self._announced_at != self._anchor and await in_worker(self._ear.knows, self._anchor, self.library.prompts):
+            self._announced_at = self._anchor
+        return self._announced_at == self._anchor
 
     async def _tell_the_person(self, why: str) -> None:
         """Say what this is, then hang up: whoever answers a test call should know."""
@@ -305,6 +313,11 @@ class _Ear:
 
     def look(self, start: float, references: list[Prompt]) -> _Look:
         return _Look(Listener(self._since(start)), start, references)
+
+    def knows(self, start: float, prompts: Sequence[Prompt]) -> bool:
+        """Whether a recorded prompt is heard, whole, since `start`: an announcement is no person."""
+        listener = Listener(self._since(start))
+        return any(prompt.whole for prompt in listener.identify(prompts, 0.0, listener.duration))
 
     def first_silence(self, seconds: float, start: float) -> float | None:
         listener = Listener(self._since(start))
