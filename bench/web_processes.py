@@ -15,11 +15,13 @@ _PATIENCE = 60.0  # seconds for anything to start
 class Process:
     """A program, with what its children use counted in."""
 
-    def __init__(self, folder, *command):
+    def __init__(self, folder, *command, **environment):
         self.log = folder / f"{Path(command[0]).name}.log"
         self.began = time.monotonic()
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [str(word) for word in command], stdout=log, stderr=log, env={**os.environ, **environment}
+            )
 
     @property
     def _family(self):

@@ -70,11 +70,14 @@ class Target:
 
 
 class Daemon:
-    """Earwitness with a probe for each URL, and `dead` more whose name server never answers."""
+    """Earwitness with a probe for each URL, and `dead` more whose name server never answers.
+
+    `python` may be another interpreter of this version; it uses the packages of the one that runs the benchmark.
+    """
 
     name = "earwitness"
 
-    def __init__(self, folder, target, urls, every, dead=0):
+    def __init__(self, folder, target, urls, every, *, dead=0, python=sys.executable):
         folder.mkdir()
         port, self._hole = free_port(), socket.socket(type=socket.SOCK_DGRAM)
         self._hole.bind(("127.0.0.1", 0))
@@ -82,7 +85,7 @@ class Daemon:
             f"shop-{n}": {"every": f"{every}s", "http": {"url": url, "timeout": "0.9s", "expect": {"body": _TEXT}}}
             for n, url in enumerate(urls)
         }
-        nobody = "127.0.0.1:{}".format(self._hole.getsockname()[1])
+        nobody = f"127.0.0.1:{self._hole.getsockname()[1]}"
         for n in range(dead):
             http = {"url": f"http://shop-{n}.test/", "resolver": nobody, "timeout": "4.9s"}
             probes[f"dead-{n}"] = {"every": "5s", "http": http}
@@ -95,16 +98,18 @@ class Daemon:
         }
         file = folder / "earwitness.yaml"
         file.write_text(yaml.safe_dump(config))
-        program = [sys.executable, "-m", "earwitness", "run", "--config", file, "--data-dir", folder / "data"]
+        program = [python, "-m", "earwitness", "run", "--config", file, "--data-dir", folder / "data"]
         self._url = f"http://127.0.0.1:{port}"
-        self.processes = [Process(folder, *program)]
+        self.processes = [Process(folder, *program, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))]
         self.start_seconds = self.processes[0].ready(f"{self._url}/readyz")
 
     def lateness(self):
         """Return {upper bound in seconds: runs so far that began within it of their slot}."""
         families = text_string_to_metric_families(fetch(f"{self._url}/metrics"))
         buckets = {}
-        for sample in (s for f in families for s in f.samples if s.name == "earwitness_schedule_lateness_seconds_bucket"):
+        for sample in (
+            s for f in families for s in f.samples if s.name == "earwitness_schedule_lateness_seconds_bucket"
+        ):
             bound = float(sample.labels["le"])
             buckets[bound] = buckets.get(bound, 0.0) + sample.value
         return buckets
