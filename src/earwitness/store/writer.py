@@ -1,8 +1,9 @@
-"""The one writer: whatever is waiting is written in one transaction, since the disk's flush is what costs."""
+"""The one writer: whatever is waiting is written in one transaction, since beginning and flushing one is what costs."""
 
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 
 T = TypeVar("T")
+_PACE = 0.02  # seconds from one commit to the next; who comes sooner waits that long at most, and for company
 _MOST_IN_ONE = 200  # operations; bounds how much one failing operation makes the others repeat
 
 
@@ -26,6 +28,7 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._waiting: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
+        self._committed_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -46,13 +49,17 @@ class Writer:
         while open_:
             batch, open_ = self._take()
             batch = [operation for operation in batch if operation.done.set_running_or_notify_cancel()]
-            if not self._commit(batch) and len(batch) > 1:
+            written = self._commit(batch)
+            self._committed_at = time.monotonic()
+            if not written and len(batch) > 1:
                 for operation in batch:
                     self._commit([operation])
 
     def _take(self) -> tuple[list[_Operation], bool]:
         batch: list[_Operation] = []
         operation = self._waiting.get()
+        if operation is not None:
+            time.sleep(max(0.0, self._committed_at + _PACE - time.monotonic()))
         while operation is not None:
             batch.append(operation)
             if len(batch) >= _MOST_IN_ONE:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pycares
@@ -19,6 +20,7 @@ _LEGACY_IPV4 = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?
 _TRIES = 3
 
 
+@lru_cache(maxsize=4096)
 def literal(host: str) -> Address | None:
     """Return the address that `host` spells, in any spelling that some client honours (127.1, 0x7f000001), or None."""
     bare = host.strip("[]")
