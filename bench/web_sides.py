@@ -6,16 +6,19 @@ import re
 import shutil
 import socket
 import sys
+import sysconfig
 from pathlib import Path
 
 import trustme
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+import earwitness
 from bench.web_processes import Process, fetch
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _TEXT = "Payment accepted"
+_PACKAGES = os.pathsep.join([str(Path(earwitness.__file__).parents[1]), sysconfig.get_path("purelib")])
 
 
 def missing_programs():
@@ -100,7 +103,7 @@ class Daemon:
         file.write_text(yaml.safe_dump(config))
         program = [python, "-m", "earwitness", "run", "--config", file, "--data-dir", folder / "data"]
         self._url = f"http://127.0.0.1:{port}"
-        self.processes = [Process(folder, *program, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))]
+        self.processes = [Process(folder, *program, PYTHONPATH=_PACKAGES)]
         self.start_seconds = self.processes[0].ready(f"{self._url}/readyz")
 
     def lateness(self):

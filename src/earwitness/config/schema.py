@@ -42,8 +42,11 @@ from earwitness.hooks.webhook import WebhookSpec
 from earwitness.model import Severity
 from earwitness.probes import KINDS
 from earwitness.probes.context import Kind
+from earwitness.probes.dns import DnsSpec
 from earwitness.probes.http_fields import Regex
 from earwitness.probes.http_spec import HttpSpec
+from earwitness.probes.tcp import TcpSpec
+from earwitness.probes.tls import TlsSpec
 from earwitness.telephony.spec import CallSpec
 from earwitness.transport.resolver import literal
 
@@ -163,6 +166,9 @@ class ProbeSpec(Spec):
     timezone: Annotated[str, BeforeValidator(_zone)] = "UTC"
     catch_up: Duration | None = None  # how old a missed slot may be and still be run; by default one interval
     http: HttpSpec | None = None
+    tls: TlsSpec | None = None
+    dns: DnsSpec | None = None
+    tcp: TcpSpec | None = None
     call: CallSpec | None = None
 
     @model_validator(mode="after")
@@ -193,9 +199,8 @@ class ProbeSpec(Spec):
         return next(kind for name, kind in KINDS.items() if getattr(self, name) is not None)
 
     @property
-    def spec(self) -> HttpSpec | CallSpec:
-        found = self.http or self.call
-        assert found is not None
+    def spec(self) -> Spec:
+        found: Spec = next(spec for name in KINDS if (spec := getattr(self, name)) is not None)
         return found
 
     @property

@@ -15,5 +15,6 @@ def insert_if_new(connection: Connection, table: Table, row: Mapping[str, object
 @cache
 def _statement(dialect: str, table: Table) -> Insert:
     """Return the statement; composing it anew takes longer than executing it."""
-    module = postgresql if dialect == "postgresql" else sqlite
-    return module.insert(table).on_conflict_do_nothing()
+    if dialect == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()

@@ -1,6 +1,6 @@
 """Which addresses may be reached. Public ones may; all others only where the configuration names their network."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 
 from earwitness.model import Failure
@@ -84,3 +84,17 @@ def check(address: Address, allow: Iterable[Network] = ()) -> None:
     reason = refusal(address, allow)
     if reason is not None:
         raise ConnectFailedError(reason, Failure.ADDRESS_REFUSED)
+
+
+def usable(
+    addresses: Sequence[Address], port: int, allow: Sequence[Network], route: Callable[[Address, int], bool]
+) -> tuple[Address, ...]:
+    """Return those that may be reached, and to which `route` knows a way. Raises ConnectFailedError if none is left."""
+    permitted = tuple(a for a in addresses if refusal(a, allow) is None)
+    if not permitted:
+        check(addresses[0], allow)
+    reachable = tuple(a for a in permitted if route(a, port))
+    if not reachable:
+        listed = ", ".join(str(a) for a in permitted)
+        raise ConnectFailedError(f"this machine has no route to {listed}", Failure.UPLINK_DOWN)
+    return reachable
