@@ -27,6 +27,9 @@ class Answers(BaseResolver):
     """Answers about one name; what is set changes it."""
 
     def __init__(self):
+        self.forget()
+
+    def forget(self):
         self.records = dict(RECORDS)
         self.rcode = RCODE.NOERROR
         self.authenticated = False
@@ -63,15 +66,31 @@ def name_server(answers):
             server.server.server_close()
 
 
-@pytest.fixture
-def answers():
-    return Answers()
+@pytest.fixture(scope="module")
+def _pair():
+    """Two name servers, which take half a second to end: (answers, address) of each."""
+    first, second = Answers(), Answers()
+    with name_server(first) as one, name_server(second) as two:
+        yield (first, one), (second, two)
 
 
 @pytest.fixture
-def server(answers):
-    with name_server(answers) as address:
-        yield address
+def server(_pair):
+    _pair[0][0].forget()
+    return _pair[0][1]
+
+
+@pytest.fixture
+def answers(_pair, server):
+    """What `server` answers."""
+    return {server: _pair[0][0]}[server]
+
+
+@pytest.fixture
+def other(_pair):
+    """Another server: its answers, and its address."""
+    _pair[1][0].forget()
+    return _pair[1]
 
 
 @pytest.fixture
@@ -168,7 +187,9 @@ async def test_a_truncated_answer_is_asked_for_again_by_tcp(ask, answers):
 
 
 @pytest.mark.parametrize("rcode", [RCODE.SERVFAIL, RCODE.REFUSED])
-async def test_a_named_server_that_fails_is_the_targets_and_ours_is_nobodys(ask, observe, make_web, answers, server, rcode):
+async def test_a_named_server_that_fails_is_the_targets_and_ours_is_nobodys(
+    ask, observe, make_web, answers, server, rcode
+):
     answers.rcode = rcode
     found = only(await ask())
     assert (found.failure, found.attribution) == (Failure.WRONG_RCODE, Attribution.TARGET)
@@ -176,22 +197,20 @@ async def test_a_named_server_that_fails_is_the_targets_and_ours_is_nobodys(ask,
     assert (found.failure, found.attribution) == (Failure.RESOLVER_FAILED, Attribution.UNKNOWN)
 
 
-async def test_two_servers_that_disagree_are_both_heard(ask, drawer, server):
-    other = Answers()
-    other.records["A"] = [A("198.51.100.7")]
-    with name_server(other) as second:
-        assert (await ask(servers=[server, second])).outcome is Outcome.OK
-        seen = await ask(servers=[server, second], expect={"agree": "true"})
+async def test_two_servers_that_disagree_are_both_heard(ask, drawer, server, other):
+    answers, second = other
+    answers.records["A"] = [A("198.51.100.7")]
+    assert (await ask(servers=[server, second])).outcome is Outcome.OK
+    seen = await ask(servers=[server, second], expect={"agree": "true"})
     said = f"{server} says 192.0.2.1, 192.0.2.2; {second} says 198.51.100.7"
     assert only(seen).message.endswith(said)
     assert drawer.files["dns_answer"].count(";; 127.0.0.1:") == 2
 
 
-async def test_one_of_two_servers_that_is_wrong_is_named(ask, server):
-    other = Answers()
-    other.records["A"] = []
-    with name_server(other) as second:
-        seen = await ask(servers=[server, second])
+async def test_one_of_two_servers_that_is_wrong_is_named(ask, server, other):
+    answers, second = other
+    answers.records["A"] = []
+    seen = await ask(servers=[server, second])
     assert only(seen).message.startswith(f"{second}: ")
     assert [(step.name, step.ok) for step in seen.steps] == [(server, True), (second, False)]
 

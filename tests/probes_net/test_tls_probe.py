@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from tls_servers import DAY, House, Issuer, ocsp_answer, rsa_key, stapling_server, starttls_server, tls_server
 from web_servers import free_port, hang, raw_server
 
-from earwitness.model import Attribution, Effect, Failure, Outcome
+from earwitness.metrics import Metrics
+from earwitness.model import Attribution, Channel, Effect, Failure, Observation, Outcome, Run, Why
 from earwitness.probes.hosts import HostMap, Owner
 from earwitness.probes.tls import TlsSpec
 
@@ -51,11 +52,23 @@ async def test_a_good_server_is_described(look, tmp_path, drawer):
 
 
 BAD = {
-    "expired": (Failure.CERTIFICATE_EXPIRED, {"leaf": {"begins": -9 * DAY, "ends": -2 * DAY}}, r"CN=Server expired on .* 2 days ago"),
+    "expired": (
+        Failure.CERTIFICATE_EXPIRED,
+        {"leaf": {"begins": -9 * DAY, "ends": -2 * DAY}},
+        r"CN=Server expired on .* 2 days ago",
+    ),
     "not yet valid": (Failure.CERTIFICATE_NOT_YET_VALID, {"leaf": {"begins": DAY}}, "CN=Server is not valid before"),
-    "wrong name": (Failure.CERTIFICATE_WRONG_NAME, {"leaf": {"host": "other.test"}}, "is for other.test, not for mail.test"),
+    "wrong name": (
+        Failure.CERTIFICATE_WRONG_NAME,
+        {"leaf": {"host": "other.test"}},
+        "is for other.test, not for mail.test",
+    ),
     "no name": (Failure.CERTIFICATE_WRONG_NAME, {"leaf": {"host": None}}, "is for no name at all"),
-    "weak key": (Failure.CERTIFICATE_WEAK, {"leaf": {"key": 1024}}, "CN=Server has a key of 1024 bits; 2048 are the fewest"),
+    "weak key": (
+        Failure.CERTIFICATE_WEAK,
+        {"leaf": {"key": 1024}},
+        "CN=Server has a key of 1024 bits; 2048 are the fewest",
+    ),
     "expired issuer": (
         Failure.CERTIFICATE_EXPIRED,
         {"between": {"begins": -9 * DAY, "ends": -2 * DAY}},
@@ -89,7 +102,10 @@ async def test_a_chain_without_its_issuer_is_incomplete(look, tmp_path):
 
 async def test_a_self_signed_certificate_is_called_so(look, tmp_path):
     found = only(await look(House(tmp_path, HOST), Issuer("Alone", host=HOST)))
-    assert (found.failure, found.message) == (Failure.CERTIFICATE_SELF_SIGNED, "the certificate CN=Alone is self-signed")
+    assert (found.failure, found.message) == (
+        Failure.CERTIFICATE_SELF_SIGNED,
+        "the certificate CN=Alone is self-signed",
+    )
 
 
 @pytest.mark.parametrize("with_root", [False, True])
@@ -148,7 +164,9 @@ async def test_the_cipher_must_be_one_that_is_allowed(look, tmp_path):
     assert (found.failure, "ECDHE-ECDSA-AES128-SHA" in found.message) == (Failure.WRONG_CIPHER, True)
 
 
-@pytest.mark.parametrize(("spoken", "failures"), [(["h2"], []), (["http/1.1"], [Failure.WRONG_PROTOCOL]), ([], [Failure.WRONG_PROTOCOL])])
+@pytest.mark.parametrize(
+    ("spoken", "failures"), [(["h2"], []), (["http/1.1"], [Failure.WRONG_PROTOCOL]), ([], [Failure.WRONG_PROTOCOL])]
+)
 async def test_alpn_must_agree(look, tmp_path, spoken, failures):
     seen = await look(House(tmp_path, HOST), server={"alpn": spoken}, alpn=["h2", "http/1.1"], expect={"alpn": "h2"})
     assert [f.failure for f in seen.findings] == failures
@@ -187,7 +205,11 @@ async def test_what_must_be_stapled_and_is_not_is_a_nuisance(look, tmp_path):
 
 
 STARTTLS = {
-    "smtp": ((b"", b"220-mail\r\n220 ready\r\n"), (b"EHLO earwitness\r\n", b"250-mail\r\n250 STARTTLS\r\n"), (b"STARTTLS\r\n", b"220 go\r\n")),
+    "smtp": (
+        (b"", b"220-mail\r\n220 ready\r\n"),
+        (b"EHLO earwitness\r\n", b"250-mail\r\n250 STARTTLS\r\n"),
+        (b"STARTTLS\r\n", b"220 go\r\n"),
+    ),
     "imap": ((b"", b"* OK ready\r\n"), (b"a1 STARTTLS\r\n", b"* CAPABILITY\r\na1 OK go\r\n")),
     "pop3": ((b"", b"+OK ready\r\n"), (b"STLS\r\n", b"+OK go\r\n")),
     "postgres": ((b"\x00\x00\x00\x08\x04\xd2\x16\x2f", b"S"),),
@@ -227,7 +249,11 @@ async def no_tls(_reader, writer):
     await writer.drain()
 
 
-MANNERS = {"silent": (hang, "did not end within 0.3 s"), "hung up": (nothing, "hung up|reset"), "no tls": (no_tls, "version number")}
+MANNERS = {
+    "silent": (hang, "did not end within 0.3 s"),
+    "hung up": (nothing, "hung up|reset"),
+    "no tls": (no_tls, "version number"),
+}
 
 
 @pytest.mark.parametrize("kind", MANNERS)
@@ -277,7 +303,10 @@ async def test_a_slow_handshake_is_a_nuisance_and_then_blocks(observe, make_web,
     async with tls_server(house.file()) as port:
         minor = await observe("tls", web, host=HOST, port=port, expect={"within": {"minor": "0s"}})
         major = await observe("tls", web, host=HOST, port=port, expect={"within": {"major": "0s"}})
-    assert [(only(s).failure, only(s).effect) for s in (minor, major)] == [(Failure.SLOW, Effect.NUISANCE), (Failure.SLOW, Effect.BLOCKED)]
+    assert [(only(s).failure, only(s).effect) for s in (minor, major)] == [
+        (Failure.SLOW, Effect.NUISANCE),
+        (Failure.SLOW, Effect.BLOCKED),
+    ]
 
 
 INVALID = [
@@ -295,3 +324,16 @@ def test_what_makes_no_sense_is_refused(written, text):
         TlsSpec.model_validate(written)
 
 
+def test_the_version_of_tls_is_one_series_a_probe():
+    metrics = Metrics("here")
+    run = Run("r", "mail", "j", Channel.TLS, "here", "production", Why.SCHEDULED, 0.0)
+    for version in (1.2, 1.3):
+        metrics.observed(
+            Observation(run, 0.0, 0.1, measures={"tls_version": version, "phase_tls": 0.05, "phase_resolve": 0.01})
+        )
+    shown = metrics.render().decode()
+    assert re.findall(r'^probe_tls_version_info\{.*version="(.*?)"\} 1.0', shown, re.MULTILINE) == ["TLS 1.3"]
+    assert re.search(r'^probe_dns_lookup_time_seconds\{.*probe="mail".*\} 0.01', shown, re.MULTILINE)
+    assert "probe_http_duration_seconds{" not in shown
+    metrics.forget("mail")
+    assert "mail" not in metrics.render().decode().replace("earwitness_probe_run_duration", "")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+import regex
 from pydantic import Field, model_validator
 
 from earwitness.config.fields import Flag, Limits, Spec, problem
@@ -23,7 +24,7 @@ _SHOWN = 80  # characters
 
 
 class TcpStep(Spec):
-    """One of the two: `expect` waits for text like the pattern, `send` says something; a `secret` one is never shown."""
+    """One of the two: `expect` waits for a line like the pattern, `send` says something; a `secret` one is never shown."""
 
     expect: Regex | None = None
     send: str | None = None
@@ -116,20 +117,33 @@ async def _converse(spec: TcpSpec, connection: Connection, talk: _Talk, ctx: Run
 
 
 async def _hear(step: TcpStep, connection: Connection, talk: _Talk, effect: Effect) -> Finding | None:
-    """Read until what was said is like the pattern. A server that says its fill of other things is wrong."""
+    """Read until a line is like the pattern. A server that says its fill of other things is wrong."""
     assert step.expect is not None
     while True:
-        found = search(step.expect, talk.heard.decode("utf-8", "replace"))
-        if isinstance(found, Finding):
-            return found
-        if found is not None:
-            talk.heard = talk.heard.decode("utf-8", "replace")[found.end() :].encode()
+        rest = _after(step.expect, talk.heard.decode("utf-8", "replace"))
+        if isinstance(rest, Finding):
+            return rest
+        if rest is not None:
+            talk.heard = rest.encode()
             return None
         said = await connection.reader.read(_CHUNK)
         if not said or len(talk.heard) > _MOST:
             return _wrong(step, talk, "and hung up" if not said else "and more", effect)
         talk.heard += said
         talk.transcript.append(f"< {said.decode('utf-8', 'replace')}")
+
+
+def _after(pattern: regex.Pattern[str], heard: str) -> str | Finding | None:
+    """Return what follows the first line that is like the pattern; the last line may be without its end. None: no line is."""
+    lines = heard.splitlines(keepends=True)
+    for place, line in enumerate(lines):
+        found = search(pattern, line.rstrip("\r\n"))
+        if isinstance(found, Finding):
+            return found
+        if found is not None:
+            whole = line.endswith(("\r", "\n"))
+            return "".join(lines[place + 1 :]) if whole else line[found.end() :]
+    return None
 
 
 def _wrong(step: TcpStep, talk: _Talk, then: str, effect: Effect) -> Finding:

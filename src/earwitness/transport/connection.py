@@ -1,6 +1,7 @@
 """Connections of our own, for what is no web request: looked up, guarded, routed and timed as web requests are."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -109,7 +110,7 @@ async def _connect(addresses: Sequence[Address], to: Endpoint, record: Exchange,
         except TimeoutError:
             failed = too_late(Stage.CONNECT, share)
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
+            why = (os.strerror(error.errno) if error.errno else str(error)).lower()
             failed = ConnectFailedError(f"cannot connect to {address}: {why}", connect_failure(error.errno or 0))
     assert failed is not None
     raise failed
