@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-import dns.asyncquery
 import dns.exception
 import dns.message
-import dns.resolver
 
 from earwitness.model import Failure
 from earwitness.transport.connection import Connector, Endpoint
@@ -20,6 +18,8 @@ _PORT = 53
 
 def system_servers() -> tuple[str, ...]:
     """Return the name servers that the system asks. Raises ConnectFailedError (resolver_failed) if it names none."""
+    import dns.resolver  # noqa: PLC0415  5 MB, which only DNS probes need.
+
     try:
         return tuple(str(server) for server in dns.resolver.Resolver().nameservers)
     except dns.exception.DNSException as error:
@@ -52,6 +52,8 @@ async def ask(
     `allow` adds to the networks that may be reached; None asks a server that the configuration or the system itself names.
     Raises ExchangeError: name_server_silent, connection_refused and the like.
     """
+    import dns.asyncquery  # noqa: PLC0415  As above.
+
     address, port = server_address(server)
     if allow is not None:
         await connector.addresses(Endpoint(address, port, tuple(allow), address=ip_address(address)))
