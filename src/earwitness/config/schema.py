@@ -143,9 +143,9 @@ class HistorySpec(Spec):
 
 
 class LimitsSpec(Spec):
-    """How much may go on at once."""
+    """How much may go on at once; all probes but calls share `concurrent_http`."""
 
-    concurrent_http: int = Field(default=200, ge=1, le=5000)
+    concurrent_http: int = Field(default=500, ge=1, le=5000)
 
 
 def _zone(value: Any) -> str:
