@@ -204,9 +204,9 @@ class App:
             self._dispatcher.resume(run)
         for request in await self._store.read(verdicts.pending_requests):
             self._dispatcher.request(request)
-        await self._schedule.start(self._config.probes, await self._store.read(history.last_slots))
         gc.collect()
         gc.freeze()  # what is there now stays: no later collection need look through it
+        await self._schedule.start(self._config.probes, await self._store.read(history.last_slots))
         self._started.set()
         log.info("started", url=self.url, probes=len(self._config.probes), data_dir=str(self._data_dir))
         for line in advice_on(self._config):
