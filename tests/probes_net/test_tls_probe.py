@@ -189,14 +189,21 @@ async def test_a_stapled_answer_is_read(observe, make_web, tmp_path, kind):
     assert seen.facts["ocsp"] == said
 
 
-async def test_a_forged_stapled_answer_revokes_nothing(observe, make_web, tmp_path):
+UNUSABLE = {
+    "unusable": {"signer": Issuer("Between", ca=True)},
+    "out of date": {"until": -DAY},
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+async def test_a_stapled_answer_that_is_forged_or_old_revokes_nothing(observe, make_web, tmp_path, kind):
     house = House(tmp_path, HOST)
-    forged = ocsp_answer(house, ocsp.OCSPCertStatus.REVOKED, signer=Issuer("Between", ca=True))
-    with stapling_server(house, forged) as port:
+    answer = ocsp_answer(house, ocsp.OCSPCertStatus.REVOKED, **UNUSABLE[kind])
+    with stapling_server(house, answer) as port:
         web = make_web(ca_file=house.ca_file)
         seen = await observe("tls", web, host=HOST, port=port, expect={"stapled": "true"})
     assert (only(seen).failure, only(seen).effect) == (Failure.WRONG_ANSWER, Effect.NUISANCE)
-    assert seen.facts["ocsp"] == "unusable"
+    assert seen.facts["ocsp"] == kind
 
 
 async def test_what_must_be_stapled_and_is_not_is_a_nuisance(look, tmp_path):
@@ -278,9 +285,12 @@ async def test_a_private_address_is_refused_unless_allowed(observe, make_web):
     assert (seen.outcome, only(seen).failure) == (Outcome.UNKNOWN, Failure.ADDRESS_REFUSED)
 
 
-async def test_missing_authorities_are_our_own_trouble(look, tmp_path):
+@pytest.mark.parametrize("content", [None, b"no certificates"])
+async def test_unreadable_authorities_are_our_own_trouble(look, tmp_path, content):
     house = House(tmp_path, HOST)
     house.ca_file.unlink()
+    if content is not None:
+        house.ca_file.write_bytes(content)
     seen = await look(house)
     assert (seen.outcome, only(seen).failure) == (Outcome.UNKNOWN, Failure.NO_TRUST_STORE)
 

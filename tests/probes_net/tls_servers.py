@@ -84,7 +84,7 @@ async def tls_server(pem, handler=hang, **options):
         yield port
 
 
-def ocsp_answer(house, status, signer=None):
+def ocsp_answer(house, status, signer=None, until=DAY):
     """Return a DER answer about the house's server, signed by its issuer unless another signs."""
     signer = signer or house.between
     now = datetime.now(UTC)
@@ -96,9 +96,9 @@ def ocsp_answer(house, status, signer=None):
             issuer=house.between.certificate,
             algorithm=hashes.SHA256(),
             cert_status=status,
-            this_update=now - DAY,
-            next_update=now + DAY,
-            revocation_time=now - DAY if gone else None,
+            this_update=now - 3 * DAY,
+            next_update=now + until,
+            revocation_time=now - 3 * DAY if gone else None,
             revocation_reason=x509.ReasonFlags.key_compromise if gone else None,
         )
         .responder_id(ocsp.OCSPResponderEncoding.NAME, signer.certificate)

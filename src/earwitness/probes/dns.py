@@ -155,7 +155,10 @@ async def run(spec: DnsSpec, ctx: RunContext) -> Observation:
     if ctx.web is None:
         raise RuntimeError("a DNS probe needs a web client")
     ours = not spec.servers
-    servers = spec.servers or ctx.web.connector.resolver.nameservers or system_servers()
+    try:
+        servers = spec.servers or ctx.web.connector.resolver.nameservers or system_servers()
+    except ExchangeError as error:
+        return ctx.observe(findings=[failed(error, spec.effect)], facts={"name": spec.name, "type": spec.type})
     replies = await asyncio.gather(*(_ask(server, spec, ctx, guarded=not ours) for server in servers))
     findings = [finding for reply in replies for finding in _judged(spec, reply, ours=ours)]
     findings = await excused([*findings, *_disagreement(spec, replies)], ctx.web.uplink)

@@ -64,6 +64,7 @@ class _Look:
 
     record: Exchange = field(default_factory=Exchange)
     hands: Handshake | None = None
+    ocsp: str = "not stapled"
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -102,7 +103,8 @@ async def _look(spec: TlsSpec, ctx: RunContext) -> _Look:
                 await ask_for_tls(spec.starttls, connection)
             look.record.enter(Stage.TLS, ctx.web.connector.now())
             look.hands = await shake_hands(connection, spec.server_name or spec.host, spec.alpn)
-        look.findings = list(_judged(spec, look.hands, ctx))
+        look.ocsp = revocation(look.hands.chain, look.hands.ocsp, as_utc(ctx.clock.now()))
+        look.findings = list(_judged(spec, look.hands, look.ocsp, ctx))
     except ExchangeError as error:
         look.findings = [failed(error, spec.effect)]
         return look
@@ -110,15 +112,15 @@ async def _look(spec: TlsSpec, ctx: RunContext) -> _Look:
     return look
 
 
-def _judged(spec: TlsSpec, hands: Handshake, ctx: RunContext) -> Iterator[Finding]:
+def _judged(spec: TlsSpec, hands: Handshake, ocsp: str, ctx: RunContext) -> Iterator[Finding]:
     """Yield what is wrong. Raises ConnectFailedError when our own authorities cannot be read."""
     assert ctx.web is not None
     now, host = ctx.clock.now(), spec.server_name or spec.host
-    for fault in faults_of(hands.chain, host, ctx.web.connector.trust, as_utc(now), stapled=hands.ocsp):
+    for fault in faults_of(hands.chain, host, ctx.web.connector.trust, as_utc(now), ocsp_says=ocsp):
         if _wanted(fault.failure, spec.expect):
             yield Finding(fault.failure, fault.message, spec.effect)
     yield from check_time_left(spec.expect.certificate_left, _certificates(hands), now)
-    yield from _agreed(spec, hands)
+    yield from _agreed(spec, hands, ocsp)
 
 
 _TRUST = (Failure.CERTIFICATE_SELF_SIGNED, Failure.CERTIFICATE_CHAIN_INCOMPLETE, Failure.CERTIFICATE_UNTRUSTED)
@@ -130,7 +132,7 @@ def _wanted(failure: Failure, expect: TlsExpect) -> bool:
     return expect.trusted or failure not in _TRUST
 
 
-def _agreed(spec: TlsSpec, hands: Handshake) -> Iterator[Finding]:
+def _agreed(spec: TlsSpec, hands: Handshake, ocsp: str) -> Iterator[Finding]:
     """Yield what is wrong with protocol, cipher, ALPN and the stapled answer."""
     expect, least = spec.expect, _NAMES[spec.expect.min_protocol]
     if hands.protocol not in _PROTOCOLS or _PROTOCOLS.index(hands.protocol) < _PROTOCOLS.index(least):
@@ -147,11 +149,9 @@ def _agreed(spec: TlsSpec, hands: Handshake) -> Iterator[Finding]:
         yield Finding(
             Failure.WRONG_PROTOCOL, f"expected {expect.alpn} by ALPN, the server agrees on {got}", spec.effect
         )
-    if expect.stapled and revocation(hands.chain, hands.ocsp) not in ("good", "revoked"):
-        said = revocation(hands.chain, hands.ocsp)
-        yield Finding(
-            Failure.WRONG_ANSWER, f"expected a stapled OCSP answer that can be used, it is {said}", Effect.NUISANCE
-        )
+    if expect.stapled and ocsp not in ("good", "revoked"):
+        message = f"expected a stapled OCSP answer that can be used, it is {ocsp}"
+        yield Finding(Failure.WRONG_ANSWER, message, Effect.NUISANCE)
 
 
 def _certificates(hands: Handshake) -> list[Certificate]:
@@ -167,7 +167,7 @@ def _facts(look: _Look) -> dict[str, Scalar]:
     if hands.chain:
         shown = _certificates(hands)
         facts |= {
-            "ocsp": revocation(hands.chain, hands.ocsp),
+            "ocsp": look.ocsp,
             "chain": " < ".join(certificate.subject for certificate in shown),
             "certificate_subject": shown[0].subject,
             "certificate_issuer": shown[0].issuer,

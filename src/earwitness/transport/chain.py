@@ -13,6 +13,7 @@ from cryptography.x509 import ocsp
 from OpenSSL import crypto
 
 from earwitness.model import Failure
+from earwitness.transport.errors import ConnectFailedError
 from earwitness.transport.trust import TrustStore, covers, day, facts_of
 
 _TOO_EARLY, _TOO_LATE = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
@@ -33,11 +34,11 @@ class Fault:
 
 
 def faults_of(
-    chain: Sequence[x509.Certificate], host: str, trust: TrustStore, now: datetime, *, stapled: bytes = b""
+    chain: Sequence[x509.Certificate], host: str, trust: TrustStore, now: datetime, *, ocsp_says: str = "not stapled"
 ) -> list[Fault]:
     """Return what a client would refuse the chain for, the server's own certificate first; none: it is good.
 
-    `now` is aware. Raises ConnectFailedError (no_trust_store).
+    `now` is aware, `ocsp_says` what `revocation` found. Raises ConnectFailedError (no_trust_store).
     """
     if not chain:
         return [Fault(Failure.TLS_FAILED, "the server shows no certificate")]
@@ -46,7 +47,7 @@ def faults_of(
         *_wrong_name(chain[0], host),
         *_untrusted(chain, trust, now),
         *_weak(chain),
-        *_revoked(chain, stapled),
+        *_revoked(chain, ocsp_says),
     ]
 
 
@@ -100,7 +101,11 @@ def _verify(chain: Sequence[x509.Certificate], trust: TrustStore, at: datetime |
 def _store(path: str, _changed: float, *, dated: bool) -> crypto.X509Store:
     """Return the authorities of the file; reading them is a hundred times the work of one verification."""
     store = crypto.X509Store()
-    store.load_locations(path)
+    try:
+        store.load_locations(path)
+    except crypto.Error as error:
+        message = f"the authorities in {path} cannot be read: they are no certificates in PEM"
+        raise ConnectFailedError(message, Failure.NO_TRUST_STORE) from error
     if not dated:
         store.set_flags(_NO_CHECK_TIME)
     return store
@@ -159,8 +164,8 @@ def _weaknesses(certificate: x509.Certificate) -> Iterator[str]:
         yield f"a signature with {hashed.name.upper()}, which can be forged"
 
 
-def revocation(chain: Sequence[x509.Certificate], stapled: bytes) -> str:
-    """Return what the stapled OCSP answer says of the server's certificate: good, revoked, unknown, unusable or not stapled."""
+def revocation(chain: Sequence[x509.Certificate], stapled: bytes, now: datetime) -> str:
+    """Return what the stapled OCSP answer says of the server's certificate: good, revoked, unknown, unusable, out of date or not stapled."""
     if not stapled:
         return "not stapled"
     try:
@@ -169,6 +174,8 @@ def revocation(chain: Sequence[x509.Certificate], stapled: bytes) -> str:
             return "unusable"
         if answer.serial_number != chain[0].serial_number or not _vouched_for(answer, chain):
             return "unusable"
+        if answer.next_update_utc is not None and answer.next_update_utc < now:
+            return "out of date"
         return answer.certificate_status.name.lower()
     except (ValueError, UnsupportedAlgorithm):
         return "unusable"
@@ -195,8 +202,8 @@ def _vouched_for(answer: ocsp.OCSPResponse, chain: Sequence[x509.Certificate]) -
     return True
 
 
-def _revoked(chain: Sequence[x509.Certificate], stapled: bytes) -> Iterator[Fault]:
-    if revocation(chain, stapled) == "revoked":
+def _revoked(chain: Sequence[x509.Certificate], ocsp_says: str) -> Iterator[Fault]:
+    if ocsp_says == "revoked":
         message = f"the certificate {_name(chain[0].subject)} is revoked, says the stapled OCSP answer"
         yield Fault(Failure.CERTIFICATE_REVOKED, message)
 
