@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from earwitness.alerting.ack_links import AckLinks
 from earwitness.clock import Clock
 from earwitness.commit import CommitLoop
 from earwitness.config.schema import Config
@@ -31,5 +32,7 @@ class House:
     dispatcher: Dispatcher
     switchboard: Switchboard
     baselines: Baselines
+    ack_links: AckLinks
+    wake_couriers: Callable[[], None]
     ready: Callable[[], bool]
     alive: Callable[[], bool]

@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from earwitness.audio.words import WILDCARD
 from earwitness.telephony.twiml import Timing
 
 FOLDER = "baselines"  # in a daemon's data directory
@@ -32,7 +33,7 @@ class Proposal:
     key: str
     probe: str
     step: str
-    text: str  # what the step expects
+    text: str  # what is said, as the step expects it
     words: str  # what was said, if an engine transcribed it
     heard_at: float  # epoch seconds
     calls: int = 1
@@ -40,6 +41,10 @@ class Proposal:
     @property
     def stable(self) -> bool:
         return self.calls >= 2
+
+
+class UnknownWordsError(Exception):
+    """A recording cannot become a reference, because nobody knows which words it says."""
 
 
 class Baselines:
@@ -92,7 +97,16 @@ class Baselines:
         return sorted(found, key=lambda proposal: (proposal.probe, proposal.step))
 
     def accept(self, proposal: Proposal) -> Path:
-        """Make the proposal a reference recording, and return its file. The daemon takes it up with its next call."""
+        """Make the proposal a reference recording, and return its file. The daemon takes it up with its next call.
+
+        Raises UnknownWordsError where the step's text is open and no engine heard the words.
+        """
+        if WILDCARD in proposal.text:
+            raise UnknownWordsError(
+                f"{proposal.step}: which words stand for {WILDCARD} is not known, so it cannot be told which part of the "
+                f"sound stays the same. Listen to {self._sound(proposal.key)}, copy it to your folder of reference "
+                "recordings as NAME.wav and write its words to NAME.txt"
+            )
         target = self.accepted / f"{proposal.key}.wav"
         sound = self._sound(proposal.key).read_bytes()
         _write(target.with_suffix(".txt"), proposal.text.encode())  # first: a recording without its words is an error

@@ -24,7 +24,6 @@ RECORDING_FIRST, RECORDING_LONGEST = 2.0, 30.0  # seconds between two looks for 
 RECORDING_GIVE_UP = 600.0  # seconds
 DOWNLOADS = 4
 SILENT_NOT_STORED = 16102
-_NO_SUCH_NUMBER = frozenset({404, 410, 484, 604})  # SIP: not found, gone, address incomplete, does not exist anywhere
 _log = structlog.get_logger(__name__)
 
 
@@ -74,12 +73,12 @@ class CallDriver:
     def worst_cost(self) -> Money:
         return self.carrier.cost(self.spec.length_limit)
 
-    async def dial(self, twiml: str) -> CarrierCall:
-        """Place the call. Raises DialRefusedError and OverBudgetError before anything has happened."""
+    async def dial(self, twiml: str, script: str) -> CarrierCall:
+        """Place the call; `script` is put on record for whoever has to judge it after us. Raises DialRefusedError and OverBudgetError before anything has happened."""
         check_dial(self.spec.to, self.ctx.dial_allowed)
         check_number(self.from_)
         await self.ledger.reserve(self.worst_cost)
-        await self.ledger.intent(self.spec.to, self.from_)
+        await self.ledger.intent(self.spec.to, self.from_, script)
         since = self.ctx.clock.now()
         call = await self._create(twiml, since)
         if self.extension is not None:
@@ -254,9 +253,7 @@ class CallDriver:
         if codes:
             told = classify(400, codes[0], "")
             return told.failure, told.attribution, str(told)
-        if ended.sip_code in _NO_SUCH_NUMBER:
-            message = f"the number cannot be obtained: the network answered SIP {ended.sip_code}"
-            return Failure.UNOBTAINABLE, Attribution.TARGET, message
+        # What only a callback tells must not change the class: callbacks are lost.
         said = f" with SIP {ended.sip_code}" if ended.sip_code else ""
         return Failure.NEVER_CONNECTED, Attribution.TARGET, f"never connected: the network refused the call{said}"
 
