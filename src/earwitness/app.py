@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -48,6 +50,7 @@ from earwitness.ticking import Ticker
 from earwitness.transport.client import WebClient
 
 log = structlog.get_logger()
+_SWITCH = 0.001  # seconds after which a thread, such as one that renders metrics, lets the event loop go on; Python's own is 5 ms
 _LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message, and of an answer that nobody reads
 _DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
 
@@ -231,6 +234,8 @@ class App:
             self._dispatcher.resume(run)
         for request in await self._store.read(verdicts.pending_requests):
             self._dispatcher.request(request)
+        gc.collect()
+        gc.freeze()  # what is there now stays: no later collection need look through it
         await self._schedule.start(self._config.probes, await self._store.read(history.last_slots))
         self._started.set()
         log.info("started", url=self.url, probes=len(self._config.probes), data_dir=str(self._data_dir))
@@ -390,6 +395,7 @@ def notify_systemd(message: str) -> None:
 
 async def run_daemon(config_path: Path, data_dir: Path, mask: SecretMask, location: str) -> None:
     """Run until SIGTERM or SIGINT; SIGHUP reloads."""
+    sys.setswitchinterval(_SWITCH)
     app = App(config_path, data_dir, mask=mask, location=location)
     loop, reloads = asyncio.get_running_loop(), set()
 

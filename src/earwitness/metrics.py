@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from earwitness.model import Observation, Outcome, Rules, Severity, Transition, TransitionKind, Why
+from earwitness.model import Channel, Observation, Outcome, Rules, Severity, Transition, TransitionKind, Why
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
@@ -14,6 +14,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _LATENESS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60)
 _MINUTES = (1, 5, 15, 30, 60, 120, 300, 900, 3600, 14400, 86400)
 _PHASES = ("resolve", "connect", "tls", "processing", "transfer")
+_TLS_VERSIONS = {1.0: "TLS 1.0", 1.1: "TLS 1.1", 1.2: "TLS 1.2", 1.3: "TLS 1.3"}  # by measure
 
 Labels = tuple[str, ...]
 
@@ -45,6 +46,16 @@ class Metrics:
         self.phase = self._gauge(
             "probe_http_duration_seconds", "Duration of each phase of the latest request.", (*_PROBE, "phase")
         )
+        self.lookup = self._gauge(
+            "probe_dns_lookup_time_seconds", "How long the latest run waited for the name's address.", _PROBE
+        )
+        self.question = self._gauge(
+            "probe_dns_duration_seconds", "How long the slowest name server of the latest DNS run took.", _PROBE
+        )
+        self.answers = self._gauge("probe_dns_answer_rrs", "Records in the latest DNS answer.", _PROBE)
+        self.tls_version = self._gauge(
+            "probe_tls_version_info", "The version of TLS that the latest TLS run agreed on.", (*_PROBE, "version")
+        )
         self.status = self._gauge("probe_http_status_code", "Status of the latest response.", _PROBE)
         self.expiry = self._gauge(
             "probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires.", _PROBE
@@ -68,6 +79,9 @@ class Metrics:
         )
         self.snr = self._gauge("earwitness_call_snr_db", "Speech over noise of the latest call.", _PROBE)
         self._of_measures: dict[str, Gauge] = {
+            "phase_resolve": self.lookup,
+            "question": self.question,
+            "answers": self.answers,
             "status_code": self.status,
             "cert_expiry": self.expiry,
             "answer": self.answer,
@@ -155,6 +169,10 @@ class Metrics:
         if seen.outcome in (Outcome.OK, Outcome.FINDING):
             self.success.labels(*labels).set(seen.outcome is Outcome.OK)
         self._measured(labels, seen.measures)
+        if run.channel is Channel.HTTP:
+            self._phased(labels, seen.measures)
+        if "tls_version" in seen.measures:
+            self._agreed(labels, seen.measures["tls_version"])
 
     def _controlled(self, seen: Observation) -> None:
         """A control call speaks for its carrier, not for the probe that it was made for."""
@@ -165,9 +183,19 @@ class Metrics:
         for name, gauge in self._of_measures.items():
             if name in measures:
                 gauge.labels(*labels).set(measures[name])
+
+    def _phased(self, labels: Labels, measures: Mapping[str, float]) -> None:
         for phase in _PHASES:
             if f"phase_{phase}" in measures:
                 self.phase.labels(*labels, phase).set(measures[f"phase_{phase}"])
+
+    def _agreed(self, labels: Labels, version: float) -> None:
+        """Leave one series a probe: that of the version it agreed on last."""
+        for number, name in _TLS_VERSIONS.items():
+            if number == version:
+                self.tls_version.labels(*labels, name).set(1)
+            else:
+                _drop(self.tls_version, (*labels, name))
 
     def forget(self, probe: str) -> None:
         """Drop every series of a probe that was removed."""
@@ -176,6 +204,8 @@ class Metrics:
                 _drop(gauge, labels)
             for phase in _PHASES:
                 _drop(self.phase, (*labels, phase))
+            for version in _TLS_VERSIONS.values():
+                _drop(self.tls_version, (*labels, version))
             for outcome in Outcome:
                 _drop(self.runs, (*labels, outcome.value))
 

@@ -11,7 +11,7 @@ from earwitness.hooks import HOOKS
 from earwitness.probes import KINDS
 
 ROOT = Path(__file__).parents[2]
-NO_KINDS = {"__init__", "context", "base", "hosts"}  # what stands beside the kinds
+NO_KINDS = {"__init__", "context", "base", "endpoint", "hosts"}  # what stands beside the kinds
 EXAMPLE = (ROOT / "config/earwitness.example.yaml").read_text()
 
 
@@ -35,7 +35,11 @@ def test_a_probe_kind_has_its_section_example_and_page(kind):
     assert kind in ProbeSpec.model_fields
     assert KINDS[kind].spec in ProbeSpec.model_fields[kind].annotation.__args__
     assert any(kind in probe for probe in yaml.safe_load(EXAMPLE)["probes"].values())
-    pages = {"http": "docs/http-probe.md", "call": "docs/calls.md"}
+    pages = {
+        "http": "docs/http-probe.md",
+        "call": "docs/calls.md",
+        **dict.fromkeys(("tls", "dns", "tcp"), "docs/net-probes.md"),
+    }
     page = pages.get(kind, f"docs/{kind}-probe.md")
     assert (ROOT / page).is_file()
     assert page in (ROOT / "README.md").read_text()

@@ -51,9 +51,12 @@ from earwitness.hooks.twilio import TwilioSmsSpec
 from earwitness.hooks.webhook import WebhookSpec
 from earwitness.probes import KINDS
 from earwitness.probes.context import Kind
+from earwitness.probes.dns import DnsSpec
 from earwitness.probes.hosts import HostMap, Owner
 from earwitness.probes.http_fields import Regex
 from earwitness.probes.http_spec import HttpSpec
+from earwitness.probes.tcp import TcpSpec
+from earwitness.probes.tls import TlsSpec
 from earwitness.telephony.spec import CallSpec
 from earwitness.transport.resolver import literal
 
@@ -152,9 +155,9 @@ class HistorySpec(Spec):
 
 
 class LimitsSpec(Spec):
-    """How much may go on at once."""
+    """How much may go on at once; all probes but calls share `concurrent_http`."""
 
-    concurrent_http: int = Field(default=200, ge=1, le=5000)
+    concurrent_http: int = Field(default=500, ge=1, le=5000)
 
 
 class ProbeSpec(Spec):
@@ -169,6 +172,9 @@ class ProbeSpec(Spec):
     effects: Effects = Field(default_factory=dict)  # what a class of failure does to customers, for this probe
     catch_up: Duration | None = None  # how old a missed slot may be and still be run; by default one interval
     http: HttpSpec | None = None
+    tls: TlsSpec | None = None
+    dns: DnsSpec | None = None
+    tcp: TcpSpec | None = None
     call: CallSpec | None = None
 
     @model_validator(mode="after")
@@ -199,9 +205,8 @@ class ProbeSpec(Spec):
         return next(kind for name, kind in KINDS.items() if getattr(self, name) is not None)
 
     @property
-    def spec(self) -> HttpSpec | CallSpec:
-        found = self.http or self.call
-        assert found is not None
+    def spec(self) -> Spec:
+        found: Spec = next(spec for name in KINDS if (spec := getattr(self, name)) is not None)
         return found
 
     @property

@@ -15,6 +15,9 @@ class Channel(StrEnum):
 
     CALL = "call"
     HTTP = "http"
+    TLS = "tls"
+    DNS = "dns"
+    TCP = "tcp"
 
 
 class Why(StrEnum):
@@ -76,6 +79,16 @@ class Failure(StrEnum):
     TLS_FAILED = "tls_failed"
     CERTIFICATE_INVALID = "certificate_invalid"
     CERTIFICATE_EXPIRING = "certificate_expiring"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid"
+    CERTIFICATE_SELF_SIGNED = "certificate_self_signed"
+    CERTIFICATE_WRONG_NAME = "certificate_wrong_name"
+    CERTIFICATE_CHAIN_INCOMPLETE = "certificate_chain_incomplete"
+    CERTIFICATE_UNTRUSTED = "certificate_untrusted"
+    CERTIFICATE_WEAK = "certificate_weak"
+    CERTIFICATE_REVOKED = "certificate_revoked"
+    WRONG_PROTOCOL = "wrong_protocol"
+    WRONG_CIPHER = "wrong_cipher"
     FIRST_BYTE_TIMEOUT = "first_byte_timeout"
     TRANSFER_TIMEOUT = "transfer_timeout"
     CONNECTION_LOST = "connection_lost"
@@ -89,6 +102,13 @@ class Failure(StrEnum):
     WRONG_SIZE = "wrong_size"
     BODY_TOO_LARGE = "body_too_large"
     CAPTURE_FAILED = "capture_failed"
+    WRONG_BANNER = "wrong_banner"
+    # what a name server said
+    NAME_SERVER_SILENT = "name_server_silent"
+    WRONG_RCODE = "wrong_rcode"
+    WRONG_ANSWER = "wrong_answer"
+    NOT_AUTHENTICATED = "not_authenticated"
+    # what any of them said
     SLOW = "slow"
     # reaching a telephone number
     NEVER_CONNECTED = "never_connected"

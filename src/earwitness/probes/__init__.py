@@ -1,9 +1,12 @@
 """The kinds of probe: one file a kind, one line each in the registry."""
 
-from earwitness.probes import call, http
+from earwitness.probes import call, dns, http, tcp, tls
 from earwitness.probes.context import Kind
 
 KINDS: dict[str, Kind] = {
     "http": http.KIND,
+    "tls": tls.KIND,
+    "dns": dns.KIND,
+    "tcp": tcp.KIND,
     "call": call.KIND,
 }

@@ -3,17 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from earwitness.model import Attribution, Channel, Effect, Failure, Finding, Observation, Scalar, worst_effect
+from earwitness.model import Channel, Effect, Failure, Finding, Observation, Scalar, worst_effect
 from earwitness.probes.context import Kind, RunContext
+from earwitness.probes.endpoint import THEIRS, excused
 from earwitness.probes.http_evidence import keep_visits
 from earwitness.probes.http_spec import HttpSpec
 from earwitness.probes.http_terms import FAMILIES
 from earwitness.probes.http_visit import Visit, Visitor
 from earwitness.transport.redaction import Redaction
-
-_THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
-_UNREACHED = (Failure.NAME_NOT_FOUND, Failure.CONNECT_TIMEOUT, Failure.CONNECTION_FAILED, Failure.CONNECTION_REFUSED)
-"""What looks the same when it is our own uplink, resolver or firewall that fails."""
 
 
 @dataclass(slots=True)
@@ -28,7 +25,7 @@ class _Try:
     @property
     def badness(self) -> tuple[bool, int]:
         """Order by what a customer who tried again would have met; what we cannot tell comes last."""
-        unsure = any(f.attribution not in _THEIRS for f in self.findings)
+        unsure = any(f.attribution not in THEIRS for f in self.findings)
         return unsure, -list(Effect).index(worst_effect(tuple(self.findings)))
 
     @property
@@ -58,9 +55,8 @@ async def run(spec: HttpSpec, ctx: RunContext) -> Observation:
         tries += made
         bests.append(min(reversed(made), key=lambda one: one.badness))
     best = _over_both(*bests) if len(bests) > 1 else bests[0]
-    if any(f.failure in _UNREACHED for f in best.findings) and not await web.uplink.works():
-        best.findings = [_our_uplink(best.findings[0])]
-    seen = any(f.attribution in _THEIRS for f in best.findings)
+    best.findings = await excused(best.findings, web.uplink)
+    seen = any(f.attribution in THEIRS for f in best.findings)
     return ctx.observe(
         findings=list(_worded(best, tries)),
         steps=[visit.step_seen for one in tries for visit in one.visits],
@@ -76,7 +72,7 @@ KIND = Kind(channel=Channel.HTTP, spec=HttpSpec, run=run, budget=lambda spec: sp
 async def _tries(spec: HttpSpec, ctx: RunContext, redaction: Redaction, family: int | None) -> list[_Try]:
     assert ctx.web is not None
     tries: list[_Try] = []
-    async with ctx.web.client() as client:
+    with ctx.web.visitor() as client:
         while len(tries) < spec.tries and (not tries or tries[-1].findings):
             tries.append(await _attempt(Visitor(spec, ctx, client, redaction, family), ctx))
     return tries
@@ -115,7 +111,7 @@ def _told(visits: Sequence[Visit]) -> list[Finding]:
 
 def _without_doubt(findings: list[Finding]) -> list[Finding]:
     """Return what was seen to fail, or else all: what we could not tell of one step hides nothing that was seen in another."""
-    seen = [f for f in findings if f.attribution in _THEIRS]
+    seen = [f for f in findings if f.attribution in THEIRS]
     return seen if any(f.effect is not Effect.NONE for f in seen) else findings
 
 
@@ -125,11 +121,6 @@ def _worded(best: _Try, tries: Sequence[_Try]) -> Iterator[Finding]:
     for finding in best.findings:
         step = named.get(finding.step or "")
         yield finding if step is None else replace(finding, message=f"{step}: {finding.message}")
-
-
-def _our_uplink(seen: Finding) -> Finding:
-    message = f"our own uplink is down: no known_good address answers either ({seen.message})"
-    return Finding(Failure.UPLINK_DOWN, message, Effect.NONE, Attribution.MONITOR, seen.step)
 
 
 def _facts(spec: HttpSpec, best: _Try, redaction: Redaction) -> dict[str, Scalar]:

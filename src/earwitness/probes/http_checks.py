@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from earwitness.transport.exchange import Certificate
 from earwitness.transport.redaction import MASK, Redaction, sensitive_header
 
 if TYPE_CHECKING:
-    from earwitness.probes.http_spec import HttpExpect, StepSpec
+    from earwitness.probes.http_spec import StepSpec, TimeLeft
 
 _EXCERPT = 80  # characters
 _DAY = 86400.0
@@ -45,7 +45,7 @@ class Answer:
     @cached_property
     def text(self) -> str:
         """The body as text; what does not fit its character set becomes U+FFFD."""
-        charset = httpx.Response(200, headers=self.headers).charset_encoding or "utf-8"
+        charset = _charset(self.headers.get("content-type", ""))
         if charset.lower().replace("-", "_") in _NOT_CHARSETS:
             charset = "utf-8"
         try:
@@ -62,6 +62,11 @@ class Answer:
     def status_line(self) -> str:
         known = self.status in HTTPStatus.__members__.values()
         return f"{self.status} {self.reason or (HTTPStatus(self.status).phrase if known else '')}".strip()
+
+
+@lru_cache(maxsize=256)
+def _charset(content_type: str) -> str:
+    return httpx.Response(200, headers=[(b"content-type", content_type.encode())]).charset_encoding or "utf-8"
 
 
 def _matches(status: int, patterns: Sequence[str]) -> bool:
@@ -185,13 +190,13 @@ def _check_time(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
         yield Finding(Failure.SLOW, message, Effect.NUISANCE)
 
 
-def check_certificate(expect: "HttpExpect", certificates: Sequence[Certificate], now: float) -> Iterator[Finding]:
+def check_time_left(limits: "TimeLeft", certificates: Sequence[Certificate], now: float) -> Iterator[Finding]:
     """Yield what is wrong with the time that is left. An expired one that verified all the same plays no part."""
     living = [certificate for certificate in certificates if certificate.not_after > now]
     if not living:
         return
     first = min(living, key=lambda certificate: certificate.not_after)
-    left, limits = first.not_after - now, expect.certificate_left
+    left = first.not_after - now
     if left >= limits.minor:
         return
     day = datetime.fromtimestamp(first.not_after, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -210,7 +215,7 @@ def check_head(step: "StepSpec", answer: Answer, now: float) -> list[Finding]:
         *_check_status(step, answer),
         *_check_redirect(step, answer),
         *_check_headers(step, answer),
-        *check_certificate(step.expect, answer.certificates, now),
+        *check_time_left(step.expect.certificate_left, answer.certificates, now),
     ]
 
 

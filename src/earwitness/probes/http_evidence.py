@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 
-from earwitness.model import Attribution, Evidence
+from earwitness.model import Evidence
 from earwitness.probes.context import RunContext
+from earwitness.probes.endpoint import THEIRS
 from earwitness.probes.http_visit import Visit
 from earwitness.transport.redaction import Redaction
 
 _LONGEST = 256 * 1024  # characters of a body that are kept
-_THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
 
 
 async def keep_visits(visits: Sequence[Visit], redaction: Redaction, ctx: RunContext) -> list[Evidence]:
     """Keep requests and answers up to the last that failed. A run that passed, or failed by our own fault, leaves no file."""
-    failed = [place for place, visit in enumerate(visits) if any(f.attribution in _THEIRS for f in visit.findings)]
+    failed = [place for place, visit in enumerate(visits) if any(f.attribution in THEIRS for f in visit.findings)]
     kept: list[Evidence] = []
     for place, visit in enumerate(visits[: max(failed, default=-1) + 1]):
         prefix = f"{place + 1:02}-{visit.step.name}-" if visit.step.name else ""

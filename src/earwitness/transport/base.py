@@ -208,25 +208,14 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         at, allow = (url, terms.allow) if terms.proxy is None else (terms.proxy.url, terms.proxy.allow)
         addresses = await self._looked_up(at.raw_host.decode("ascii"), terms)
         exchange.ended = loop.time()
-        permitted = tuple(a for a in addresses if guard.refusal(a, allow) is None)
-        if not permitted:
-            guard.check(addresses[0], allow)
-        reachable = tuple(a for a in permitted if self._route(a, port_of(at)))
-        if not reachable:
-            listed = ", ".join(str(a) for a in permitted)
-            raise ConnectFailedError(f"this machine has no route to {listed}", Failure.UPLINK_DOWN)
-        return reachable
+        return guard.usable(addresses, port_of(at), allow, self._route)
 
     async def _looked_up(self, host: str, terms: Terms) -> tuple[Address, ...]:
         """Return the addresses of the host, of the wanted version of IP. Raises ConnectFailedError."""
         if host in terms.pinned:
             return (terms.pinned[host],)
         resolver = self._resolver if terms.name_server is None else self._resolver.asking(terms.name_server)
-        addresses = await resolver.resolve(host)
-        fitting = tuple(a for a in addresses if terms.family in (None, a.version))
-        if not fitting:
-            raise ConnectFailedError(f"{host} has no IPv{terms.family} address", Failure.NAME_NOT_FOUND)
-        return fitting
+        return await resolver.resolve(host, terms.family)
 
     @staticmethod
     async def _response(

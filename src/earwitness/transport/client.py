@@ -1,12 +1,15 @@
-"""The way out: every web request of the monitor goes through one WebClient, and so past the address guard."""
+"""The way out: every request and connection of the monitor goes through one WebClient, and so past the address guard."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
 from earwitness.config.network import NetworkSpec
 from earwitness.transport.base import GuardedTransport
+from earwitness.transport.connection import Connector
 from earwitness.transport.curl import CurlTransport
 from earwitness.transport.decoding import ACCEPTED
 from earwitness.transport.exchange import TERMS, Network, Terms
@@ -16,6 +19,30 @@ from earwitness.transport.trust import TrustStore
 from earwitness.transport.uplink import Uplink
 
 _BODY_LIMIT = 32 * 1024**2  # bytes; an hour of telephone audio is 28 MB
+
+
+class _Cookies(httpx.Cookies):
+    """A jar that looks only at answers that set a cookie; httpx takes request and answer apart for each."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        if "set-cookie" in response.headers:
+            super().extract_cookies(response)
+
+
+class _Visitor(httpx.AsyncClient):
+    """A client with that jar."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._jar = _Cookies()
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return self._jar
+
+    @cookies.setter
+    def cookies(self, cookies: Any) -> None:
+        self._jar = _Cookies(cookies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +64,12 @@ class WebClient:
         spec = spec or NetworkSpec()
         self._allow: tuple[Network, ...] = spec.allow
         self._trust = TrustStore(spec.ca_file)
+        self._idle: list[httpx.AsyncClient] = []
         engine = CurlTransport if spec.transport == "curl" else StockTransport
         self.uplink = Uplink(spec.known_good, lambda: self.client(fresh=True))
-        self.transport: GuardedTransport = engine(Resolver(spec.nameservers, spec.resolve_timeout), self._trust)
+        resolver = Resolver(spec.nameservers, spec.resolve_timeout)
+        self.transport: GuardedTransport = engine(resolver, self._trust)
+        self.connector = Connector(resolver, self._trust, spec.allow)
 
     @property
     def impaired(self) -> str | None:
@@ -65,13 +95,23 @@ class WebClient:
         one passes the guard. Failures are ExchangeErrors (an httpx.TransportError) with `failure` and `sent`.
         """
         terms = self.terms(allow, fresh=fresh, body_limit=body_limit)
-        return httpx.AsyncClient(
+        return _Visitor(
             transport=_Bound(self.transport, terms),
             timeout=timeout,
             trust_env=False,
             max_redirects=5,
             headers={"accept-encoding": ACCEPTED, "user-agent": "earwitness"},
         )
+
+    @contextmanager
+    def visitor(self) -> Iterator[httpx.AsyncClient]:
+        """Lend a client with an empty jar for one visit; to make one takes as long as a request."""
+        client = self._idle.pop() if self._idle else self.client()
+        try:
+            yield client
+        finally:
+            client.cookies.clear()
+            self._idle.append(client)
 
     async def aclose(self) -> None:
         await self.transport.aclose()

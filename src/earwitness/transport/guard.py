@@ -1,6 +1,7 @@
 """Which addresses may be reached. Public ones may; all others only where the configuration names their network."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 
 from earwitness.model import Failure
@@ -71,7 +72,11 @@ def _allowed(address: Address, allow: Iterable[Network]) -> bool:
 
 def refusal(address: Address, allow: Iterable[Network] = ()) -> str | None:
     """Return why `address` may not be reached, or None if it may."""
-    networks = tuple(allow)
+    return _refusal(address, tuple(allow))
+
+
+@lru_cache(maxsize=4096)
+def _refusal(address: Address, networks: tuple[Network, ...]) -> str | None:
     for place in _places(address):
         if _special(place) and not _allowed(place, networks):
             inside = "" if place == address else f", which stands for {place},"
@@ -84,3 +89,17 @@ def check(address: Address, allow: Iterable[Network] = ()) -> None:
     reason = refusal(address, allow)
     if reason is not None:
         raise ConnectFailedError(reason, Failure.ADDRESS_REFUSED)
+
+
+def usable(
+    addresses: Sequence[Address], port: int, allow: Sequence[Network], route: Callable[[Address, int], bool]
+) -> tuple[Address, ...]:
+    """Return those that may be reached, and to which `route` knows a way. Raises ConnectFailedError if none is left."""
+    permitted = tuple(a for a in addresses if refusal(a, allow) is None)
+    if not permitted:
+        check(addresses[0], allow)
+    reachable = tuple(a for a in permitted if route(a, port))
+    if not reachable:
+        listed = ", ".join(str(a) for a in permitted)
+        raise ConnectFailedError(f"this machine has no route to {listed}", Failure.UPLINK_DOWN)
+    return reachable

@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pycares
@@ -19,6 +20,7 @@ _LEGACY_IPV4 = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?
 _TRIES = 3
 
 
+@lru_cache(maxsize=4096)
 def literal(host: str) -> Address | None:
     """Return the address that `host` spells, in any spelling that some client honours (127.1, 0x7f000001), or None."""
     bare = host.strip("[]")
@@ -124,14 +126,24 @@ class Resolver:
         """Return a resolver that asks this server and nothing else, not even /etc/hosts."""
         return Resolver((name_server,), self._timeout, hosts_file=False)
 
-    async def resolve(self, host: str) -> tuple[Address, ...]:
-        """Return the addresses of `host`, IPv4 first.
+    @property
+    def nameservers(self) -> tuple[str, ...]:
+        """The configured servers; none: the system's are asked."""
+        return self._nameservers
+
+    async def resolve(self, host: str, family: int | None = None) -> tuple[Address, ...]:
+        """Return the addresses of `host`, IPv4 first; `family` (4 or 6) leaves out the others.
 
         Raises ConnectFailedError: name_not_found when a name server says so, resolver_failed when none answers.
         """
         spelled = literal(host)
-        if spelled is not None:
-            return (spelled,)
+        addresses = (spelled,) if spelled is not None else await self._asked(host)
+        fitting = tuple(address for address in addresses if family in (None, address.version))
+        if not fitting:
+            raise ConnectFailedError(f"{host} has no IPv{family} address", Failure.NAME_NOT_FOUND)
+        return fitting
+
+    async def _asked(self, host: str) -> tuple[Address, ...]:
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await _Lookup(self._nameservers, self._timeout, hosts_file=self._hosts_file).ask(host)

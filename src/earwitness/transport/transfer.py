@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 
 import httpx
@@ -39,6 +40,11 @@ def _lines(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
     lines = [name + b": " + value if value else name + b";" for name, value in sent]
     own = [b"accept", b"user-agent", b"content-type"]
     return lines + [b"Expect:"] + [name + b":" for name in own if name not in given]
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> Address:
+    return ip_address(text)
 
 
 def _connected(opened: socket.socket) -> bool:
@@ -141,7 +147,7 @@ class Transfer:
     def _on_open_socket(self, _purpose: int, where: "pycurl.CurlSockAddr") -> socket.socket | int:
         try:
             self._exchange.address = str(where.addr[0])
-            check(ip_address(where.addr[0]), self._allow)
+            check(_address(where.addr[0]), self._allow)
             opened = socket.socket(where.family, where.socktype, where.protocol)
             self._sockets.append(opened)  # pycurl hands a duplicate of it to libcurl when we return
         except Exception as error:  # noqa: BLE001  # Kept, and raised where the transfer is awaited.
@@ -152,7 +158,7 @@ class Transfer:
     def _on_connected(self, address: str, _local: str, _port: int, _local_port: int) -> int:
         """Check once more before the request is sent: the connection may have been opened on someone else's terms."""
         try:
-            check(ip_address(address), self._allow)
+            check(_address(address), self._allow)
         except Exception as error:  # noqa: BLE001  # Kept, as above.
             self._keep(error)
             return int(pycurl.PREREQFUNC_ABORT)

@@ -45,6 +45,11 @@ class TrustStore:
             return f"the authorities in {self._path} cannot be read: {error.strerror}"
         return None if size else f"the authorities in {self._path} cannot be read: the file is empty"
 
+    @property
+    def changed(self) -> float:
+        """When the file was last written, in seconds since the epoch."""
+        return self._path.stat().st_mtime
+
     def bundle(self) -> str:
         """Return the file's path; raises ConnectFailedError (no_trust_store) if it is not there."""
         trouble = self.impaired
@@ -60,7 +65,7 @@ class TrustStore:
         if client is not None:
             return self._signing_in(client)
         path = self.bundle()
-        changed = self._path.stat().st_mtime
+        changed = self.changed
         if changed not in self._contexts:
             try:
                 self._contexts = {changed: ssl.create_default_context(cafile=path)}
@@ -90,7 +95,7 @@ def _subject_names(certificate: x509.Certificate) -> Iterator[str]:
             yield str(name.value)
 
 
-def _facts(certificate: x509.Certificate) -> Certificate:
+def facts_of(certificate: x509.Certificate) -> Certificate:
     return Certificate(
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
@@ -104,7 +109,7 @@ def _facts(certificate: x509.Certificate) -> Certificate:
 def read_pem(pem: bytes) -> Certificate | None:
     """Return the facts of a certificate in PEM, or None if the server's bytes are no certificate."""
     with contextlib.suppress(ValueError):
-        return _facts(x509.load_pem_x509_certificate(pem))
+        return facts_of(x509.load_pem_x509_certificate(pem))
     return None
 
 
@@ -147,16 +152,16 @@ def covers(certificate: Certificate, host: str) -> bool:
     return wanted in certificate.names
 
 
-def _day(at: float) -> str:
+def day(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _complaints(certificate: Certificate, host: str, now: float) -> Iterator[str]:
     if certificate.not_after < now:
         days = int((now - certificate.not_after) / _DAY)
-        yield f"expired on {_day(certificate.not_after)}, {days} {'day' if days == 1 else 'days'} ago"
+        yield f"expired on {day(certificate.not_after)}, {days} {'day' if days == 1 else 'days'} ago"
     if certificate.not_before > now:
-        yield f"is not valid before {_day(certificate.not_before)}"
+        yield f"is not valid before {day(certificate.not_before)}"
     if not covers(certificate, host):
         yield f"is for {', '.join(certificate.names) or certificate.subject}, not for {host}"
 
@@ -168,7 +173,7 @@ def diagnose(certificates: Sequence[Certificate], host: str, now: float, said: s
     leaf, *others = certificates
     complaints = list(_complaints(leaf, host, now))
     complaints += [
-        f"has an issuer, {c.subject}, that expired on {_day(c.not_after)}" for c in others if c.not_after < now
+        f"has an issuer, {c.subject}, that expired on {day(c.not_after)}" for c in others if c.not_after < now
     ]
     if leaf.self_signed:
         complaints.append("is self-signed")

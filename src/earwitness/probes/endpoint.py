@@ -1,0 +1,99 @@
+"""What the probes of single endpoints (tls, dns, tcp) have in common, and whom to blame for what cannot be reached."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from earwitness.config.fields import Duration, Limits, Spec, problem
+from earwitness.model import Attribution, Effect, Failure, Finding
+from earwitness.probes.http_fields import IpAddress, NameServer
+from earwitness.transport.connection import Endpoint
+from earwitness.transport.errors import ExchangeError
+from earwitness.transport.exchange import Exchange
+from earwitness.transport.resolver import literal
+from earwitness.transport.uplink import Uplink
+
+THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
+_UNREACHED = (
+    Failure.NAME_NOT_FOUND,
+    Failure.CONNECT_TIMEOUT,
+    Failure.CONNECTION_FAILED,
+    Failure.CONNECTION_REFUSED,
+    Failure.NAME_SERVER_SILENT,
+)
+"""What looks the same when it is our own uplink, resolver or firewall that fails."""
+
+
+def host_name(value: Any) -> str:
+    """Return a host as it is looked up: lower case, without the brackets of IPv6, an international name in ASCII."""
+    text = str(value).strip().strip("[]").rstrip(".").lower()
+    if literal(text) is not None:
+        return text
+    try:
+        ascii_name = text.encode("idna").decode("ascii")
+    except UnicodeError:
+        ascii_name = ""
+    if not ascii_name or any(c.isspace() or c in "/:@?#" for c in text):
+        raise problem(f"{value!r} is not a host; write a name such as mail.shop.example, or an address")
+    return ascii_name
+
+
+def _port(value: Any) -> int:
+    text = str(value).strip()
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise problem(f"{value!r} is not a port; write a number from 1 to 65535")
+    return int(text)
+
+
+Host = Annotated[str, BeforeValidator(host_name, json_schema_input_type=str)]
+Port = Annotated[int, BeforeValidator(_port, json_schema_input_type=int)]
+
+
+class EndpointSpec(Spec):
+    """A host and a port. `timeout` (seconds) is for all of it: lookup, connection and everything that is said."""
+
+    host: Host
+    port: Port
+    timeout: Duration = Field(default=10.0, gt=0)
+    ip: Literal["any", "4", "6"] = "any"
+    resolve: IpAddress | None = None
+    resolver: NameServer | None = None
+    allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    effect: Effect = Effect.BLOCKED
+
+    @property
+    def endpoint(self) -> Endpoint:
+        family = None if self.ip == "any" else int(self.ip)
+        return Endpoint(self.host, self.port, self.allow, family, self.resolve, self.resolver)
+
+
+def failed(error: ExchangeError, effect: Effect, step: str | None = None) -> Finding:
+    """Return the error as a finding; what is our own trouble blocks nobody."""
+    ours = error.attribution not in THEIRS
+    return Finding(error.failure, str(error), Effect.NONE if ours else effect, error.attribution, step)
+
+
+def slow(limits: Limits, took: float, effect: Effect, what: str = "the answer") -> list[Finding]:
+    """Return what is wrong with the seconds that something took."""
+    if limits.major is not None and took > limits.major:
+        return [Finding(Failure.SLOW, f"expected {what} within {limits.major:g} s, it took {took:.2f} s", effect)]
+    if limits.minor is not None and took > limits.minor:
+        message = f"expected {what} within {limits.minor:g} s, it took {took:.2f} s"
+        return [Finding(Failure.SLOW, message, Effect.NUISANCE)]
+    return []
+
+
+def phases(record: Exchange) -> dict[str, float]:
+    """Return the measures of a connection's phases, in seconds."""
+    return {f"phase_{stage}": seconds for stage, seconds in record.phases.items()}
+
+
+async def excused(findings: Sequence[Finding], uplink: Uplink) -> list[Finding]:
+    """Return the findings, or that our own uplink is down where they can come from that: it is looked at first."""
+    if any(f.failure in _UNREACHED for f in findings) and not await uplink.works():
+        first = findings[0]
+        message = f"our own uplink is down: no known_good address answers either ({first.message})"
+        return [Finding(Failure.UPLINK_DOWN, message, Effect.NONE, Attribution.MONITOR, first.step)]
+    return list(findings)
