@@ -18,6 +18,7 @@ from earwitness.alerting.couriers import LONGEST_PAUSE
 from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
+from earwitness.browser.engine import BrowserEngine
 from earwitness.clock import Clock, SystemClock
 from earwitness.commit import CommitLoop, Committed
 from earwitness.config.advice import advice_on
@@ -27,7 +28,7 @@ from earwitness.config.schema import Config
 from earwitness.console.app import create_app
 from earwitness.console.house import House
 from earwitness.dispatch.local import Dispatcher
-from earwitness.dispatch.ports import Ports
+from earwitness.dispatch.ports import Lasting, Ports
 from earwitness.evidence.storage import EvidenceStorage
 from earwitness.housekeeping import Housekeeping
 from earwitness.impairments import Impairments
@@ -142,6 +143,7 @@ class App:
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
+        self._browser = BrowserEngine(lambda: self._web, config.browser)
         self._commit = CommitLoop(store, self._clock, self._rules, Router.of(config), self._publish)
         self._dispatcher = Dispatcher(
             config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
@@ -183,8 +185,7 @@ class App:
                 self._web,
                 self._evidence,
                 self._location,
-                baselines=self._baselines,
-                switchboard=self._switchboard,
+                Lasting(self._baselines, self._switchboard, self._browser),
             ),
         )
         if before:
@@ -215,6 +216,7 @@ class App:
         await self._dispatcher.drain(_DRAIN)
 
     async def _close(self) -> None:
+        await self._browser.aclose()
         for client in (*self._retired, self._web):
             await client.aclose()
         await asyncio.to_thread(self._store.close)
@@ -320,6 +322,7 @@ class App:
         if config.network != self._config.network:
             self._retired.append(self._web)
             self._web = WebClient(config.network)
+        self._browser.configure(config.browser)
         before, self._config, self._rules = self._rules.probes, config, rules_of(config)
         for name, rule in before.items():
             if _series(rule) != _series(self._rules.probes.get(name)):

@@ -1,6 +1,5 @@
 """The configuration, section by section. The names here are what users write."""
 
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from earwitness.config.browser import BrowserProcessSpec
 from earwitness.config.carriers import CarrierSpec
 from earwitness.config.cron import Cron, parse_cron
 from earwitness.config.fields import (
@@ -41,11 +41,12 @@ from earwitness.hooks.twilio import TwilioSmsSpec
 from earwitness.hooks.webhook import WebhookSpec
 from earwitness.model import Severity
 from earwitness.probes import KINDS
+from earwitness.probes.browser_spec import BrowserSpec
 from earwitness.probes.context import Kind
+from earwitness.probes.hosts import HostPattern
 from earwitness.probes.http_fields import Regex
 from earwitness.probes.http_spec import HttpSpec
 from earwitness.telephony.spec import CallSpec
-from earwitness.transport.resolver import literal
 
 _SHORTEST_INTERVAL = 1.0  # seconds
 
@@ -94,19 +95,6 @@ class BudgetSpec(Spec):
     keep_for_confirmation: Share = 0.2
 
 
-_HOST = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
-
-
-def _host_pattern(value: Any) -> str:
-    text = str(value).strip().lower()
-    if not re.fullmatch(_HOST, text) and literal(text) is None:
-        raise problem(f"{value!r} is not a host; write one such as js.shop.example, or *.shop.example for all below it")
-    return text.strip("[]")
-
-
-HostPattern = Annotated[str, BeforeValidator(_host_pattern)]
-
-
 class DependencySpec(Spec):
     """Something that journeys share. A request that fails at one of its `hosts` is told as its failure."""
 
@@ -143,6 +131,7 @@ class LimitsSpec(Spec):
     """How much may go on at once."""
 
     concurrent_http: int = Field(default=200, ge=1, le=5000)
+    concurrent_browser: int = Field(default=2, ge=1, le=50)  # windows open at once
 
 
 def _zone(value: Any) -> str:
@@ -163,6 +152,7 @@ class ProbeSpec(Spec):
     timezone: Annotated[str, BeforeValidator(_zone)] = "UTC"
     catch_up: Duration | None = None  # how old a missed slot may be and still be run; by default one interval
     http: HttpSpec | None = None
+    browser: BrowserSpec | None = None
     call: CallSpec | None = None
 
     @model_validator(mode="after")
@@ -193,8 +183,8 @@ class ProbeSpec(Spec):
         return next(kind for name, kind in KINDS.items() if getattr(self, name) is not None)
 
     @property
-    def spec(self) -> HttpSpec | CallSpec:
-        found = self.http or self.call
+    def spec(self) -> HttpSpec | BrowserSpec | CallSpec:
+        found = self.http or self.browser or self.call
         assert found is not None
         return found
 
@@ -260,6 +250,7 @@ class Config(Spec):
     production_environments: Texts = ("production",)
     http: ListenSpec = ListenSpec()
     network: NetworkSpec = NetworkSpec()
+    browser: BrowserProcessSpec = BrowserProcessSpec()
     carriers: dict[Name, CarrierSpec] = Field(default_factory=dict)
     dial: DialSpec = DialSpec()
     budget: BudgetSpec = BudgetSpec()

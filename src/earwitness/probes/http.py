@@ -3,17 +3,26 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from earwitness.model import Attribution, Channel, Effect, Failure, Finding, Observation, Scalar, worst_effect
+from earwitness.model import (
+    Attribution,
+    Channel,
+    Effect,
+    Failure,
+    Finding,
+    Observation,
+    Scalar,
+    without_doubt,
+    worst_effect,
+)
 from earwitness.probes.context import Kind, RunContext
 from earwitness.probes.http_evidence import keep_visits
 from earwitness.probes.http_spec import HttpSpec
 from earwitness.probes.http_terms import FAMILIES
 from earwitness.probes.http_visit import Visit, Visitor
 from earwitness.transport.redaction import Redaction
+from earwitness.transport.uplink import UNREACHED, uplink_down
 
 _THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
-_UNREACHED = (Failure.NAME_NOT_FOUND, Failure.CONNECT_TIMEOUT, Failure.CONNECTION_FAILED, Failure.CONNECTION_REFUSED)
-"""What looks the same when it is our own uplink, resolver or firewall that fails."""
 
 
 @dataclass(slots=True)
@@ -58,8 +67,8 @@ async def run(spec: HttpSpec, ctx: RunContext) -> Observation:
         tries += made
         bests.append(min(reversed(made), key=lambda one: one.badness))
     best = _over_both(*bests) if len(bests) > 1 else bests[0]
-    if any(f.failure in _UNREACHED for f in best.findings) and not await web.uplink.works():
-        best.findings = [_our_uplink(best.findings[0])]
+    if any(f.failure in UNREACHED for f in best.findings) and not await web.uplink.works():
+        best.findings = [uplink_down(best.findings[0])]
     seen = any(f.attribution in _THEIRS for f in best.findings)
     return ctx.observe(
         findings=list(_worded(best, tries)),
@@ -93,7 +102,7 @@ def _over_both(four: _Try, six: _Try) -> _Try:
     told += [replace(f, message=f"over IPv4: {f.message}") for f in four.findings if _what(f) not in common]
     told += [replace(f, message=f"over IPv6: {f.message}") for f in six.findings if _what(f) not in common]
     worse = max((four, six), key=lambda one: (not one.badness[0], one.badness[1]))
-    worse.findings = _without_doubt(told)
+    worse.findings = without_doubt(told)
     return worse
 
 
@@ -110,13 +119,7 @@ async def _attempt(visitor: Visitor, ctx: RunContext) -> _Try:
 
 
 def _told(visits: Sequence[Visit]) -> list[Finding]:
-    return _without_doubt([finding for visit in visits for finding in visit.findings])
-
-
-def _without_doubt(findings: list[Finding]) -> list[Finding]:
-    """Return what was seen to fail, or else all: what we could not tell of one step hides nothing that was seen in another."""
-    seen = [f for f in findings if f.attribution in _THEIRS]
-    return seen if any(f.effect is not Effect.NONE for f in seen) else findings
+    return without_doubt([finding for visit in visits for finding in visit.findings])
 
 
 def _worded(best: _Try, tries: Sequence[_Try]) -> Iterator[Finding]:
@@ -125,11 +128,6 @@ def _worded(best: _Try, tries: Sequence[_Try]) -> Iterator[Finding]:
     for finding in best.findings:
         step = named.get(finding.step or "")
         yield finding if step is None else replace(finding, message=f"{step}: {finding.message}")
-
-
-def _our_uplink(seen: Finding) -> Finding:
-    message = f"our own uplink is down: no known_good address answers either ({seen.message})"
-    return Finding(Failure.UPLINK_DOWN, message, Effect.NONE, Attribution.MONITOR, seen.step)
 
 
 def _facts(spec: HttpSpec, best: _Try, redaction: Redaction) -> dict[str, Scalar]:

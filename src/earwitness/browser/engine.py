@@ -1,0 +1,263 @@
+"""The browser's process: one for all runs, started when the first needs it, started anew when it is old, large, hung or dead.
+
+Each run has a context of its own: cookies, storage and cache begin empty and end with it. What the browser itself does wrong is
+the monitor's fault.
+"""
+
+import asyncio
+import contextlib
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import structlog
+
+from earwitness.browser.executable import NoBrowserError, find_browser
+from earwitness.browser.gateway import Gateway, Pass
+from earwitness.browser.processes import children_with, end_all, is_root, resident, tree_of
+from earwitness.config.browser import BrowserProcessSpec
+from earwitness.transport.client import WebClient
+from earwitness.transport.exchange import Network
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, Playwright
+
+_START = 30.0  # seconds for the browser to start
+_CLOSE = 5.0  # seconds for a context or the browser to close; then it is killed
+_ANSWER = 5.0  # seconds in which a browser that is well answers anything
+_FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",  # which is UDP, and so would not pass the gateway
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-breakpad",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the second check: it can look up nothing by itself
+)
+_INSIDE = re.compile(r"^(file|chrome|devtools|view-source):")
+_log = structlog.get_logger(__name__)
+
+
+class BrowserFailedError(Exception):
+    """The browser itself failed: it is missing, did not start, hung or died. Never the target's fault."""
+
+
+@dataclass(slots=True, eq=False)
+class _Process:
+    """A browser that runs."""
+
+    browser: "Browser"
+    root: psutil.Process
+    runs: int = 0
+    open: int = 0  # contexts
+    retired: bool = False
+
+    @property
+    def usable(self) -> bool:
+        return not self.retired and self.browser.is_connected()
+
+
+@dataclass(slots=True)
+class Visit:
+    """A context for one run, and the pass by which the gateway knows it."""
+
+    context: "BrowserContext"
+    guest: Pass
+    process: _Process = field(repr=False)
+
+    @property
+    def version(self) -> str:
+        return self.process.browser.version
+
+    async def browser_answers(self) -> bool:
+        """Whether the browser is well, so that what does not answer is the page alone."""
+        try:
+            async with asyncio.timeout(_ANSWER):
+                page = await self.context.new_page()
+                alive: bool = await page.evaluate("true")
+                await page.close()
+        except Exception:  # noqa: BLE001  Whatever it says: it is not well.
+            return False
+        return alive
+
+
+class BrowserEngine:
+    """Owns the browser. Use it on one event loop, and aclose() it. Nothing starts before the first visit."""
+
+    def __init__(self, web: Callable[[], WebClient], spec: BrowserProcessSpec | None = None) -> None:
+        self._spec = spec or BrowserProcessSpec()
+        self._gateway = Gateway(web)
+        self._starting = asyncio.Lock()
+        self._playwright: Playwright | None = None
+        self._current: _Process | None = None
+        self._running: set[_Process] = set()
+        self.starts = 0
+
+    def configure(self, spec: BrowserProcessSpec) -> None:
+        """Take up a changed configuration: by a new process, from the next run on."""
+        if spec != self._spec and self._current is not None:
+            self._current.retired = True
+        self._spec = spec
+
+    @contextlib.asynccontextmanager
+    async def visit(self, allow: Sequence[Network] = (), **options: Any) -> AsyncIterator[Visit]:
+        """Yield a context of its own for one run; `options` are Playwright's for a context. Raises BrowserFailedError."""
+        process = await self._process()
+        process.open += 1
+        process.runs += 1
+        guest = self._gateway.admit(allow)
+        try:
+            context = await self._context(process, guest, options)
+            try:
+                yield Visit(context, guest, process)
+            finally:
+                await self._close_context(process, context)
+        finally:
+            process.open -= 1
+            await asyncio.shield(self._after(process, guest))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the browser's processes hold resident; 0 while none runs."""
+        return sum(resident(process.root) for process in self._running)
+
+    @property
+    def roots(self) -> Iterator[int]:
+        """The process ids of the browsers that run."""
+        return (process.root.pid for process in self._running)
+
+    async def aclose(self) -> None:
+        """End everything that was started; nothing of it is left when this returns."""
+        for process in tuple(self._running):
+            await self._end(process)
+        if self._playwright is not None:
+            driver = children_with("run-driver")
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_CLOSE):
+                    await self._playwright.stop()
+            await asyncio.to_thread(end_all, driver)
+            self._playwright = None
+        await self._gateway.aclose()
+
+    # --- the process -------------------------------------------------------------------------------------------------
+
+    async def _process(self) -> _Process:
+        async with self._starting:
+            if self._current is None or not self._current.usable:
+                self._current = await self._start()
+            return self._current
+
+    async def _start(self) -> _Process:
+        try:
+            executable = find_browser(self._spec.executable)
+            from playwright.async_api import async_playwright  # noqa: PLC0415  An extra, and slow to load.
+
+            async with asyncio.timeout(_START):
+                if self._playwright is None:
+                    await self._gateway.start()
+                    self._playwright = await async_playwright().start()
+                mark = f"--earwitness={secrets.token_hex(8)}"  # by which we find its process, and no other
+                browser = await self._playwright.chromium.launch(
+                    executable_path=executable,
+                    args=[*_FLAGS, mark],
+                    chromium_sandbox=not is_root(),
+                    handle_sigint=False,
+                    handle_sigterm=False,
+                    handle_sighup=False,
+                    proxy={"server": self._gateway.url, "bypass": "<-loopback>"},
+                    timeout=_START * 1000,
+                )
+        except NoBrowserError as error:
+            raise BrowserFailedError(str(error)) from error
+        except TimeoutError as error:
+            await self._forget_driver()
+            raise BrowserFailedError(f"the browser did not start within {_START:g} s") from error
+        except Exception as error:  # Playwright's own type is not at hand where it is not installed.
+            if type(error).__module__.partition(".")[0] != "playwright":
+                raise
+            await self._forget_driver()
+            first = str(error).strip().partition("\n")[0]
+            raise BrowserFailedError(f"the browser did not start: {first}{_sandbox_advice(str(error))}") from error
+        found = children_with(mark)
+        if not found:
+            raise BrowserFailedError("the browser ended as soon as it was started")
+        process = _Process(browser, found[0])
+        self._running.add(process)
+        self.starts += 1
+        _log.info("browser_started", version=browser.version, pid=process.root.pid)
+        return process
+
+    async def _forget_driver(self) -> None:
+        """Let the next start begin from nothing, if no browser of this driver is in use: the driver may be what is broken."""
+        if not self._running and self._playwright is not None:
+            await self.aclose()
+
+    async def _context(self, process: _Process, guest: Pass, options: dict[str, Any]) -> "BrowserContext":
+        proxy = {"server": self._gateway.url, "username": guest.user, "password": guest.password}
+        try:
+            async with asyncio.timeout(_START):
+                context = await process.browser.new_context(
+                    proxy={**proxy, "bypass": "<-loopback>"},  # type: ignore[arg-type]  # a TypedDict, made in two places
+                    accept_downloads=False,
+                    service_workers="block",
+                    **options,
+                )
+                await context.route(_INSIDE, lambda route: route.abort("blockedbyclient"))
+        except Exception as error:
+            await self._end(process)
+            raise BrowserFailedError(f"the browser opened no window: {_first_line(error)}") from error
+        return context
+
+    async def _close_context(self, process: _Process, context: "BrowserContext") -> None:
+        """Close the context; what does not close is hung, and goes with its process."""
+        try:
+            async with asyncio.timeout(_CLOSE):
+                await context.close()
+        except Exception as error:  # noqa: BLE001  Whatever it says: what is left of the context has to go.
+            if process in self._running:
+                _log.warning("browser_hung", why=_first_line(error))
+                await asyncio.shield(self._end(process))
+
+    async def _after(self, process: _Process, guest: Pass) -> None:
+        await self._gateway.dismiss(guest)
+        if process not in self._running:
+            return
+        if process.runs >= self._spec.runs or not process.usable:
+            process.retired = True
+        elif await asyncio.to_thread(resident, process.root) > self._spec.memory:
+            _log.warning("browser_too_large", limit=self._spec.memory)
+            process.retired = True
+        if process.retired and not process.open:
+            await self._end(process)
+
+    async def kill(self, visit: Visit) -> None:
+        """End the browser of a visit at once: it hangs. Other runs that share it end as our fault too."""
+        await self._end(visit.process, gently=False)
+
+    async def _end(self, process: _Process, *, gently: bool = True) -> None:
+        """End a browser and all its processes, and wait until they are gone."""
+        if process not in self._running:
+            return
+        process.retired = True
+        self._running.discard(process)
+        tree = await asyncio.to_thread(tree_of, process.root)
+        if gently:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_CLOSE):
+                    await process.browser.close()
+        await asyncio.to_thread(end_all, tree)
+
+
+def _sandbox_advice(text: str) -> str:
+    if "sandbox" not in text.lower():
+        return ""
+    return "; its sandbox needs user namespaces: allow them for this user (see docs/browser-probe.md)"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
