@@ -19,6 +19,7 @@ from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
 from earwitness.browser.engine import BrowserEngine
+from earwitness.browser.pages import PageBaselines
 from earwitness.clock import Clock, SystemClock
 from earwitness.commit import CommitLoop, Committed
 from earwitness.config.advice import advice_on
@@ -143,6 +144,7 @@ class App:
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
+        self._pages = PageBaselines(self._data_dir / FOLDER)
         self._browser = BrowserEngine(lambda: self._web, config.browser)
         self._commit = CommitLoop(store, self._clock, self._rules, Router.of(config), self._publish)
         self._dispatcher = Dispatcher(
@@ -164,6 +166,7 @@ class App:
             dispatcher=self._dispatcher,
             switchboard=self._switchboard,
             baselines=self._baselines,
+            pages=self._pages,
             ready=self._ready,
             alive=self._alive,
         )
@@ -185,7 +188,7 @@ class App:
                 self._web,
                 self._evidence,
                 self._location,
-                Lasting(self._baselines, self._switchboard, self._browser),
+                Lasting(self._baselines, self._switchboard, self._browser, self._pages),
             ),
         )
         if before:

@@ -89,7 +89,8 @@ class Blame:
     # --- what is behind it -------------------------------------------------------------------------------------------
 
     def _broken(self, since: float) -> list[WebRequest]:
-        return self.hands.traffic.broken_since(since)
+        """Return what came to nothing of the page that the step found, and since."""
+        return self.hands.traffic.broken_since(self.hands.traffic.page_since(since))
 
     def _reasoned(self, finding: Finding, culprits: Sequence[WebRequest], frame: str) -> Finding:
         """Add to a finding the requests behind it, and whose they are; what our own gateway refused makes it ours."""

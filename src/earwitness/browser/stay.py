@@ -15,7 +15,9 @@ from earwitness.browser.actions import Hands
 from earwitness.browser.blame import Blame
 from earwitness.browser.engine import BrowserEngine, Visit
 from earwitness.browser.har import console_of, failures_of, har_of, shown_url
+from earwitness.browser.inventory import PageWatcher
 from earwitness.browser.journey import Journey, StoppedError, Terms
+from earwitness.browser.page_watch import PageWatch
 from earwitness.browser.screenshot import screenshot
 from earwitness.browser.traffic import Traffic
 from earwitness.browser.vitals import read_vitals
@@ -56,6 +58,7 @@ class Stay:
     page: "Page" = field(init=False)
     journey: Journey = field(init=False)
     hands: Hands = field(init=False)
+    watch: PageWatch | None = field(init=False, default=None)
     vitals: dict[str, float] = field(init=False, default_factory=dict)
 
     async def observe(self) -> Observation:
@@ -64,10 +67,13 @@ class Stay:
         began = self.ctx.elapsed
         await (self.journey.walk() if self.spec.script is None else self._play())
         duration = self.ctx.elapsed - began
+        if self.watch is not None and self.watch.inventory is None and self.spec.script is not None:
+            await self.watch.take("script")
         await self._learn_cookies()
         findings = await self._told()
         seen = any(f.attribution in _THEIRS and f.effect is not Effect.NONE for f in findings)
         evidence = await self._evidence(findings) if seen else []
+        evidence += self.watch.evidence if self.watch else []
         return self.ctx.observe(
             findings=[replace(f, message=self.redaction.text(f.message)) for f in findings],
             steps=[replace(s, note=self.redaction.text(s.note)) for s in self.journey.steps],
@@ -84,6 +90,10 @@ class Stay:
             await context.tracing.start(screenshots=True, snapshots=True)
         self.page = await context.new_page()
         self.page.set_default_timeout(spec.step_timeout * 1000)
+        if spec.watch is not None:
+            watcher = PageWatcher(context, self.page, spec.watch.ignore)
+            await watcher.listen()
+            self.watch = PageWatch(spec.watch, self.ctx, watcher)
         self.hands = Hands(self.page, self.traffic, self._show)
         blame = Blame(self.hands, self.visit, self.engine, self.ctx.hosts)
         self.page.on("crash", lambda _page: setattr(blame, "crashed", True))
@@ -93,9 +103,22 @@ class Stay:
     def _show(self, text: str) -> str:
         return shown_url(text, self.redaction) if "://" in text.partition(" ")[0] else self.redaction.text(text)
 
-    async def _after_step(self, _step: BrowserStepSpec | None, _title: str) -> None:
+    async def _after_step(self, step: BrowserStepSpec | None, title: str) -> None:
+        if self.watch is not None and self.watch.inventory is None and self._is_watched(step, title):
+            await self.watch.take(title)
         if not self.vitals and self.page.url.startswith("http"):
             self.vitals = await read_vitals(self.page)
+
+    def _is_watched(self, step: BrowserStepSpec | None, title: str) -> bool:
+        """Whether the page after this step is the one to watch: where something was filled in, unless the section says where."""
+        assert self.spec.watch is not None
+        if self.spec.watch.at is not None:
+            return title == self.spec.watch.at
+        if step is None:
+            return False
+        fills = [s for s in self.spec.steps if s.fill is not None]
+        main = [s for s in self.spec.steps if not s.always]
+        return step.title == (fills[0] if fills else main[-1]).title
 
     # --- the journey -------------------------------------------------------------------------------------------------
 
@@ -128,7 +151,11 @@ class Stay:
         if any(f.failure in UNREACHED for f in found) and not await self.ctx.web.uplink.works():
             return [uplink_down(found[0])]
         named = {f.dependency for f in found}
-        return [*found, *(f for f in self._of_dependencies() if f.dependency not in named)]
+        return [
+            *found,
+            *(self.watch.findings if self.watch else ()),
+            *(f for f in self._of_dependencies() if f.dependency not in named),
+        ]
 
     def _of_dependencies(self) -> Iterator[Finding]:
         """Yield what requests to dependencies did beside the steps: failed, or took long. The worst of each dependency."""
@@ -171,6 +198,7 @@ class Stay:
             "url": None if first is None else self._show(first),
             "final_url": self._show(self.page.url) if self.page.url.startswith("http") else None,
             "browser": f"Chromium {self.visit.version}",
+            "page_watch": self.watch.note if self.watch else None,
         }
         return {name: value for name, value in facts.items() if value is not None}
 

@@ -104,6 +104,10 @@ class Traffic:
         found = [r for r in self.requests if r.broken and (r.ended or r.started) >= at]
         return sorted(found, key=lambda request: not request.main)
 
+    def page_since(self, at: float) -> float:
+        """Return when the page that was shown then began to load: what failed since is missing from it still."""
+        return max((r.started for r in self.requests if r.main and r.started <= at), default=at)
+
     def waiting(self) -> list[WebRequest]:
         """Return the requests that have no answer yet, the page itself first."""
         return sorted((r for r in self.requests if r.ended is None and r.failure is None), key=lambda r: not r.main)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from earwitness.browser.pages import PageBaselines
 from earwitness.clock import Clock
 from earwitness.commit import CommitLoop
 from earwitness.config.schema import Config
@@ -31,5 +32,6 @@ class House:
     dispatcher: Dispatcher
     switchboard: Switchboard
     baselines: Baselines
+    pages: PageBaselines
     ready: Callable[[], bool]
     alive: Callable[[], bool]

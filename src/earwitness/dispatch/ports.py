@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from earwitness.browser.engine import BrowserEngine
+from earwitness.browser.pages import PageBaselines
 from earwitness.clock import Clock
 from earwitness.config.schema import Config
 from earwitness.model import Run
@@ -28,6 +29,7 @@ class Lasting:
     baselines: Baselines | None = None
     switchboard: Switchboard | None = None
     browser: BrowserEngine | None = None
+    pages: PageBaselines | None = None
 
 
 class Ports:
@@ -77,6 +79,7 @@ class Ports:
             tokens=self.tokens,
             redact=self._redact,
             browser=self._lasting.browser,
+            pages=self._lasting.pages,
             calls=ledger,
             carrier=self._carrier,
             dial_allowed=self._dial_allowed,
