@@ -25,15 +25,17 @@ from bench.call_line import FILLS, NOISES, Line
 from bench.hearing_corpus import read_corpus, write_corpus
 from earwitness.audio.analysis import analyse
 from earwitness.audio.channels import ChannelError
+from earwitness.audio.phrases import Phrases
 from earwitness.audio.script import Result
 from earwitness.model import Effect, Failure
 from earwitness.telephony.findings import findings
-from earwitness.telephony.spec import ERROR_PROMPTS
+from earwitness.telephony.spec import ERROR_PROMPTS, NO_KEY_PROMPTS
 
 FIRST_SEED = 1_000_000
 _WORST = 12  # wrong cases that are listed
 _ORDER = (Effect.BLOCKED, Effect.DIVERTED, Effect.NUISANCE, Effect.NONE)
 UNJUDGED = "not judged"
+PHRASES = Phrases(ERROR_PROMPTS, NO_KEY_PROMPTS)
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ def judged(case):
     """Return the class of failure that is found, None if there is none, the report (None where it cannot be judged), and the CPU it took."""
     start = time.process_time()
     try:
-        report = analyse(case.recording, case.script, case.library, ERROR_PROMPTS)
+        report = analyse(case.recording, case.script, case.library, PHRASES)
     except ChannelError:
         return UNJUDGED, None, time.process_time() - start
     took = time.process_time() - start

@@ -1,7 +1,12 @@
-"""Judging observations, most of them passes, one journey in a hundred failing."""
+"""Judging: observations a second, a flood of failures with one cause, and history judged again from the database."""
 
+import asyncio
+import tempfile
 import time
+from pathlib import Path
 
+from earwitness.alerting.routing import Router, route
+from earwitness.config.alerting import MatchSpec
 from earwitness.judge import State, judge
 from earwitness.model import (
     Channel,
@@ -16,11 +21,23 @@ from earwitness.model import (
     Run,
     Why,
 )
+from earwitness.replay import History, replay
+from earwitness.store.history import add_observations
+from earwitness.store.store import Store
 
 PROBES, ROUNDS = 1_000, 20
+FLOOD = 5_000
+STORED = 40_000  # observations replayed; a minute's worth of the goal takes a minute to write first
+ROUTER = Router([route(MatchSpec(), ("on-call",))])
 
 
 def measure():
+    yield from _judged()
+    yield from _flood()
+    yield from _replayed()
+
+
+def _judged():
     rules, events = _rules(), _events()
     start, state, opened = time.process_time(), State(), 0
     for event in events:
@@ -34,6 +51,53 @@ def measure():
     floor = time.process_time() - start
     yield "peer: reading each observation's outcome, no judgement", f"{len(events) / floor:,.0f}/s"
     yield "ratio of CPU", f"{took / floor:.1f}"
+
+
+def _flood():
+    """All probes of one dependency fail at once, one look each."""
+    rules = Rules(
+        production=frozenset({"production"}),
+        journeys={f"j{n}": JourneyRule(f"Journey {n}") for n in range(100)},
+        probes={f"p{n}": ProbeRule(f"j{n % 100}", "production", Channel.HTTP, ("crm",)) for n in range(FLOOD)},
+        dependencies={"crm": DependencyRule("CRM")},
+    )
+    start, state, told = time.process_time(), State(), 0
+    for number in range(FLOOD):
+        judged = judge(state, Observed(_failing(number)), rules)
+        state = judged.state
+        told += sum(bool(ROUTER.recipients(t, ["on-call"] if told else [], t.at)) for t in judged.transitions)
+    took = time.process_time() - start
+    listed = sum(len(incident.probes) for incident in state.incidents.values())
+    yield f"{FLOOD:,} probes fail at once: incidents, alerts a hook", f"{len(state.incidents)}, {told}"
+    yield "  probes in its list", f"{listed:,}"
+    yield "  CPU a failure", f"{1000 * took / FLOOD:.2f} ms"
+
+
+def _failing(number):
+    run = Run(f"f{number}", f"p{number}", f"j{number % 100}", Channel.HTTP, "here", "production", Why.SCHEDULED, 0.0)
+    findings = (Finding(Failure.WRONG_STATUS, "expected status 200, got 502"),)
+    return Observation(run, number / FLOOD, 0.01, findings)
+
+
+def _replayed():
+    rules = _rules()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "earwitness.db"
+        asyncio.run(_stored(path))
+        history = History(path)
+        start = time.perf_counter()
+        done = replay(history.observations(0.0), rules, ROUTER)
+        took = time.perf_counter() - start
+        history.close()
+    yield f"replayed from the database, {done.observations:,}", f"{60 * done.observations / took:,.0f}/min"
+
+
+async def _stored(path):
+    store = Store.open(path)
+    for begin in range(0, STORED, 1000):
+        seen = [_observation(n % PROBES, n // PROBES) for n in range(begin, begin + 1000)]
+        await store.write(lambda c, seen=seen: add_observations(c, seen))
+    store.close()
 
 
 def _rules():

@@ -14,7 +14,10 @@ import structlog
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from earwitness.alerting.ack_links import AckLinks, read_or_make_key
 from earwitness.alerting.couriers import LONGEST_PAUSE
+from earwitness.alerting.heartbeat import Heartbeat, Vitals
+from earwitness.alerting.insistence import Insistence, Ladders
 from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
@@ -33,6 +36,7 @@ from earwitness.dispatch.ports import Lasting, Ports
 from earwitness.evidence.storage import EvidenceStorage
 from earwitness.housekeeping import Housekeeping
 from earwitness.impairments import Impairments
+from earwitness.judge import stopped_by
 from earwitness.logs import SecretMask
 from earwitness.metrics import Metrics
 from earwitness.model import Observed, ProbeRule, Reconfigured, Run
@@ -42,10 +46,11 @@ from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
 from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.telephony.switchboard import Switchboard
+from earwitness.ticking import Ticker
 from earwitness.transport.client import WebClient
 
 log = structlog.get_logger()
-_LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message
+_LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message, and of an answer that nobody reads
 _DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
 
 
@@ -141,18 +146,34 @@ class App:
         self._evidence = EvidenceStorage(self._data_dir / "evidence")
         self._baselines, self._switchboard = Baselines(self._data_dir / FOLDER), Switchboard()
         self._metrics = Metrics(self._location)
+        self._ack_links = AckLinks(read_or_make_key(self._data_dir / "ack.key"), self._public_url())
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
         self._pages = PageBaselines(self._data_dir / FOLDER)
         self._browser = BrowserEngine(lambda: self._web, config.browser)
-        self._commit = CommitLoop(store, self._clock, self._rules, Router.of(config), self._publish)
+        self._commit = CommitLoop(store, self._clock, self._rules, Router.of(config, self._location), self._publish)
         self._dispatcher = Dispatcher(
             config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
         )
+        self._dispatcher.heed(self._stopped_by)
         self._schedule = Schedule(self._clock, self._dispatcher.on_due)
         self._postroom = Postroom(
-            store, self._clock, self._metrics, lambda: self._web, Links(self._public_url()), self._evidence.path
+            store,
+            self._clock,
+            self._metrics,
+            lambda: self._web,
+            Links(self._public_url(), self._ack_links if self._config.http.public_url else None),
+            self._evidence.path,
+            self._impairments,
+        )
+        self._postroom.on_said(self._commit.submit)
+        self._insistence = Insistence(store, self._clock, self._ladders(), self._postroom.wake)
+        self._heartbeat = Heartbeat(
+            Vitals(self._alive, self._commit, store, self._clock),
+            lambda: self._config.heartbeat if self._started.is_set() else None,
+            lambda seconds: self._web.client(timeout=seconds, body_limit=_LARGEST_MESSAGE),
+            self._impairments,
         )
         self._house = House(
             config=config,
@@ -167,13 +188,21 @@ class App:
             switchboard=self._switchboard,
             baselines=self._baselines,
             pages=self._pages,
+            ack_links=self._ack_links,
+            wake_couriers=self._postroom.wake,
             ready=self._ready,
             alive=self._alive,
         )
 
+    def _stopped_by(self, probe: str) -> str | None:
+        return stopped_by(probe, self._commit.state.quiet.values(), self._rules, self._clock.now())
+
     def _ready(self) -> bool:
         serving = self._started.is_set() and not self._stopping.is_set()
         return serving and not self._commit.failing and not self._dispatcher.failing
+
+    def _ladders(self) -> Ladders:
+        return Ladders(Router.of(self._config, self._location), self._config.escalations)
 
     def _public_url(self) -> str:
         return (self._config.http.public_url or self.url).rstrip("/")
@@ -198,7 +227,8 @@ class App:
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
-        await self._store.write(outbox.release_leases)
+        now = self._clock.now()
+        await self._store.write(lambda c: outbox.release_leases(c, now))
         self._postroom.configure(self._config)
         await self._commit.submit(Reconfigured(self._clock.now()))
         for run in await self._store.read(history.unfinished_runs):
@@ -231,7 +261,10 @@ class App:
         loops: list[Coroutine[Any, Any, None]] = [
             self._commit.run(),
             self._postroom.run(),
+            self._ticks(),
             housekeeping.run(),
+            self._heartbeat.run(),
+            self._insistence.run(),
             self._watchdog(),
         ]
         tasks = [asyncio.create_task(work) for work in loops]
@@ -258,6 +291,11 @@ class App:
         now = self._clock.now()
         await self._store.write(lambda c: outbox.bring_forward(c, now, LONGEST_PAUSE))
         self._postroom.wake()
+
+    async def _ticks(self) -> None:
+        """Pass time from when the judge knows the configuration."""
+        await self._started.wait()
+        await Ticker(self._clock, self._commit, lambda: self._rules).run()
 
     async def _watchdog(self) -> None:
         """Tell systemd that the scheduler ticks; a stalled scheduler is restarted."""
@@ -334,8 +372,9 @@ class App:
         self._house.config, self._house.rules = config, self._rules
         self._dispatcher.reconfigure(config, self._ports())
         self._postroom.configure(config)
+        self._insistence.ladders = self._ladders()
         await self._schedule.apply(config.probes)
-        await self._commit.reconfigure(self._rules, Router.of(config))
+        await self._commit.reconfigure(self._rules, Router.of(config, self._location))
 
 
 def _series(of: ProbeRule | Run | None) -> tuple[str, ...] | None:

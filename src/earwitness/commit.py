@@ -16,8 +16,20 @@ from sqlalchemy import Connection
 from earwitness.alerting.routing import Router
 from earwitness.clock import CLOCK_SLACK, Clock
 from earwitness.judge import Judgement, ProbeState, State, judge
-from earwitness.model import ClockSetBack, Event, Observation, Observed, Reconfigured, Request, Rules, Transition
-from earwitness.store import history, outbox, verdicts
+from earwitness.model import (
+    ClockSetBack,
+    Commanded,
+    Event,
+    Observation,
+    Observed,
+    Reconfigured,
+    Request,
+    Rules,
+    Transition,
+    TransitionKind,
+)
+from earwitness.store import digests, history, owed, quiet, verdicts
+from earwitness.store.owed import Recipient
 from earwitness.store.store import Store
 
 log = structlog.get_logger()
@@ -32,13 +44,18 @@ class Committed:
 
     observations: list[Observation] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
+    via: list[str | None] = field(default_factory=list)  # for each transition the hook through which people made it
     requests: list[Request] = field(default_factory=list)
     reconfigured: bool = False
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.observations or self.transitions or self.requests or self.reconfigured)
 
 
 @dataclass(slots=True)
 class _Waiting:
-    event: Event
+    event: Event | None  # None: nothing happened, and the loop is to prove that it runs
     done: asyncio.Future[Judgement]
     rules: Rules | None = None  # to judge by from this event on
     router: Router | None = None
@@ -68,8 +85,14 @@ class CommitLoop:
 
     async def load(self) -> None:
         """Take up the state that an earlier process committed."""
+        may_reopen = self._clock.now() - self._rules.reopen_within
         self._state = await self._store.read(
-            lambda c: State.of(history.load_probe_states(c), verdicts.open_incidents(c))
+            lambda c: State.of(
+                history.load_probe_states(c),
+                verdicts.open_incidents(c),
+                quiet.current(c),
+                verdicts.ended_since(c, may_reopen),
+            )
         )
         self._looked_at = max((p.started_at for p in self._state.probes.values()), default=self._clock.now())
 
@@ -80,6 +103,10 @@ class CommitLoop:
     async def submit(self, event: Event) -> Judgement:
         """Return what came of the event, once it is committed."""
         return await self._wait_for(_Waiting(event, _future()))
+
+    async def prove(self) -> None:
+        """Return when the loop has been through a whole round, as it would for an event."""
+        await self._wait_for(_Waiting(None, _future()))
 
     async def _wait_for(self, waiting: _Waiting) -> Judgement:
         self._queue.put_nowait(waiting)
@@ -121,8 +148,10 @@ class CommitLoop:
             judgements.append(judgement)
         return state, judgements
 
-    def _judge_one(self, state: State, event: Event) -> Judgement:
+    def _judge_one(self, state: State, event: Event | None) -> Judgement:
         """An event that the judge cannot digest must not keep it from all others."""
+        if event is None:
+            return Judgement(state)
         try:
             return judge(state, event, self._rules)
         except Exception:  # A fault of ours: shown as impaired, with the trace in the log.
@@ -133,6 +162,8 @@ class CommitLoop:
     async def _write_until_written(self, state: State, committed: Committed) -> None:
         """Keep trying: what was seen is not dropped because the disk is full or the database is away."""
         before, router, now = self._state, self._router, self._clock.now()
+        if committed.nothing and state is before:  # time passed, and nothing came of it
+            return
         for pause in chain(_RETRY, repeat(_RETRY[-1])):
             try:
                 await self._store.write(lambda c: _write(c, before, state, committed, router, now))
@@ -153,9 +184,14 @@ def _collect(batch: Sequence[_Waiting], judgements: Sequence[Judgement]) -> Comm
     return Committed(
         observations=[w.event.observation for w in batch if isinstance(w.event, Observed)],
         transitions=[t for j in judgements for t in j.transitions],
+        via=[_via(w.event) for w, j in zip(batch, judgements, strict=True) for _ in j.transitions],
         requests=[r for j in judgements for r in j.requests],
         reconfigured=any(isinstance(w.event, Reconfigured) for w in batch),
     )
+
+
+def _via(event: Event | None) -> str | None:
+    return event.via if isinstance(event, Commanded) else None
 
 
 def _changed_probes(before: State, after: State, committed: Committed) -> list[ProbeState]:
@@ -176,7 +212,33 @@ def _write(
     changed_incidents = [i for key, i in after.incidents.items() if before.incidents.get(key) is not i]
     closed = [t.incident for t in committed.transitions if t.incident.id not in after.incidents]
     verdicts.save_incidents(connection, [*changed_incidents, *closed])
+    _write_quiet(connection, before, after, now)
     verdicts.add_requests(connection, committed.requests)
-    for transition in committed.transitions:
-        told = outbox.told(connection, transition.incident.id)
-        outbox.add_deliveries(connection, transition, router.recipients(transition, told), now)
+    _write_deliveries(connection, committed, router, now)
+    over = [t.incident.id for t in committed.transitions if t.kind is TransitionKind.RESOLVE]
+    digests.close_finished(connection, over, now)
+
+
+def _write_deliveries(connection: Connection, committed: Committed, router: Router, now: float) -> None:
+    """Owe each transition to whom it concerns: whoever knew an incident that went on in another is told of that one."""
+    knew: dict[str, list[str]] = {}  # survivor -> hooks that were told of what it absorbed
+    for transition, via in zip(committed.transitions, committed.via, strict=True):
+        incident = transition.incident
+        if transition.kind is TransitionKind.RESOLVE:
+            owed.drop_quiet(connection, incident.id)
+        told, refused = owed.told(connection, incident.id), owed.refused(connection, incident.id)
+        recipients = router.recipients(transition, told, now, refused)
+        if incident.merged_into is not None:
+            knew[incident.merged_into] = list(told)
+        elif transition.kind is TransitionKind.ATTACH and not incident.muted:
+            newcomers = [hook for hook in knew.pop(incident.id, []) if hook not in told]
+            recipients = [Recipient(hook) for hook in newcomers]
+        # The hook whose provider brought it about knows.
+        owed.add_deliveries(connection, transition, [r for r in recipients if r.hook != via], now)
+
+
+def _write_quiet(connection: Connection, before: State, after: State, now: float) -> None:
+    if before.quiet is after.quiet:
+        return
+    quiet.save(connection, [p for key, p in after.quiet.items() if before.quiet.get(key) is not p])
+    quiet.end(connection, [key for key in before.quiet if key not in after.quiet], now)

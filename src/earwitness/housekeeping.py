@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.clock import CLOCK_SLACK
 from earwitness.console.house import House
-from earwitness.store import history, outbox, spend, verdicts
+from earwitness.store import history, outbox, quiet, spend, used, verdicts
 
 log = structlog.get_logger()
 
@@ -23,6 +23,9 @@ _LEAST_DISK = 50 * 1024**2  # bytes
 def _forget(connection: Connection, before: float) -> int:
     verdicts.forget_before(connection, before)
     outbox.forget_before(connection, before)
+    used.forget_before(connection, before)
+    spend.forget_alerts_before(connection, before)
+    quiet.forget_before(connection, before)
     return history.forget_before(connection, before)
 
 

@@ -20,6 +20,8 @@ COMPONENTS = (
     "transcription",
     "budget",
     "judge",
+    "alerts",
+    "heartbeat",
     "monitor",
 )
 
@@ -50,6 +52,7 @@ class Impairments:
         self._publish = publish
         self._of_probe: dict[str, str] = {}
         self._count: Counter[str] = Counter()
+        self._details: dict[str, str] = {}  # by source, of what no probe speaks for
         for component in COMPONENTS:
             publish(component, False)
 
@@ -61,12 +64,23 @@ class Impairments:
         self._set(probe, None)
         self._set(f"control of {probe}", None)
 
-    def set(self, component: str, impaired: bool) -> None:
-        """Say so of a component that no probe speaks for."""
-        self._set(f"-{component}", component if impaired else None)
+    def set(self, component: str, impaired: bool, source: str = "", detail: str = "") -> None:
+        """Say so of a component that no probe speaks for; `source` names which of several is meant, such as a hook."""
+        key = f"-{component} {source}"
+        self._details.pop(key, None)
+        if impaired and detail:
+            self._details[key] = detail
+        self._set(key, component if impaired else None)
 
     def current(self) -> list[str]:
         return sorted(component for component, count in self._count.items() if count > 0)
+
+    def details(self) -> dict[str, list[str]]:
+        """Return for each impaired component what is known of why."""
+        known: dict[str, list[str]] = {component: [] for component in self.current()}
+        for source, detail in sorted(self._details.items()):
+            known[self._of_probe[source]].append(detail)
+        return known
 
     def _set(self, source: str, component: str | None) -> None:
         before = self._of_probe.pop(source, None)

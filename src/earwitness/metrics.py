@@ -98,6 +98,12 @@ class Metrics:
         self.detection = self._histogram(
             "earwitness_incident_detection_seconds", "From the first failure to the incident.", _PLACE, _MINUTES
         )
+        self.acknowledgement = self._histogram(
+            "earwitness_incident_acknowledgement_seconds",
+            "From the opening of an incident to its acknowledgement.",
+            _PLACE,
+            _MINUTES,
+        )
         self.resolution = self._histogram(
             "earwitness_incident_resolution_seconds", "From the opening of an incident to its end.", _PLACE, _MINUTES
         )
@@ -142,6 +148,8 @@ class Metrics:
         labels = (run.probe, run.journey, run.channel.value, run.location, run.environment)
         self._labels.setdefault(run.probe, set()).add(labels)
         self.runs.labels(*labels, seen.outcome.value).inc()
+        if seen.outcome is Outcome.SKIPPED:
+            return  # nothing was run that could have taken time
         self.run_duration.labels(run.channel.value, run.location).observe(seen.duration)
         self.duration.labels(*labels).set(seen.duration)
         if seen.outcome in (Outcome.OK, Outcome.FINDING):
@@ -179,6 +187,8 @@ class Metrics:
         if transition.kind is TransitionKind.OPEN:
             self.opened.labels(incident.severity.value).inc()
             self.detection.labels(*place).observe(max(0.0, incident.opened_at - incident.failing_since))
+        if transition.kind is TransitionKind.ACKNOWLEDGE:
+            self.acknowledgement.labels(*place).observe(max(0.0, transition.at - incident.opened_at))
         if transition.kind is TransitionKind.RESOLVE and incident.resolved_at is not None:
             self.resolution.labels(*place).observe(max(0.0, incident.resolved_at - incident.opened_at))
 

@@ -4,10 +4,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from earwitness.model import (
+    Argument,
     Cause,
     Evidence,
     Incident,
+    Match,
     Observation,
+    ProbeRule,
+    QuietPeriod,
     Severity,
     Status,
     TimelineEntry,
@@ -25,6 +29,10 @@ _CHANGE_WORDS = {
     TransitionKind.LOWER: "lowered to {}",
     TransitionKind.ACKNOWLEDGE: "{}, acknowledged",
     TransitionKind.RESOLVE: "{}, resolved",
+    TransitionKind.REMIND: "reminder, {} still open",
+    TransitionKind.ESCALATE: "escalated, {}",
+    TransitionKind.REOPEN: "{}, reopened",
+    TransitionKind.UNMUTE: "{}, no longer muted",
 }
 
 
@@ -60,7 +68,7 @@ def iso_time(moment: float | None) -> str | None:
 
 def incident_json(incident: Incident, evidence_url: str) -> dict[str, Any]:
     """Return an incident as the API, the alerts and the command line show it; evidence is below `evidence_url`."""
-    cause = incident.cause
+    cause, muted = incident.cause, incident.muted
     return {
         "id": incident.id,
         "severity": incident.severity.value,
@@ -80,6 +88,11 @@ def incident_json(incident: Incident, evidence_url: str) -> dict[str, Any]:
         "opened_at": iso_time(incident.opened_at),
         "resolved_at": iso_time(incident.resolved_at),
         "acknowledged_by": incident.acknowledged_by,
+        "argument": argument_json(incident.argument) if incident.argument else None,
+        "muted": {"by": muted.by, "why": muted.why, "until": iso_time(muted.until)} if muted else None,
+        "flapping": incident.flapping,
+        "reopened": incident.reopened,
+        "merged_into": incident.merged_into,
         "timeline": [{"at": iso_time(e.at), "kind": e.kind.value, "text": e.text} for e in incident.timeline],
         "evidence": [evidence_json(e, evidence_url) for e in incident.evidence],
     }
@@ -118,6 +131,57 @@ def observation_json(seen: Observation, evidence_url: str) -> dict[str, Any]:
         "facts": dict(seen.facts),
         "measures": dict(seen.measures),
         "evidence": [evidence_json(e, evidence_url) for e in seen.evidence],
+    }
+
+
+def quiet_json(period: QuietPeriod, now: float) -> dict[str, Any]:
+    """Return a maintenance or a silence that a person set."""
+    named = {key: list(getattr(period.match, key)) for key in Match.__dataclass_fields__}
+    return {
+        "id": period.id,
+        "kind": period.kind.value,
+        "mode": period.mode.value,
+        "active": period.begins <= now < period.ends,
+        "begins": iso_time(period.begins),
+        "ends": iso_time(period.ends),
+        "who": period.who,
+        "why": period.why,
+        "match": {key: names for key, names in named.items() if names},
+    }
+
+
+def suspicion_json(probe: str, since: float, message: str, rule: ProbeRule) -> dict[str, Any]:
+    """Return a failure that is not believed yet, in the shape of an incident as far as it is one."""
+    return {
+        "id": None,
+        "status": "suspected",
+        "title": f"{probe} fails: {message}",
+        "journeys": [rule.journey],
+        "probes": [probe],
+        "environment": rule.environment,
+        "failing_since": iso_time(since),
+    }
+
+
+def argument_json(argument: Argument) -> dict[str, Any]:
+    return {
+        "rule": argument.rule,
+        "why": argument.why,
+        "production": argument.production,
+        "scope": argument.scope.value,
+        "critical_periods": list(argument.periods),
+        "journeys": [
+            {
+                "journey": harm.journey,
+                "effect": harm.effect.value,
+                "workaround": harm.workaround.value,
+                "failing": list(harm.failing),
+                "workarounds_passing": list(harm.passing),
+                "workarounds_not_passing": list(harm.untested),
+            }
+            for harm in argument.harms
+        ],
+        "would_be": [{"severity": w.severity.value, "condition": w.condition} for w in argument.would_be],
     }
 
 

@@ -6,16 +6,32 @@ Nothing is run, telephoned or told. A run that the judge would have asked for an
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import merge
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, select
 
 from earwitness.alerting.routing import Router
 from earwitness.judge import State, judge
-from earwitness.model import Incident, Observation, Observed, Rules, Severity, Transition, TransitionKind, worse
+from earwitness.model import (
+    Event,
+    Incident,
+    Observation,
+    Observed,
+    QuietBegun,
+    QuietEnded,
+    Rules,
+    Severity,
+    Ticked,
+    Transition,
+    TransitionKind,
+    worse,
+)
+from earwitness.store import quiet
 from earwitness.store.codec import decode
 from earwitness.store.tables import incidents as incident_table
 from earwitness.store.tables import observations as observation_table
+from earwitness.ticking import minutes_between
 
 _AT_ONCE = 1000  # rows
 
@@ -41,17 +57,15 @@ class Replayed:
     answered: int = 0
 
 
-def replay(history: Iterable[Observation], rules: Rules, router: Router) -> Replayed:
-    """Judge `history`, in the order in which its runs ended."""
+def replay(
+    history: Iterable[Observation], rules: Rules, router: Router, quiet_events: Iterable[QuietBegun | QuietEnded] = ()
+) -> Replayed:
+    """Judge `history`, in the order in which its runs ended; time passes as it did, and what people silenced is silenced."""
     state, done = State(), Replayed()
     wanted: set[str] = set()
     held: set[str] = set()
-    for seen in history:
-        done.observations += 1
-        done.passed_over += seen.run.probe not in rules.probes
-        if seen.run.request is not None:
-            held.add(seen.run.request)
-        judged = judge(state, Observed(seen), rules)
+    for event in _with_time(_events(history, rules, done, held), quiet_events):
+        judged = judge(state, event, rules)
         state = judged.state
         wanted.update(request.key for request in judged.requests)
         for transition in judged.transitions:
@@ -60,13 +74,33 @@ def replay(history: Iterable[Observation], rules: Rules, router: Router) -> Repl
     return done
 
 
+def _events(history: Iterable[Observation], rules: Rules, done: Replayed, held: set[str]) -> Iterator[Observed]:
+    for seen in history:
+        done.observations += 1
+        done.passed_over += seen.run.probe not in rules.probes
+        if seen.run.request is not None:
+            held.add(seen.run.request)
+        yield Observed(seen)
+
+
+def _with_time(history: Iterable[Observed], others: Iterable[QuietBegun | QuietEnded]) -> Iterator[Event]:
+    """Yield the events in order of time, with a tick at every full minute between the first and the last observation."""
+    last: float | None = None
+    for event in merge(history, others, key=lambda event: event.at):
+        if last is not None:
+            yield from (Ticked(minute) for minute in minutes_between(last, event.at))
+        if last is not None or isinstance(event, Observed):
+            last = event.at
+        yield event
+
+
 def _note(transition: Transition, router: Router, done: Replayed) -> None:
     incident = transition.incident
     course = done.courses.setdefault(incident.id, Course(incident, incident.severity))
     course.incident = incident
     if transition.kind is not TransitionKind.RESOLVE and worse(incident.severity, course.worst):
         course.worst = incident.severity
-    told = router.recipients(transition, list(course.told))
+    told = [recipient.hook for recipient in router.recipients(transition, list(course.told), transition.at)]
     course.told.update(told)
     done.alerts.update(told)
 
@@ -89,6 +123,11 @@ class History:
         with self._engine.connect() as connection:
             for document in connection.execution_options(yield_per=_AT_ONCE).scalars(query):
                 yield decode(Observation, document)
+
+    def quiet_events(self, since: float) -> list[QuietBegun | QuietEnded]:
+        """Return what people muted and silenced, as far as it held since then."""
+        with self._engine.connect() as connection:
+            return quiet.events_since(connection, since)
 
     def incidents(self, since: float) -> list[Incident]:
         """Return the incidents that really opened since then, oldest first."""

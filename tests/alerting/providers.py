@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from earwitness.hooks.base import Announcement, HookRequest, Mail, Message, Reply
+from earwitness.hooks.base import Announcement, Dialling, HookRequest, Mail, Message, Reply
 
 SECRET = "hunter2-correct-horse-battery"  # in every section below
 URL = "http://provider.test"
@@ -27,6 +27,8 @@ class Provider:
 
 
 def told(message: Message) -> str:
+    if isinstance(message, Dialling):
+        return told(message.request)
     if isinstance(message, Mail | Announcement):
         return type(message).__name__
     assert isinstance(message, HookRequest)
@@ -76,6 +78,11 @@ def _same_mails(opening: list[Message], end: list[Message]) -> bool:
 def _same_text(opening: list[Message], end: list[Message]) -> bool:
     first, last = (parse_qs(sent[0].body.decode())["Body"][0] for sent in (opening, end))  # type: ignore[union-attr]
     return first.splitlines()[-1] == last.splitlines()[-1] and "resolved" in last
+
+
+def _same_call(opening: list[Message], end: list[Message]) -> bool:
+    first, last = (parse_qs(sent[0].request.body.decode()) for sent in (opening, end))  # type: ignore[union-attr]
+    return first["To"] == last["To"] and "resolved" in last["Twiml"][0] and "resolved" not in first["Twiml"][0]
 
 
 def _same_service(opening: list[Message], end: list[Message]) -> bool:
@@ -158,6 +165,19 @@ PROVIDERS = {
         },
         {"POST Messages.json": _json(201, {"sid": f"SM{'1' * 32}", "status": "queued", "error_code": None})},
         _same_text,
+    ),
+    "call": Provider(
+        {
+            "api_url": URL,
+            "account_sid": f"AC{'0' * 32}",
+            "auth_token": SECRET,
+            "from": "+12025550143",
+            "to": "+12025550199",
+            "price_per_minute": "0.014 USD",
+            "tell_end": "yes",
+        },
+        {"POST Calls.json": _json(201, {"sid": f"CA{'1' * 32}", "status": "queued"})},
+        _same_call,
     ),
     "apprise": Provider({"url": f"json://provider.test/{SECRET}"}, {"Announcement": Reply(200)}, _same_service),
 }

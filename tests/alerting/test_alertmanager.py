@@ -14,7 +14,7 @@ from scraped_stage import process, said
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
-from told import acknowledged, held, notice, opened, raised, resolved
+from told import acknowledged, held, notice, opened, raised, reopened, resolved
 from virtual import until
 
 from earwitness.alerting.senders import Senders, converse
@@ -197,3 +197,9 @@ async def test_a_real_alertmanager_that_restarted_passes_on_the_resolve(tmp_path
         assert await real.active() == set(), "it keeps alerts in memory only"
         await real.tell(resolved())
         await until(lambda: {incident} in real.notified("resolved"), 30)
+
+
+def test_what_is_open_again_fires_under_the_same_labels():
+    first, again = (alerts_of(held(KIND, SPEC, told, Reply(200))[0][0])[0] for told in (opened(), reopened()))
+    assert first["labels"] == again["labels"]
+    assert first["endsAt"] == again["endsAt"]

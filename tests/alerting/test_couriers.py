@@ -9,15 +9,16 @@ from virtual import VirtualClock, until
 
 from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE, Courier, Hook, pause_before
 from earwitness.alerting.notices import Links
-from earwitness.alerting.routing import Route, Router
+from earwitness.alerting.routing import Matcher, Router, route
 from earwitness.alerting.senders import Senders, converse
-from earwitness.config.schema import MatchSpec
+from earwitness.config.alerting import MatchSpec
 from earwitness.hooks.base import HookRequest, Reason
 from earwitness.hooks.slack import KIND as SLACK
 from earwitness.hooks.slack import SlackSpec
 from earwitness.hooks.webhook import KIND, WebhookSpec
-from earwitness.model import JourneyRule, Severity, TransitionKind
-from earwitness.store import outbox, verdicts
+from earwitness.model import Channel, JourneyRule, TransitionKind
+from earwitness.store import outbox, owed, verdicts
+from earwitness.store.owed import Recipient
 from earwitness.store.store import Store
 
 
@@ -76,7 +77,7 @@ async def owe(store, clock, *, resolve=True, names=("a",)):
             world.passes(name, name)
         for transition in world.transitions:
             await store.write(lambda c, t=transition: verdicts.save_incidents(c, [t.incident]))
-            await store.write(lambda c, t=transition: outbox.add_deliveries(c, t, ["on-call"], clock.now()))
+            await store.write(lambda c, t=transition: owed.add_deliveries(c, t, [Recipient("on-call")], clock.now()))
 
 
 async def states(store):
@@ -130,9 +131,17 @@ async def test_retry_after_is_obeyed(courier, store, clock, receiver):
 async def test_a_refusal_for_good_is_not_repeated_and_blocks_nothing(courier, store, clock, receiver):
     receiver.answers = [410]
     await owe(store, clock)
+    await owe(store, clock, names=("b",))
     assert await courier.deliver_next()
     assert await courier.deliver_next()
-    assert await states(store) == [("open", "refused"), ("resolve", "delivered")]
+    assert await courier.deliver_next()
+    assert not await courier.deliver_next()
+    assert await states(store) == [
+        ("open", "refused"),
+        ("resolve", "skipped"),
+        ("open", "delivered"),
+        ("resolve", "delivered"),
+    ]
 
 
 async def test_a_redirect_is_not_followed(courier, store, clock, receiver):
@@ -165,7 +174,7 @@ async def test_a_courier_that_died_is_replaced_when_its_lease_ends(courier, stor
 async def test_the_process_that_has_the_store_alone_frees_what_its_forerunner_held(courier, store, clock, receiver):
     await owe(store, clock, resolve=False)
     await store.write(lambda c: outbox.lease(c, "on-call", "dead", clock.now(), 30.0))
-    assert await store.write(outbox.release_leases) == 1
+    assert await store.write(lambda c: outbox.release_leases(c, clock.now())) == 1
     assert await courier.deliver_next()
     assert receiver.told == ["incident.open"]
 
@@ -259,7 +268,7 @@ async def test_a_body_that_another_version_froze_is_given_up_in_the_end_and_bloc
     await owe(store, clock)
     held = await store.write(lambda c: outbox.lease(c, "on-call", "older", clock.now(), 30.0))
     await store.write(lambda c: outbox.freeze(c, held.seq, "older", b'slack\n{"shape": "of an older version"}'))
-    await store.write(outbox.release_leases)
+    await store.write(lambda c: outbox.release_leases(c, clock.now()))
     receiver.answers = [httpx.Response(200, text="ok")]
     assert await courier.deliver_next()
     clock.moment += GIVE_UP + LONGEST_PAUSE
@@ -267,7 +276,7 @@ async def test_a_body_that_another_version_froze_is_given_up_in_the_end_and_bloc
     assert await courier.deliver_next()
     assert await states(store) == [("open", "expired"), ("resolve", "delivered")]
     rows = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=10))
-    assert rows[1]["trail"][0]["reason"] == "monitor_fault"
+    assert [t["reason"] for t in rows[1]["trail"]] == ["interrupted", "monitor_fault", "too_old"]
 
 
 async def test_a_talk_of_several_requests_has_one_deadline():
@@ -316,27 +325,29 @@ def transitions():
     return world.transitions
 
 
-def test_a_route_matches_by_severity_journey_owner_and_environment():
+def test_a_route_matches_by_severity_journey_owner_environment_channel_and_location():
     opened, _ = transitions()
-    owners = {"shop": "payments"}
+    matcher = Matcher({"shop": "payments"}, {"a": Channel.HTTP}, "london")
 
     def told(**match):
-        return Router([Route(MatchSpec(**match), ("on-call",))], owners).recipients(opened, [])
+        router = Router([route(MatchSpec(**match), ("on-call",))], matcher)
+        return [r.hook for r in router.recipients(opened, [], 0.0)]
 
     assert told() == ["on-call"]
-    assert told(severity=Severity.SEV1, journey="shop", owner="payments", environment="production") == ["on-call"]
-    for other in ({"severity": "sev2"}, {"journey": "other"}, {"owner": "other"}, {"environment": "staging"}):
-        assert told(**other) == []
+    assert told(severity=["sev1"], journey=["shop"], owner=["payments"], environment=["production"]) == ["on-call"]
+    assert told(channel=["http"], location=["london"]) == ["on-call"]
+    others = {"severity": "sev2", "journey": "x", "owner": "x", "environment": "x", "channel": "call", "location": "x"}
+    for key, other in others.items():
+        assert told(**{key: other}) == []
 
 
 def test_a_resolve_goes_to_everyone_who_was_told_whatever_the_routes_say_now():
     _, resolved = transitions()
-    nobody = Router([], {})
     assert resolved.kind is TransitionKind.RESOLVE
-    assert nobody.recipients(resolved, ["on-call", "gone"]) == ["on-call", "gone"]
+    assert [r.hook for r in Router([]).recipients(resolved, ["on-call", "gone"], 0.0)] == ["on-call", "gone"]
 
 
 def test_a_hook_of_two_routes_is_told_once():
     opened, _ = transitions()
-    twice = Router([Route(MatchSpec(), ("x", "y")), Route(MatchSpec(), ("y",))], {})
-    assert twice.recipients(opened, []) == ["x", "y"]
+    twice = Router([route(MatchSpec(), ("x", "y")), route(MatchSpec(), ("y",))])
+    assert [r.hook for r in twice.recipients(opened, [], 0.0)] == ["x", "y"]

@@ -3,7 +3,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from providers import PROVIDERS
-from told import acknowledged, held, opened, raised, resolved
+from told import acknowledged, held, opened, raised, reopened, resolved
 
 from earwitness.hooks.base import Reason, Reply
 from earwitness.hooks.jira import KIND, JiraSpec
@@ -120,3 +120,20 @@ def test_data_center_has_its_own_search_and_token():
 def test_a_key_that_is_none_is_not_believed():
     _, outcome = held(KIND, CLOUD, opened(), NOTHING, Reply(201, {}, b'{"key": "../admin"}'))
     assert outcome.reason is Reason.BAD_REPLY
+
+
+def test_what_is_open_again_is_taken_out_of_done_and_commented_on():
+    done = state("done", (41, ("Close", "done")), (11, ("Reopen", "new")))
+    sent, outcome = held(KIND, CLOUD, reopened(), done, MOVED, NOTED, reference="OPS-7")
+    assert paths(sent) == ["GET /issue/OPS-7", "POST /issue/OPS-7/transitions", "POST /issue/OPS-7/comment"]
+    assert json.loads(sent[1].body) == {"transition": {"id": "11"}}
+    assert outcome.result == "delivered"
+
+
+@pytest.mark.parametrize(
+    "left", [state("done", (41, ("Close", "done"))), state("new", (21, ("Start", "indeterminate")))]
+)
+def test_what_is_open_already_or_cannot_be_opened_again_is_only_commented_on(left):
+    sent, outcome = held(KIND, CLOUD, reopened(), left, NOTED, reference="OPS-7")
+    assert paths(sent) == ["GET /issue/OPS-7", "POST /issue/OPS-7/comment"]
+    assert outcome.result == "delivered"

@@ -28,7 +28,8 @@ from earwitness.hooks import HOOKS
 from earwitness.hooks.base import Reason
 from earwitness.metrics import Metrics
 from earwitness.serving import listen, served
-from earwitness.store import outbox, verdicts
+from earwitness.store import outbox, owed, verdicts
+from earwitness.store.owed import Recipient
 from earwitness.store.store import Store
 from earwitness.store.tables import deliveries
 from earwitness.transport.client import WebClient
@@ -134,6 +135,7 @@ class House:
                 "network": {"allow": ["127.0.0.0/8"]},
                 "journeys": {"pay": {}},
                 "probes": {"web": probe},
+                "dial": {"allow": [PROVIDERS["call"].section["to"]]},
                 "hooks": hooks,
             }
         )
@@ -151,7 +153,7 @@ class House:
         config, now = self.config(patience), SystemClock().now()
         opening = replace(transitions()[0], at=now)
         await self.store.write(lambda c: verdicts.save_incidents(c, [opening.incident]))
-        await self.store.write(lambda c: outbox.add_deliveries(c, opening, HOOKS, now))
+        await self.store.write(lambda c: owed.add_deliveries(c, opening, [Recipient(name) for name in HOOKS], now))
         web = WebClient(config.network)
         postroom = Postroom(self.store, SystemClock(), self.metrics, lambda: web, Links("http://here"), Path)
         postroom.configure(config)

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 from providers import PROVIDERS
-from told import acknowledged, held, opened, raised, resolved
+from told import acknowledged, held, opened, raised, reopened, resolved
 
 from earwitness.hooks.base import Reason, Reply
 from earwitness.hooks.pagerduty import KIND, PagerDutySpec
@@ -93,3 +93,12 @@ def test_what_pagerduty_finds_wrong_is_told_and_not_tried_again():
 def test_a_202_that_is_no_success_is_not_believed():
     _, outcome = held(KIND, SPEC, opened(), Reply(202, {}, b'{"status": "maybe", "message": "", "errors": []}'))
     assert (outcome.result, outcome.reason) == ("retry", Reason.BAD_REPLY)
+
+
+def test_what_is_open_again_triggers_under_the_same_key():
+    keys = []
+    for told in (opened(), reopened()):
+        body = event(told)
+        assert body["event_action"] == "trigger"
+        keys.append(body["dedup_key"])
+    assert keys[0] == keys[1] == opened().incident.id

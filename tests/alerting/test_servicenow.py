@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from providers import PROVIDERS, SYS_ID
 from pydantic import ValidationError
-from told import acknowledged, held, opened, raised, resolved
+from told import acknowledged, held, opened, raised, reopened, resolved
 
 from earwitness.hooks.base import Reason, Reply
 from earwitness.hooks.servicenow import KIND, ServiceNowSpec
@@ -111,3 +111,9 @@ def test_a_token_is_a_bearer():
 def test_half_a_way_in_is_none(more):
     with pytest.raises(ValidationError, match=r"belong together|either username"):
         ServiceNowSpec(url="https://acme.service-now.com", **more)
+
+
+def test_what_is_open_again_is_in_progress_again():
+    (_, change), _ = held(KIND, SPEC, reopened(), found("6"), CHANGED)
+    made = json.loads(change.body)
+    assert (made["state"], made["impact"]) == ("2", "1")

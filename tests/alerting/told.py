@@ -46,6 +46,10 @@ def resolved(key=None, **more):
     return notice(TransitionKind.RESOLVE, key, **more)
 
 
+def reopened(**more):
+    return notice(TransitionKind.REOPEN, **more)
+
+
 def raised(severity=Severity.SEV1, **more):
     return notice(TransitionKind.RAISE, severity=severity, **more)
 

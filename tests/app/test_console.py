@@ -45,6 +45,7 @@ def nasty_config(url, receiver):
         "network": {"allow": ["127.0.0.0/8"]},
         "journeys": {"pay": {"title": "Pay <b>now</b> [/i]"}},
         "probes": {"web": probe},
+        "incidents": {"reopen_within": "0s"},  # each test has an incident of its own
         "hooks": {"on-call": receiver.hook()},
     }
 
@@ -127,7 +128,8 @@ async def test_the_commands_list_show_explain_acknowledge_resolve_and_save(broke
     assert f"{broken.url}{file['url']}" in shown.stdout.splitlines()[-2] + shown.stdout.splitlines()[-1]
     explained = await cli("explain", broken.found, *at)
     reason = (await broken.get(f"incidents/{broken.found}"))["reason"]
-    assert explained.stdout.strip() == reason
+    assert explained.stdout.startswith(reason + "\n")
+    assert "  rule    default: blocked, and no workaround passes" in explained.stdout
     assert json.loads((await cli("explain", broken.found, *at, "--json")).stdout)["reason"] == reason
     acknowledged = await cli("incidents", "ack", broken.found, *at, "--who", "bob")
     assert acknowledged.stdout == f"{broken.found} is acknowledged\n"

@@ -9,8 +9,8 @@ from judge_world import World, rules_of
 from shop_config import web_config
 from virtual import until
 
-from earwitness.alerting.routing import Route, Router
-from earwitness.config.schema import MatchSpec
+from earwitness.alerting.routing import Router, route
+from earwitness.config.alerting import MatchSpec
 from earwitness.model import Effect, Observed, Severity
 from earwitness.replay import replay
 
@@ -40,7 +40,7 @@ def a_bad_day(**limits):
     return world
 
 
-ROUTER = Router([Route(MatchSpec(severity=(Severity.SEV1,)), ("pager",)), Route(MatchSpec(), ("log",))], {})
+ROUTER = Router([route(MatchSpec(severity=(Severity.SEV1,)), ("pager",)), route(MatchSpec(), ("log",))])
 
 
 def test_the_same_rules_give_the_same_incidents():

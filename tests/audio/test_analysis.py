@@ -8,6 +8,7 @@ from murmurs import RATE, keys, lossy, murmur, noise, placed, telephone
 
 from earwitness.audio.analysis import UNCHECKED, analyse
 from earwitness.audio.channels import ChannelError
+from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import Prompt, PromptLibrary
 from earwitness.audio.quality import POOR, judge_quality
 from earwitness.audio.script import PlannedStep, Result
@@ -48,7 +49,7 @@ def call(*said, seconds=29.0, ours=OUR_KEYS, swapped=False, line=telephone):
 
 
 def judged(recording, script=PAY, library=LIBRARY):
-    return analyse(recording, script, library, errors=("please try again later",))
+    return analyse(recording, script, library, phrases=Phrases(errors=("please try again later",)))
 
 
 def results(report):

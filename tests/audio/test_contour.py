@@ -9,6 +9,7 @@ from earwitness.audio.analysis import analyse
 from earwitness.audio.contour import best_likeness, contour
 from earwitness.audio.listener import Listener
 from earwitness.audio.music import find_music
+from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import Prompt, PromptLibrary
 from earwitness.audio.quality import POOR
 from earwitness.audio.script import PlannedStep, Result
@@ -38,7 +39,7 @@ def call(welcome, card, way=WAYS["robot"], seed=1):
 
 
 def judged(recording):
-    return analyse(recording, SCRIPT, LIBRARY, errors=("please try again later",))
+    return analyse(recording, SCRIPT, LIBRARY, phrases=Phrases(errors=("please try again later",)))
 
 
 def results(report):

@@ -7,6 +7,7 @@ import pytest
 from murmurs import RATE, at_level, keys, murmur, noise, placed, telephone
 
 from earwitness.audio.analysis import analyse
+from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import Prompt, PromptLibrary
 from earwitness.audio.script import PlannedStep, Result
 from earwitness.audio.wav import Recording
@@ -38,7 +39,7 @@ def line(*said, seconds=16.0, floor=-65.0, ours=OUR_KEY):
 
 
 def judged(recording, script=SCRIPT, library=LIBRARY, **more):
-    return analyse(recording, script, library, errors=("please try again later",), **more)
+    return analyse(recording, script, library, phrases=Phrases(errors=("please try again later",)), **more)
 
 
 def results(report):

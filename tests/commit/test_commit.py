@@ -4,15 +4,15 @@ import pytest
 from judge_world import World, rules_of
 from virtual import VirtualClock, until
 
-from earwitness.alerting.routing import Route, Router
+from earwitness.alerting.routing import Router, route
 from earwitness.commit import CommitLoop
-from earwitness.config.schema import MatchSpec
+from earwitness.config.alerting import MatchSpec
 from earwitness.impairments import Impairments
 from earwitness.model import Commanded
-from earwitness.store import history, outbox, verdicts
+from earwitness.store import history, outbox, owed, verdicts
 from earwitness.store.store import Store
 
-ROUTER = Router([Route(MatchSpec(), ("on-call",))], {})
+ROUTER = Router([route(MatchSpec(), ("on-call",))])
 
 
 class FailingStore:
@@ -43,9 +43,9 @@ def store(tmp_path):
 async def loop_of(store):
     tasks = []
 
-    def start(rules, on=store):
+    def start(rules, on=store, router=ROUTER):
         published = []
-        commit = CommitLoop(on, VirtualClock(), rules, ROUTER, published.append)
+        commit = CommitLoop(on, VirtualClock(), rules, router, published.append)
         tasks.append(asyncio.create_task(commit.run()))
         return commit, published
 
@@ -83,7 +83,7 @@ async def test_one_commit_holds_observation_incident_request_and_alert(store, lo
     assert len(committed.observations) == 2
     assert len(await store.read(lambda c: history.recent_observations(c, probe=None, limit=9))) == 2
     (incident,) = await store.read(verdicts.open_incidents)
-    assert await store.read(lambda c: outbox.told(c, incident.id)) == ["on-call"]
+    assert await store.read(lambda c: owed.told(c, incident.id)) == ["on-call"]
     assert [r.key for r in await store.read(verdicts.pending_requests)] == [r.key for r in world.requests]
 
 
@@ -140,6 +140,25 @@ async def test_a_persons_resolve_is_told_to_whoever_was_told(store, loop_of):
     rows = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=9))
     assert [row["kind"] for row in rows] == ["resolve", "open"]
     assert await store.read(verdicts.open_incidents) == []
+
+
+async def test_who_knew_an_incident_that_went_on_in_another_is_told_of_that_one_and_of_its_end(store, loop_of):
+    rules = rules_of({"web": ("pay", []), "phone": ("call", [])})
+    router = Router([route(MatchSpec(journey=["pay"]), ("payers",)), route(MatchSpec(journey=["call"]), ("callers",))])
+    commit, _ = loop_of(rules, router=router)
+    world = World(rules)
+    events = story(world)
+    world.fails("web", times=2)
+    world.fails("phone", times=2)
+    survivor, absorbed = (i.id for i in world.open)
+    world.tell(Commanded(world.now, absorbed, "merge", "ana", into=survivor))
+    world.passes("web", "phone", "web", "phone")
+    for event in events:
+        await commit.submit(event)
+    rows = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=20))
+    told = [(row["hook"], row["kind"]) for row in reversed(rows) if row["incident"] == survivor]
+    assert told == [("payers", "open"), ("callers", "attach"), ("callers", "resolve"), ("payers", "resolve")]
+    assert [row["kind"] for row in rows if row["incident"] == absorbed] == ["resolve", "open"]
 
 
 def test_the_monitors_own_faults_are_shown_by_component_until_a_run_can_tell():

@@ -80,7 +80,7 @@ def the_shipped_example_is_read(image, folder):
     for file in re.findall(r"^[^#\n]*_file: /run/secrets/([\w-]+)", EXAMPLE.read_text(), re.MULTILINE):
         (folder / "secrets" / file).write_text("https://secret.example/of-this-test")  # some are addresses
     mounts = {folder / "config": "/etc/earwitness", folder / "secrets": "/run/secrets"}
-    variables = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TEST_CARD": "4111111111111111"}
+    variables = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TEST_CARD": "4111111111111111", "TEST_PASSWORD": "open sesame"}
     words = ("earwitness", "validate", "--config", "/etc/earwitness")
     answered = run(image, *words, mounts=mounts, variables=variables)
     assert answered.returncode == 0, answered.stderr

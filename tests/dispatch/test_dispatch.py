@@ -1,18 +1,35 @@
 import asyncio
+import errno
+import time
 from dataclasses import replace
 
 import pytest
+from pydantic import TypeAdapter
+from structlog.testing import capture_logs
 from virtual import VirtualClock, until
 
 from earwitness.clock import SystemClock
 from earwitness.config.fields import parse_money
+from earwitness.config.judging import Effects
 from earwitness.config.schema import BudgetSpec, Config, ProbeSpec
 from earwitness.dispatch import local
+from earwitness.dispatch.effects import with_effects
 from earwitness.dispatch.ledger import Ledger
 from earwitness.dispatch.local import Dispatcher
 from earwitness.dispatch.pace import Pace
 from earwitness.metrics import Metrics
-from earwitness.model import Channel, Failure, Outcome, Request, Why
+from earwitness.model import (
+    Attribution,
+    Channel,
+    Effect,
+    Failure,
+    Finding,
+    Observation,
+    Outcome,
+    Request,
+    Run,
+    Why,
+)
 from earwitness.probes.context import Kind, OverBudgetError, RunContext
 from earwitness.probes.http_spec import HttpSpec
 from earwitness.schedule import Due
@@ -339,3 +356,109 @@ async def test_calls_are_spaced_as_the_carrier_wants():
         await pace.turn()
         turns.append(clock.moment)
     assert [t - turns[0] for t in turns] == [0.0, 0.5, 1.0]
+
+
+async def test_money_that_the_store_will_not_give_back_hides_nothing_that_was_seen(store, monkeypatch):
+    s = Stage(store, monkeypatch)
+    monkeypatch.setattr(
+        ProbeSpec, "kind", property(lambda _probe: Kind(Channel.CALL, HttpSpec, s._run, lambda _spec: 5.0))
+    )
+
+    def refuse(_connection, _run):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(spend, "release_unused", refuse)
+    with capture_logs() as logs:
+        s.dispatcher.run_now("web")
+        await until(lambda: s.seen)
+    assert s.seen[0].outcome is Outcome.OK
+    assert [line["probe"] for line in logs if line["event"] == "reservation_not_released"] == ["web"]
+
+
+# --- maintenance and effects -----------------------------------------------------------------------------------------
+
+
+async def test_a_probe_that_maintenance_stops_is_not_run_and_the_record_says_why(stage, store):
+    s = stage(web={}, other={})
+    s.dispatcher.heed(lambda probe: "maintenance deploy" if probe == "web" else None)
+    await s.dispatcher.on_due(Due("web", 60_000))
+    await s.dispatcher.on_due(Due("other", 60_000))
+    await s.outcomes(2)
+    assert [run.probe for run in s.started] == ["other"]
+    (skipped,) = [seen for seen in s.seen if seen.run.probe == "web"]
+    assert (skipped.outcome, skipped.skipped) == (Outcome.SKIPPED, "maintenance")
+    assert s.missed("maintenance") is None, "it is on record as skipped, not as missed"
+    assert await store.read(history.unfinished_runs) == []
+
+
+async def test_maintenance_does_not_keep_a_person_from_looking(stage):
+    s = stage()
+    s.dispatcher.heed(lambda _probe: "maintenance deploy")
+    s.dispatcher.run_now("web")
+    assert await s.outcomes(1) == [Outcome.OK]
+
+
+async def test_a_request_is_not_run_in_maintenance_either_and_frees_the_probe(stage):
+    s = stage()
+    s.dispatcher.heed(lambda _probe: "maintenance deploy")
+    s.dispatcher.request(Request("confirm:run-1:web", "web", Why.CONFIRM, time.time() + 60))
+    assert await s.outcomes(1) == [Outcome.SKIPPED]
+    s.dispatcher.heed(lambda _probe: None)
+    await s.dispatcher.on_due(Due("web", 60_000))
+    assert await s.outcomes(2) == [Outcome.SKIPPED, Outcome.OK]
+
+
+FOUND = {
+    "late": Finding(Failure.SLOW, "it took 9 s"),
+    "ours": Finding(Failure.UPLINK_DOWN, "no way out", Effect.NONE, Attribution.MONITOR),
+    "wrong": Finding(Failure.WRONG_BODY, "it broke"),
+}
+
+
+@pytest.mark.parametrize(
+    ("general", "own", "section", "found", "effect"),
+    [
+        ({}, {}, {}, "late", Effect.BLOCKED),
+        ({"slow": "nuisance"}, {}, {}, "late", Effect.NUISANCE),
+        ({"slow": "nuisance"}, {}, {}, "wrong", Effect.BLOCKED),
+        ({"slow": "nuisance"}, {"slow": "diverted"}, {}, "late", Effect.DIVERTED),
+        ({"slow": "nuisance"}, {}, {"effect": "blocked"}, "late", Effect.BLOCKED),
+        ({"slow": "nuisance"}, {"slow": "none"}, {"effect": "blocked"}, "late", Effect.NONE),
+        ({"uplink_down": "blocked"}, {"uplink_down": "blocked"}, {}, "ours", Effect.NONE),
+    ],
+)
+async def test_the_more_special_word_says_what_a_failure_does_to_customers(stage, general, own, section, found, effect):
+    s = stage(web={"effects": own, "http": {"url": "http://web.example/", **section}})
+    s.dispatcher.reconfigure(
+        s.dispatcher._config.model_copy(update={"effects": TypeAdapter(Effects).validate_python(general)}), s
+    )
+
+    async def find(ctx):
+        return ctx.observe(findings=[FOUND[found]])
+
+    s.work["web"] = find
+    await s.dispatcher.on_due(Due("web", 60_000))
+    await s.outcomes(1)
+    assert [f.effect for f in s.seen[0].findings] == [effect]
+
+
+def test_a_steps_own_effect_comes_before_the_effects_of_its_class():
+    call = {
+        "to": "+12025550199",
+        "steps": [{"expect": "Welcome", "effect": "nuisance"}, {"press": "1"}, {"expect": "Your balance"}],
+    }
+    config = Config.model_validate(
+        {
+            "environment": "production",
+            "dial": {"allow": ["+12025550199"]},
+            "effects": {"prompt_missing": "diverted"},
+            "journeys": {"pay": {}},
+            "probes": {"ivr": {"journey": "pay", "every": "10m", "call": call}},
+        }
+    )
+    probe = config.probes["ivr"]
+    first, _, last = (step.title for step in probe.call.steps)
+    found = [Finding(Failure.PROMPT_MISSING, "not heard", step=step) for step in (first, last)]
+    run = Run("run-1", "ivr", "pay", Channel.CALL, "here", "production", Why.SCHEDULED, 0.0)
+    seen = with_effects(Observation(run, 0.0, 1.0, tuple(found)), config, probe)
+    assert [f.effect for f in seen.findings] == [Effect.BLOCKED, Effect.DIVERTED]

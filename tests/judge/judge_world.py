@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from earwitness.alerting.routing import Router, route
+from earwitness.config.alerting import MatchSpec
 from earwitness.judge import Judgement, State, judge
 from earwitness.model import (
     Attribution,
@@ -20,6 +22,14 @@ from earwitness.model import (
     Transition,
     Why,
 )
+
+HOOK = "on-call"
+ROUTER = Router([route(MatchSpec(), (HOOK,))])  # one hook, which takes everything
+
+
+def is_told(transition, *, knows):
+    """Whether that hook is told of the transition; `knows` says whether it was told of the incident before."""
+    return bool(ROUTER.recipients(transition, [HOOK] if knows else [], transition.at))
 
 
 def rules_of(probes, journeys=None, production=("production",), **limits):

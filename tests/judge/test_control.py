@@ -166,8 +166,16 @@ FINE = a_try(why=Why.CONTROL)
         ([a_try(Failure.ONE_WAY), FINE], Layer.NUMBER, "the number called"),
         ([a_try(Failure.DEAD_AIR, layer=Layer.IVR), FINE], Layer.IVR, "the IVR"),
         ([a_try(BAD, layer=Layer.BACKEND), FINE], Layer.BACKEND, "what is behind the IVR"),
-        ([a_try(Failure.BUSY), a_try(from_=B)], Layer.ACCOUNT, f"our number {A}: from {B} it works"),
-        ([a_try(Failure.BUSY), a_try(carrier="backup")], Layer.CARRIER, "the carrier main: through backup it works"),
+        (
+            [a_try(Failure.BUSY), a_try(from_=B)],
+            Layer.ACCOUNT,
+            f"our number {A}: it fails only from it, from {B} it works",
+        ),
+        (
+            [a_try(Failure.BUSY), a_try(carrier="backup")],
+            Layer.CARRIER,
+            "the carrier main: it fails only through it, through backup it works",
+        ),
         ([a_try(Failure.BUSY), a_try(Failure.CONTROL_FAILED, Why.CONTROL)], Layer.CARRIER, "the carrier"),
         (
             [a_try(Failure.BUSY), a_try(Failure.ACCOUNT_REFUSED, Why.CONTROL, outcome=Outcome.UNKNOWN)],

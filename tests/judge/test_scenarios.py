@@ -317,7 +317,7 @@ SCENARIOS = {
         expect within 2m: open
         at 5m: resolve
         expect open: 0
-        expect within 3m: open sev1""",
+        expect within 3m: told reopen sev1""",
     "acknowledging does not keep it from getting worse": ALONE
     + """
         at 1m: fail web diverted
@@ -364,7 +364,7 @@ SCENARIOS = {
         at 4m: mend web
         expect within 2m: resolve
         at 7m: fail web
-        expect within 2m: open
+        expect within 2m: told reopen
         at 10m: mend web
         expect within 2m: resolve
         expect open: 0""",
@@ -387,6 +387,9 @@ def test_there_are_as_many_as_were_promised():
         (ALONE + "at 1m: fail web\nexpect within 2m: open sev2", "heard .*open sev1"),
         (ALONE + "at 1m: fail web\nexpect nothing for 5m", "expected nothing"),
         (ALONE + "at 1m: fail web\nexpect within 2m: open\nexpect open: 2", "1 incidents are open"),
+        (ALONE + "at 1m: silence web for 1h\nat 2m: fail web\nexpect within 2m: told open", "heard .*open sev1"),
+        (ALONE + "at 1m: fail web\nexpect nothing told for 5m", "expected nothing"),
+        (ALONE + "at 1m: fail web\nexpect within 5m: open flapping", "heard .*open sev1"),
     ],
 )
 def test_a_scenario_that_is_not_kept_fails(text, said):

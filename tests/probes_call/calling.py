@@ -67,8 +67,8 @@ class Ledger:
             raise OverBudgetError("25 USD a day")
         self.entries.append(("reserve", cost))
 
-    async def intent(self, to, from_):
-        self.entries.append(("intent", to, from_))
+    async def intent(self, to, from_, script):
+        self.entries.append(("intent", to, from_, script))
 
     async def dialled(self, sid):
         self.entries.append(("dialled", sid))

@@ -462,6 +462,36 @@ async def test_a_call_left_in_flight_is_taken_up_and_not_dialled_again(caller, s
     assert len(await calls(sim, http)) == 1
 
 
+def script_of(steps=PAY):
+    from earwitness.telephony.twiml import compile_plan  # noqa: PLC0415
+
+    made = spec(steps)
+    return json.dumps({"steps": [step.title for step in made.steps], "waits": compile_plan(made).waits})
+
+
+async def test_a_call_left_in_flight_is_judged_by_the_waits_that_it_went_by(caller, sim, http, clock):
+    """Since then, references have come, or other calls have measured other pauses."""
+    sid, intended_at = await dialled(sim, http), clock.now()
+    await clock.sleep(5)
+    observation = await resume(spec(), caller.context(), InterruptedCall(TO, FROM, intended_at, sid, script_of()))
+    assert (observation.outcome, observation.findings) == (Outcome.OK, ())
+    assert [step.ok for step in observation.steps] == [True] * 5
+
+
+async def test_a_call_whose_steps_were_edited_while_it_was_in_flight_is_hung_up_and_judged_by_nobody(
+    caller, sim, http, clock
+):
+    sid, intended_at = await dialled(sim, http), clock.now()
+    await clock.sleep(5)
+    edited = [PAY[0], {"press": "3"}, *PAY[2:]]
+    interrupted = InterruptedCall(TO, FROM, intended_at, sid, script_of())
+    (finding,) = (await resume(spec(edited), caller.context(), interrupted)).findings
+    assert (finding.failure, finding.attribution) == (Failure.INTERRUPTED, Attribution.MONITOR)
+    assert "its steps were edited" in finding.message
+    assert sim.carrier.calls[sid].plan.ended_by == "caller" or sim.carrier.calls[sid].plan.status(1e9) == "canceled"
+    assert caller.ledger.kinds == ["settle"]
+
+
 async def test_a_call_that_the_carrier_does_not_know_is_unknown(caller, sim, http, clock):
     interrupted = InterruptedCall(TO, FROM, clock.now(), None)
     observation = await resume(spec(), caller.context(), interrupted)

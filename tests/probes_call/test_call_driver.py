@@ -1,15 +1,18 @@
 """The driver against an API that fails in the middle of a call."""
 
+import errno
 import threading
 from collections.abc import Sequence
 
 import httpx
+import numpy as np
 import pytest
 import respx
-from calling import FROM, PAY, SID, TO, Caller, VirtualClock, spec
+from calling import FROM, PAY, SID, TO, Caller, FullDisk, VirtualClock, spec
 from structlog.testing import capture_logs
 
 from earwitness.audio import workers
+from earwitness.audio.wav import read_wav, write_wav
 from earwitness.model import Failure, Outcome
 from earwitness.probes.call import KIND, run
 from earwitness.telephony import attempt, driver, hearing
@@ -171,3 +174,62 @@ def test_giving_up_a_call_fits_into_the_budget():
 
 def test_the_budget_is_what_a_call_may_last():
     assert KIND.budget(spec(ring_timeout="20s", length_limit="100s")) == 150.0
+
+
+def recorded(api, wav):
+    listed = {"recordings": [{"sid": "RE1", "status": "completed", "error_code": None}]}
+    api.get(url__startswith=f"{ROOT}/Recordings.json").respond(200, json=listed)
+    api.get(url__startswith=f"{ROOT}/Recordings/RE1.wav").respond(200, content=wav)
+    return api.delete(url__startswith=f"{ROOT}/Recordings/RE1").respond(204)
+
+
+def silence(seconds, channels=2):
+    return write_wav(np.zeros((channels, int(8000 * seconds)), np.float32), 8000)
+
+
+@pytest.mark.parametrize(
+    ("wav", "said"),
+    [
+        (silence(0.2), "too little to hear anything in"),
+        (silence(5.0), "5.0s of a call of 20s"),
+        (silence(20.0, channels=1), "channel"),
+    ],
+)
+async def test_a_recording_that_nobody_can_be_judged_by_is_kept_and_deleted_at_the_carrier(caller, api, wav, said):
+    answers(api, [status("completed", duration="20")])
+    deleted = recorded(api, wav)
+    observation = await run(spec(WELCOME), caller.context())
+    (finding,) = observation.findings
+    assert (finding.failure, observation.outcome) == (Failure.RECORDING_UNREADABLE, Outcome.UNKNOWN)
+    assert said in finding.message
+    assert read_wav(caller.sink.files["recording"]).duration == pytest.approx(read_wav(wav).duration)
+    assert deleted.called
+
+
+async def test_a_recording_that_the_disk_refuses_stays_at_the_carrier(caller, api):
+    answers(api, [status("completed", duration="20")])
+    deleted = recorded(api, silence(0.2))
+    caller.sink = FullDisk()
+    observation = await run(spec(WELCOME), caller.context())
+    assert (observation.outcome, observation.facts["evidence_lost"]) == (Outcome.UNKNOWN, 2)
+    assert not deleted.called
+
+
+async def test_a_failed_call_whose_notifications_cannot_be_read_blames_nobody(caller, api):
+    answers(api, [status("failed")])
+    api.get(url__startswith=f"{ROOT}/Calls/{CALL_SID}/Notifications.json").mock(return_value=FAILS)
+    observation = await run(spec(), caller.context())
+    assert observation.outcome is Outcome.UNKNOWN
+    assert [finding.failure for finding in observation.findings] == [Failure.CARRIER_API_FAILED]
+
+
+async def test_a_call_that_cannot_be_put_on_record_is_hung_up_at_once(caller, api):
+    hang_up = api.post(f"{ROOT}/Calls/{CALL_SID}.json").mock(return_value=status("completed"))
+
+    async def refuse(_sid):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    caller.ledger.dialled = refuse
+    with pytest.raises(OSError, match="no space left"):
+        await run(spec(), caller.context())
+    assert hang_up.calls.last.request.content == b"Status=completed"

@@ -5,9 +5,11 @@ import json
 import pytest
 from calling import PAY, PROMPTS, spec
 
+from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.model import Effect, Failure, Outcome, Why
 from earwitness.probes.call import run
-from earwitness.telephony.baselines import Baselines
+from earwitness.telephony.baselines import Baselines, Proposal, UnknownWordsError
+from earwitness.telephony.changes import compared
 
 
 @pytest.fixture
@@ -94,3 +96,33 @@ def test_timings_that_cannot_be_read_count_as_none(tmp_path):
     ):
         (tmp_path / "timings" / "probe.json").write_text(content)
         assert baselines.timings("probe", ["a"]) == {}
+
+
+WORDING = {
+    ("Welcome to Acme", "Hello from Acme"): ("hello and thanks for calling acme", "Hello from Acme"),
+    ("Your balance is * dollars", "Your line is busy"): (
+        "your balance is now two dollars",
+        "your balance is now two dollars",
+    ),
+    ("Your balance is * dollars",): ("", "Your balance is * dollars"),
+}
+
+
+@pytest.mark.parametrize(("texts", "heard"), WORDING.items())
+async def test_a_new_sound_is_proposed_for_the_alternative_that_it_is_nearest_to(tmp_path, texts, heard):
+    words, text = heard
+    step = StepReport(PlannedStep("expect it", "expect", expect=texts), Result.CHANGED, at=1.0, words=words)
+    report = CallReport((step,), None, 10.0, 0, None)
+    baselines = Baselines(tmp_path)
+    await compared([], report, {0: (PROMPTS / "welcome.wav").read_bytes()}, baselines, "phone", 5.0)
+    assert [proposal.text for proposal in baselines.proposals()] == [text]
+
+
+async def test_a_sound_of_an_open_text_whose_words_nobody_heard_is_not_accepted(tmp_path):
+    baselines = Baselines(tmp_path)
+    proposal = Proposal("phone-1", "phone", "expect it", "Your balance is * dollars", "", 5.0)
+    baselines.propose(proposal, (PROMPTS / "balance.wav").read_bytes())
+    with pytest.raises(UnknownWordsError, match=r"write its words to NAME\.txt"):
+        baselines.accept(proposal)
+    assert baselines.proposals() == [proposal]
+    assert not baselines.accepted.exists()

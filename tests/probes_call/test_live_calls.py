@@ -7,6 +7,7 @@ import pytest
 from calling import FROM, MORTGAGES, PAY, SID, TO, TOKEN, Caller, carrier_spec, spec
 from fastapi import FastAPI
 
+from earwitness.audio.transcription.base import EngineError
 from earwitness.clock import SystemClock
 from earwitness.config.transcription import TranscriptionSpec
 from earwitness.console.telephone import telephone
@@ -17,10 +18,12 @@ from earwitness.serving import listen, served
 from earwitness.simulator.server import Simulator
 from earwitness.telephony import driver, live
 from earwitness.telephony.carrier import Carrier
-from earwitness.telephony.switchboard import Switchboard
+from earwitness.telephony.switchboard import CarrierHearing, Extension, Switchboard
 from earwitness.telephony.transcription import Transcription
 
 SPEED = 8.0  # seconds of a call that pass in one
+# Long enough to hear the line say that it heard nothing: a live key may fall just before the menu, and the menu then says little.
+UNHEARD = [*PAY[:2], {**PAY[2], "within": {"major": "20s"}}]
 
 
 @pytest.fixture
@@ -84,16 +87,15 @@ async def test_a_live_call_presses_each_key_when_its_prompt_has_ended(caller, si
     ("fault", "parameters", "steps", "failure"),
     [
         ("card-processor-down", {}, PAY, Failure.WRONG_PROMPT),
-        ("dtmf-ignored", {}, PAY[:3], Failure.DTMF_IGNORED),
+        ("dtmf-ignored", {}, UNHEARD, Failure.DTMF_IGNORED),
+        ("dtmf-ignored", {}, [PAY[0], {"pause": "2s"}, *PAY[1:3]], Failure.DTMF_IGNORED),
         ("early-hangup", {"seconds": 5}, PAY, Failure.EARLY_HANGUP),
         ("misroute", {}, MORTGAGES, Failure.MISROUTED),
     ],
 )
 async def test_both_drivers_come_to_the_same_result(caller, sim, fault, parameters, steps, failure):
     sim.faults.turn_on(fault, parameters)
-    # Live, a key that nobody hears would fall just before the menu or into it, by chance; 2 s later it falls into it.
-    live_steps = [steps[0], {"pause": "2s"}, *steps[1:]] if fault == "dtmf-ignored" else steps
-    found = [await run(made, caller.context()) for made in (live_spec(live_steps), spec(steps))]
+    found = [await run(made, caller.context()) for made in (live_spec(steps), spec(steps))]
     assert [[f.failure for f in seen.findings] for seen in found] == [[failure]] * 2
     assert {f.effect for seen in found for f in seen.findings} == {found[0].findings[0].effect}
 
@@ -124,6 +126,45 @@ async def test_sound_that_does_not_come_is_never_the_targets_fault(caller, sim, 
     (finding,) = observation.findings
     assert observation.outcome is Outcome.UNKNOWN
     assert "the live sound stopped coming" in finding.message
+
+
+async def test_a_sound_that_ends_while_the_call_goes_on_hangs_it_up_and_blames_nobody(caller, sim, monkeypatch):
+    monkeypatch.setattr(live, "STREAM_LIMIT", 0.5)
+    hear = Extension.hear
+
+    def cut(extension, frame):
+        if extension.streaming and extension.heard_frames == 150:
+            extension.hung_up()
+        extension.heard_frames += 1
+        hear(extension, frame)
+
+    monkeypatch.setattr(Extension, "heard_frames", 0, raising=False)
+    monkeypatch.setattr(Extension, "hear", cut)
+    steps = [*PAY[:1], {"pause": "60s"}, {"listen": "5s"}]
+    observation = await run(live_spec(steps), caller.context())
+    (finding,) = observation.findings
+    assert (observation.outcome, finding.failure) == (Outcome.UNKNOWN, Failure.CARRIER_API_FAILED)
+    assert "the live sound ended while the call went on" in finding.message
+    (call,) = sim.carrier.calls.values()
+    assert call.plan.ended_by == "caller"
+
+
+async def test_a_fault_of_ours_in_a_conversation_leaves_no_call_behind(caller, sim, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(live._Ear, "look", broken)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        await run(live_spec(), caller.context())
+    (call,) = sim.carrier.calls.values()
+    assert call.plan.ended_by == "caller" or call.plan.status(1e9) == "canceled"
+
+
+def test_a_transcript_that_cannot_be_put_in_order_is_an_error_of_the_engine():
+    heard = CarrierHearing()
+    heard.take({"TranscriptionEvent": "transcription-content", "SequenceId": "x"})
+    with pytest.raises(EngineError, match="a SequenceId is no number"):
+        heard.transcript()
 
 
 async def test_without_a_public_address_a_live_call_is_not_made(caller, sim):

@@ -375,3 +375,17 @@ async def test_a_certificate_that_expires_soon_is_told_once(observe, shop):
     seen = await observe(steps=[{"name": "a", "url": url}, {"name": "b", "url": url}])
     assert (only(seen).failure, only(seen).step) == (Failure.CERTIFICATE_EXPIRING, "a")
     assert only(seen).attribution is Attribution.TARGET
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"], ids=["none", "half"])
+async def test_nobody_goes_on_without_the_values_of_a_lost_answer(observe, answer):
+    async with listener(answer) as (port, heard):
+        url = f"http://127.0.0.1:{port}/"
+        capture = {"V": {"json": "$.v"}}
+        steps = [
+            {"name": "a", "url": url, "capture": capture, "effect": "nuisance"},
+            {"name": "b", "url": url + "{{V}}"},
+        ]
+        seen = await observe(steps=steps)
+    assert (went(seen), len(heard)) == ([("a", False)], 1)
+    assert (only(seen).failure, only(seen).effect) == (Failure.CONNECTION_LOST, Effect.NUISANCE)

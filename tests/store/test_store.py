@@ -21,8 +21,9 @@ from earwitness.model import (
     Step,
     Why,
 )
-from earwitness.store import history, outbox, spend, verdicts
+from earwitness.store import history, outbox, owed, spend, verdicts
 from earwitness.store.history import Missed
+from earwitness.store.owed import Recipient
 from earwitness.store.store import Store
 from earwitness.store.tables import held, metadata, runs
 
@@ -196,7 +197,7 @@ async def test_money_is_set_aside_up_to_the_days_limit(store):
 async def test_a_call_is_remembered_step_by_step(store):
     await store.write(lambda c: spend.reserve(c, "run-1", "pay", 10, "USD", 0.0, []))
     assert (await store.read(lambda c: spend.call_of(c, "run-1"))).state == "reserved"
-    await store.write(lambda c: spend.intend(c, "run-1", "+12025550199", "+12025550143", 5.0))
+    await store.write(lambda c: spend.intend(c, "run-1", "+12025550199", "+12025550143", "{}", 5.0))
     assert (await store.read(lambda c: spend.call_of(c, "run-1"))).intended_at == 5.0
     await store.write(lambda c: spend.release_unused(c, "run-1"))
     await store.write(lambda c: spend.dialled(c, "run-1", "CA1"))
@@ -223,9 +224,9 @@ async def test_deliveries_of_one_incident_go_one_after_the_other(store):
     world.passes("a", "a")
     opened, resolved = world.transitions
     for transition in (opened, resolved):
-        await store.write(lambda c, t=transition: outbox.add_deliveries(c, t, ["on-call"], 10.0))
-        await store.write(lambda c, t=transition: outbox.add_deliveries(c, t, ["on-call"], 10.0))
-    assert await store.read(lambda c: outbox.told(c, opened.incident.id)) == ["on-call"]
+        await store.write(lambda c, t=transition: owed.add_deliveries(c, t, [Recipient("on-call")], 10.0))
+        await store.write(lambda c, t=transition: owed.add_deliveries(c, t, [Recipient("on-call")], 10.0))
+    assert await store.read(lambda c: owed.told(c, opened.incident.id)) == ["on-call"]
     first = await store.write(lambda c: outbox.lease(c, "on-call", "t1", 10.0, 30.0))
     assert first.kind.value == "open"
     assert await store.write(lambda c: outbox.lease(c, "on-call", "t2", 10.0, 30.0)) is None
@@ -243,7 +244,7 @@ async def test_deliveries_of_one_incident_go_one_after_the_other(store):
 async def test_a_lease_that_ran_out_is_taken_over(store):
     world = World(rules_of({"a": ("shop", [])}))
     world.fails("a", times=2)
-    await store.write(lambda c: outbox.add_deliveries(c, world.transitions[0], ["on-call"], 0.0))
+    await store.write(lambda c: owed.add_deliveries(c, world.transitions[0], [Recipient("on-call")], 0.0))
     held = await store.write(lambda c: outbox.lease(c, "on-call", "dead", 0.0, 30.0))
     assert await store.write(lambda c: outbox.lease(c, "on-call", "next", 29.0, 30.0)) is None
     taken = await store.write(lambda c: outbox.lease(c, "on-call", "next", 30.0, 30.0))
@@ -261,7 +262,7 @@ async def test_what_is_settled_is_forgotten_in_time_but_not_who_was_told_of_what
     await store.write(lambda c: verdicts.save_incidents(c, [t.incident for t in world.transitions]))
     await store.write(lambda c: verdicts.add_requests(c, world.requests))
     for transition in world.transitions:
-        await store.write(lambda c, t=transition: outbox.add_deliveries(c, t, ["on-call"], 0.0))
+        await store.write(lambda c, t=transition: owed.add_deliveries(c, t, [Recipient("on-call")], 0.0))
     done = outbox.Attempt("delivered", "ok", "")
     while leased := await store.write(lambda c: outbox.lease(c, "on-call", "t", 1.0, 30.0)):
         await store.write(lambda c, seq=leased.seq: outbox.settle(c, seq, "t", done, 2.0))
@@ -273,5 +274,5 @@ async def test_what_is_settled_is_forgotten_in_time_but_not_who_was_told_of_what
     assert [(row["incident"], row["kind"]) for row in left] == [(world.open[0].id, "open")], (
         "its resolve is still to come"
     )
-    assert await store.read(lambda c: outbox.told(c, world.open[0].id)) == ["on-call"]
+    assert await store.read(lambda c: owed.told(c, world.open[0].id)) == ["on-call"]
     assert await store.read(verdicts.pending_requests) != []

@@ -42,7 +42,7 @@ def test_the_call_of_the_contract_is_understood():
 
 
 def test_card_numbers_show_nowhere_but_in_the_script_for_the_carrier():
-    spec = call({"press": f"{CARD}#"})
+    spec = call({"press": f"{CARD}#"}, {"listen": "5s"})
     plan = compile_plan(spec)
     assert CARD in plan.twiml
     for shown in (
@@ -101,6 +101,11 @@ def test_masks_keep_menu_choices_and_the_last_four_of_cards(keys, shown):
         ({"hold": "x", "optional": "true"}, "optional belongs to an expect step; this one is a hold step"),
         ({"expect": "x", "match": {"minor": "50%", "major": "60%"}}, "match.major is above match.minor"),
         ({"expect": "x", "misroute": {"lost cards": ""}}, "at least 1"),
+        ({"expect": ["Good day.", "good  day"]}, "stands twice in this step"),
+        ({"expect": "Sales", "misroute": {"lost cards": "sales"}}, "stands twice in this step"),
+        ({"pause": "2s", "effect": "nuisance"}, "effect belongs to an expect or hold"),
+        ({"expect": "x", "optional": "true"}, "it would always pass"),
+        ({"press": "2"}, "it would always pass"),
     ],
 )
 def test_a_bad_step_says_what_is_wrong(step, said):
@@ -125,12 +130,12 @@ def test_other_spellings_do_not_load(number):
 
 def test_a_plan_longer_than_the_call_may_be_does_not_load():
     with pytest.raises(ValidationError, match="above length_limit"):
-        call({"pause": "100s"}, length_limit="60s")
+        call({"pause": "100s"}, {"listen": "5s"}, length_limit="60s")
 
 
 def test_a_script_beyond_the_carriers_limit_is_refused_not_cut():
     with pytest.raises(ValidationError, match="characters of TwiML; Twilio takes 4000"):
-        call(*[{"say": "&" * 500}] * 2, length_limit="15m")
+        call(*[{"say": "&" * 500}] * 2, {"listen": "5s"}, length_limit="15m")
 
 
 STEPS = (
@@ -199,7 +204,7 @@ def test_who_hangs_up_before_an_agent_says_nothing_and_gives_the_last_prompt_all
 
 
 def test_words_that_are_said_cannot_break_out_of_the_script():
-    plan = compile_plan(call({"say": "</Say><Dial>+19005551234</Dial><Say>\"'&"}))
+    plan = compile_plan(call({"say": "</Say><Dial>+19005551234</Dial><Say>\"'&"}, {"listen": "5s"}))
     assert "<Dial>" not in plan.twiml
     root = ET.fromstring(plan.twiml)
     assert [element.tag for element in root] == ["Say", "Pause", "Hangup"]

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import AnyStr
 
 import structlog
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from earwitness.alerting.digests import is_digest, stand_in
 from earwitness.alerting.notices import Change, Links, notice_of
 from earwitness.alerting.senders import Senders, converse
 from earwitness.clock import Clock
@@ -21,7 +23,7 @@ from earwitness.config.schema import HookSpec
 from earwitness.config.templates import TemplateSpec
 from earwitness.hooks import HOOKS
 from earwitness.hooks.base import HookKind, HookOutcome, Parcel, Reason
-from earwitness.store import outbox, verdicts
+from earwitness.store import digests, outbox, verdicts
 from earwitness.store.outbox import Attempt, Delivery
 from earwitness.store.store import Store
 
@@ -44,11 +46,12 @@ class Hook:
     spec: object
     timeout: float
     template: TemplateSpec = field(default_factory=TemplateSpec)
+    storm_cap: int | None = None  # messages a minute
 
 
 def hook_of(name: str, spec: HookSpec) -> Hook:
     section = getattr(spec, spec.kind)
-    return Hook(name, HOOKS[spec.kind], section, section.timeout, spec.template)
+    return Hook(name, HOOKS[spec.kind], section, section.timeout, spec.template, spec.storm_cap)
 
 
 def pause_before(attempt: int, retry_after: float | None, draw: Callable[[], float] = random.random) -> float:
@@ -68,9 +71,10 @@ class Courier:
         self._senders = senders
         self._links = links
         self._wake = asyncio.Event()
-        self._told: Callable[[str, HookOutcome], None] = lambda _hook, _outcome: None
+        self._told: Callable[[str, str, HookOutcome], None] = lambda _hook, _result, _outcome: None
 
-    def on_told(self, callback: Callable[[str, HookOutcome], None]) -> None:
+    def on_told(self, callback: Callable[[str, str, HookOutcome], None]) -> None:
+        """Call this after each attempt with the hook, how it was settled, and the outcome."""
         self._told = callback
 
     def wake(self) -> None:
@@ -103,8 +107,8 @@ class Courier:
 
     async def deliver_next(self) -> bool:
         """Attempt the next delivery that is due. False: nothing is."""
-        token, now = uuid.uuid4().hex, self._clock.now()
-        delivery = await self._store.write(lambda c: outbox.lease(c, self.hook.name, token, now, LEASE))
+        token, now, cap = uuid.uuid4().hex, self._clock.now(), self.hook.storm_cap
+        delivery = await self._store.write(lambda c: outbox.lease(c, self.hook.name, token, now, LEASE, cap))
         if delivery is None:
             return False
         try:
@@ -134,18 +138,17 @@ class Courier:
 
         A body of another kind was meant for a receiver that this name had before; ours gets one of its own.
         """
-        if (frozen := _kept_by(self._mark.encode(), delivery.body)) is not None:
+        if (frozen := kept_by(self._mark.encode(), delivery.body)) is not None:
             return frozen
-        incident = await self._store.read(lambda c: verdicts.incident(c, delivery.incident))
-        assert incident is not None, "a delivery is written in its incident's own commit"
-        change = Change(delivery.key, delivery.kind, delivery.at, delivery.text, incident)
+        now = self._clock.now()
+        change = await self._store.read(lambda c: _change(c, delivery, now))
         body = self.hook.kind.render(self.hook.spec, notice_of(change, self._links, self.hook.template))
         marked = self._mark.encode() + body
         held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, marked))
         return body if held else None
 
     async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
-        parcel = Parcel(delivery.key, body, self._clock.now(), _kept_by(self._mark, delivery.reference))
+        parcel = Parcel(delivery.key, body, self._clock.now(), kept_by(self._mark, delivery.reference), delivery.doubt)
         talk = self.hook.kind.talk(self.hook.spec, parcel)
         return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LEASE - 5)
 
@@ -154,7 +157,7 @@ class Courier:
         attempt = _attempt_of(delivery, outcome, now)
         reference = None if outcome.reference is None else self._mark + outcome.reference
         await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now, reference))
-        self._told(self.hook.name, outcome)
+        self._told(self.hook.name, attempt.outcome, outcome)
         log.info(
             "alert_attempted",
             hook=self.hook.name,
@@ -167,7 +170,19 @@ class Courier:
         self.wake()
 
 
-def _kept_by(mark: AnyStr, kept: AnyStr | None) -> AnyStr | None:
+def _change(connection: Connection, delivery: Delivery, now: float) -> Change:
+    """Return what the delivery tells, with its incident as it is now."""
+    if is_digest(delivery.incident):
+        digest = digests.digest(connection, delivery.incident)
+        assert digest is not None, "a digest's delivery is written with it"
+        incident, told = stand_in(digest), tuple(digests.members(connection, delivery.incident))
+        return Change(delivery.key, delivery.kind, delivery.at, delivery.text or incident.reason, incident, told)
+    found = verdicts.incident(connection, delivery.incident)
+    assert found is not None, "a delivery is written in its incident's own commit"
+    return Change(delivery.key, delivery.kind, delivery.at, delivery.text, found, hook=delivery.hook, now=now)
+
+
+def kept_by(mark: AnyStr, kept: AnyStr | None) -> AnyStr | None:
     """Return what was kept under this mark; None when it was kept under another, or nothing was."""
     return kept.removeprefix(mark) if kept is not None and kept.startswith(mark) else None
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import structlog
 
+from earwitness.alerting.ack_links import AckLinks
+from earwitness.alerting.digests import is_digest
 from earwitness.config.templates import TemplateSpec, WordingError, known_to_templates, worded
 from earwitness.hooks.base import Notice
-from earwitness.model import Incident, TransitionKind
+from earwitness.model import Incident, Status, TransitionKind
 from earwitness.presentation import headline
 
 log = structlog.get_logger()
@@ -20,9 +22,10 @@ class Links:
     """The addresses at which people reach what an alert speaks of."""
 
     base: str
+    acks: AckLinks | None = None  # without a public address nobody could follow them
 
     def incident(self, incident_id: str) -> str:
-        return f"{self.base}/incidents/{incident_id}"
+        return f"{self.base}/{'digests' if is_digest(incident_id) else 'incidents'}/{incident_id}"
 
     def evidence(self) -> str:
         return f"{self.base}/api/v1/evidence"
@@ -37,6 +40,9 @@ class Change:
     at: float
     text: str
     incident: Incident
+    told: tuple[str, ...] = ()  # of a digest: the ids of all incidents that it tells
+    hook: str = ""  # that is told
+    now: float = 0.0  # when it is first told
 
 
 def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: bool = False) -> Notice:
@@ -52,6 +58,9 @@ def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: boo
         url=url,
         evidence_url=evidence,
         test=test,
+        told=change.told,
+        hook=change.hook,
+        ack_url=_ack_url(change, links),
     )
     if template == TemplateSpec():
         return ours
@@ -61,6 +70,14 @@ def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: boo
         title=_worded(template.title, known, ours.title, _LONGEST_TITLE),
         text=_worded(template.body, known, ours.text, _LONGEST_TEXT),
     )
+
+
+def _ack_url(change: Change, links: Links) -> str | None:
+    """Return a link that acknowledges, where there is something to acknowledge and somebody to follow it."""
+    nothing = change.incident.status is not Status.OPEN or is_digest(change.incident.id)
+    if links.acks is None or nothing or not change.hook:
+        return None
+    return links.acks.url(change.incident.id, change.hook, change.now)
 
 
 def _worded(template: str | None, known: Mapping[str, Any], ours: str, longest: int) -> str:

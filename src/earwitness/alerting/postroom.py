@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +11,18 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.alerting.couriers import LEASE, Courier, hook_of
+from earwitness.alerting.dialling import Dialler
 from earwitness.alerting.notices import Links
+from earwitness.alerting.polling import Poller
 from earwitness.alerting.senders import Senders
 from earwitness.clock import Clock
 from earwitness.config.network import NetworkSpec
 from earwitness.config.schema import Config, HookSpec
 from earwitness.hooks.base import HookOutcome, Reason
+from earwitness.impairments import Impairments
 from earwitness.metrics import Metrics
-from earwitness.store import outbox, verdicts
+from earwitness.model import Commanded
+from earwitness.store import failover, outbox, owed, verdicts
 from earwitness.store.outbox import Attempt, Backlog
 from earwitness.store.store import Store
 from earwitness.transport.client import WebClient
@@ -28,7 +32,18 @@ log = structlog.get_logger()
 
 def _bound(connection: Connection) -> set[str]:
     """Return the hooks that know of an open incident, and so will be told of its end."""
-    return {hook for i in verdicts.open_incidents(connection) for hook in outbox.told(connection, i.id)}
+    return {hook for i in verdicts.open_incidents(connection) for hook in owed.told(connection, i.id)}
+
+
+async def _unheard(_command: Commanded) -> None:
+    """What people did elsewhere is of no use to whoever only tells."""
+
+
+async def _serve(courier: Courier, poller: Poller) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(courier.run())
+        if poller.wanted:
+            group.create_task(poller.run())
 
 
 class Postroom:
@@ -45,6 +60,7 @@ class Postroom:
         web: Callable[[], WebClient],
         links: Links,
         files: Callable[[str], Path],
+        impairments: Impairments | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -52,16 +68,27 @@ class Postroom:
         self._web = web
         self._links = links
         self._files = files
+        self._impairments = impairments or Impairments(lambda _part, _bad: None)
+        self._said: Callable[[Commanded], Awaitable[object]] = _unheard
+        self._refusing: set[str] = set()  # hooks whose newest delivery failed for good
         self._couriers: dict[str, tuple[HookSpec | None, Courier, asyncio.Task[None]]] = {}
         self._network: NetworkSpec | None = None
+        self._dialler: Dialler | None = None
         self._configured = asyncio.Event()
         self._published: set[str] = set()  # hooks that have series
 
+    def on_said(self, callback: Callable[[Commanded], Awaitable[object]]) -> None:
+        """Hand to this what people did at providers that are asked for it; to be set before `configure`."""
+        self._said = callback
+
     def configure(self, config: Config) -> None:
         """Have one courier for each hook; a changed hook gets a new one, a removed one retires."""
+        before = self._network, self._dialler
+        self._dialler = Dialler(self._store, self._clock, frozenset(config.dial.allow), config.budget)
+        unchanged = before == (config.network, self._dialler)
         for name, spec in config.hooks.items():
             known = self._couriers.get(name)
-            if known and known[0] == spec and self._network == config.network:
+            if known and known[0] == spec and unchanged:
                 continue
             if known:
                 known[2].cancel()
@@ -80,6 +107,8 @@ class Postroom:
     async def run(self) -> None:
         """Publish the queues and retire couriers until cancelled; then stop all."""
         await self._configured.wait()  # until then every hook would look removed
+        for hook, reason in (await self._store.read(failover.refusing)).items():
+            self._judge_hook(hook, f"{hook} refused an alert: {reason}")
         try:
             while True:
                 try:
@@ -96,20 +125,24 @@ class Postroom:
     async def _look_after(self) -> None:
         retiring = [name for name, (spec, _, _) in self._couriers.items() if spec is None]
         bound = await self._store.read(_bound) if retiring else set()  # first: what ends in between is owed by then
-        owed = {b.hook: b for b in await self._store.read(outbox.backlog)}
-        self._publish(owed)
-        for name in set(retiring) - owed.keys() - bound:
+        backlog = {b.hook: b for b in await self._store.read(outbox.backlog)}
+        self._publish(backlog)
+        for name in set(retiring) - backlog.keys() - bound:
             if self._couriers[name][0] is not None:
                 continue  # it was configured again meanwhile
             self._couriers.pop(name)[2].cancel()
+            self._judge_hook(name, None)
             log.info("hook_retired", hook=name)
-        for name in owed.keys() - self._couriers.keys():
+        for name in backlog.keys() - self._couriers.keys():
             await self._give_up(name)
+        for name in self._refusing - backlog.keys() - self._couriers.keys():
+            self._judge_hook(name, None)
 
-    def _publish(self, owed: Mapping[str, Backlog]) -> None:
-        now, hooks = self._clock.now(), self._couriers.keys() | owed.keys()
+    def _publish(self, backlog: Mapping[str, Backlog]) -> None:
+        now, hooks = self._clock.now(), self._couriers.keys() | backlog.keys()
         for hook in hooks:
-            depth, oldest = (owed[hook].depth, now - owed[hook].oldest_at) if hook in owed else (0, 0.0)
+            depth, oldest = (backlog[hook].depth, now - backlog[hook].oldest_at) if hook in backlog else (0, 0.0)
+            oldest = max(0.0, oldest)  # what is held is owed from later on
             self._metrics.queue_depth.labels(hook).set(depth)
             self._metrics.queue_oldest.labels(hook).set(oldest)
         for hook in self._published - hooks:
@@ -123,15 +156,25 @@ class Postroom:
         while delivery := await self._store.write(lambda c: outbox.lease(c, hook, token, now, LEASE)):
             attempt = Attempt("refused", Reason.NO_HOOK.value, "no hook of this name is configured any more")
             await self._store.write(partial(outbox.settle, seq=delivery.seq, token=token, attempt=attempt, now=now))
-            self._count(hook, HookOutcome("refused", Reason.NO_HOOK))
+            self._count(hook, "refused", HookOutcome("refused", Reason.NO_HOOK, "no hook of this name is configured"))
             log.error("alert_undeliverable", hook=hook, incident=delivery.incident, transition=delivery.kind.value)
 
     def _start(self, name: str, spec: HookSpec) -> tuple[HookSpec, Courier, asyncio.Task[None]]:
         hook = hook_of(name, spec)
-        senders = Senders(self._web().client(timeout=hook.timeout), self._files)
+        senders = Senders(self._web().client(timeout=hook.timeout), self._files, self._dialler)
         courier = Courier(hook, self._store, self._clock, senders, self._links)
         courier.on_told(self._count)
-        return spec, courier, asyncio.create_task(courier.run())
+        poller = Poller(hook, self._store, self._clock, senders, self._impairments, self._said)
+        return spec, courier, asyncio.create_task(_serve(courier, poller))
 
-    def _count(self, hook: str, outcome: HookOutcome) -> None:
+    def _count(self, hook: str, result: str, outcome: HookOutcome) -> None:
         self._metrics.deliveries.labels(hook, outcome.result, outcome.reason.value).inc()
+        if result != "retry":
+            self._judge_hook(hook, None if result == "delivered" else f"{hook} {result} an alert: {outcome.detail}")
+        if result in ("refused", "expired"):
+            self.wake()  # another hook takes over
+
+    def _judge_hook(self, hook: str, trouble: str | None) -> None:
+        """A hook that failed for good impairs the alerts until it takes something, or is configured no more."""
+        self._impairments.set("alerts", trouble is not None, hook, trouble or "")
+        (self._refusing.add if trouble else self._refusing.discard)(hook)

@@ -2,21 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import assert_never
+from typing import TypeVar, assert_never
 from urllib.parse import urlsplit
 
 import httpx
 
 from earwitness.alerting.announcing import announce
+from earwitness.alerting.dialling import Dialler
 from earwitness.alerting.mail import send_mail
-from earwitness.hooks.base import Announcement, HookOutcome, HookRequest, Mail, Message, Reason, Reply, Talk
+from earwitness.hooks.base import Announcement, Dialling, HookOutcome, HookRequest, Mail, Message, Reason, Reply
 from earwitness.logs import secrets_in
 from earwitness.model import Failure
 from earwitness.transport.errors import ExchangeError
 
+T = TypeVar("T")
 _LONGEST_REPLY = 64 * 1024  # bytes read of a reply
 _LONGEST_DETAIL = 500  # characters
 _TELLING = 8  # characters of an address; shorter paths are words of our own
@@ -35,6 +37,7 @@ class Senders:
 
     http: httpx.AsyncClient
     files: Callable[[str], Path]  # the file of a piece of evidence, by its SHA-256
+    dialler: Dialler | None = None  # without one nothing is dialled
 
     async def send(self, message: Message, seconds: float) -> Reply | HookOutcome:
         """Return the reply, or why there is none."""
@@ -45,11 +48,20 @@ class Senders:
                 return await send_mail(message, self.files, seconds)
             case Announcement():
                 return await announce(message, seconds)
+            case Dialling():
+                return await self._dial(message, seconds)
             case _:
                 assert_never(message)
 
+    async def _dial(self, call: Dialling, seconds: float) -> Reply | HookOutcome:
+        if self.dialler is None:
+            return HookOutcome("refused", Reason.ADDRESS_REFUSED, "only a running daemon calls; it keeps the budget")
+        return await self.dialler.dial(call, lambda: _ask(self.http, call.request, seconds))
 
-async def converse(talk: Talk, senders: Senders, section: object, each: float, in_all: float) -> HookOutcome:
+
+async def converse(
+    talk: Generator[Message, Reply, T], senders: Senders, section: object, each: float, in_all: float
+) -> T | HookOutcome:
     """Hold a talk to its end: at most `each` seconds for a reply and `in_all` for everything.
 
     `section` is the hook's configuration; its secrets, and what the requests were authorised with, are in no detail.
@@ -65,12 +77,14 @@ async def converse(talk: Talk, senders: Senders, section: object, each: float, i
                 return _without(hidden, reply)
             message = talk.send(reply)
     except StopIteration as ended:
-        outcome: HookOutcome = ended.value
-        return _without(hidden, outcome)
+        result: T = ended.value
+        return _without(hidden, result) if isinstance(result, HookOutcome) else result
 
 
 def _hidden(message: Message) -> set[str]:
     """Return what a provider could echo: the authorisation as it was sent, and the part of the address that may be a secret."""
+    if isinstance(message, Dialling):
+        return _hidden(message.request) | {message.to}
     if not isinstance(message, HookRequest):
         return set()
     sent = {name.lower(): value for name, value in message.headers.items()}.get("authorization", "")

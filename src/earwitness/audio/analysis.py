@@ -7,13 +7,14 @@ from earwitness.audio.channels import Sides, tell_sides
 from earwitness.audio.dropouts import LONGEST
 from earwitness.audio.echo import own_echo, returned
 from earwitness.audio.explain import Explainer, Question
-from earwitness.audio.frames import at_telephone_rate
+from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, RATE, at_telephone_rate
 from earwitness.audio.line import Line, first_silence
 from earwitness.audio.listener import Listener, heard_prompt
 from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
 from earwitness.audio.pesq import listening_quality_of
-from earwitness.audio.prompts import Prompt, PromptLibrary
+from earwitness.audio.phrases import Phrases
+from earwitness.audio.prompts import SHORTEST, Prompt, PromptLibrary
 from earwitness.audio.quality import Quality, with_own_echo
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
@@ -23,10 +24,12 @@ from earwitness.audio.wav import Recording, Samples
 
 _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
+_FAREWELL = 3.0  # s before the end in which our last words end when we hang up after them
 _WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
 _ON_HOLD = 0.5  # share of a wait that music fills, where it was spent on hold
 _SENTENCES = 0.7  # s of silence that may lie between the sentences of a prompt
 _LETTERS_PER_SECOND = 15.0  # of a prompt's text, spoken
+_NO_PHRASES = Phrases()
 UNCHECKED = "someone spoke; words not checked: no reference recording"
 
 
@@ -34,11 +37,11 @@ def analyse(
     recording: Recording,
     script: Sequence[PlannedStep],
     library: PromptLibrary,
-    errors: Sequence[str] = (),
+    phrases: Phrases = _NO_PHRASES,
     make_engine: MakeEngine | None = None,
     far_end: Samples | None = None,
 ) -> CallReport:
-    """Return what was heard of each step. `errors` are words that mean failure wherever another prompt was expected.
+    """Return what was heard of each step. `phrases` mean something wherever another prompt was expected.
 
     `make_engine` makes the engine that turns speech into words, if it is needed; without one, prompts are recognised by their
     sound alone. `far_end` is what a live stream of the far end held, shape (n,) at 8 kHz. Raises ChannelError when it cannot be told which side of the recording is ours, and EngineError.
@@ -48,7 +51,7 @@ def analyse(
     expected = [prompt for step in script for text in step.expect for prompt in library.find(text)]
     we_speak = any(step.verb == "say" for step in script)
     sides = tell_sides(recording, keys, _first_action(script), expected, we_speak=we_speak, far_end=far_end)
-    return _Walk(sides, script, library, errors, make_engine).run()
+    return _Walk(sides, script, library, phrases, make_engine).run()
 
 
 def _tones(keys: str) -> str:
@@ -82,7 +85,7 @@ class _Walk:
         sides: Sides,
         script: Sequence[PlannedStep],
         library: PromptLibrary,
-        errors: Sequence[str],
+        phrases: Phrases,
         make_engine: MakeEngine | None,
     ) -> None:
         self.sides, self.script, self.library = sides, script, library
@@ -91,8 +94,9 @@ class _Walk:
         self.listener = Listener(sides.theirs, sides.their_keys, our_echo)
         self.line = Line(self.listener)
         self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
-        self.explainer = Explainer(self.listener, self.line, self.recogniser, errors)
         self.actions = _actions(sides, script)
+        left_by_us = _ends_with_our_words(sides, max((a.end for a in self.actions.values()), default=0.0))
+        self.explainer = Explainer(self.listener, self.line, self.recogniser, phrases, left_by_us=left_by_us)
         self.at = _Place()
         self.heard_whole: list[tuple[Prompt, Match]] = []
         self.distorted = False
@@ -107,9 +111,15 @@ class _Walk:
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures, mos)
 
     def _quality(self) -> Quality | None:
-        torn = self.listener.torn_prompts(self.library.prompts)
-        quality = self.listener.quality(self.heard_whole, torn, distorted=self.distorted)
+        torn = self._uninterrupted(self.listener.torn_prompts(self.library.prompts))
+        quality = self.listener.quality(self._uninterrupted(self.heard_whole), torn, distorted=self.distorted)
         return with_own_echo(quality, self.echo) if quality and self.echo else quality
+
+    def _uninterrupted(self, heard: Sequence[tuple[Prompt, Match]]) -> list[tuple[Prompt, Match]]:
+        """Return what was heard up to our next key or word: the far end may break off there, and that is no fault of the line."""
+        acts = [action.start for action in self.actions.values()]
+        cut = [_up_to(min((at for at in acts if at > m.start), default=m.end), p, m) for p, m in heard]
+        return [(prompt, match) for prompt, match in cut if prompt.duration >= SHORTEST]
 
     def _rest(self, first: int) -> list[StepReport]:
         """Return the reports of all steps from `first` on."""
@@ -134,14 +144,20 @@ class _Walk:
             or not any(step.hears and not step.optional for step in self.script[place + 1 :])
         ):
             return None
-        before, known = self.at, len(self.heard_whole)
         assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
-        end = min(report.end, self._prompt_end(report.at, report.step.expect))
-        self.at = _Place(end, before.due + self.script[place].wait)
+        said, read = report.end, min(report.end, self._prompt_end(report.at, report.step.expect))
+        report = replace(report, result=Result.CHANGED, end=read, delay=report.at - self.at.anchor)
+        anchors = dict.fromkeys((said, read))  # all that was said is one prompt, or the next one is in it as well
+        return next(([report, *rest] for anchor in anchors if (rest := self._reached(place, anchor))), None)
+
+    def _reached(self, place: int, anchor: float) -> list[StepReport] | None:
+        """Return the reports after `place`, whose prompt is over at `anchor`, if everything is heard."""
+        before, known = self.at, len(self.heard_whole)
+        self.at = _Place(anchor, before.due + self.script[place].wait)
         rest = self._rest(place + 1)
         heard = [r for r in rest if r.step.hears and not r.step.optional]
         if not any(r.result.fatal for r in rest) and all(r.result is not Result.SKIPPED and r.score for r in heard):
-            return [replace(report, result=Result.CHANGED, end=end, delay=report.at - before.anchor), *rest]
+            return rest
         self.at = before
         del self.heard_whole[known:]
         return None
@@ -318,6 +334,14 @@ def _partly(report: StepReport) -> StepReport:
     return replace(report, result=Result.PARTLY, note=f"{report.share:.0%} of it was recognised")
 
 
+def _up_to(end: float, prompt: Prompt, match: Match) -> tuple[Prompt, Match]:
+    if end >= match.end:
+        return prompt, match
+    frames = int((end - match.start) * FRAMES_PER_SECOND)
+    lags = tuple(pair for pair in match.lags if pair[0] < frames) or match.lags[:1]
+    return replace(prompt, samples=prompt.samples[: frames * HOP]), replace(match, end=end, lags=lags)
+
+
 def _actions(sides: Sides, script: Sequence[PlannedStep]) -> dict[int, Action]:
     """Return what is on our channel of each key and word of the script, by the step's place, up to the first that is not there."""
     actions: dict[int, Action] = {}
@@ -337,6 +361,12 @@ def _actions(sides: Sides, script: Sequence[PlannedStep]) -> dict[int, Action]:
                 break
             actions[place], after = said, said.end
     return actions
+
+
+def _ends_with_our_words(sides: Sides, after: float) -> bool:
+    """Say whether we spoke last, and what no step says: what a person is told before we hang up."""
+    spoken = [segment for segment in speech(sides.ours, sides.keys) if segment.start > after]
+    return bool(spoken) and spoken[-1].end > len(sides.ours) / RATE - _FAREWELL
 
 
 def _words(sides: Sides, after: float, until: float) -> Action | None:

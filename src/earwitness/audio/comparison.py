@@ -7,6 +7,7 @@ it is much everywhere, and nothing is said.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +17,34 @@ from earwitness.audio.losses import PACKET, Stretch
 from earwitness.audio.match import Match
 from earwitness.audio.wav import Samples
 
+_F = TypeVar("_F", np.float32, np.float64)
 _BLOCK = 2000  # samples of the reference aligned at once: 0.25 s
 _REACH = 160  # samples about the matcher's lag, which is exact to 10 ms
 _LONG = 8000  # samples aligned first: 1 s
 _NEAR = 12  # samples about that second's lag
-_DRIFT = 10.0  # samples that the lag of two blocks may differ by, and be a drifting clock
+_DRIFT = 4.0  # samples that the lag of two blocks may differ by, and be a drifting clock
 _FEW_JUMPS = 0.25  # of the blocks; more means that nothing was aligned
 _FASTEST = 0.001  # of the clock's rate
 _BAND = (300.0, 3300.0)  # Hz, compared: what every line lets through
 _TAPS = 2  # on each side of the middle one
 _EASE = 1e-3  # of the frame's power, added so that the fit exists for a pure tone
 _SPEECH = 22.0  # dB below the reference's loud frames, where speech ends
+_PAUSE = 30.0  # dB below them, where the reference pauses
 _LIKE_NOISE = 3.0  # times the noise's power, below which it is nothing but noise that differs
 _LOST = 0.05  # share of its power by which a frame may differ from the reference; clean lines: 0.001
+_LONG_LOSS = 5  # frames, from which on a vowel that goes on is no longer alike by chance
+_SHIFT, _SAME_SOUND = 400, 0.9  # samples by which it may be beside its place, and its correlation there
+_SURELY_LOST = 0.15  # and the most of it, with which one of a loss's frames does; faint sounds differ a little
 _TIMES = 8.0  # times what is usual on the line, by which it may
 _OVER_NOISE = 6.0  # times the noise's power
 _SILENCED = 0.05  # of the power expected, below which it was lost
+_NOTHING = 1e-10  # power of a frame, below which it holds nothing
 _INTACT = 0.004  # share below which nothing can have been lost
 _LOSS = (2, 12)  # frames of 20 ms, 10 ms apart, that a loss touches; what differs for longer is other sound
 _TOP = 0.97  # of the highest sample; a frame that reaches it is there, and may be clipped
 _HEARD_ECHO = -30.0  # dB, above which the echo is what differs
 _ECHO = (0.03, 0.5)  # s after the sound itself
+_LEAST_HALF = 6400  # samples of a half in which an echo can be told: 0.8 s
 _COHERENT = 25.0  # times the cross-correlation's own noise, that the main peak must have
 _CLEAR = 8.0  # and the echo's
 _WHITENING = 0.01  # of the mean power, added so that gaps in the reference's spectrum do not blow up
@@ -44,7 +52,7 @@ _WHITENING = 0.01  # of the mean power, added so that gaps in the reference's sp
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`lost` and `intact`: stretches of the recording, samples. `echo`: dB, the far end's own sound coming back; None: none is clear."""
+    """`lost` and `intact`: stretches of the recording, samples; where the reference pauses, nothing can be lost. `echo`: dB, the far end's own sound coming back; None: none is clear."""
 
     lost: tuple[Stretch, ...]
     intact: tuple[Stretch, ...]
@@ -56,24 +64,33 @@ def compare(reference: Samples, recording: Samples, match: Match) -> Comparison:
     lags = _block_lags(reference, recording, match)
     places = np.arange(len(reference)) + _lags(lags, len(reference))
     aligned = _read(recording, places)
-    echo = _echo(reference, aligned)
+    echo = _lasting_echo(reference, aligned)
     if (echo is not None and echo > _HEARD_ECHO) or not _is_steady(lags):
         return Comparison((), (), echo)
     wanted, got = _in_band(reference), _in_band(aligned)
     level = decibels((framed(wanted, PACKET, HOP) ** 2).mean(axis=1))
-    spoken = level > np.percentile(level, 95) - _SPEECH
+    loudest = float(np.percentile(level, 95))
+    spoken = level > loudest - _SPEECH
     differs, power, silenced = _differences(wanted, got)
-    share = differs / np.maximum(power, 1e-12)
+    share = np.where(power > _NOTHING, differs / np.maximum(power, _NOTHING), 1.0)
+    silenced &= share > _SURELY_LOST  # what is faint and like the reference is there: a filter took its treble
     usual = float(np.median(share[spoken])) if spoken.any() else 1.0
     noise = float(np.percentile(differs, 20))
     peak = np.abs(framed(aligned, PACKET, HOP)).max(axis=1)
     whole = peak >= _TOP * peak.max()
-    lost = spoken & ~whole & ((share > max(_LOST, _TIMES * usual)) & (differs > _OVER_NOISE * noise) | silenced)
-    lost &= ~_near_jumps(lags, len(lost)) | silenced  # the sound that jumped is there, only elsewhere
-    intact = ~silenced & ((share < _INTACT) | (differs < _LIKE_NOISE * noise))
+    unlike = (share > max(_LOST, _TIMES * usual)) & (differs > _OVER_NOISE * noise)
+    unlike &= ~_near_jumps(lags, len(unlike))  # the sound that jumped is there, only elsewhere
+    lost = spoken & ~whole & (unlike | silenced) & _within(spoken & ~silenced & (share < _LOST))
+    intact = ~silenced & ((share < _INTACT) | (differs < _LIKE_NOISE * noise) | (level < loudest - _PAUSE))
     return Comparison(
-        tuple(_place(a, b - 1, places) for a, b in runs(lost) if _LOSS[0] <= b - a <= _LOSS[1]),
-        tuple(_place(a, b + 1, places) for a, b in runs(intact)),
+        tuple(
+            _place(a, b - 1, places)
+            for a, b in runs(lost)
+            if _LOSS[0] <= b - a <= _LOSS[1]
+            and (silenced[a:b].any() or share[a:b].max() > _SURELY_LOST)
+            and not (b - a >= _LONG_LOSS and _is_beside(wanted, got, a, b))
+        ),
+        tuple(_whole(a, b, places) for a, b in runs(intact)),
         echo,
     )
 
@@ -154,6 +171,21 @@ def _near_jumps(lags: NDArray[np.float64], count: int) -> Flags:
     return flags
 
 
+def _within(there: Flags) -> Flags:
+    """Say which frames lie between the first and the last that are `there`: before it was late, and after it was cut off."""
+    flags: Flags = np.logical_or.accumulate(there) & np.logical_or.accumulate(there[::-1])[::-1]
+    return flags
+
+
+def _is_beside(wanted: NDArray[np.float64], got: NDArray[np.float64], first: int, last: int) -> bool:
+    """Say whether frames `first` to `last` (exclusive) of the reference are there, a moment earlier or later: the line's time jumped twice."""
+    piece = wanted[first * HOP : (last - 1) * HOP + PACKET]
+    around = _cut(got, first * HOP - _SHIFT, len(piece) + 2 * _SHIFT)
+    power = np.convolve(around**2, np.ones(len(piece)), "valid") * float((piece**2).sum())
+    likeness = np.correlate(around, piece, "valid") / np.sqrt(np.maximum(power, 1e-12))
+    return bool(likeness.max() > _SAME_SOUND)
+
+
 def _rough_lag(sample: int, match: Match) -> int:
     """Return the matcher's lag, samples, of the segment that `sample` of the reference lies in, or is nearest to."""
     _, lag = min(match.lags, key=lambda pair: abs(pair[0] * HOP + _BLOCK - sample))
@@ -170,7 +202,7 @@ def _fine_lag(reference: Samples, recording: Samples, block: slice, rough: int, 
     return rough - reach + int(np.argmax(np.fft.irfft(product, size)[: 2 * reach + 1]))
 
 
-def _cut(recording: Samples, start: int, length: int) -> Samples:
+def _cut(recording: NDArray[_F], start: int, length: int) -> NDArray[_F]:
     """Return `length` samples from `start`, zeros beyond the recording's ends."""
     piece = recording[max(0, start) : max(0, start + length)]
     before = min(length, max(0, -start))
@@ -184,6 +216,22 @@ def _place(first: int, last: int, places: NDArray[np.float64]) -> Stretch:
     """
     start = int(places[min(first * HOP + HOP // 2, len(places) - 1)])
     return start, start + max(1, last - first) * HOP
+
+
+def _whole(first: int, last: int, places: NDArray[np.float64]) -> Stretch:
+    """Return what frames `first` to `last` (exclusive) hold, from the first one's beginning to the last one's end, as samples of the recording."""
+    start = int(places[min(first * HOP, len(places) - 1)])
+    return start, start + (last - first - 1) * HOP + PACKET
+
+
+def _lasting_echo(reference: Samples, aligned: Samples) -> float | None:
+    """Return the echo that both halves have, dB: where the line inserts or drops a moment, one half may seem to have one."""
+    middle = len(reference) // 2
+    if middle < _LEAST_HALF:
+        return _echo(reference, aligned)
+    halves = [_echo(reference[part], aligned[part]) for part in (slice(middle), slice(middle, None))]
+    levels = [level for level in halves if level is not None]
+    return min(levels) if len(levels) == len(halves) else None
 
 
 def _echo(reference: Samples, aligned: Samples) -> float | None:

@@ -23,6 +23,7 @@ _LEAST_LOUD, _LOUD = (
     8,
     15.0,
 )  # frames of these, and dB below the reference's loud ones, that are more than a faint consonant
+_LEAST_BESIDE = 6  # loud frames that are there before it and after it; else the prompt began late, or was cut off
 _SAME_LAG = 3  # frames
 _SEGMENT = 100  # frames of the reference, at most, that were placed as one: a jump may be anywhere in it
 
@@ -63,7 +64,12 @@ def gone(reference: Samples, recording: Samples, match: Match) -> tuple[Stretch,
     level = decibels((framed(reference, HOP, HOP).astype(np.float64) ** 2).mean(axis=1))
     loud = level > np.percentile(level, 95) - _LOUD
     places = np.flatnonzero(speaks)
-    holes = [(a, b) for a, b in runs(quiet) if a > 0 and b < len(quiet) and b - a >= _LEAST_SPEECH]
+    there = loud[places] & ~quiet
+    holes = [
+        (a, b)
+        for a, b in runs(quiet)
+        if b - a >= _LEAST_SPEECH and min(there[:a].sum(), there[b:].sum()) >= _LEAST_BESIDE
+    ]
     found = [(int(places[a]), int(places[b - 1]) + 1) for a, b in holes if loud[places[a:b]].sum() >= _LEAST_LOUD]
     lags = [_lag(start, end, match) for start, end in found]
     return tuple(

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from earwitness.audio.alignment import contains_phrase
 from earwitness.audio.line import Line
 from earwitness.audio.listener import Listener, texts
+from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import POOR
 from earwitness.audio.recognition import Action, Recogniser
@@ -17,7 +18,7 @@ from earwitness.audio.tones import Tone, ToneName
 
 _LATE = 0.3  # s after we are done from which on speech is an answer
 _STILL_GOING = 0.5  # s after our key that a prompt must last to have gone on
-_KEY = 0.1  # s, the tone of our last key: what began before it was no answer to it
+_KEY = 0.05  # s before the end of our last key's tone, which no answer to it precedes: receivers want 40 ms of it first
 _ENOUGH = 0.6  # of a prompt; less may be a beginning or an end that it shares with others
 _UNINTELLIGIBLE = 2.0  # quality index below which nobody can say what the words were
 _SOMETHING = 0.8  # s of speech that are more than a word
@@ -61,10 +62,15 @@ class Question:
 
 
 class Explainer:
-    def __init__(self, listener: Listener, line: Line, recogniser: Recogniser, errors: Sequence[str]) -> None:
-        self.listener, self.line, self.recogniser, self.errors = listener, line, recogniser, errors
+    def __init__(
+        self, listener: Listener, line: Line, recogniser: Recogniser, phrases: Phrases, *, left_by_us: bool
+    ) -> None:
+        """`left_by_us`: we told somebody what this is, and hung up."""
+        self.listener, self.line, self.recogniser, self.phrases = listener, line, recogniser, phrases
+        self.left_by_us = left_by_us
         self.library, self.transcript = recogniser.library, recogniser.transcript
-        self.error_prompts = self.library.saying(errors)
+        self.error_prompts = self.library.saying(phrases.errors)
+        self.no_key_prompts = self.library.saying(phrases.no_key)
 
     def explain(self, question: Question) -> StepReport:
         """Return the report of a step whose prompt was not heard."""
@@ -127,7 +133,7 @@ class Explainer:
         if not self.transcript.available:
             return None
         words = self.transcript.words(question.anchor, self.listener.duration)
-        phrase = contains_phrase(self.errors, words)
+        phrase = contains_phrase(self.phrases.errors, words)
         if phrase is not None:
             return _report(question, Result.WRONG, f'heard "{phrase.phrase}"', at=phrase.start)
         for text in question.step.misroute:
@@ -162,26 +168,58 @@ class Explainer:
         return _report(question, Result.STILL_RINGING, note, at=rings[0].start)
 
     def _ignored_key(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        if not question.after_key or not heard:
+        if not question.after_key:
             return None
-        soon = self._heard(question.anchor, question.until)
-        first = soon[0] if soon else heard[0]
-        if first.end > question.anchor + _STILL_GOING and first.start < question.anchor - _KEY:
-            return _report(question, Result.KEY_IGNORED, f'the line went on with "{first.text}"', heard, first.start)
-        again = self.listener.best([p for p in self.library.prompts if p.name == first.name], first.end, math.inf)
-        if again is not None and again[1].coverage >= _ENOUGH:
-            return _report(question, Result.KEY_IGNORED, f'the line repeated "{first.text}"', heard, first.start)
+        return self._said_no_key(question, heard) or self._went_on(question, heard) or self._repeated(question, heard)
+
+    def _said_no_key(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
+        """The line says so itself, before our next key; until then it may have waited with a menu that we had not heard yet."""
+        said = [prompt for prompt in _among(heard, self.no_key_prompts) if prompt.start < question.until]
+        if said:
+            return _report(question, Result.KEY_IGNORED, f"heard {texts(said)}", heard, said[0].start)
+        words = self.transcript.words(question.anchor, question.until) if self.transcript.available else ()
+        phrase = contains_phrase(self.phrases.no_key, words)
+        if phrase is None:
+            return None
+        return _report(question, Result.KEY_IGNORED, f'heard "{phrase.phrase}"', heard, phrase.start)
+
+    def _went_on(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
+        """The prompt that our key should have ended went on."""
+        so_far = self._heard(0.0, question.until)
+        going = [p for p in so_far if p.start < question.anchor - _KEY and p.last_part > question.anchor - _KEY]
+        if not going:
+            return None
+        return _report(question, Result.KEY_IGNORED, f"the line went on with {texts(going[:1])}", heard, going[0].start)
+
+    def _repeated(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
+        """What was said before our key is said again, or what came after it; and not because the call went on to where it is due."""
+        if not heard:
+            return None
+        soon = self._heard(question.anchor, question.until) or heard
+        if self._among_later(question, soon[:1]) and self._said_otherwise(question, heard) is not None:
+            return None
         before = {prompt.name for prompt in self._heard(0.0, question.anchor)}
-        if first.name in before:
-            return _report(question, Result.KEY_IGNORED, f'the line repeated "{first.text}"', heard, first.start)
-        return None
+        same = [p for p in soon if p.name in before and not self._among_later(question, (p,))]
+        repeated = same or (soon[:1] if self._is_said_again(soon[0]) else ())
+        if not repeated:
+            return None
+        return _report(
+            question, Result.KEY_IGNORED, f"the line repeated {texts(repeated[:1])}", heard, repeated[0].start
+        )
+
+    def _is_said_again(self, prompt: HeardPrompt) -> bool:
+        known = [each for each in self.library.prompts if each.name == prompt.name]
+        again = self.listener.best(known, prompt.end, math.inf)
+        return again is not None and again[1].coverage >= _ENOUGH
 
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        whole = [prompt for prompt in heard if prompt.whole]
-        skipped_to = _among(whole, [prompt for text in question.later for prompt in self.library.find(text)])
+        skipped_to = self._among_later(question, [prompt for prompt in heard if prompt.whole])
         if not skipped_to or self._said_otherwise(question, heard) is not None:
             return None
         return _report(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
+
+    def _among_later(self, question: Question, heard: Sequence[HeardPrompt]) -> tuple[HeardPrompt, ...]:
+        return _among(heard, [prompt for text in question.later for prompt in self.library.find(text)])
 
     def _said_otherwise(self, question: Question, heard: tuple[HeardPrompt, ...]) -> Action | None:
         """Return where words that no recording holds were spoken first, before a known prompt or our next key; None if they were not."""
@@ -204,7 +242,7 @@ class Explainer:
         return _report(question, Result.HUNG_UP, f"the line hung up{after}, {waited:.1f}s into the wait", heard)
 
     def _is_cut_short(self, question: Question) -> bool:
-        return self.listener.duration < question.given_up_at - _HUNG_UP
+        return not self.left_by_us and self.listener.duration < question.given_up_at - _HUNG_UP
 
     def _holding(self, question: Question) -> StepReport | None:
         """While we hold, announcements are no answer to our key; it was music that we were put on."""

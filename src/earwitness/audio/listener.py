@@ -9,7 +9,7 @@ from earwitness.audio.contour import Contour, Likeness, best_likeness, contour
 from earwitness.audio.dropouts import find_dropouts
 from earwitness.audio.dtmf import Key, find_keys
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
-from earwitness.audio.frames import RATE, Timed
+from earwitness.audio.frames import FRAMES_PER_SECOND, RATE, Timed
 from earwitness.audio.match import Heard, Match, Verdict, search
 from earwitness.audio.music import Span, find_music
 from earwitness.audio.prompts import Prompt
@@ -137,7 +137,8 @@ class Listener:
 
 
 def _heard(prompt: Prompt, match: Match) -> HeardPrompt:
-    return HeardPrompt(prompt.name, prompt.text, match.start, match.end, match.score, match.coverage, match.whole)
+    last = match.start + (match.lags[-1][0] / FRAMES_PER_SECOND if match.lags else 0.0)
+    return HeardPrompt(prompt.name, prompt.text, match.start, match.end, match.score, match.coverage, match.whole, last)
 
 
 def heard_prompt(found: tuple[Prompt, Match]) -> HeardPrompt:

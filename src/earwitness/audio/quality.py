@@ -41,6 +41,7 @@ _TOP = 0.985  # of the highest sample, above which samples in a row are clipped
 _FEWEST_LOSSES = 2  # one lost packet, or one abrupt pause, is no poor line, however short what was said
 _CHANCE = 1e-3  # that a line which loses few packets is called poor because of the ones it happened to lose
 _SURELY_POOR = 0.025  # share of packets heard to be lost that is poor however little was said; some losses go unheard
+_ONSET = 0.1  # s by which a prompt's beginning may be off
 _CLEAN = 99.0  # dB
 _SLIP = 2  # frames of 10 ms that the time of a prompt may move, by a drifting clock
 _BESIDE = 0.15  # s about a tone or key: the pauses between keys lie there
@@ -125,7 +126,7 @@ def judge_quality(
     compared = [compare(reference, samples, match) for reference, match in recognised]
     # A clipped waveform repeats itself and has flat edges, which the search for lost packets would take for loss.
     holes = _dropouts(samples, [*recognised, *torn], apart)
-    lost = 0.0 if clipping > _SCALES["clipping"][1] else _loss(samples, compared, apart, holes)
+    losses = () if clipping > _SCALES["clipping"][1] else _losses(samples, compared, spoken, holes)
     measured = Quality(
         index=BEST,
         defects=(),
@@ -133,7 +134,7 @@ def judge_quality(
         noise=noise,
         snr=level - noise,
         clipping=clipping,
-        loss=lost / seconds,
+        loss=_seconds(losses) / seconds,
         hum=hum,
         dc=float(samples.mean(dtype=np.float64)),
         muffled=muffled,
@@ -143,7 +144,7 @@ def judge_quality(
         jitter=max((_slips(match) for _, match in recognised), default=0.0),
         dropouts=_seconds(holes),
     )
-    return _judged(measured, by_chance=_may_be_chance(lost, seconds))
+    return _judged(measured, by_chance=_may_be_chance(losses, seconds))
 
 
 def _judged(measured: Quality, *, by_chance: bool) -> Quality:
@@ -229,21 +230,30 @@ def _mean(power: Floats, band: tuple[int, int]) -> float:
     return float(power[low : high + 1].mean())
 
 
-def _loss(samples: Samples, compared: Sequence[Comparison], apart: Flags, dropouts: Sequence[Stretch]) -> float:
-    """Return the seconds of speech that were lost. What the reference has as well is no loss, nor is a part of a dropout."""
-    speech = [s for s in find_losses(samples) if not apart[min(s[0] // HOP, len(apart) - 1)]]
-    heard = [s for s in speech if not any(_covers(intact, s) for c in compared for intact in c.intact)]
+def _losses(
+    samples: Samples, compared: Sequence[Comparison], spoken: Flags, dropouts: Sequence[Stretch]
+) -> tuple[Stretch, ...]:
+    """Return where speech was lost. What the reference has as well is no loss, nor is a part of a dropout."""
+    speech = [s for s in find_losses(samples) if _is_speech(s, spoken)]
+    heard = [s for s in speech if not any(_covers(intact, _inside(s)) for c in compared for intact in c.intact)]
     differing = [lost for c in compared for lost in c.lost if not any(_near(lost, known) for known in heard)]
-    lost = [each for each in merged([*heard, *differing]) if not any(_near(each, hole) for hole in dropouts)]
-    return _seconds(lost) if len(lost) >= _FEWEST_LOSSES else 0.0
+    lost = tuple(each for each in merged([*heard, *differing]) if not any(_near(each, hole) for hole in dropouts))
+    return lost if len(lost) >= _FEWEST_LOSSES else ()
 
 
-def _may_be_chance(lost: float, seconds: float) -> bool:
-    """Say whether one in a thousand lines that lose no more than nobody notices would lose as much in `seconds`, or more: Poisson's law."""
+def _is_speech(stretch: Stretch, spoken: Flags) -> bool:
+    """Say whether most frames of a stretch, and of its edges, are speech: what a pause lost, nobody misses."""
+    return bool(spoken[max(0, stretch[0] // HOP - 1) : stretch[1] // HOP + 1].mean() > 0.5)
+
+
+def _may_be_chance(losses: Sequence[Stretch], seconds: float) -> bool:
+    """Say whether one in a thousand lines that lose no more than nobody notices would lose as often in `seconds`, or oftener: Poisson's law.
+
+    Packets are lost in bursts, which are one chance each.
+    """
     usual = _SCALES["packet loss"][0] * seconds * RATE / PACKET
-    packets = round(lost * RATE / PACKET)
-    fewer = sum(math.exp(n * math.log(usual) - usual - math.lgamma(n + 1)) for n in range(packets))
-    return lost < _SURELY_POOR * seconds and 1.0 - fewer > _CHANCE
+    fewer = sum(math.exp(n * math.log(usual) - usual - math.lgamma(n + 1)) for n in range(len(losses)))
+    return _seconds(losses) < _SURELY_POOR * seconds and 1.0 - fewer > _CHANCE
 
 
 def _seconds(stretches: Sequence[Stretch]) -> float:
@@ -251,15 +261,25 @@ def _seconds(stretches: Sequence[Stretch]) -> float:
 
 
 def _dropouts(samples: Samples, recognised: Sequence[tuple[Samples, Match]], apart: Flags) -> tuple[Stretch, ...]:
-    """Return where sound was gone for long. Where a prompt was recognised, its reference knows what is a pause."""
+    """Return where sound was gone for long. Where a prompt was recognised, its reference knows what is a pause, and so does its beginning."""
     beside = [hole for reference, match in recognised for hole in gone(reference, samples, match)]
     places = [(int(match.start * RATE), int(match.end * RATE)) for _, match in recognised]
     alone = [
         hole
         for hole in find_dropouts(samples)
-        if not apart[min(hole[0] // HOP, len(apart) - 1)] and not any(_covers(place, hole) for place in places)
+        if not apart[min(hole[0] // HOP, len(apart) - 1)] and not any(_knows(place, hole) for place in places)
     ]
     return merged([*beside, *alone]) if beside or len(alone) >= _FEWEST_LOSSES else ()
+
+
+def _knows(place: Stretch, hole: Stretch) -> bool:
+    """Say whether the hole lies within a recognised prompt, or before its first word."""
+    return _covers(place, hole) or abs(place[0] - hole[1]) < _ONSET * RATE
+
+
+def _inside(stretch: Stretch) -> Stretch:
+    """Return `stretch` without its edges, which share frames with the sound beside it."""
+    return stretch[0] + HOP // 2, stretch[1] - HOP // 2
 
 
 def _covers(outer: Stretch, inner: Stretch) -> bool:

@@ -167,7 +167,7 @@ class Recogniser:
             return False
         if match.whole:
             return True
-        if match.clear and _is_there(match):
+        if match.clear and _is_there(match, now):
             return self._is_cut(match) or cut_by_us(match, now)
         return match.coverage >= _NOISY_COVERAGE and self._is_noisy()
 
@@ -190,9 +190,12 @@ class Recogniser:
         return quality is None or quality.index < POOR
 
 
-def _is_there(match: Match) -> bool:
+def _is_there(match: Match, now: Action | None) -> bool:
     """Whether the part of a cut prompt that is not missing was recognised, for the most part."""
-    present = 1 - (match.head + match.tail) / max(1e-9, match.end - match.start)
+    length = max(1e-9, match.end - match.start)
+    present = 1 - (match.head + match.tail) / length
+    if now is not None and cut_by_us(match, now):
+        present = min(present, (now.start - match.start) / length)  # another prompt may have followed at once
     return match.coverage >= _PRESENT * present
 
 
@@ -216,4 +219,4 @@ def _overlap(left: tuple[float, float], right: tuple[float, float]) -> float:
 
 def cut_by_us(match: Match, now: Action | None) -> bool:
     """Say whether our own key or word interrupted the prompt, as callers do who know their way."""
-    return now is not None and match.clear and match.start < now.start < match.end and match.head <= MISSING_SPEECH
+    return now is not None and match.start < now.start < match.end and match.head <= MISSING_SPEECH

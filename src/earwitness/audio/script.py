@@ -97,6 +97,7 @@ class HeardPrompt:
     score: float
     coverage: float
     whole: bool  # or only a part of it
+    last_part: float = 0.0  # when the last part of it begins that was heard
 
 
 @dataclass(frozen=True, slots=True)

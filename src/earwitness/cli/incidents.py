@@ -1,33 +1,29 @@
 """Incidents of a running daemon, over its API."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
-import httpx
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from earwitness.cli.daemon_api import HERE, AsJson, TokenFile, Url, ask, console, fail
 
 app = typer.Typer(help="Incidents of a running daemon.", no_args_is_help=True)
 
-Url = Annotated[str, typer.Option(help="Where the daemon is.")]
-TokenFile = Annotated[Path | None, typer.Option(help="File with the daemon's token.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_HERE = "http://127.0.0.1:8420"
-
 
 @app.command("list")
-def list_(
-    url: Url = _HERE, token_file: TokenFile = None, status: str | None = None, *, as_json: AsJson = False
-) -> None:
-    """List incidents, newest first."""
-    found = _ask("GET", url, "incidents", token_file, params={"status": status} if status else None).json()
+def list_(url: Url = HERE, token_file: TokenFile = None, status: str | None = None, *, as_json: AsJson = False) -> None:
+    """List incidents, newest first; with --status suspected the failures that are not believed yet."""
+    found = ask("GET", url, "incidents", token_file, params={"status": status} if status else None).json()
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
-        return
-    _console().print(_listed(found) if found else "no incidents")
+    elif found and status == "suspected":
+        console().print("\n".join(f"{s['failing_since'][:16].replace('T', ' ')}  {s['title']}" for s in found))
+    else:
+        console().print(_listed(found) if found else "no incidents")
 
 
 def _listed(found: list[dict[str, Any]]) -> Table:
@@ -42,25 +38,27 @@ def _listed(found: list[dict[str, Any]]) -> Table:
 
 
 @app.command()
-def show(incident: str, url: Url = _HERE, token_file: TokenFile = None, *, as_json: AsJson = False) -> None:
+def show(incident: str, url: Url = HERE, token_file: TokenFile = None, *, as_json: AsJson = False) -> None:
     """Show one incident."""
-    found = _ask("GET", url, f"incidents/{incident}", token_file).json()
+    found = ask("GET", url, f"incidents/{incident}", token_file).json()
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    console = _console()
-    console.print(f"{found['severity']} {found['title']}  ({found['status']})", style="bold", soft_wrap=True)
-    console.print(found["reason"], soft_wrap=True)
+    terminal = console()
+    terminal.print(f"{found['severity']} {found['title']}  ({found['status']})", style="bold", soft_wrap=True)
+    if found["muted"]:
+        terminal.print(f"muted by {found['muted']['by']} until {found['muted']['until']}", soft_wrap=True)
+    terminal.print(found["reason"], soft_wrap=True)
     for entry in found["timeline"]:
-        console.print(f"  {entry['at']}  {entry['kind']}  {entry['text']}", soft_wrap=True)
+        terminal.print(f"  {entry['at']}  {entry['kind']}  {entry['text']}", soft_wrap=True)
     for file in found["evidence"]:
-        console.print(f"  {file['kind']}: {url.rstrip('/')}{file['url']}", soft_wrap=True)
+        terminal.print(f"  {file['kind']}: {url.rstrip('/')}{file['url']}", soft_wrap=True)
 
 
 @app.command()
 def ack(
     incident: str,
-    url: Url = _HERE,
+    url: Url = HERE,
     token_file: TokenFile = None,
     who: str = "cli",
     note: str = "",
@@ -74,7 +72,7 @@ def ack(
 @app.command()
 def resolve(
     incident: str,
-    url: Url = _HERE,
+    url: Url = HERE,
     token_file: TokenFile = None,
     who: str = "cli",
     note: str = "",
@@ -86,56 +84,88 @@ def resolve(
 
 
 @app.command()
+def note(
+    incident: str,
+    text: str,
+    url: Url = HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write something down in its timeline. Nobody is told."""
+    _act("note", incident, url, token_file, {"who": who, "note": text}, as_json)
+
+
+@app.command()
+def merge(
+    incident: str,
+    into: Annotated[str, typer.Option(help="The incident that survives.")],
+    url: Url = HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    note: str = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say that it is the same as another; it ends, and goes on in that one."""
+    _act("merge", incident, url, token_file, {"who": who, "note": note, "into": into}, as_json)
+
+
+@app.command()
+def split(
+    incident: str,
+    probe: Annotated[list[str], typer.Option(help="A probe that gets an incident of its own.")],
+    url: Url = HERE,
+    token_file: TokenFile = None,
+    who: str = "cli",
+    note: str = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say that some of its probes fail for another reason; they get an incident of their own."""
+    _act("split", incident, url, token_file, {"who": who, "note": note, "probes": probe}, as_json)
+
+
+@app.command()
 def evidence(
-    incident: str, url: Url = _HERE, token_file: TokenFile = None, output: Annotated[Path | None, typer.Option()] = None
+    incident: str, url: Url = HERE, token_file: TokenFile = None, output: Annotated[Path | None, typer.Option()] = None
 ) -> None:
     """Save all evidence of an incident as one zip."""
     target = output or Path(f"{incident}.zip")
-    content = _ask("GET", url, f"incidents/{incident}/evidence.zip", token_file).content
+    content = ask("GET", url, f"incidents/{incident}/evidence.zip", token_file).content
     try:
         target.write_bytes(content)
     except OSError as error:
-        _fail(f"{target} cannot be written: {error.strerror}")
+        fail(f"{target} cannot be written: {error.strerror}")
     typer.echo(str(target))
 
 
-def explain(incident: str, url: Url = _HERE, token_file: TokenFile = None, *, as_json: AsJson = False) -> None:
+def explain(incident: str, url: Url = HERE, token_file: TokenFile = None, *, as_json: AsJson = False) -> None:
     """Print the argument of an incident: the facts used, the cause, and what would change the verdict."""
-    found = _ask("GET", url, f"incidents/{incident}", token_file).json()
+    found = ask("GET", url, f"incidents/{incident}", token_file).json()
     if as_json:
-        typer.echo(json.dumps({key: found[key] for key in ("id", "severity", "reason", "cause")}, ensure_ascii=False))
-    else:
-        _console().print(found["reason"], soft_wrap=True)
+        told = {key: found[key] for key in ("id", "severity", "reason", "argument", "cause")}
+        typer.echo(json.dumps(told, ensure_ascii=False))
+        return
+    terminal = console()
+    terminal.print(found["reason"], soft_wrap=True)
+    for line in _argued(found["argument"] or {"journeys": [], "would_be": []}):
+        terminal.print(line, soft_wrap=True)
 
 
-def _act(action: str, incident: str, url: str, token_file: Path | None, said: dict[str, str], as_json: bool) -> None:
-    found = _ask("POST", url, f"incidents/{incident}/{action}", token_file, json=said).json()
+def _argued(argument: dict[str, Any]) -> Iterator[str]:
+    """Yield the argument line by line: facts, rule, what would change it."""
+    for journey in argument["journeys"]:
+        failing = ", ".join(journey["failing"])
+        yield f"  fact    {journey['journey']}: {journey['effect']}, workaround {journey['workaround']} ({failing})"
+    if argument["journeys"]:
+        yield f"  fact    {'production' if argument['production'] else 'not production'}, scope {argument['scope']}"
+        yield f"  rule    {argument['rule']}: {argument['why']}" if argument["why"] else f"  rule    {argument['rule']}"
+    yield from (f"  period  {name}" for name in argument.get("critical_periods", ()))
+    yield from (f"  change  {w['severity']} {w['condition']}" for w in argument["would_be"])
+
+
+def _act(action: str, incident: str, url: str, token_file: Path | None, said: dict[str, Any], as_json: bool) -> None:
+    found = ask("POST", url, f"incidents/{incident}/{action}", token_file, json=said).json()
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else f"{found['id']} is {found['status']}")
-
-
-def _ask(method: str, url: str, path: str, token_file: Path | None, **more: Any) -> httpx.Response:
-    headers = {"authorization": f"Bearer {_token(token_file)}"} if token_file else {}
-    try:
-        reply = httpx.request(method, f"{url.rstrip('/')}/api/v1/{path}", headers=headers, timeout=30, **more)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        _fail(f"no daemon answers at {url}: {error}; is it running, and is --url right?")
-    if reply.is_error:
-        _fail(f"{url} answered {reply.status_code}: {reply.text.strip()[:300]}")
-    return reply
-
-
-def _token(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        _fail(f"{file} cannot be read: {error.strerror}")
-
-
-def _console() -> Console:
-    """Return a terminal that takes no markup from what targets said."""
-    return Console(markup=False, highlight=False)
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)

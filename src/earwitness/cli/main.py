@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from earwitness.cli import hooks, incidents, replay, telephone
+from earwitness.cli import deliveries, hooks, incidents, quiet, replay, telephone
 
 EXIT_FAILED, EXIT_CONFIG, EXIT_UNKNOWN = 1, 2, 3
 
@@ -22,7 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(incidents.app, name="incidents")
+app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(hooks.app, name="hooks")
+app.add_typer(quiet.maintenance, name="maintenance")
+app.add_typer(quiet.silence, name="silence")
 app.command("explain")(incidents.explain)
 app.add_typer(telephone.app, name="baseline")
 app.command("calibrate")(telephone.calibrate)

@@ -40,7 +40,8 @@ def replay(
     except OSError as error:
         _fail(str(error), _EXIT_CONFIG)
     with Console(stderr=True).status("judging ..."):
-        done = judge_again(history.observations(begin), rules_of(loaded), Router.of(loaded))
+        silenced = history.quiet_events(begin)
+        done = judge_again(history.observations(begin), rules_of(loaded), Router.of(loaded), silenced)
         then = history.incidents(begin)
     history.close()
     told = _told(done, then)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from earwitness.model import Observation, Outcome
 from earwitness.presentation import iso_time, observation_json
-from earwitness.telephony.baselines import FOLDER, Baselines, Proposal
+from earwitness.telephony.baselines import FOLDER, Baselines, Proposal, UnknownWordsError
 from earwitness.telephony.spec import CallSpec
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def calibrate(
         with Console(stderr=True).status(f"calling {spec.to} ..."):
             seen = asyncio.run(_once(loaded, probe, data_dir, baselines))
         proposed = [p for p in baselines.proposals() if p.probe == probe]
-        accepted = [str(baselines.accept(p)) for p in proposed] if accept else []
+        accepted = [_accepted(baselines, p) for p in proposed] if accept else []
     except (CannotRunError, OSError) as error:
         _fail(str(error), _EXIT_UNKNOWN)
     timings = baselines.timings(probe, [step.title for step in spec.steps])
@@ -126,7 +126,7 @@ def accept(
 ) -> None:
     """Make what the latest calls heard the probe's reference recordings; the daemon uses them from its next call on."""
     baselines, chosen = _chosen(probe, step, data_dir)
-    accepted = [str(baselines.accept(proposal)) for proposal in chosen]
+    accepted = [_accepted(baselines, proposal) for proposal in chosen]
     if as_json:
         _print_json(accepted)
     else:
@@ -144,6 +144,13 @@ def reject(
     for proposal in chosen:
         baselines.discard(proposal)
         typer.echo(f"rejected {proposal.step}")
+
+
+def _accepted(baselines: Baselines, proposal: Proposal) -> str:
+    try:
+        return str(baselines.accept(proposal))
+    except UnknownWordsError as error:
+        _fail(str(error), _EXIT_FAILED)
 
 
 def _chosen(probe: str, step: str | None, data_dir: Path) -> tuple[Baselines, list[Proposal]]:

@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from earwitness.config.judging_references import broken_judging_references
 from earwitness.config.known_keys import keys_at, nearest
+from earwitness.config.reachability import rules_that_never_match
 from earwitness.config.references import broken_references
 from earwitness.config.schema import Config
 from earwitness.config.yaml import Mark, Problem, Section, UnreadableError, locate, read_file, read_yaml
@@ -49,6 +51,9 @@ def _load(path: Path, environment: Mapping[str, str]) -> Config:
     config, found = _validate(tree, path if path.is_dir() else path.parent)
     problems += found
     problems += broken_references(tree)
+    problems += broken_judging_references(tree)
+    if config is not None and not problems:
+        problems += rules_that_never_match(tree, config)
     if config is None or problems:
         raise ConfigError(_without_values(problems, expanded))
     return config

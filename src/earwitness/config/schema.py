@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from earwitness.config.alerting import EscalationSpec, HeartbeatSpec, RouteSpec, StormCap
 from earwitness.config.browser import BrowserProcessSpec
 from earwitness.config.carriers import CarrierSpec
 from earwitness.config.cron import Cron, parse_cron
@@ -25,12 +26,21 @@ from earwitness.config.fields import (
     as_list,
     problem,
 )
+from earwitness.config.judging import (
+    CalendarSpec,
+    CriticalPeriodSpec,
+    Effects,
+    MaintenanceSpec,
+    SeverityRuleSpec,
+    Zone,
+)
 from earwitness.config.network import NetworkSpec
 from earwitness.config.templates import TemplateSpec
 from earwitness.config.transcription import TranscriptionSpec
 from earwitness.hooks import HOOKS
 from earwitness.hooks.alertmanager import AlertmanagerSpec
 from earwitness.hooks.apprise import AppriseSpec
+from earwitness.hooks.call import CallHookSpec
 from earwitness.hooks.email import EmailSpec
 from earwitness.hooks.jira import JiraSpec
 from earwitness.hooks.pagerduty import PagerDutySpec
@@ -39,7 +49,6 @@ from earwitness.hooks.slack import SlackSpec
 from earwitness.hooks.teams import TeamsSpec
 from earwitness.hooks.twilio import TwilioSmsSpec
 from earwitness.hooks.webhook import WebhookSpec
-from earwitness.model import Severity
 from earwitness.probes import KINDS
 from earwitness.probes.browser_spec import BrowserSpec
 from earwitness.probes.context import Kind
@@ -100,6 +109,7 @@ class DependencySpec(Spec):
 
     title: str | None = None
     third_party: Flag = False
+    depends_on: Texts = ()  # what it needs itself, such as a card processor its gateway
     hosts: Annotated[tuple[HostPattern, ...], BeforeValidator(as_list)] = ()
 
 
@@ -119,6 +129,7 @@ class IncidentSpec(Spec):
     open_after: int = Field(default=2, ge=1, le=20)
     nuisance_open_after: int = Field(default=3, ge=1, le=20)
     resolve_after: int = Field(default=2, ge=1, le=20)
+    reopen_within: Annotated[Duration, Field(ge=0, le=86400)] = 600.0
 
 
 class HistorySpec(Spec):
@@ -134,13 +145,6 @@ class LimitsSpec(Spec):
     concurrent_browser: int = Field(default=2, ge=1, le=50)  # windows open at once
 
 
-def _zone(value: Any) -> str:
-    try:
-        return ZoneInfo(str(value)).key
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise problem(f"{value!r} is not a time zone; write one such as Europe/London or UTC") from error
-
-
 class ProbeSpec(Spec):
     """One scheduled way of trying a journey: when, and exactly one of the kinds of probe."""
 
@@ -149,7 +153,8 @@ class ProbeSpec(Spec):
     environment: Name | None = None
     every: Duration | None = None
     cron: Annotated[Cron, BeforeValidator(parse_cron, json_schema_input_type=str)] | None = None
-    timezone: Annotated[str, BeforeValidator(_zone)] = "UTC"
+    timezone: Zone = "UTC"
+    effects: Effects = Field(default_factory=dict)  # what a class of failure does to customers, for this probe
     catch_up: Duration | None = None  # how old a missed slot may be and still be run; by default one interval
     http: HttpSpec | None = None
     browser: BrowserSpec | None = None
@@ -214,8 +219,10 @@ class HookSpec(Spec):
     servicenow: ServiceNowSpec | None = None
     jira: JiraSpec | None = None
     twilio: TwilioSmsSpec | None = None
+    call: CallHookSpec | None = None
     apprise: AppriseSpec | None = None
     template: TemplateSpec = TemplateSpec()
+    storm_cap: StormCap | None = None  # messages a minute, beyond which all but Sev1 is told in digests
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -227,20 +234,6 @@ class HookSpec(Spec):
     @property
     def kind(self) -> str:
         return next(name for name in HOOKS if getattr(self, name) is not None)
-
-
-class MatchSpec(Spec):
-    """Which incidents a route is for; what is not named matches all."""
-
-    severity: Annotated[tuple[Severity, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ()
-    journey: Texts = ()
-    owner: Texts = ()
-    environment: Texts = ()
-
-
-class RouteSpec(Spec):
-    match: MatchSpec = MatchSpec()
-    to: Texts = Field(min_length=1)
 
 
 class Config(Spec):
@@ -260,11 +253,18 @@ class Config(Spec):
     redact: Annotated[tuple[Regex, ...], BeforeValidator(as_list)] = ()  # what evidence may not show besides secrets
     journeys: dict[Name, JourneySpec] = Field(min_length=1)
     probes: dict[Name, ProbeSpec] = Field(min_length=1)
+    effects: Effects = Field(default_factory=dict)  # what a class of failure does to customers, for all probes
+    severity_rules: tuple[SeverityRuleSpec, ...] = ()  # tried before the default table
+    calendars: dict[Name, CalendarSpec] = Field(default_factory=dict)
+    critical_periods: dict[Name, CriticalPeriodSpec] = Field(default_factory=dict)
+    maintenance: dict[Name, MaintenanceSpec] = Field(default_factory=dict)
     incidents: IncidentSpec = IncidentSpec()
     history: HistorySpec = HistorySpec()
     limits: LimitsSpec = LimitsSpec()
     hooks: dict[Name, HookSpec] = Field(default_factory=dict)
     routes: tuple[RouteSpec, ...] = ()
+    escalations: dict[Name, EscalationSpec] = Field(default_factory=dict)
+    heartbeat: HeartbeatSpec | None = None
 
     @model_validator(mode="after")
     def _one_owner_of_a_host(self) -> Self:

@@ -1,17 +1,17 @@
 """The API: journeys, probes, runs, incidents and deliveries as JSON, and the two things people do to an incident."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from earwitness.console.house import House
 from earwitness.evidence.bundle import bundle
 from earwitness.model import Commanded, Incident, Status
-from earwitness.presentation import incident_json, iso_time, observation_json
-from earwitness.store import history, outbox, verdicts
+from earwitness.presentation import incident_json, iso_time, observation_json, suspicion_json
+from earwitness.store import digests, history, outbox, owed, verdicts
 
 EVIDENCE = "/api/v1/evidence"
 _SHOWN_INLINE = ("audio/", "image/png", "text/plain", "application/json")
@@ -23,6 +23,18 @@ class Command(BaseModel):
     model_config = ConfigDict(extra="forbid")
     who: str = "api"
     note: str = ""
+
+
+class Merge(Command):
+    """Which incident survives."""
+
+    into: str
+
+
+class Split(Command):
+    """Which probes get an incident of their own."""
+
+    probes: list[str] = Field(min_length=1)
 
 
 api = APIRouter(prefix="/api/v1")
@@ -61,7 +73,12 @@ async def runs(house: InHouse, probe: str | None = None, limit: Limit = 50) -> l
 
 
 @api.get("/incidents")
-async def incidents(house: InHouse, status: Status | None = None, limit: Limit = 50) -> list[dict[str, Any]]:
+async def incidents(
+    house: InHouse, status: Status | Literal["suspected"] | None = None, limit: Limit = 50
+) -> list[dict[str, Any]]:
+    """List incidents, newest first; or, as `suspected`, the failures that are not believed yet."""
+    if status == "suspected":
+        return suspected_json(house)[:limit]
     found = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=limit, status=status))
     return [incident_json(i, EVIDENCE) for i in found]
 
@@ -89,10 +106,84 @@ async def resolve(house: InHouse, incident_id: str, command: Command | None = No
     return await _command(house, incident_id, "resolve", command)
 
 
+@api.post("/incidents/{incident_id}/note")
+async def note(house: InHouse, incident_id: str, command: Command) -> dict[str, Any]:
+    if not command.note:
+        raise HTTPException(422, "a note has a text; write it as note")
+    return await _command(house, incident_id, "note", command)
+
+
+@api.post("/incidents/{incident_id}/merge")
+async def merge(house: InHouse, incident_id: str, command: Merge) -> dict[str, Any]:
+    """Let the incident go on in another; returns the survivor."""
+    survivor = await find(house, command.into)
+    if survivor.id == incident_id:
+        raise HTTPException(422, f"{incident_id} cannot be merged into itself; name the other as into")
+    if survivor.status is Status.RESOLVED:
+        raise HTTPException(409, f"{survivor.id} is resolved already")
+    absorbed = await find(house, incident_id)
+    if survivor.environment != absorbed.environment:
+        where = f"{absorbed.environment} and {survivor.environment}"
+        raise HTTPException(409, f"they are of {where}; incidents of two environments are never one")
+    await _command(house, incident_id, "merge", command, into=survivor.id)
+    return incident_json(await find(house, survivor.id), EVIDENCE)
+
+
+@api.post("/incidents/{incident_id}/split")
+async def split(house: InHouse, incident_id: str, command: Split) -> dict[str, Any]:
+    """Give some probes of the incident one of their own; returns that."""
+    found = await find(house, incident_id)
+    strangers = [name for name in command.probes if name not in found.probes]
+    if strangers:
+        raise HTTPException(422, f"{strangers[0]} is no probe of {incident_id}; it has {', '.join(found.probes)}")
+    if set(command.probes) >= set(found.probes):
+        raise HTTPException(422, f"leave {incident_id} at least one of its probes: {', '.join(found.probes)}")
+    await _command(house, incident_id, "split", command, probes=tuple(command.probes))
+    parted = house.commit.state.incident_of(command.probes[0])
+    return incident_json(parted or await find(house, incident_id), EVIDENCE)
+
+
 @api.get("/deliveries")
-async def deliveries(house: InHouse, incident: str | None = None, limit: Limit = 50) -> list[dict[str, Any]]:
-    rows = await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident, limit=limit))
+async def deliveries(
+    house: InHouse, incident: str | None = None, state: str | None = None, limit: Limit = 50
+) -> list[dict[str, Any]]:
+    rows = await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident, limit=limit, state=state))
     return [_with_iso_times(row) for row in rows]
+
+
+@api.post("/deliveries/{key}/retry", status_code=202)
+async def retry_delivery(house: InHouse, key: str, command: Command | None = None) -> dict[str, Any]:
+    """Send a settled delivery again, under its key."""
+    await send_again(house, key, (command or Command()).who)
+    return {"key": key, "state": "pending"}
+
+
+async def send_again(house: House, key: str, who: str) -> None:
+    """Owe a settled delivery anew; HTTP errors say why not."""
+    now = house.clock.now()
+    state = await house.store.write(lambda c: outbox.send_again(c, key, who, now))
+    if state is None:
+        raise HTTPException(404, f"there is no delivery {key}")
+    if state in owed.OWED:
+        raise HTTPException(409, f"{key} is still owed, and will be tried again by itself")
+    house.wake_couriers()
+
+
+@api.get("/impairments")
+async def impairments(house: InHouse) -> list[dict[str, Any]]:
+    """Return which parts of the monitor cannot do their work, and what is known of why."""
+    return [{"component": name, "details": known} for name, known in house.impairments.details().items()]
+
+
+@api.get("/digests/{digest_id}")
+async def digest(house: InHouse, digest_id: str) -> dict[str, Any]:
+    """Return which incidents a digest told of."""
+    found = await house.store.read(lambda c: digests.digest(c, digest_id))
+    if found is None:
+        raise HTTPException(404, f"there is no digest {digest_id}")
+    told = await house.store.read(lambda c: digests.members(c, digest_id))
+    times = {"at": iso_time(found.at), "closed_at": iso_time(found.closed_at)}
+    return {"id": found.id, "hook": found.hook, **times, "counts": found.counts, "incidents": told}
 
 
 @api.get("/evidence/{sha256}")
@@ -118,13 +209,23 @@ async def find(house: House, incident_id: str) -> Incident:
     return found
 
 
-async def _command(house: House, incident_id: str, action: str, command: Command | None) -> dict[str, Any]:
+async def _command(house: House, incident_id: str, action: str, command: Command | None, **more: Any) -> dict[str, Any]:
     found = await find(house, incident_id)
     if found.status is Status.RESOLVED:
         raise HTTPException(409, f"{incident_id} is resolved already")
     said = command or Command()
-    await house.commit.submit(Commanded(house.clock.now(), incident_id, action, said.who, said.note))
+    await house.commit.submit(Commanded(house.clock.now(), incident_id, action, said.who, said.note, **more))
     return incident_json(await find(house, incident_id), EVIDENCE)
+
+
+def suspected_json(house: House) -> list[dict[str, Any]]:
+    """Return the failures that no incident holds, the longest first."""
+    rules = house.rules.probes
+    return [
+        suspicion_json(p.probe, p.since, p.failed.message, rules[p.probe])
+        for p in house.commit.state.suspected()
+        if p.failed and p.probe in rules
+    ]
 
 
 def journey_json(house: House, name: str) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.types import ASGIApp
 
+from earwitness.console.acknowledging import acknowledging
 from earwitness.console.api import api
 from earwitness.console.baselines import baselines
+from earwitness.console.callbacks import callbacks
 from earwitness.console.guard import Guard
 from earwitness.console.house import House
 from earwitness.console.pages import pages
+from earwitness.console.quiet import quiet
 from earwitness.console.telephone import telephone
 
 _HERE = Path(__file__).parent
@@ -29,7 +32,10 @@ def create_app(house: House) -> ASGIApp:
     app.state.house = house
     app.include_router(api)
     app.include_router(baselines)
+    app.include_router(quiet)
     app.include_router(pages)
+    app.include_router(acknowledging)
+    app.include_router(callbacks)
     app.state.switchboard = house.switchboard
     app.include_router(telephone)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))

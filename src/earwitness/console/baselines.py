@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from earwitness.console.api import InHouse
 from earwitness.console.house import House
 from earwitness.presentation import iso_time
-from earwitness.telephony.baselines import Proposal
+from earwitness.telephony.baselines import Proposal, UnknownWordsError
 
 baselines = APIRouter()
 
@@ -42,7 +42,10 @@ async def act_on_page(house: InHouse, key: str, action: str) -> Response:
 async def _do(house: House, key: str, action: str) -> Proposal:
     proposal, _ = await _known(house, key)
     if action == "accept":
-        await asyncio.to_thread(house.baselines.accept, proposal)
+        try:
+            await asyncio.to_thread(house.baselines.accept, proposal)
+        except UnknownWordsError as error:
+            raise HTTPException(409, str(error)) from error
     elif action == "reject":
         await asyncio.to_thread(house.baselines.discard, proposal)
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from earwitness.alerting.ack_links import AckLinks
 from earwitness.browser.pages import PageBaselines
 from earwitness.clock import Clock
 from earwitness.commit import CommitLoop
@@ -33,5 +34,7 @@ class House:
     switchboard: Switchboard
     baselines: Baselines
     pages: PageBaselines
+    ack_links: AckLinks
+    wake_couriers: Callable[[], None]
     ready: Callable[[], bool]
     alive: Callable[[], bool]

@@ -10,15 +10,15 @@ from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 
-from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json
+from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json, send_again, suspected_json
 from earwitness.console.house import House
 from earwitness.console.waveform import picture_of
 from earwitness.model import Commanded, Observation
-from earwitness.presentation import incident_json, observation_json
-from earwitness.store import history, outbox, verdicts
+from earwitness.presentation import incident_json, observation_json, quiet_json
+from earwitness.store import digests, history, outbox, verdicts
 
 pages = APIRouter(include_in_schema=False)
-_templates = Jinja2Templates(Path(__file__).parent / "templates")
+templates = Jinja2Templates(Path(__file__).parent / "templates")
 _LABELS = {
     "sev1": "Sev1",
     "sev2": "Sev2",
@@ -36,8 +36,8 @@ def _clock_time(moment: float | str | None) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S")
 
 
-_templates.env.filters["clock"] = _clock_time
-_templates.env.globals["labels"] = _LABELS
+templates.env.filters["clock"] = _clock_time
+templates.env.globals["labels"] = _LABELS
 
 
 def _dependency_titles(house: House) -> dict[str, str]:
@@ -47,17 +47,21 @@ def _dependency_titles(house: House) -> dict[str, str]:
 @pages.get("/")
 async def overview(request: Request, house: InHouse) -> Response:
     recent = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=20))
+    now = house.clock.now()
     proposed = await asyncio.to_thread(house.baselines.proposals)
     shown: dict[str, Any] = {
         "journeys": [journey_json(house, name) for name in house.rules.journeys],
         "probes": {name: probe_json(house, name) for name in house.rules.probes},
         "incidents": [incident_json(i, EVIDENCE) for i in recent],
-        "impaired": house.impairments.current(),
+        "suspected": suspected_json(house),
+        "quiet": [quiet_json(period, now) for period in house.commit.state.quiet.values()],
+        "planned": {n: end for n, p in house.rules.maintenance.items() if (end := p.times.ends(now)) is not None},
+        "impaired": house.impairments.details(),
         "changed": [proposal for proposal in proposed if proposal.stable],
         "titles": _dependency_titles(house),
-        "now": house.clock.now(),
+        "now": now,
     }
-    return _templates.TemplateResponse(request, "overview.html", shown)
+    return templates.TemplateResponse(request, "overview.html", shown)
 
 
 @pages.get("/incidents/{incident_id}")
@@ -71,13 +75,33 @@ async def incident(request: Request, house: InHouse, incident_id: str) -> Respon
         "deliveries": await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident_id, limit=50)),
         "now": house.clock.now(),
     }
-    return _templates.TemplateResponse(request, "incident.html", shown)
+    return templates.TemplateResponse(request, "incident.html", shown)
 
 
 async def _shown(seen: Observation, house: House) -> dict[str, Any]:
     """Return an observation with the picture of its call, if it kept a recording."""
     picture = await asyncio.to_thread(picture_of, seen, house.evidence)
     return {**observation_json(seen, EVIDENCE), "picture": Markup(picture) if picture else None}  # noqa: S704 - made by us
+
+
+@pages.post("/deliveries/{key}/retry")
+async def retry_delivery(house: InHouse, key: str) -> Response:
+    await send_again(house, key, "console")
+    return RedirectResponse(f"/incidents/{key.partition('.')[0]}", 303)
+
+
+@pages.get("/digests/{digest_id}")
+async def digest(request: Request, house: InHouse, digest_id: str) -> Response:
+    """Show what was told in one message."""
+    found = await house.store.read(lambda c: digests.digest(c, digest_id))
+    if found is None:
+        raise HTTPException(404, f"there is no digest {digest_id}")
+    told = await house.store.read(lambda c: digests.members(c, digest_id))
+    shown = {incident.id for incident in found.incidents}
+    others = [incident for incident in told if incident not in shown]
+    return templates.TemplateResponse(
+        request, "digest.html", {"digest": found, "others": others, "now": house.clock.now()}
+    )
 
 
 @pages.post("/incidents/{incident_id}/{action}")

@@ -52,9 +52,9 @@ class Ledger:
             return str(self._budget.per_day)
         return f"{self._journey_budget} for {passed.journey}"
 
-    async def intent(self, to: str, from_: str) -> None:
+    async def intent(self, to: str, from_: str, script: str) -> None:
         now = self._clock.now()
-        await self._store.write(lambda c: spend.intend(c, self._run.id, to, from_, now))
+        await self._store.write(lambda c: spend.intend(c, self._run.id, to, from_, script, now))
 
     async def dialled(self, sid: str) -> None:
         await self._store.write(lambda c: spend.dialled(c, self._run.id, sid))

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from earwitness.clock import Clock
 from earwitness.config.schema import Config, ProbeSpec
+from earwitness.dispatch.effects import with_effects
 from earwitness.dispatch.ledger import Ledger
 from earwitness.dispatch.pace import Pace
 from earwitness.dispatch.ports import Ports
@@ -58,11 +59,16 @@ class Dispatcher:
         self._clock = clock
         self._metrics = metrics
         self._on_observed = on_observed
+        self._stopped_by: Callable[[str], str | None] = lambda _probe: None
         self._busy: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.failing = False  # whether the store refuses to take what is to be run
         self._config, self._ports = config, ports
         self._make_room()
+
+    def heed(self, stopped_by: Callable[[str], str | None]) -> None:
+        """Skip the runs of probes that a maintenance stops; `stopped_by` returns which one does so now."""
+        self._stopped_by = stopped_by
 
     def reconfigure(self, config: Config, ports: Ports) -> None:
         """Start what comes from now on by another configuration; what runs goes on, and so do limits that did not change."""
@@ -204,6 +210,9 @@ class Dispatcher:
 
     async def _execute(self, run: Run, probe: ProbeSpec, free: Callable[[], None]) -> None:
         """Run once there is room. The room and the probe are given back when the run ends, or waits for its recording."""
+        if run.why is not Why.MANUAL and self._stopped_by(run.probe):
+            await self._skip(run, free)
+            return
         room = self._room_for(probe, run.why)
         try:
             await room.acquire()
@@ -218,6 +227,14 @@ class Dispatcher:
                 await self._on_observed(await self._observe(run, probe, release, probe.kind.run))
         finally:
             release()
+
+    async def _skip(self, run: Run, free: Callable[[], None]) -> None:
+        """Put on record that the run did not happen for the sake of maintenance."""
+        try:
+            if await self._begin(run):
+                await self._on_observed(Observation(run, self._clock.now(), 0.0, skipped="maintenance"))
+        finally:
+            free()
 
     async def _turn_to_call(self, probe: ProbeSpec, why: Why) -> None:
         pace = self._pace.get(self._carrier_of(probe, why))
@@ -264,7 +281,7 @@ class Dispatcher:
         ctx = self._ports.context(run, released, ledger)
         try:
             async with limit:
-                return await work(probe.spec, ctx)
+                return with_effects(await work(probe.spec, ctx), self._config, probe)
         except TimeoutError:
             message = "the probe did not end in its own time"
             log.error("probe_hung", probe=run.probe, run=run.id)  # noqa: TRY400  There is nothing to trace.
@@ -298,7 +315,7 @@ class Dispatcher:
             return self._interrupted(run)
         assert call is not None
         assert call.to is not None and call.from_ is not None and call.intended_at is not None  # noqa: PT018
-        interrupted = InterruptedCall(call.to, call.from_, call.intended_at, call.sid)
+        interrupted = InterruptedCall(call.to, call.from_, call.intended_at, call.sid, call.script)
         return await self._observe(run, probe, free, lambda spec, ctx: resume(spec, ctx, interrupted))
 
     def _interrupted(self, run: Run) -> Observation:

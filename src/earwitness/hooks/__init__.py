@@ -1,6 +1,18 @@
 """The kinds of hook: one file a provider, one line each in the registry. A hook makes requests and reads replies; nothing else."""
 
-from earwitness.hooks import alertmanager, apprise, email, jira, pagerduty, servicenow, slack, teams, twilio, webhook
+from earwitness.hooks import (
+    alertmanager,
+    apprise,
+    call,
+    email,
+    jira,
+    pagerduty,
+    servicenow,
+    slack,
+    teams,
+    twilio,
+    webhook,
+)
 from earwitness.hooks.base import HookKind
 
 HOOKS: dict[str, HookKind] = {
@@ -13,5 +25,6 @@ HOOKS: dict[str, HookKind] = {
     "servicenow": servicenow.KIND,
     "jira": jira.KIND,
     "twilio": twilio.KIND,
+    "call": call.KIND,
     "apprise": apprise.KIND,
 }

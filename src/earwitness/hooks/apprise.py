@@ -51,6 +51,7 @@ def render(_spec: AppriseSpec, notice: Notice) -> bytes:
     over = notice.kind is TransitionKind.RESOLVE
     recording = notice.recording()
     links = [notice.url, *([notice.link(recording)] if recording else [])]
+    links += [f"Acknowledge: {notice.ack_url}"] if notice.ack_url else []
     return json_body(
         {
             "title": one_line(notice.title, 250),

@@ -8,7 +8,7 @@ before a ticket is opened, yield several requests. Where no reply comes, the tal
 import base64
 import json
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from earwitness.config.fields import Secret, Spec, problem
+from earwitness.config.fields import Money, Secret, Spec, problem
 from earwitness.model import Evidence, Incident, TransitionKind
 
 
@@ -41,6 +41,8 @@ class Reason(StrEnum):
     TOO_OLD = "too_old"
     INTERRUPTED = "interrupted"
     MONITOR_FAULT = "monitor_fault"
+    NOT_YET = "not_yet"
+    OVER_BUDGET = "over_budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,14 @@ class Notice:
     url: str  # the incident's page
     evidence_url: str  # its files are below
     test: bool = False  # sent by a person to try the hook
+    told: tuple[str, ...] = ()  # of a digest: the ids of all incidents that it tells
+    hook: str = ""  # that is told; empty where nobody may answer
+    ack_url: str | None = None  # a link that acknowledges it once, after a question
 
     @property
     def home(self) -> str:
         """The address of the console."""
-        return self.url.rpartition("/incidents/")[0] or self.url
+        return self.url.rsplit("/", 2)[0]
 
     def recording(self) -> Evidence | None:
         """Return the newest recording of the incident."""
@@ -72,7 +77,10 @@ class Notice:
     def links(self) -> str:
         """Return where to read and hear more, as lines of plain text."""
         recording = self.recording()
-        return f"Incident: {self.url}" + (f"\nRecording: {self.link(recording)}" if recording else "")
+        lines = [f"Incident: {self.url}"]
+        lines += [f"Recording: {self.link(recording)}"] if recording else []
+        lines += [f"Acknowledge: {self.ack_url}"] if self.ack_url else []
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ class Parcel:
     body: bytes
     now: float
     reference: str | None = None  # what an earlier outcome of this incident and hook asked to be remembered
+    doubt: float | None = None  # when an attempt last ended without word of whether it had arrived
 
     def json(self) -> Any:
         """Return the body of a kind that renders JSON."""
@@ -132,7 +141,16 @@ class Announcement:
     level: Literal["info", "success", "warning", "failure"]
 
 
-Message = HookRequest | Mail | Announcement
+@dataclass(frozen=True, slots=True)
+class Dialling:
+    """A request that makes a telephone ring: sent only if the number may be dialled and the money is there."""
+
+    request: HookRequest
+    to: str = field(repr=False)
+    cost: Money
+
+
+Message = HookRequest | Mail | Announcement | Dialling
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +174,52 @@ class HookOutcome:
     reference: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What a provider sent to us: header names in lower case, and the body as it came."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    url: str = field(default="", repr=False)  # as we gave it to the provider, with what it added
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What people did at the provider, to be done here."""
+
+    key: str  # the same when it is told again
+    incident: str
+    action: Literal["acknowledge", "resolve"]
+    who: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An open incident that the hook was told of, as a poll needs to know it."""
+
+    incident: str
+    reference: str | None  # what the hook asked to be remembered of it
+    acknowledged: bool
+
+
 Talk = Generator[Message, Reply, HookOutcome]
+Poll = Generator[Message, Reply, list[Said] | HookOutcome]
 
 
 @dataclass(frozen=True, slots=True)
 class HookKind:
-    """`render` makes the body once, without any secret; `talk` carries it for one attempt."""
+    """`render` makes the body once, without any secret; `talk` carries it for one attempt; `hear` reads what comes back, `poll` asks for it."""
 
     name: str  # as in the configuration
     spec: type[Spec]
     render: Callable[[Any, Notice], bytes]
     talk: Callable[[Any, Parcel], Talk]
+    hear: Callable[[Any, Callback, float], list[Said] | None] | None = None  # reads a callback; None: it is not signed
+    answer: Callable[[Sequence[Said]], tuple[str, bytes]] | None = (
+        None  # media type and body that a callback is answered with
+    )
+    poll: Callable[[Any, Sequence[Known], float], Poll] | None = None  # asks what became of incidents there
 
 
 def one_request(

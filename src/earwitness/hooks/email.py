@@ -120,7 +120,8 @@ def _facts(notice: Notice) -> dict[str, str]:
 
 def _links(notice: Notice) -> dict[str, str]:
     recording = notice.recording()
-    return {"The incident": notice.url} | ({"The recording": notice.link(recording)} if recording else {})
+    links = {"The incident": notice.url} | ({"The recording": notice.link(recording)} if recording else {})
+    return links | ({"Acknowledge it": notice.ack_url} if notice.ack_url else {})
 
 
 def _text(notice: Notice) -> str:

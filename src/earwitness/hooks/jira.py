@@ -4,7 +4,7 @@ Each issue carries our incident's id as a label and is looked for by it before i
 opens no second one; its key is then remembered. What follows are comments; a resolve takes a transition into the category "done".
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -17,11 +17,14 @@ from earwitness.hooks.base import (
     HookKind,
     HookOutcome,
     HookRequest,
+    Known,
     Message,
     Notice,
     Parcel,
+    Poll,
     Reason,
     Reply,
+    Said,
     Talk,
     bad_reply,
     basic,
@@ -57,7 +60,9 @@ class JiraSpec(WithSecret):
     priorities: dict[Severity, str] = Field(default_factory=dict)  # names of your priorities; without, your default
     labels: tuple[str, ...] = ("earwitness",)
     done: str | None = None  # the name of the transition that resolves; by default the first into "done"
+    search_lag: Annotated[Duration, Field(ge=0, le=3600)] = 60.0  # until an issue that was opened is surely found
     timeout: Annotated[Duration, Field(gt=0, le=60)] = 20.0
+    poll_every: Annotated[Duration, Field(ge=10)] | None = None  # asks what people did with the issues
 
 
 def render(spec: JiraSpec, notice: Notice) -> bytes:
@@ -75,8 +80,10 @@ def render(spec: JiraSpec, notice: Notice) -> bytes:
         fields["priority"] = {"name": spec.priorities[incident.severity]}
     comment = f"{one_line(notice.title, _LONGEST_SUMMARY)}\n\n{text}"
     over = notice.kind is TransitionKind.RESOLVE
-    new = notice.kind is TransitionKind.OPEN
-    return json_body({"incident": incident.id, "over": over, "new": new, "fields": fields, "comment": comment})
+    new = notice.kind in (TransitionKind.OPEN, TransitionKind.DIGEST)
+    again = notice.kind is TransitionKind.REOPEN
+    said = {"over": over, "new": new, "again": again}
+    return json_body({"incident": incident.id, **said, "fields": fields, "comment": comment})
 
 
 class _Issue(Answer):
@@ -101,12 +108,21 @@ class _Transition(Answer):
     to: _Status
 
 
+class _Person(Answer):
+    displayName: str = ""  # noqa: N815  Jira's own name.
+
+
 class _Fields(Answer):
     status: _Status
+    assignee: _Person | None = None
 
 
 class _Errors(Answer):
     errorMessages: list[str] = Field(min_length=1)  # noqa: N815  Jira's own name.
+
+
+class _Standing(Answer):
+    fields: _Fields
 
 
 class _State(Answer):
@@ -124,6 +140,9 @@ def talk(spec: JiraSpec, parcel: Parcel) -> Talk:
         issue = found
     if issue is None and told["over"]:
         return HookOutcome("delivered", Reason.OK, "no issue of this incident is there, so none is open")
+    if issue is None and (lag := _lag(spec, parcel)) > 0:
+        detail = "an earlier attempt may have opened the issue, and Jira's search may not know it yet"
+        return HookOutcome("retry", Reason.NOT_YET, detail, lag)
     if issue is None:
         return _read_issue((yield _request(spec, "POST", "issue", {"fields": told["fields"]})), parcel.now)
     if told["new"]:
@@ -131,9 +150,16 @@ def talk(spec: JiraSpec, parcel: Parcel) -> Talk:
     return (yield from _follow_up(spec, issue, told, parcel.now))
 
 
+def _lag(spec: JiraSpec, parcel: Parcel) -> float:
+    """Return the seconds until the search surely finds what an attempt without an answer may have opened."""
+    return 0.0 if parcel.doubt is None else parcel.doubt + spec.search_lag - parcel.now
+
+
 def _follow_up(spec: JiraSpec, issue: str, told: dict[str, Any], now: float) -> Talk:
     """Comment last: what comes before it may be repeated without a trace."""
     finished = (yield from _finish(spec, issue, now)) if told["over"] else None
+    if told.get("again"):  # a body that an earlier version froze does not say so
+        finished = yield from _take_up_again(spec, issue, now)
     if finished is not None and finished.result == "retry":
         return finished
     said = _on_it((yield _request(spec, "POST", f"issue/{issue}/comment", {"body": told["comment"]})), issue, now)
@@ -177,6 +203,22 @@ def _finish(spec: JiraSpec, issue: str, now: float) -> Talk:
     return _on_it((yield _request(spec, "POST", f"issue/{issue}/transitions", body)), issue, now)
 
 
+def _take_up_again(spec: JiraSpec, issue: str, now: float) -> Talk:
+    """Take the issue out of done, by the first way that leads there; where there is none, the comment has to do."""
+    reply = yield _request(spec, "GET", f"issue/{issue}?fields=status&expand=transitions")
+    outcome = _on_it(reply, issue, now)
+    if outcome.result != "delivered":
+        return outcome
+    state = read_answer(reply, _State)
+    if state is None:
+        return bad_reply(reply, "Jira's transitions")
+    chosen = next((t for t in state.transitions if t.to.statusCategory.key != "done"), None)
+    if state.fields.status.statusCategory.key != "done" or chosen is None:
+        return HookOutcome("delivered", Reason.OK, f"{issue} is left as it is", reference=issue)
+    body = {"transition": {"id": chosen.id}}
+    return _on_it((yield _request(spec, "POST", f"issue/{issue}/transitions", body)), issue, now)
+
+
 def _resolves(transition: _Transition, wanted: str | None) -> bool:
     return transition.name == wanted if wanted else transition.to.statusCategory.key == "done"
 
@@ -207,4 +249,33 @@ def _read_issue(reply: Reply, now: float) -> HookOutcome:
     return HookOutcome("delivered", Reason.OK, f"{outcome.detail}: {said.key}", reference=said.key)
 
 
-KIND = HookKind(name="jira", spec=JiraSpec, render=render, talk=talk)
+def poll(spec: JiraSpec, known: Sequence[Known], now: float) -> Poll:
+    """Ask each issue for its status, which no search index delays: done there is over here, in progress is acknowledged."""
+    found: list[Said] = []
+    for one in known:
+        if one.reference is None:
+            continue
+        reply = yield _request(spec, "GET", f"issue/{one.reference}?fields=status,assignee")
+        outcome = _on_it(reply, one.reference, now)
+        if outcome.result == "refused":
+            continue  # it was deleted, which says nothing of the incident
+        if outcome.result != "delivered":
+            return outcome
+        standing = read_answer(reply, _Standing)
+        if standing is None:
+            return bad_reply(reply, "Jira's issue")
+        found += _said(one, standing.fields)
+    return found
+
+
+def _said(known: Known, fields: _Fields) -> list[Said]:
+    category = fields.status.statusCategory.key
+    who = f"{one_line(fields.assignee.displayName if fields.assignee else '', 80) or 'somebody'} in Jira"
+    if category == "done":
+        return [Said(f"{known.incident} resolve", known.incident, "resolve", who)]
+    if category == "indeterminate" and not known.acknowledged:
+        return [Said(f"{known.incident} acknowledge", known.incident, "acknowledge", who)]
+    return []
+
+
+KIND = HookKind(name="jira", spec=JiraSpec, render=render, talk=talk, poll=poll)

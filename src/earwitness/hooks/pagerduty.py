@@ -4,21 +4,25 @@
 not that anybody was paged. 400 is never right later; 429 and 5xx are tried again. An event has at most 512 KB.
 """
 
+import hashlib
+import hmac
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
     Answer,
+    Callback,
     HookKind,
     HookOutcome,
     HookRequest,
     Notice,
     Parcel,
     Reply,
+    Said,
     bad_reply,
     cut,
     json_body,
@@ -41,6 +45,10 @@ _SEVERITY = {
     Severity.NONPROD: "info",
 }
 _ACTION = {TransitionKind.ACKNOWLEDGE: "acknowledge", TransitionKind.RESOLVE: "resolve"}
+_HEARD: dict[str, Literal["acknowledge", "resolve"]] = {
+    "incident.acknowledged": "acknowledge",
+    "incident.resolved": "resolve",
+}
 _STATUSES = provider(202)
 
 
@@ -49,6 +57,8 @@ class PagerDutySpec(WithSecret):
 
     routing_key: SecretValue
     routing_key_file: Path | None = None
+    webhook_secret: SecretValue | None = None  # of a webhook subscription (v3) that leads to /callbacks/NAME
+    webhook_secret_file: Path | None = None
     url: WebAddress = "https://events.pagerduty.com"  # https://events.eu.pagerduty.com for accounts in Europe
     timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
 
@@ -87,6 +97,7 @@ def _payload(notice: Notice, details: dict[str, Any]) -> dict[str, Any]:
 def _links(notice: Notice) -> list[dict[str, str]]:
     recording = notice.recording()
     links = [{"href": notice.url, "text": "The incident in Earwitness"}]
+    links += [{"href": notice.ack_url, "text": "Acknowledge"}] if notice.ack_url else []
     return [*links, {"href": notice.link(recording), "text": "The recording"}] if recording else links
 
 
@@ -127,4 +138,40 @@ def read(reply: Reply, now: float) -> HookOutcome:
     return outcome
 
 
-KIND = HookKind(name="pagerduty", spec=PagerDutySpec, render=render, talk=one_request(request, read))
+class _Agent(Answer):
+    summary: str = ""
+
+
+class _Incident(Answer):
+    incident_key: str
+
+
+class _Event(Answer):
+    id: str
+    event_type: str
+    agent: _Agent | None = None
+    data: _Incident
+
+
+class _Told(Answer):
+    event: _Event
+
+
+def hear(spec: PagerDutySpec, callback: Callback, _now: float) -> list[Said] | None:
+    """Read a webhook (v3): `X-PagerDuty-Signature` holds `v1=` and the hex HMAC-SHA256 of the body, one for each secret."""
+    if spec.webhook_secret is None:
+        return None
+    mac = hmac.digest(spec.webhook_secret.reveal().encode(), callback.body, hashlib.sha256).hex()
+    given = callback.headers.get("x-pagerduty-signature", "").split(",")
+    if not any(hmac.compare_digest(f"v1={mac}".encode(), one.strip().encode()) for one in given):
+        return None
+    told = read_answer(Reply(200, body=callback.body), _Told)
+    action = _HEARD.get(told.event.event_type) if told else None
+    if told is None or action is None:
+        return []  # of no concern to us, such as a ping
+    agent = told.event.agent.summary if told.event.agent else ""
+    who = f"{one_line(agent, 80) or 'somebody'} in PagerDuty"
+    return [Said(told.event.id, told.event.data.incident_key, action, who)]
+
+
+KIND = HookKind(name="pagerduty", spec=PagerDutySpec, render=render, talk=one_request(request, read), hear=hear)

@@ -4,7 +4,7 @@
 second one. Impact and urgency come from the severity, and ServiceNow makes the priority. What people closed there stays as they left it.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import quote, urlencode
@@ -17,11 +17,14 @@ from earwitness.hooks.base import (
     HookKind,
     HookOutcome,
     HookRequest,
+    Known,
     Message,
     Notice,
     Parcel,
+    Poll,
     Reason,
     Reply,
+    Said,
     Talk,
     bad_reply,
     basic,
@@ -64,6 +67,7 @@ class ServiceNowSpec(WithSecret):
     closed_state: str = "7"
     close_code: str = "Solution provided"
     timeout: Annotated[Duration, Field(gt=0, le=60)] = 20.0
+    poll_every: Annotated[Duration, Field(ge=10)] | None = None  # asks what people did with the records
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
@@ -100,6 +104,8 @@ def _change(spec: ServiceNowSpec, notice: Notice, text: str, graded: dict[str, s
         return closing | {"close_notes": cut(notice.text, 1000)} | noted
     if notice.kind is TransitionKind.ACKNOWLEDGE:
         return {"state": spec.in_progress_state} | noted
+    if notice.kind is TransitionKind.REOPEN:
+        return {"state": spec.in_progress_state} | graded | noted
     return graded | noted
 
 
@@ -167,4 +173,42 @@ def _read_record(reply: Reply, now: float) -> HookOutcome:
     return HookOutcome("delivered", Reason.OK, outcome.detail, reference=said.result.sys_id)
 
 
-KIND = HookKind(name="servicenow", spec=ServiceNowSpec, render=render, talk=talk)
+class _Theirs(Answer):
+    correlation_id: str
+    state: str
+
+
+class _States(Answer):
+    result: list[_Theirs]
+
+
+def poll(spec: ServiceNowSpec, known: Sequence[Known], now: float) -> Poll:
+    """Ask for the states of all records at once: what was resolved or closed there is over, what is in progress is acknowledged."""
+    open_here = {k.incident: k for k in known}
+    query = f"correlation_idIN{','.join(open_here)}^ORDERBYDESCsys_created_on"
+    asked = {
+        "sysparm_query": query,
+        "sysparm_fields": "correlation_id,state",
+        "sysparm_limit": str(2 * len(known)),
+        "sysparm_display_value": "false",
+    }
+    reply = yield _request(spec, "GET", "?" + urlencode(asked))
+    outcome = read_status(reply, now, _STATUSES)
+    if outcome.result != "delivered":
+        return outcome
+    said = read_answer(reply, _States)
+    if said is None:
+        return bad_reply(reply, "the Table API's list of records")
+    states = {row.correlation_id: row.state for row in said.result}  # the oldest last: it is the one that we change
+    return [s for name, k in open_here.items() if (s := _said(spec, k, states.get(name))) is not None]
+
+
+def _said(spec: ServiceNowSpec, known: Known, state: str | None) -> Said | None:
+    if state in {spec.resolved_state, spec.closed_state}:
+        return Said(f"{known.incident} resolve", known.incident, "resolve", "somebody in ServiceNow")
+    if state == spec.in_progress_state and not known.acknowledged:
+        return Said(f"{known.incident} acknowledge", known.incident, "acknowledge", "somebody in ServiceNow")
+    return None
+
+
+KIND = HookKind(name="servicenow", spec=ServiceNowSpec, render=render, talk=talk, poll=poll)

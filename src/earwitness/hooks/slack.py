@@ -4,15 +4,19 @@ With a token an incident is one thread: its first message always shows how thing
 resolve is shown in the channel too. Slack answers 200 to most failures; what happened is in `ok` and `error`.
 """
 
+import hashlib
+import hmac
 import re
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import parse_qs
 
 from pydantic import Field, field_validator, model_validator
 
 from earwitness.config.fields import Duration, Secret, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
     Answer,
+    Callback,
     HookKind,
     HookOutcome,
     HookRequest,
@@ -20,6 +24,7 @@ from earwitness.hooks.base import (
     Parcel,
     Reason,
     Reply,
+    Said,
     Talk,
     bad_reply,
     bearer,
@@ -32,10 +37,12 @@ from earwitness.hooks.base import (
     read_status,
     retry_after,
 )
-from earwitness.model import Severity, TransitionKind
+from earwitness.model import Severity, Status, TransitionKind
 
 _LONGEST_HEADER, _LONGEST_SECTION, _LONGEST_FIELD = 150, 3000, 2000  # characters, by Block Kit's reference
 _STATUSES = provider(200)
+_ACKNOWLEDGE = "acknowledge"  # the button's action_id
+_REPLAY_WINDOW = 300  # seconds
 _ICON = {
     Severity.SEV1: ":red_circle:",
     Severity.SEV2: ":large_orange_circle:",
@@ -77,6 +84,8 @@ class SlackSpec(WithSecret):
     token: SecretValue | None = None
     token_file: Path | None = None
     channel: str | None = None
+    signing_secret: SecretValue | None = None  # of the app whose interactivity leads to /callbacks/NAME
+    signing_secret_file: Path | None = None
     api_url: WebAddress = "https://slack.com/api"
     timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
 
@@ -94,7 +103,7 @@ class SlackSpec(WithSecret):
         return self
 
 
-def render(_spec: SlackSpec, notice: Notice) -> bytes:
+def render(spec: SlackSpec, notice: Notice) -> bytes:
     """Return the message: a text for notifications, and its blocks."""
     over = notice.kind is TransitionKind.RESOLVE
     icon = ":large_green_circle:" if over else _ICON[notice.incident.severity]
@@ -103,7 +112,7 @@ def render(_spec: SlackSpec, notice: Notice) -> bytes:
         {"type": "header", "text": {"type": "plain_text", "text": header, "emoji": True}},
         {"type": "section", "text": _words(notice.text, _LONGEST_SECTION)},
         {"type": "section", "fields": [_words(text, _LONGEST_FIELD) for text in _facts(notice)]},
-        {"type": "actions", "elements": _buttons(notice)},
+        {"type": "actions", "elements": [*_acknowledge(spec, notice), *_buttons(notice)]},
     ]
     return json_body({"text": _escaped(one_line(notice.title, 300)), "blocks": blocks, "broadcast": over})
 
@@ -126,6 +135,16 @@ def _buttons(notice: Notice) -> list[dict[str, Any]]:
         {"type": "button", "text": {"type": "plain_text", "text": text}, "url": url, "action_id": f"link-{number}"}
         for number, (text, url) in enumerate(links.items())
     ]
+
+
+def _acknowledge(spec: SlackSpec, notice: Notice) -> list[dict[str, Any]]:
+    """Return the button that acknowledges: of our own where Slack may call us, else a link to the page that asks."""
+    button = {"type": "button", "style": "primary", "text": {"type": "plain_text", "text": "Acknowledge"}}
+    if notice.incident.status is not Status.OPEN or notice.told:
+        return []
+    if spec.signing_secret is not None:
+        return [{**button, "action_id": _ACKNOWLEDGE, "value": notice.incident.id}]
+    return [{**button, "action_id": "link-acknowledge", "url": notice.ack_url}] if notice.ack_url else []
 
 
 def _words(text: str, longest: int) -> dict[str, str]:
@@ -208,4 +227,41 @@ def _read_error(error: str, reply: Reply, now: float) -> HookOutcome:
     return HookOutcome("retry", reason, detail, retry_after(reply.headers.get("retry-after"), now))
 
 
-KIND = HookKind(name="slack", spec=SlackSpec, render=render, talk=talk)
+class _User(Answer):
+    id: str
+    username: str = ""
+
+
+class _Action(Answer):
+    action_id: str = ""
+    value: str = ""
+
+
+class _Interaction(Answer):
+    type: str
+    user: _User
+    actions: list[_Action] = Field(default_factory=list)
+
+
+def hear(spec: SlackSpec, callback: Callback, now: float) -> list[Said] | None:
+    """Read a press of our button. `v0=` and the hex HMAC-SHA256 of `v0:timestamp:body`; older than five minutes is a replay."""
+    signature, stamp = (callback.headers.get(f"x-slack-{name}", "") for name in ("signature", "request-timestamp"))
+    if (
+        spec.signing_secret is None
+        or not (stamp.isascii() and stamp.isdigit())
+        or abs(now - int(stamp)) > _REPLAY_WINDOW
+    ):
+        return None
+    signed = f"v0:{stamp}:".encode() + callback.body
+    mac = hmac.digest(spec.signing_secret.reveal().encode(), signed, hashlib.sha256).hex()
+    if not hmac.compare_digest(f"v0={mac}".encode(), signature.encode()):
+        return None
+    payload = parse_qs(callback.body.decode("utf-8", "replace")).get("payload", [""])[0]
+    pressed = read_answer(Reply(200, body=payload.encode()), _Interaction)
+    if pressed is None or pressed.type != "block_actions":
+        return []
+    who = f"{one_line(pressed.user.username, 80) or pressed.user.id} in Slack"
+    return [Said(signature, a.value, "acknowledge", who) for a in pressed.actions if a.action_id == _ACKNOWLEDGE]
+
+
+KIND = HookKind(name="slack", spec=SlackSpec, render=render, talk=talk, hear=hear)

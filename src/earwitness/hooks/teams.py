@@ -92,6 +92,7 @@ def _facts(notice: Notice) -> list[dict[str, str]]:
 def _actions(notice: Notice) -> list[dict[str, str]]:
     recording = notice.recording()
     links = {"Open the incident": notice.url} | ({"Hear the recording": notice.link(recording)} if recording else {})
+    links |= {"Acknowledge": notice.ack_url} if notice.ack_url else {}
     return [{"type": "Action.OpenUrl", "title": title, "url": url} for title, url in links.items()]
 
 

@@ -42,10 +42,10 @@ _GSM = frozenset(
 _GSM_TWICE = frozenset("^{}\\[~]|€")  # two septets each
 _SIMPLER = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "…": "...", "\t": " "})
 _MOST_SEPTETS = 3 * 153  # three parts
-_PhoneNumber = Annotated[
+PhoneNumber = Annotated[
     str, matching(r"\+[1-9]\d{6,14}", "this is no telephone number; write + and the country code, such as +12025550199")
 ]
-_AccountSid = Annotated[
+AccountSid = Annotated[
     str, matching("AC[0-9a-fA-F]{32}", "this is no account SID; it is AC and 32 digits, from the console")
 ]
 _ServiceSid = Annotated[str, matching("MG[0-9a-fA-F]{32}", "this is no messaging service; it is MG and 32 digits")]
@@ -54,12 +54,12 @@ _ServiceSid = Annotated[str, matching("MG[0-9a-fA-F]{32}", "this is no messaging
 class TwilioSmsSpec(WithSecret):
     """An account, who sends, and the one number that gets the messages."""
 
-    account_sid: _AccountSid
+    account_sid: AccountSid
     auth_token: SecretValue
     auth_token_file: Path | None = None
-    from_: _PhoneNumber | None = Field(default=None, alias="from")
+    from_: PhoneNumber | None = Field(default=None, alias="from")
     messaging_service_sid: _ServiceSid | None = None
-    to: _PhoneNumber
+    to: PhoneNumber
     api_url: WebAddress = "https://api.twilio.com"
     timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
 
@@ -131,6 +131,11 @@ def read(reply: Reply, now: float) -> HookOutcome:
         if queued is None:
             return bad_reply(reply, "Twilio's message")
         return HookOutcome("delivered", Reason.OK, f"queued as {queued.sid}")
+    return with_refusal(reply, outcome)
+
+
+def with_refusal(reply: Reply, outcome: HookOutcome) -> HookOutcome:
+    """Return the outcome with Twilio's own words, in which no number is."""
     refusal = read_answer(reply, _Refusal)
     if refusal is None:
         return outcome

@@ -72,6 +72,10 @@ def render(spec: WebhookSpec, notice: Notice) -> bytes:
     }
     if notice.test:
         told["data"]["test"] = True
+    if notice.told:
+        told["data"]["incidents"] = list(notice.told)
+    if notice.ack_url:
+        told["data"]["acknowledge_url"] = notice.ack_url
     return json_body(_event(notice) | told if spec.envelope == "cloudevents" else told)
 
 

@@ -1,14 +1,15 @@
 """Which shared dependency explains the failures: it has to explain all of them and be contradicted by no probe that passes.
 
-A pass contradicts only if its run started after the failures began: what passed before the outage says nothing about it.
+A host or a number that failing probes share is suspected only where no dependency explains more than one of them, and never for one
+probe alone. A pass contradicts only if its run started after the failures began: what passed before the outage says nothing about it.
 Order comes from the configuration, never from names.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from earwitness.judge.state import SERIOUS, ProbeState, State
-from earwitness.model import Cause, Rules
+from earwitness.model import Cause, Incident, Rules
 
 
 def serious(probe: ProbeState) -> bool:
@@ -37,9 +38,12 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
     The seeds are failing probes that are known to belong together: one probe, or the members of an open incident.
     Members of an incident do not contradict it when they recover one by one.
     """
-    wanted = set(seeds)
-    seeds = tuple(name for name in rules.probes if name in wanted)
-    groups = [g for g in (_explained_by(d, seeds, state, rules, since, now) for d in _shared(seeds, rules)) if g]
+    seeds = tuple(sorted(set(seeds), key=rules.order.__getitem__))
+    groups = _explanations(_shared(rules.probes[name].depends_on for name in seeds), seeds, state, rules, since, now)
+    if not any(len(g.members) > 1 for g in groups):
+        ways = _shared(rules.probes[name].reaches for name in seeds)
+        reached = _explanations(ways, seeds, state, rules, since, now)
+        groups = [g for g in reached if len(g.members) > 1 and not _ruled_out(g, state, rules)] or groups
     if not groups:
         against = _contradicting(state, rules, seeds, since)
         return Group(Cause(None, confidence(len(seeds), len(against), 1), seeds, against), seeds, since)
@@ -53,10 +57,16 @@ def confidence(supporting: int, contradicting: int, explanations: int) -> float:
     return round((supporting + 1) / (supporting + contradicting + 2) / explanations, 2)
 
 
-def _shared(seeds: tuple[str, ...], rules: Rules) -> list[str]:
-    """Return the dependencies that every seed has."""
-    first, *others = (rules.probes[name].depends_on for name in seeds)
+def _shared(of_each: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return what every seed has."""
+    first, *others = dict.fromkeys(of_each)
     return [d for d in first if all(d in other for other in others)]
+
+
+def _explanations(
+    suspects: list[str], seeds: tuple[str, ...], state: State, rules: Rules, since: float, now: float
+) -> list[Group]:
+    return [g for g in (_explained_by(d, seeds, state, rules, since, now) for d in suspects) if g]
 
 
 def _explained_by(
@@ -64,17 +74,24 @@ def _explained_by(
 ) -> Group | None:
     environment, kind = rules.probes[seeds[0]].environment, serious(state.probes[seeds[0]])
     members: list[str] = []
+    known = frozenset(seeds)
     for name in rules.dependents[dependency]:
         probe = state.probes.get(name)
         if probe is None or rules.probes[name].environment != environment:
             continue
-        if name in seeds or (probe.failing and serious(probe) is kind and recent(probe, rules, now)):
+        if name in known or (probe.failing and serious(probe) is kind and recent(probe, rules, now)):
             members.append(name)
         elif _passed_since(probe, since):
             return None
     began = min([since, *(state.probes[name].since for name in members if state.probes[name].failing)])
     supporting = tuple(members)
     return Group(Cause(dependency, confidence(len(supporting), 0, 1), supporting), supporting, began)
+
+
+def _ruled_out(group: Group, state: State, rules: Rules) -> bool:
+    """Whether a probe that goes the same way passed since the first of the group began to fail."""
+    others = (state.probes.get(n) for n in rules.dependents[group.cause.dependency or ""] if n not in group.members)
+    return any(probe is not None and _passed_since(probe, group.since) for probe in others)
 
 
 def _with_alternatives(group: Group, alternatives: tuple[str, ...]) -> Group:
@@ -99,3 +116,28 @@ def _contradicting(state: State, rules: Rules, seeds: tuple[str, ...], since: fl
 
 def _passed_since(probe: ProbeState, since: float) -> bool:
     return not probe.failing and probe.started_at > since
+
+
+# --- which open incident a failure belongs to ------------------------------------------------------------------------
+
+
+def kind_of(incident: Incident, state: State) -> bool:
+    """Whether the incident is of a serious failure, rather than of a nuisance."""
+    return any(serious(state.probes[name]) for name in incident.probes if name in state.probes)
+
+
+def home_of(
+    state: State, group: Group, rules: Rules, probe: ProbeState, now: float
+) -> tuple[Incident | None, Group | None]:
+    """Return the oldest open incident that this failure belongs to, and their common group: one cause has to explain both."""
+    for incident in state.open_incidents():
+        if incident.environment != rules.probes[probe.probe].environment or group.cause.dependency is None:
+            continue
+        if serious(probe) is not kind_of(incident, state):
+            continue
+        if incident.cause.dependency == group.cause.dependency or set(group.members) & set(incident.probes):
+            members = (*incident.probes, probe.probe)
+            joined = correlate(state, rules, members, min(incident.failing_since, group.since), now)
+            if joined.cause.dependency is not None:
+                return incident, replace(joined, members=members)
+    return None, None

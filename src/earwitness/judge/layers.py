@@ -16,7 +16,7 @@ Without a control call the last three rest on the probe's calls alone, and the s
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from earwitness.model import Failure, Layer, Observation, Outcome, Scalar, Why
+from earwitness.model import Failure, Layer, Observation, Outcome, Scalar, Scope, Why
 
 _NOT_THROUGH = frozenset(
     {Failure.NEVER_CONNECTED, Failure.BUSY, Failure.UNOBTAINABLE, Failure.NO_ANSWER, Failure.ONE_WAY}
@@ -57,6 +57,7 @@ class Try:
 class Located:
     layer: Layer
     sentence: str
+    scope: Scope = Scope.EVERYWHERE
 
 
 def with_control(tries: tuple[Try, ...], seen: Observation) -> tuple[Try, ...]:
@@ -110,8 +111,22 @@ def locate(tries: Sequence[Try], since: float) -> Located | None:
         return None
     control = control_of(tries, since)
     told = [*(_said(t) for t in calls), _control_said(control)]
-    layer, where = _layer(failed, [t for t in calls if t.outcome is Outcome.OK], control)
-    return Located(layer, f"Calls: {'; '.join(told)}. The fault lies with {where}.")
+    passed = [t for t in calls if t.outcome is Outcome.OK]
+    layer, where = _layer(failed, passed, control)
+    return Located(layer, f"Calls: {'; '.join(told)}. The fault lies with {where}.", _scope(failed, passed))
+
+
+def _scope(failed: Sequence[Try], passed: Sequence[Try]) -> Scope:
+    if passed and _apart({t.carrier for t in passed}, {t.carrier for t in failed}):
+        return Scope.CARRIER
+    if passed and _apart({t.from_ for t in passed}, {t.from_ for t in failed}):
+        return Scope.NUMBER
+    return Scope.EVERYWHERE
+
+
+def _apart(passed: set[str], failed: set[str]) -> bool:
+    """Whether it fails by this one way only, and works by others."""
+    return len(failed) == 1 and passed.isdisjoint(failed)
 
 
 def _layer(failed: Sequence[Try], passed: Sequence[Try], control: Try | None) -> tuple[Layer, str]:
@@ -120,9 +135,12 @@ def _layer(failed: Sequence[Try], passed: Sequence[Try], control: Try | None) ->
         return layer, _IS[layer]
     last = failed[-1]
     if passed and {t.carrier for t in passed}.isdisjoint(t.carrier for t in failed):
-        return Layer.CARRIER, f"the carrier {last.carrier}: through {passed[-1].carrier} it works"
+        return (
+            Layer.CARRIER,
+            f"the carrier {last.carrier}: it fails only through it, through {passed[-1].carrier} it works",
+        )
     if passed and {t.from_ for t in passed}.isdisjoint(t.from_ for t in failed):
-        return Layer.ACCOUNT, f"our number {last.from_}: from {passed[-1].from_} it works"
+        return Layer.ACCOUNT, f"our number {last.from_}: it fails only from it, from {passed[-1].from_} it works"
     if last.failure in _NOT_THROUGH:
         return Layer.NUMBER, _IS[Layer.NUMBER]
     layer = last.layer or Layer.IVR

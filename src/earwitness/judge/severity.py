@@ -1,81 +1,91 @@
-"""Effect x workaround x environment -> severity, with the argument in writing.
+"""The facts of each journey's failures, and the severity by the table of `model/severity_rules.py`.
 
-| what failed does this to customers          | production          | elsewhere |
-|---------------------------------------------|---------------------|-----------|
-| blocked, and no workaround passes           | Sev1                | nonprod   |
-| blocked, but a workaround passes            | Sev2                | nonprod   |
-| diverted: they reach the goal by a detour   | Sev2                | nonprod   |
-| nuisance: they reach the goal, annoyed      | Sev3                | nonprod   |
+The table is data, the default as much as the user's rules: the first rule that fits a journey decides, critical periods then count it as
+more or less, and the worst journey is the incident's severity.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from earwitness.judge.correlation import Group
-from earwitness.judge.layers import locate
+from earwitness.judge.layers import Located, locate
+from earwitness.judge.matching import means_probe
 from earwitness.judge.state import ProbeState, State
-from earwitness.model import Cause, Effect, Rules, Severity, worse
+from earwitness.model import (
+    Channel,
+    Effect,
+    Facts,
+    Harm,
+    Rules,
+    Scope,
+    Severity,
+    SeverityRule,
+    Workaround,
+    worse,
+)
 
-_LABEL = {
-    Severity.SEV1: "Sev1",
-    Severity.SEV2: "Sev2",
-    Severity.SEV3: "Sev3",
-    Severity.NONPROD: "Non-production defect",
-}
-_HARM = {
-    Effect.BLOCKED: "customers cannot finish “{}”",
-    Effect.DIVERTED: "customers finish “{}” only by a detour",
-    Effect.NUISANCE: "customers finish “{}”, but are annoyed",
-}
+_EFFECTS = tuple(Effect)  # the worst first
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judged:
+    """One journey: what was found, the rule that fits, and what it comes to."""
+
+    harm: Harm
+    facts: Facts
+    rule: SeverityRule
     severity: Severity
-    title: str
-    reason: str
+    periods: tuple[str, ...] = ()  # critical periods that changed it
 
 
-@dataclass(frozen=True, slots=True)
-class _Journey:
-    """What one journey's failing probes mean for its customers."""
-
-    name: str
-    title: str
-    failing: tuple[ProbeState, ...]
-    effect: Effect
-    passing: tuple[str, ...]  # workarounds that pass
-    untested: tuple[str, ...]  # workarounds that block too, or were not seen to work lately
-
-    @property
-    def severity(self) -> Severity:
-        if self.effect is Effect.BLOCKED:
-            return Severity.SEV2 if self.passing else Severity.SEV1
-        return Severity.SEV2 if self.effect is Effect.DIVERTED else Severity.SEV3
+def judged_journeys(group: Group, state: State, rules: Rules, now: float) -> list[Judged]:
+    """Return the judgement on each journey that fails, in the order of the configuration."""
+    failing: dict[str, list[ProbeState]] = {}
+    for name in group.members:
+        probe = state.probes[name]
+        if not probe.recovered(rules.resolve_after):
+            failing.setdefault(rules.probes[name].journey, []).append(probe)
+    scope, calendars = scope_of(group, state), calendars_at(rules, now)
+    judged = []
+    for journey, probes in failing.items():
+        harm = _harm(journey, probes, state, rules, now)
+        judged.append(judged_by_table(harm, _facts(harm, probes, group, scope, calendars, rules), rules, now))
+    return judged
 
 
-def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
-    """Return how bad the group's failures are, and why."""
-    journeys = _journeys(group, state, rules, now)
-    worst = journeys[0]
-    for journey in journeys[1:]:
+def worst_of(judged: list[Judged]) -> Judged:
+    worst = judged[0]
+    for journey in judged[1:]:
         worst = journey if worse(journey.severity, worst.severity) else worst
-    environment = rules.probes[group.members[0]].environment
-    production = environment in rules.production
-    severity = worst.severity if production else Severity.NONPROD
-    return Verdict(
-        severity=severity,
-        title=_title(worst, group.cause, rules, None if production else environment),
-        reason=" ".join(
-            [
-                f"{_LABEL[severity]}, because " + "; ".join(_harm(j, production) for j in journeys) + ".",
-                _place(environment, production),
-                *(_workaround(j) for j in journeys if j.effect is Effect.BLOCKED and production),
-                _cause(group.cause, rules),
-                *_layers(group, state),
-                _what_would_change(worst, severity),
-            ]
-        ),
-    )
+    return worst
+
+
+def judged_by_table(harm: Harm, facts: Facts, rules: Rules, now: float) -> Judged:
+    rule = next(rule for rule in rules.severity_rules if rule.match.fits(facts))
+    severity, periods = counted(rule.severity, harm, rules, now)
+    return Judged(harm, facts, rule, severity, periods)
+
+
+def counted(severity: Severity, harm: Harm, rules: Rules, now: float) -> tuple[Severity, tuple[str, ...]]:
+    """Return what the severity counts as at this moment, and the critical periods that make it so."""
+    periods: list[str] = []
+    for name, period in rules.critical_periods.items():
+        other = dict(period.counts_as).get(severity)
+        if other is None or period.times.ends(now) is None:
+            continue
+        if any(means_probe(period.match, probe, rules) for probe in harm.failing):
+            severity = other
+            periods.append(name)
+    return severity, tuple(periods)
+
+
+def calendars_at(rules: Rules, now: float) -> frozenset[str]:
+    return frozenset(name for name, times in rules.calendars.items() if times.ends(now) is not None)
+
+
+def times_at(rules: Rules, now: float) -> tuple[str, ...]:
+    """Return the calendars and critical periods that hold at this moment: while they do not change, no severity does for them."""
+    critical = (name for name, period in rules.critical_periods.items() if period.times.ends(now) is not None)
+    return (*(name for name in rules.calendars if name in calendars_at(rules, now)), *critical)
 
 
 def workaround_probes(journey: str, environment: str, rules: Rules) -> tuple[str, ...]:
@@ -83,23 +93,50 @@ def workaround_probes(journey: str, environment: str, rules: Rules) -> tuple[str
     return tuple(n for n in rules.workarounds.get(journey, ()) if rules.probes[n].environment == environment)
 
 
-def _journeys(group: Group, state: State, rules: Rules, now: float) -> list[_Journey]:
-    failing: dict[str, list[ProbeState]] = {}
-    for name in group.members:
-        probe = state.probes[name]
-        if not probe.recovered(rules.resolve_after):
-            failing.setdefault(rules.probes[name].journey, []).append(probe)
-    return [_journey(name, tuple(probes), state, rules, now) for name, probes in failing.items()]
+def scope_of(group: Group, state: State) -> Scope:
+    """Return whether all that fails fails only through one carrier, or only from one number of ours."""
+    if not all(state.probes[name].tries for name in group.members):
+        return Scope.EVERYWHERE  # a probe that does not telephone fails too
+    scopes = {located.scope if located else Scope.EVERYWHERE for located in located_calls(group, state).values()}
+    return scopes.pop() if len(scopes) == 1 else Scope.EVERYWHERE
 
 
-def _journey(name: str, failing: tuple[ProbeState, ...], state: State, rules: Rules, now: float) -> _Journey:
-    effects = [p.effect for p in failing]
-    effect = next(e for e in Effect if e in effects)
-    environment = rules.probes[failing[0].probe].environment
-    workarounds = workaround_probes(name, environment, rules) if effect is Effect.BLOCKED else ()
+def located_calls(group: Group, state: State) -> dict[str, Located | None]:
+    """Return which layer the calls of each telephone probe point to; None where none failed."""
+    members = (probe for name in group.members if (probe := state.probes[name]).tries)
+    return {m.probe: locate(m.tries, m.since if m.failing else group.since) for m in members}
+
+
+def _facts(
+    harm: Harm, failing: list[ProbeState], group: Group, scope: Scope, calendars: frozenset[str], rules: Rules
+) -> Facts:
+    environment = rules.probes[harm.failing[0]].environment
+    cause = group.cause.dependency
+    return Facts(
+        journey=harm.journey,
+        owner=rules.journeys[harm.journey].owner,
+        environment=environment,
+        production=environment in rules.production,
+        effect=harm.effect,
+        workaround=harm.workaround,
+        dependency=frozenset({cause, *rules.dependencies[cause].depends_on} if cause else ()),
+        channel=frozenset[Channel](rules.probes[name].channel for name in harm.failing),
+        failure=frozenset(p.failed.failure for p in failing if p.failed and p.failed.failure),
+        scope=scope,
+        calendar=calendars,
+    )
+
+
+def _harm(name: str, failing: list[ProbeState], state: State, rules: Rules, now: float) -> Harm:
+    effects = {p.effect for p in failing}
+    harm = Harm(name, next(e for e in _EFFECTS if e in effects), Workaround.NONE, tuple(p.probe for p in failing))
+    if harm.effect is not Effect.BLOCKED:
+        return harm
+    workarounds = workaround_probes(name, rules.probes[failing[0].probe].environment, rules)
     passing = tuple(w for w in workarounds if _works(state.probes.get(w), rules, now))
     untested = tuple(w for w in workarounds if w not in passing)
-    return _Journey(name, rules.journeys[name].title, failing, effect, passing, untested)
+    fares = Workaround.PASSES if passing else Workaround.FAILS if untested else Workaround.NONE
+    return replace(harm, workaround=fares, passing=passing, untested=untested)
 
 
 def _works(probe: ProbeState | None, rules: Rules, now: float) -> bool:
@@ -111,64 +148,3 @@ def _works(probe: ProbeState | None, rules: Rules, now: float) -> bool:
         return False
     rule = rules.probes[probe.probe]
     return probe.usable_at >= now - 2 * (rule.interval + rule.budget)
-
-
-def _title(journey: _Journey, cause: Cause, rules: Rules, environment: str | None) -> str:
-    harm = _HARM[journey.effect].format(journey.title)
-    what = f"“{journey.title}” fails in {environment}" if environment else harm
-    return f"{rules.dependencies[cause.dependency].title}: {what}" if cause.dependency else what[0].upper() + what[1:]
-
-
-def _harm(journey: _Journey, production: bool) -> str:
-    seen = "; ".join(f"{p.probe}: {p.failed.message}" for p in journey.failing if p.failed)
-    harm = _HARM[journey.effect].format(journey.title) if production else f"“{journey.title}” fails"
-    return f"{harm} ({seen})"
-
-
-def _place(environment: str, production: bool) -> str:
-    if production:
-        return f"The environment, {environment}, is production."
-    return f"The environment, {environment}, is not production: no customer is affected, however bad it is."
-
-
-def _workaround(journey: _Journey) -> str:
-    if journey.passing:
-        return f"A workaround for “{journey.title}” passes: {', '.join(journey.passing)}."
-    if journey.untested:
-        return f"No workaround for “{journey.title}” passes: {', '.join(journey.untested)} did not."
-    return f"No workaround is named for “{journey.title}”."
-
-
-def _cause(cause: Cause, rules: Rules) -> str:
-    if cause.dependency is None:
-        ruled_out = (
-            f"; what it depends on is ruled out by {', '.join(cause.contradicting)}, passing"
-            if cause.contradicting
-            else ""
-        )
-        return f"No shared cause explains it{ruled_out}."
-    others = f"; {', '.join(cause.alternatives)} would explain it as well" if cause.alternatives else ""
-    title, supporting = rules.dependencies[cause.dependency].title, ", ".join(cause.supporting)
-    need = "needs it and fails" if len(cause.supporting) == 1 else "need it and fail"
-    return (
-        f"The cause is taken to be {title} (confidence {cause.confidence:.2f}): "
-        f"{supporting} {need}, and no probe that needs it passes{others}."
-    )
-
-
-def _layers(group: Group, state: State) -> list[str]:
-    """Return a sentence for each failing telephone probe: which layer its calls point to."""
-    found = (locate(m.tries, m.since if m.failing else group.since) for m in (state.probes[n] for n in group.members))
-    return [located.sentence for located in found if located is not None]
-
-
-def _what_would_change(worst: _Journey, severity: Severity) -> str:
-    if severity is Severity.SEV1:
-        if worst.untested:
-            return f"It would be Sev2 if {' or '.join(worst.untested)} passed."
-        return "It would be Sev2 if the journey had a workaround that passes."
-    if severity is Severity.SEV2 and worst.passing:
-        return f"It would be Sev1 if {' and '.join(worst.passing)} failed."
-    if severity is Severity.NONPROD:
-        return "It would count in full if the environment were listed under production_environments."
-    return "It would be Sev1 if customers were blocked and had no workaround."

@@ -7,7 +7,7 @@ from typing import Self
 from immutables import Map
 
 from earwitness.judge.layers import Try, with_try
-from earwitness.model import Effect, Evidence, Incident, Observation, Outcome, Rules, worst_effect
+from earwitness.model import Effect, Evidence, Failure, Incident, Observation, Outcome, QuietPeriod, Rules, worst_effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Failed:
     effect: Effect
     message: str
     evidence: tuple[Evidence, ...]
+    failure: Failure | None = None  # an earlier version did not keep it
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class ProbeState:
     serious_streak: int = 0  # how many runs in a row blocked or diverted customers
     tries: tuple[Try, ...] = ()  # the latest calls of a telephone probe, control calls among them
     control_asked_at: float | None = None  # when a control call was last asked for
+    told: tuple[str, ...] = ()  # the latest runs that were judged, so that none counts twice
 
     @property
     def failing(self) -> bool:
@@ -48,6 +50,10 @@ class ProbeState:
         """The effect of the latest failure, believed or not."""
         return self.failed.effect if self.failed else Effect.NONE
 
+    def comes_and_goes(self, open_after: int) -> bool:
+        """Whether it failed more often of late than a confirmed failure has to."""
+        return len(self.serious_of_late) > open_after
+
     def recovered(self, needed: int) -> bool:
         """Whether the probe passed often enough in a row to be believed."""
         return not self.failing and self.streak >= needed
@@ -55,6 +61,7 @@ class ProbeState:
 
 SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
 _LATE = 5  # intervals for which a failure that came and went is remembered
+_TOLD = 16  # runs that are told apart by their ids
 
 
 def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> ProbeState:
@@ -76,8 +83,14 @@ def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> Probe
         serious_streak=(previous.serious_streak if previous else 0) + 1 if latest in SERIOUS else 0,
         tries=with_try(previous.tries if previous else (), seen),
         control_asked_at=previous.control_asked_at if previous else None,
+        told=told_of(previous, seen),
     )
     return replace(probe, broken=_broken(previous, probe, rules))
+
+
+def told_of(previous: ProbeState | None, seen: Observation) -> tuple[str, ...]:
+    """Return the runs that were judged, with this one."""
+    return (*(previous.told if previous else ()), seen.run.id)[-_TOLD:]
 
 
 def _of_late(previous: ProbeState | None, seen: Observation, rules: Rules, *, serious: bool) -> tuple[float, ...]:
@@ -100,8 +113,8 @@ def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
 
 
 def _failed(seen: Observation, effect: Effect) -> Failed:
-    headline = next(f.message for f in seen.findings if f.effect is effect)
-    return Failed(seen.run.id, effect, headline, seen.evidence)
+    worst = next(f for f in seen.findings if f.effect is effect)
+    return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +124,26 @@ class State:
     probes: Map[str, ProbeState] = field(default_factory=Map)
     incidents: Map[str, Incident] = field(default_factory=Map)  # the open ones
     holders: Map[str, str] = field(default_factory=Map)  # probe -> the open incident that holds it
+    quiet: Map[str, QuietPeriod] = field(default_factory=Map)  # maintenance and silences that people set
+    ended: Map[str, Incident] = field(default_factory=Map)  # that resolved of late, and may open again
 
     @classmethod
-    def of(cls, probes: Iterable[ProbeState], incidents: Iterable[Incident]) -> Self:
+    def of(
+        cls,
+        probes: Iterable[ProbeState],
+        incidents: Iterable[Incident],
+        quiet: Iterable[QuietPeriod] = (),
+        ended: Iterable[Incident] = (),
+    ) -> Self:
         incidents = list(incidents)
         holders = {probe: incident.id for incident in incidents for probe in incident.probes}
-        return cls(Map({p.probe: p for p in probes}), Map({i.id: i for i in incidents}), Map(holders))
+        return cls(
+            Map({p.probe: p for p in probes}),
+            Map({i.id: i for i in incidents}),
+            Map(holders),
+            Map({q.id: q for q in quiet}),
+            Map({i.id: i for i in ended}),
+        )
 
     def with_probe(self, probe: ProbeState) -> "State":
         return replace(self, probes=self.probes.set(probe.probe, probe))
@@ -125,8 +152,32 @@ class State:
         before = self.incidents.get(incident.id)
         holders = self.holders
         if before is None or before.probes != incident.probes:
-            holders = self._without_holders(before).update(dict.fromkeys(incident.probes, incident.id))
+            was, is_ = set(before.probes if before else ()), set(incident.probes)
+            changed = holders.mutate()
+            for probe in was - is_:
+                changed.pop(probe, None)
+            for probe in is_ - was:
+                changed[probe] = incident.id
+            holders = changed.finish()
         return replace(self, incidents=self.incidents.set(incident.id, incident), holders=holders)
+
+    def with_ended(self, incident: Incident) -> "State":
+        """The incident is over, and is remembered as long as it may open again."""
+        state = self.without_incident(incident.id)
+        return replace(state, ended=state.ended.set(incident.id, incident))
+
+    def without_ended(self, before: float) -> "State":
+        """Forget what ended before this moment."""
+        gone = [key for key, incident in self.ended.items() if (incident.resolved_at or 0.0) < before]
+        ended = self.ended
+        for key in gone:
+            ended = ended.delete(key)
+        return replace(self, ended=ended) if gone else self
+
+    def dissolved(self, incident_id: str) -> "State":
+        """Its probes go on as they are, in another incident."""
+        incident = self.incidents[incident_id]
+        return replace(self, incidents=self.incidents.delete(incident_id), holders=self._without_holders(incident))
 
     def without_incident(self, incident_id: str) -> "State":
         """The incident is over: what its probes did before says nothing about what they do from here on."""
@@ -149,6 +200,11 @@ class State:
         for probe in incident.probes:
             holders.pop(probe, None)
         return holders.finish()
+
+    def suspected(self) -> list[ProbeState]:
+        """Return the probes that fail without an incident, the longest first."""
+        failing = (p for p in self.probes.values() if p.failing and p.probe not in self.holders)
+        return sorted(failing, key=lambda p: (p.since, p.probe))
 
     def incident_of(self, probe: str) -> Incident | None:
         held_by = self.holders.get(probe)

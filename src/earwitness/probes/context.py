@@ -55,8 +55,8 @@ class CallLedger(Protocol):
     async def reserve(self, cost: Money) -> None:
         """Set the money aside. Raises OverBudgetError."""
 
-    async def intent(self, to: str, from_: str) -> None:
-        """Record that the next thing to happen is the POST that dials."""
+    async def intent(self, to: str, from_: str, script: str) -> None:
+        """Record that the next thing to happen is the POST that dials; `script` is what the probe needs to judge the call later."""
 
     async def dialled(self, sid: str) -> None:
         """Record the carrier's name of the call."""
@@ -73,6 +73,7 @@ class InterruptedCall:
     from_: str
     intended_at: float
     sid: str | None
+    script: str | None = None  # as the ledger was given it
 
 
 @dataclass(slots=True)

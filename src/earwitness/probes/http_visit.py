@@ -261,6 +261,7 @@ class Visitor:
             await self._read(response, visit, request)
         except httpx.HTTPError as error:
             visit.findings.append(_finding(error, step))
+            visit.lacks = bool(step.capture)
 
     async def _read(self, response: httpx.Response, visit: Visit, request: httpx.Request) -> None:
         """Read the body and check everything; what breaks off the body leaves the head to be judged."""
@@ -288,7 +289,7 @@ class Visitor:
         self._last_url = response.url
         self._hide_cookies()
         missed = [] if broken is not None else list(self._capture(visit.step, answer))
-        visit.lacks = bool(missed)
+        visit.lacks = bool(missed if broken is None else visit.step.capture)
         visit.findings += check_version(self._terms, exchange, visit.step)
         visit.findings += check_head(visit.step, answer, self._ctx.clock.now())
         visit.findings += check_rest(visit.step, answer) if broken is None else [_finding(broken, visit.step)]

@@ -5,13 +5,13 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from earwitness.judge.state import ProbeState
-from earwitness.model import Incident, Observation, Run
+from earwitness.model import Incident, Observation, QuietPeriod, Run
 
 T = TypeVar("T")
 
 # What is stored as a document; a kind that is not listed here is not stored.
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (Incident, Observation, ProbeState, Run)
+    kind: TypeAdapter(kind) for kind in (Incident, Observation, ProbeState, QuietPeriod, Run)
 }
 
 

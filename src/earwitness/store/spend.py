@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from earwitness.store.tables import calls
 
 _MILLION = 1_000_000
+ALERT = "alert-"  # what the runs of calls that alerts make begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class CallRow:
     from_: str | None
     sid: str | None
     intended_at: float | None
+    script: str | None
 
 
 def micros(amount: Decimal) -> int:
@@ -52,7 +54,7 @@ def spent(connection: Connection, day: str, currency: str, journey: str | None =
 def reserve(
     connection: Connection,
     run: str,
-    journey: str,
+    journey: str | None,
     amount: int,
     currency: str,
     now: float,
@@ -68,8 +70,8 @@ def reserve(
     return None
 
 
-def intend(connection: Connection, run: str, to: str, from_: str, now: float) -> None:
-    values = {"state": "intended", "to": to, "from": from_, "intended_at": now}
+def intend(connection: Connection, run: str, to: str, from_: str, script: str, now: float) -> None:
+    values = {"state": "intended", "to": to, "from": from_, "script": script, "intended_at": now}
     connection.execute(update(calls).where(calls.c.run == run).values(values))
 
 
@@ -88,6 +90,19 @@ def release_unused(connection: Connection, run: str) -> None:
 
 
 def call_of(connection: Connection, run: str) -> CallRow | None:
-    columns = (calls.c.run, calls.c.state, calls.c.to, calls.c["from"], calls.c.sid, calls.c.intended_at)
+    columns = (
+        calls.c.run,
+        calls.c.state,
+        calls.c.to,
+        calls.c["from"],
+        calls.c.sid,
+        calls.c.intended_at,
+        calls.c.script,
+    )
     row = connection.execute(select(*columns).where(calls.c.run == run)).first()
     return CallRow(*row) if row else None
+
+
+def forget_alerts_before(connection: Connection, moment: float) -> None:
+    """Drop the calls that alerts made before this moment; those of runs go with their runs."""
+    connection.execute(delete(calls).where(calls.c.run.startswith(ALERT), calls.c.reserved_at < moment))

@@ -69,6 +69,17 @@ incidents = Table(
     Index("incidents_by_time", "opened_at"),
 )
 
+quiet_periods = Table(
+    "quiet_periods",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("kind", String(12), nullable=False, comment="maintenance, silence"),
+    Column("set_at", Float, nullable=False),
+    Column("ended_at", Float, comment="when it was over, or ended by a person; null until then"),
+    Column("document", Text, nullable=False),
+    Index("quiet_periods_by_end", "ended_at"),
+)
+
 held = Table(
     "held",
     metadata,
@@ -98,9 +109,17 @@ deliveries = Table(
     Column("at", Float, nullable=False, comment="when the transition happened"),
     Column("text", Text, nullable=False),
     Column("hook", String(63), nullable=False),
-    Column("state", String(12), nullable=False, comment="pending, leased, delivered, refused, expired"),
+    Column(
+        "state", String(12), nullable=False, comment="pending, leased, delivered, refused, expired, skipped, digested"
+    ),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_at", Float, nullable=False),
+    Column("owed_since", Float, nullable=False, server_default="0", comment="from when it was to be told"),
+    Column("leased_at", Float, comment="when the newest attempt began"),
+    Column("urgent", Integer, nullable=False, server_default="0", comment="1: goes first, is never held or summarised"),
+    Column("held", String(8), comment="why it waits: group, quiet, storm"),
+    Column("failover", Text, nullable=False, server_default="", comment="hooks that take over, with spaces between"),
+    Column("digest", String(40), comment="the digest that tells it"),
     Column("lease", String(40), comment="fencing token of the holder"),
     Column("lease_until", Float),
     Column("body", LargeBinary, comment="rendered at the first attempt, then frozen"),
@@ -109,6 +128,32 @@ deliveries = Table(
     Column("reference", Text, comment="what the provider calls the incident, for the deliveries after this one"),
     Index("deliveries_by_state", "state", "next_at"),
     Index("deliveries_by_thread", "incident", "hook", "seq"),
+    Index("deliveries_by_hook", "hook", "state", "urgent", "seq"),
+    Index("deliveries_by_pace", "hook", "leased_at"),
+    Index("deliveries_by_digest", "digest"),
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("hook", String(63), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("closed_at", Float, comment="when the last of its incidents was over"),
+)
+
+used_once = Table(
+    "used_once",
+    metadata,
+    Column("key", String(200), primary_key=True, comment="of a link or a callback that counts once"),
+    Column("used_at", Float, nullable=False),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("at", Float, nullable=False, comment="when the store last proved that it writes"),
 )
 
 attempts = Table(
@@ -148,6 +193,7 @@ calls = Table(
     Column("micros", BigInteger, nullable=False, comment="millionths of the currency: reserved, then settled"),
     Column("currency", String(3), nullable=False),
     Column("journey", String(63), comment="whose budget it counts for too"),
+    Column("script", Text, comment="its steps and their waits, masked"),
     Index("calls_by_day", "day", "currency"),
     Index("calls_by_state", "state"),
 )

@@ -18,8 +18,10 @@ def save_incidents(connection: Connection, changed: Sequence[Incident]) -> None:
     connection.execute(delete(incidents).where(incidents.c.id.in_(list(rows))))
     connection.execute(insert(incidents), [_row(i) for i in rows.values()])
     for incident in rows.values():
-        for run in incident.observations:
-            insert_if_new(connection, held, {"run": run, "incident": incident.id})
+        known = set(connection.scalars(select(held.c.run).where(held.c.incident == incident.id)))
+        fresh = [run for run in dict.fromkeys(incident.observations) if run not in known]
+        if fresh:
+            connection.execute(insert(held), [{"run": run, "incident": incident.id} for run in fresh])
 
 
 def _row(incident: Incident) -> dict[str, object]:
@@ -36,6 +38,12 @@ def _row(incident: Incident) -> dict[str, object]:
 def open_incidents(connection: Connection) -> list[Incident]:
     rows = connection.scalars(select(incidents.c.document).where(incidents.c.status != Status.RESOLVED.value))
     return [decode(Incident, document) for document in rows]
+
+
+def ended_since(connection: Connection, moment: float) -> list[Incident]:
+    """Return the incidents that ended since then, except those that went on in another."""
+    rows = connection.scalars(select(incidents.c.document).where(incidents.c.resolved_at >= moment))
+    return [incident for incident in (decode(Incident, row) for row in rows) if incident.merged_into is None]
 
 
 def recent_incidents(connection: Connection, *, limit: int, status: Status | None = None) -> list[Incident]:

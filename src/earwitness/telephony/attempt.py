@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
@@ -73,7 +73,8 @@ class Attempt:
         if live is None and self.spec.driver == "live":
             return self._unknown(Failure.MONITOR_ERROR, _NOT_LIVE, Attribution.MONITOR)
         try:
-            call = await self.driver.dial(plan.twiml if live is None else stream_twiml(live.extension, self._opening()))
+            twiml = plan.twiml if live is None else stream_twiml(live.extension, self._opening())
+            call = await self.driver.dial(twiml, json.dumps({"steps": self.titles, "waits": plan.waits}))
         except OverBudgetError as error:
             return self.ctx.observe(facts={**self.seen.facts, "over_budget": str(error)}, skipped="over_budget")
         except DialRefusedError as error:
@@ -99,8 +100,22 @@ class Attempt:
             return await self._lost(
                 "the monitor was interrupted while it talked; nobody else can go on with a conversation"
             )
+        waits = self._waits_of(interrupted)
+        if waits is None:
+            await self.driver.hang_up(call)
+            return await self._lost("its steps were edited while it was under way; nobody can judge it by the new ones")
         prepared = await self._prepared()
-        return self._observation() if prepared is None else await self._finish(call, *prepared, None)
+        if prepared is None:
+            return self._observation()
+        library, plan = prepared
+        return await self._finish(call, library, replace(plan, waits=waits or plan.waits), None)
+
+    def _waits_of(self, interrupted: InterruptedCall) -> tuple[int, ...] | None:
+        """Return the waits by which the call went; empty if they are not on record, None if the steps are others now."""
+        if interrupted.script is None:
+            return ()
+        script = json.loads(interrupted.script)
+        return tuple(script["waits"]) if script["steps"] == self.titles else None
 
     async def _left_behind(self, interrupted: InterruptedCall) -> CarrierCall | None:
         if interrupted.sid is not None:
@@ -218,11 +233,11 @@ class Attempt:
         seconds: float | None,
         far_end: bytes | None,
     ) -> Hearing:
-        texts = [*(text for step in script for text in (*step.expect, *step.misroute)), *self.spec.must_not_hear]
+        texts = [*(text for step in script for text in (*step.expect, *step.misroute)), *self.spec.phrases.all]
         transcriber = self.ctx.transcriber
         texts += [prompt.text for prompt in library.prompts]
         make_engine = None if transcriber is None else partial(transcriber.engine, texts, self.extension)
-        return await in_worker(listen, wav, script, library, self.spec.must_not_hear, seconds, make_engine, far_end)
+        return await in_worker(listen, wav, script, library, self.spec.phrases, seconds, make_engine, far_end)
 
     def _note(self, heard: Hearing, ended: Ended) -> None:
         self.seen.findings += findings.findings(self.spec, heard.report)

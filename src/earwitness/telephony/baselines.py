@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from earwitness.audio.words import WILDCARD
 from earwitness.files import read_json, replace_file
 from earwitness.telephony.twiml import Timing
 
@@ -28,7 +29,7 @@ class Proposal:
     key: str
     probe: str
     step: str
-    text: str  # what the step expects
+    text: str  # what is said, as the step expects it
     words: str  # what was said, if an engine transcribed it
     heard_at: float  # epoch seconds
     calls: int = 1
@@ -36,6 +37,10 @@ class Proposal:
     @property
     def stable(self) -> bool:
         return self.calls >= 2
+
+
+class UnknownWordsError(Exception):
+    """A recording cannot become a reference, because nobody knows which words it says."""
 
 
 class Baselines:
@@ -88,12 +93,20 @@ class Baselines:
         return sorted(found, key=lambda proposal: (proposal.probe, proposal.step))
 
     def accept(self, proposal: Proposal) -> Path:
-        """Make the proposal a reference recording, and return its file. The daemon takes it up with its next call."""
+        """Make the proposal a reference recording, and return its file. The daemon takes it up with its next call.
+
+        Raises UnknownWordsError where the step's text is open and no engine heard the words.
+        """
+        if WILDCARD in proposal.text:
+            raise UnknownWordsError(
+                f"{proposal.step}: which words stand for {WILDCARD} is not known, so it cannot be told which part of the "
+                f"sound stays the same. Listen to {self._sound(proposal.key)}, copy it to your folder of reference "
+                "recordings as NAME.wav and write its words to NAME.txt"
+            )
         target = self.accepted / f"{proposal.key}.wav"
         sound = self._sound(proposal.key).read_bytes()
-        replace_file(
-            target.with_suffix(".txt"), proposal.text.encode()
-        )  # first: a recording without its words is an error
+        words = target.with_suffix(".txt")
+        replace_file(words, proposal.text.encode())  # first: a recording without its words is an error
         replace_file(target, sound)
         self.discard(proposal)
         return target

@@ -7,7 +7,10 @@ from call to call are a wrong prompt that does no great harm.
 from collections.abc import Mapping
 from dataclasses import replace
 
+from rapidfuzz.fuzz import token_set_ratio
+
 from earwitness.audio.script import CallReport, Result, StepReport
+from earwitness.audio.words import WILDCARD, normalise
 from earwitness.audio.workers import in_worker
 from earwitness.model import Effect, Failure, Finding
 from earwitness.telephony.baselines import Baselines, Proposal, proposal_key
@@ -39,9 +42,18 @@ async def _proposed(
     before = baselines.proposal(key)
     same = before is not None and await in_worker(same_sound, before[1], wav)
     calls = before[0].calls + 1 if before and same else 1
-    proposal = Proposal(key, probe, step.step.title, step.step.expect[0], step.words, now, calls)
+    proposal = Proposal(key, probe, step.step.title, _text(step), step.words, now, calls)
     baselines.propose(proposal, before[1] if before and same else wav)
     return before is not None, proposal
+
+
+def _text(step: StepReport) -> str:
+    """Return which of the texts that the step expects the new sound stands for; where that one is open, what was heard."""
+    if not step.words:
+        return step.step.expect[0]
+    said = normalise(step.words)
+    nearest = max(step.step.expect, key=lambda text: token_set_ratio(normalise(text), said))
+    return step.words if WILDCARD in nearest else nearest
 
 
 def _judged(finding: Finding, proposal: Proposal, *, known: bool) -> Finding:

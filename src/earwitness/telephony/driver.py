@@ -74,12 +74,12 @@ class CallDriver:
     def worst_cost(self) -> Money:
         return self.carrier.cost(self.spec.length_limit)
 
-    async def dial(self, twiml: str) -> CarrierCall:
-        """Place the call. Raises DialRefusedError and OverBudgetError before anything has happened."""
+    async def dial(self, twiml: str, script: str) -> CarrierCall:
+        """Place the call; `script` is put on record for whoever has to judge it after us. Raises DialRefusedError and OverBudgetError before anything has happened."""
         check_dial(self.spec.to, self.ctx.dial_allowed)
         check_number(self.from_)
         await self.ledger.reserve(self.worst_cost)
-        await self.ledger.intent(self.spec.to, self.from_)
+        await self.ledger.intent(self.spec.to, self.from_, script)
         since = self.ctx.clock.now()
         call = await self._create(twiml, since)
         if self.extension is not None:

@@ -7,6 +7,7 @@ from earwitness.audio.analysis import analyse
 from earwitness.audio.fingerprint import fingerprint
 from earwitness.audio.frames import RATE, at_telephone_rate
 from earwitness.audio.match import Heard, find
+from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import SHORTEST, PromptLibrary
 from earwitness.audio.script import CallReport, PlannedStep, Result
 from earwitness.audio.silencing import silence_keys
@@ -33,7 +34,7 @@ def listen(
     wav: bytes,
     script: Sequence[PlannedStep],
     library: PromptLibrary,
-    errors: Sequence[str],
+    phrases: Phrases,
     call_seconds: float | None,
     make_engine: MakeEngine | None,
     far_end: bytes | None = None,
@@ -45,7 +46,7 @@ def listen(
     if call_seconds is not None and recording.duration < call_seconds - _CUT:
         raise UnusableError(f"it holds {recording.duration:.1f}s of a call of {call_seconds:.0f}s")
     report = analyse(
-        recording, script, library, errors, make_engine, None if far_end is None else mulaw_decode(far_end)
+        recording, script, library, phrases, make_engine, None if far_end is None else mulaw_decode(far_end)
     )
     return Hearing(report, _cuts(wav, script, report))
 

@@ -30,9 +30,9 @@ def judge_recording(
     """
     library = load_prompts(*prompts)
     waits = compile_plan(spec, library.length).waits
-    texts = [*(t for step in spec.steps for t in (*step.texts, *step.misroute_texts)), *spec.must_not_hear]
+    texts = [*(t for step in spec.steps for t in (*step.texts, *step.misroute_texts)), *spec.phrases.all]
     texts += [prompt.text for prompt in library.prompts]
     make_engine = partial(transcription.engine, texts, None) if transcription else None
     script = findings.planned(spec.steps, waits)
-    heard = listen(wav, script, library, spec.must_not_hear, None, make_engine)
+    heard = listen(wav, script, library, spec.phrases, None, make_engine)
     return Judged(findings.findings(spec, heard.report), findings.transcript(heard.report, None))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from earwitness.audio.phrases import Phrases
 from earwitness.config.fields import Duration, Spec, Texts, problem
 from earwitness.model import Effect
 from earwitness.telephony.dial_guard import DialRefusedError, check_number
@@ -20,6 +21,21 @@ ERROR_PROMPTS = (
     "could not be taken",
     "not available at the moment",
     "an error has occurred",
+)
+NO_KEY_PROMPTS = (
+    "did not hear your choice",
+    "did not hear a choice",
+    "did not receive your selection",
+    "did not receive a selection",
+    "did not receive your response",
+    "have not made a selection",
+    "no selection was made",
+    "did not hear anything",
+    "did not get that",
+    "didn't hear your choice",
+    "didn't receive your selection",
+    "didn't hear anything",
+    "didn't get that",
 )
 STATEMENT = "This is an automated test call. Nobody needs to do anything. Goodbye."
 
@@ -68,8 +84,13 @@ class CallSpec(Spec):
     length_limit: Duration = 180.0
     quality: QualityLimits = QualityLimits()
     must_not_hear: Texts = ERROR_PROMPTS  # words of prompts that mean failure wherever another was expected
+    no_key_heard: Texts = NO_KEY_PROMPTS  # words of prompts that mean that no key of ours arrived
     statement: Prompt = STATEMENT  # what a person who answers is told
     effect: Effect = Effect.BLOCKED  # of a failed step
+
+    @property
+    def phrases(self) -> Phrases:
+        return Phrases(self.must_not_hear, self.no_key_heard)
 
     @property
     def deadline(self) -> float:
@@ -101,8 +122,10 @@ class CallSpec(Spec):
 
         if any(step.hang_up for step in self.steps[:-1]):
             raise problem("hang_up ends the call; it can only be the last step", "steps")
-        if all(step.hang_up for step in self.steps):
-            raise problem("a call that only hangs up hears nothing; add expect or listen before it", "steps")
+        if not any(step.must_hear for step in self.steps):
+            raise problem(
+                "no step of this call must hear anything, so it would always pass; add an expect or listen", "steps"
+            )
         try:
             plan = compile_plan(self)
         except PlanTooLongError as error:

@@ -21,6 +21,7 @@ _BELONGS: Mapping[str, tuple[str, ...]] = {  # which steps a key belongs to
     "misroute": _HEARING,
     "optional": ("expect",),
     "barge_in": ("expect",),
+    "effect": ("expect", "hold", "press", "say", "listen", "silence"),  # what can fail
 }
 _RANGES: Mapping[str, tuple[float, float]] = {"listen": (1, 600), "pause": (1, 600), "silence": (0.3, 20)}  # seconds
 _LONGEST_WAIT: Mapping[str, float] = {"expect": 120, "hold": 840, "silence": 120}  # seconds
@@ -146,6 +147,12 @@ class StepSpec(Spec):
         for text in self.texts:
             if not re.search(r"\w", text):
                 raise problem(f"{text!r} holds no words; write what is said, with * for words that change")
+        seen: set[str] = set()
+        for text in (*self.texts, *self.misroute_texts):
+            words = " ".join(re.findall(r"[\w*]+", text.casefold()))
+            if words in seen:
+                raise problem(f"{text!r} stands twice in this step; it can mean one thing only: take one out")
+            seen.add(words)
 
     def _check_waits(self, verb: str) -> None:
         if verb in _RANGES:
@@ -168,6 +175,11 @@ class StepSpec(Spec):
     @property
     def misroute_texts(self) -> tuple[str, ...]:
         return tuple(text for texts in self.misroute.values() for text in texts)
+
+    @property
+    def must_hear(self) -> bool:
+        """Whether the line has to do something for the step to pass."""
+        return not self.optional and self.verb in ("expect", "hold", "listen", "silence")
 
     @property
     def acts(self) -> bool:

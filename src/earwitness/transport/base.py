@@ -31,7 +31,8 @@ _PORTS = {"http": 80, "https": 443}
 
 def too_late(stage: Stage, seconds: float) -> TimedOutError:
     failure, what = _LATE[stage]
-    return TimedOutError(f"{what} within {seconds:.3g} s", failure, sent=stage in (Stage.PROCESSING, Stage.TRANSFER))
+    told = round(seconds, 1 if seconds >= 1 else 2)  # what was left of a limit is a moment less than the limit
+    return TimedOutError(f"{what} within {told:g} s", failure, sent=stage in (Stage.PROCESSING, Stage.TRANSFER))
 
 
 @dataclass(frozen=True, slots=True)

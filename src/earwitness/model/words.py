@@ -140,6 +140,22 @@ class Failure(StrEnum):
     MONITOR_ERROR = "monitor_error"
 
 
+class Workaround(StrEnum):
+    """How a blocked journey's workarounds fare: one lets customers through, all fail or are unseen, none is named."""
+
+    PASSES = "passes"
+    FAILS = "fails"
+    NONE = "none"
+
+
+class Scope(StrEnum):
+    """How far a failure reaches: everywhere, or only through one carrier or from one number of ours."""
+
+    EVERYWHERE = "everywhere"
+    CARRIER = "carrier"
+    NUMBER = "number"
+
+
 class Severity(StrEnum):
     """How bad an incident is, worst first."""
 
@@ -153,6 +169,23 @@ class Status(StrEnum):
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
+
+
+class TransitionKind(StrEnum):
+    OPEN = "open"
+    RAISE = "raise"
+    LOWER = "lower"
+    ATTACH = "attach"
+    ACKNOWLEDGE = "acknowledge"
+    RESOLVE = "resolve"
+    NOTE = "note"
+    REOPEN = "reopen"
+    MUTE = "mute"
+    UNMUTE = "unmute"
+    # What alerting tells without a change of the incident.
+    REMIND = "remind"  # it is still open
+    ESCALATE = "escalate"  # nobody acknowledged it in time
+    DIGEST = "digest"  # several incidents in one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,186 +283,3 @@ def without_doubt(findings: Sequence[Finding]) -> list[Finding]:
 def worse(a: Severity, b: Severity) -> bool:
     """Whether `a` is worse than `b`."""
     return _SEVERITY_ORDER.index(a) < _SEVERITY_ORDER.index(b)
-
-
-# --- what the judge is told ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    observation: Observation
-
-    @property
-    def at(self) -> float:
-        return self.observation.ended_at
-
-
-@dataclass(frozen=True, slots=True)
-class Commanded:
-    """A person acts on an incident: acknowledge or resolve."""
-
-    at: float
-    incident: str
-    action: str
-    who: str
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reconfigured:
-    """The configuration changed; probes may have gone."""
-
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class ClockSetBack:
-    """The clock was set back to this moment; what seems to lie in the future happened before it."""
-
-    at: float
-
-
-Event = Observed | Commanded | Reconfigured | ClockSetBack
-
-
-# --- what the judge knows of the configuration -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class JourneyRule:
-    title: str
-    owner: str | None = None
-    workarounds: tuple[str, ...] = ()  # names of probes; a journey named as a workaround stands for its probes
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeRule:
-    journey: str
-    environment: str
-    channel: Channel
-    depends_on: tuple[str, ...] = ()
-    interval: float = 60.0  # seconds between starts
-    budget: float = 30.0  # seconds a run may take until it is judged
-    carrier: str | None = None  # that its calls go through
-    control: bool = False  # whether that carrier has a known-good number to call
-
-
-@dataclass(frozen=True, slots=True)
-class DependencyRule:
-    title: str
-    third_party: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the judge knows besides the events. Every mapping is in the order of the configuration."""
-
-    production: frozenset[str]
-    journeys: Mapping[str, JourneyRule]
-    probes: Mapping[str, ProbeRule]
-    dependencies: Mapping[str, DependencyRule]
-    open_after: int = 2  # failures in a row, or independent failures on one dependency
-    nuisance_open_after: int = 3  # failures in a row for a nuisance
-    resolve_after: int = 2  # successes in a row of every probe of the incident
-    dependents: Mapping[str, tuple[str, ...]] = field(init=False)  # dependency -> probes that need it
-    tried_by: Mapping[str, tuple[str, ...]] = field(init=False)  # journey -> its probes
-    workarounds: Mapping[str, tuple[str, ...]] = field(init=False)  # journey -> probes that try its workarounds
-    helps: Mapping[str, tuple[str, ...]] = field(init=False)  # probe -> journeys that it is a workaround of
-
-    def __post_init__(self) -> None:
-        dependents: dict[str, list[str]] = {name: [] for name in self.dependencies}
-        by_journey: dict[str, list[str]] = {name: [] for name in self.journeys}
-        for probe, rule in self.probes.items():
-            by_journey.setdefault(rule.journey, []).append(probe)
-            for dependency in dict.fromkeys(rule.depends_on):
-                dependents.setdefault(dependency, []).append(probe)
-        workarounds = {name: self._probes_named(rule.workarounds, by_journey) for name, rule in self.journeys.items()}
-        object.__setattr__(self, "dependents", {name: tuple(probes) for name, probes in dependents.items()})
-        object.__setattr__(self, "tried_by", {name: tuple(probes) for name, probes in by_journey.items()})
-        object.__setattr__(self, "workarounds", workarounds)
-        object.__setattr__(self, "helps", _turned(workarounds))
-
-    def _probes_named(self, names: tuple[str, ...], by_journey: Mapping[str, list[str]]) -> tuple[str, ...]:
-        """A journey that is named stands for its probes."""
-        probes = (by_journey.get(name, [name]) for name in names)
-        return tuple(dict.fromkeys(probe for found in probes for probe in found if probe in self.probes))
-
-
-def _turned(mapping: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    turned: dict[str, list[str]] = {}
-    for key, values in mapping.items():
-        for value in values:
-            turned.setdefault(value, []).append(key)
-    return {key: tuple(values) for key, values in turned.items()}
-
-
-# --- what the judge says ---------------------------------------------------------------------------------------------
-
-
-class TransitionKind(StrEnum):
-    OPEN = "open"
-    RAISE = "raise"
-    LOWER = "lower"
-    ATTACH = "attach"
-    ACKNOWLEDGE = "acknowledge"
-    RESOLVE = "resolve"
-    NOTE = "note"
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineEntry:
-    at: float
-    kind: TransitionKind
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """What explains the failures. `supporting` and `contradicting` are names of probes."""
-
-    dependency: str | None
-    confidence: float  # 0..1, defined in docs/judgement.md
-    supporting: tuple[str, ...]
-    contradicting: tuple[str, ...] = ()
-    alternatives: tuple[str, ...] = ()  # dependencies that explain the failures just as well
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    id: str
-    severity: Severity
-    status: Status
-    title: str
-    reason: str  # the written argument: facts used, rule, what would change the verdict
-    environment: str
-    journeys: tuple[str, ...]
-    probes: tuple[str, ...]
-    cause: Cause
-    opened_at: float
-    failing_since: float  # when the first failure was seen
-    resolved_at: float | None = None
-    acknowledged_by: str | None = None
-    timeline: tuple[TimelineEntry, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
-    observations: tuple[str, ...] = ()  # run ids whose observations carried the evidence
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One change of one incident, with the incident as it is after the change."""
-
-    incident: Incident
-    kind: TransitionKind
-    at: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A run that the judge wants. The key is unique, so a crash neither loses nor doubles it."""
-
-    key: str
-    probe: str
-    why: Why
-    not_after: float
-    incident: str | None = None

@@ -1,0 +1,190 @@
+"""The argument for a severity, in writing and as structure: the facts used, the rule, and what would change it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from earwitness.judge.correlation import Group
+from earwitness.judge.severity import (
+    Judged,
+    counted,
+    judged_by_table,
+    judged_journeys,
+    located_calls,
+    times_at,
+    worst_of,
+)
+from earwitness.judge.state import State
+from earwitness.model import Argument, Cause, Effect, Rules, Severity, Workaround, WouldBe
+
+_LABEL = {
+    Severity.SEV1: "Sev1",
+    Severity.SEV2: "Sev2",
+    Severity.SEV3: "Sev3",
+    Severity.NONPROD: "Non-production defect",
+}
+_MOST_NAMED = 10  # probes in a sentence
+_HARM = {
+    Effect.BLOCKED: "customers cannot finish “{}”",
+    Effect.DIVERTED: "customers finish “{}” only by a detour",
+    Effect.NUISANCE: "customers finish “{}”, but are annoyed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    severity: Severity
+    title: str
+    reason: str
+    argument: Argument
+    times: tuple[str, ...]  # calendars and critical periods that held
+
+
+def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
+    """Return how bad the group's failures are, and why."""
+    journeys = judged_journeys(group, state, rules, now)
+    worst = worst_of(journeys)
+    environment, production = worst.facts.environment, worst.facts.production
+    calls = located_calls(group, state)
+    argument = Argument(
+        harms=tuple(j.harm for j in journeys),
+        production=production,
+        rule=worst.rule.name,
+        why=worst.rule.why,
+        scope=worst.facts.scope,
+        periods=worst.periods,
+        would_be=tuple(_would_be(worst, journeys, rules, now)),
+    )
+    return Verdict(
+        severity=worst.severity,
+        title=_title(worst, group.cause, rules, None if production else environment),
+        reason=" ".join(
+            [
+                f"{_LABEL[worst.severity]}, because "
+                + "; ".join(_said(j, state, rules, production) for j in journeys)
+                + ".",
+                _place(environment, production),
+                *(_workaround(j, rules) for j in journeys if j.harm.effect is Effect.BLOCKED and production),
+                _cause(group.cause, rules),
+                *[located.sentence for located in calls.values() if located is not None][:_MOST_NAMED],
+                _rule(worst),
+                *(f"It would be {_LABEL[w.severity]} {w.condition}." for w in argument.would_be),
+            ]
+        ),
+        argument=argument,
+        times=times_at(rules, now),
+    )
+
+
+def _title(journey: Judged, cause: Cause, rules: Rules, environment: str | None) -> str:
+    title = rules.journeys[journey.harm.journey].title
+    harm = _HARM[journey.harm.effect].format(title)
+    what = f"“{title}” fails in {environment}" if environment else harm
+    return f"{rules.dependencies[cause.dependency].title}: {what}" if cause.dependency else what[0].upper() + what[1:]
+
+
+def _said(journey: Judged, state: State, rules: Rules, production: bool) -> str:
+    failing = journey.harm.failing
+    probes = (state.probes[name] for name in failing[:_MOST_NAMED])
+    more = [f"and {len(failing) - _MOST_NAMED} more probes"] if len(failing) > _MOST_NAMED else []
+    seen = "; ".join([*(f"{p.probe}: {p.failed.message}" for p in probes if p.failed), *more])
+    title = rules.journeys[journey.harm.journey].title
+    harm = _HARM[journey.harm.effect].format(title) if production else f"“{title}” fails"
+    return f"{harm} ({seen})"
+
+
+def _place(environment: str, production: bool) -> str:
+    if production:
+        return f"The environment, {environment}, is production."
+    return f"The environment, {environment}, is not production: no customer is affected, however bad it is."
+
+
+def _workaround(journey: Judged, rules: Rules) -> str:
+    title, harm = rules.journeys[journey.harm.journey].title, journey.harm
+    if harm.passing:
+        return f"A workaround for “{title}” passes: {', '.join(harm.passing)}."
+    if harm.untested:
+        return f"No workaround for “{title}” passes: {', '.join(harm.untested)} did not."
+    return f"No workaround is named for “{title}”."
+
+
+def _cause(cause: Cause, rules: Rules) -> str:
+    if cause.dependency is None:
+        ruled_out = (
+            f"; what it depends on is ruled out by {_names(cause.contradicting)}, passing"
+            if cause.contradicting
+            else ""
+        )
+        return f"No shared cause explains it{ruled_out}."
+    others = f"; {', '.join(cause.alternatives)} would explain it as well" if cause.alternatives else ""
+    title, supporting = rules.dependencies[cause.dependency].title, _names(cause.supporting)
+    need = "needs it and fails" if len(cause.supporting) == 1 else "need it and fail"
+    return (
+        f"The cause is taken to be {title} (confidence {cause.confidence:.2f}): "
+        f"{supporting} {need}, and no probe that needs it passes{others}."
+    )
+
+
+def _names(probes: tuple[str, ...]) -> str:
+    more = f" and {len(probes) - _MOST_NAMED} more" if len(probes) > _MOST_NAMED else ""
+    return ", ".join(probes[:_MOST_NAMED]) + more
+
+
+def _rule(worst: Judged) -> str:
+    why = f" ({worst.rule.why})" if worst.rule.why else ""
+    counts = (
+        f"; it counts as {_LABEL[worst.severity]} in {' and '.join(worst.periods)}, instead of "
+        f"{_LABEL[worst.rule.severity]}"
+        if worst.periods
+        else ""
+    )
+    return f"Rule: {worst.rule.name}{why}{counts}."
+
+
+# --- what would change it --------------------------------------------------------------------------------------------
+
+
+def _would_be(worst: Judged, journeys: list[Judged], rules: Rules, now: float) -> Iterator[WouldBe]:
+    """Yield each single change of the worst journey's facts that would make the incident another severity."""
+    others = [j for j in journeys if j is not worst]
+    before = worst_of(journeys).severity
+    told = set()
+    for changed, condition in _changes(worst, rules, now):
+        severity = worst_of([changed, *others]).severity
+        if severity is not before and severity not in told:
+            told.add(severity)
+            yield WouldBe(severity, condition)
+
+
+def _changes(worst: Judged, rules: Rules, now: float) -> Iterator[tuple[Judged, str]]:
+    harm, facts = worst.harm, worst.facts
+    if worst.periods:
+        plain = replace(worst, severity=worst.rule.severity)
+        yield plain, f"outside {' and '.join(worst.periods)}"
+    if not facts.production:
+        yield _if(worst, rules, now, production=True), "if the environment were listed under production_environments"
+        return
+    if harm.passing:
+        yield _if(worst, rules, now, workaround=Workaround.FAILS), f"if {' and '.join(harm.passing)} failed"
+    elif harm.untested:
+        yield _if(worst, rules, now, workaround=Workaround.PASSES), f"if {' or '.join(harm.untested)} passed"
+    elif harm.effect is Effect.BLOCKED:
+        passes = _if(worst, rules, now, workaround=Workaround.PASSES)
+        yield passes, "if the journey had a workaround that passes"
+    if harm.effect is not Effect.BLOCKED:
+        blocked = _if(worst, rules, now, effect=Effect.BLOCKED)
+        yield blocked, "if customers were blocked and had no workaround"
+    without = (
+        next(r for r in rules.severity_rules if r is not worst.rule and r.match.fits(facts)) if _own(worst) else None
+    )
+    if without:
+        severity, periods = counted(without.severity, harm, rules, now)
+        yield Judged(harm, facts, without, severity, periods), f"without that rule, by {without.name}"
+
+
+def _own(worst: Judged) -> bool:
+    """Whether a rule of the user's decided; the default is always there."""
+    return not worst.rule.name.startswith("default")
+
+
+def _if(judged: Judged, rules: Rules, now: float, **facts: object) -> Judged:
+    return judged_by_table(judged.harm, replace(judged.facts, **facts), rules, now)  # type: ignore[arg-type]

@@ -1,0 +1,187 @@
+"""Incidents that are open: what joins them, what their probes say, and how they end."""
+
+from dataclasses import replace
+
+from earwitness.judge import incidents
+from earwitness.judge.argument import assess
+from earwitness.judge.control import request_of
+from earwitness.judge.correlation import Group, correlate, home_of, kind_of, serious
+from earwitness.judge.judgement import Judgement
+from earwitness.judge.severity import judged_journeys, workaround_probes, worst_of
+from earwitness.judge.state import ProbeState, State
+from earwitness.model import Incident, Request, Rules, Severity, TransitionKind, Why, worse
+
+CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is worth three extra runs
+_FLAPS = 2  # times that an incident comes back until it has to stay well as long as it may come back
+
+
+def attach(state: State, home: Incident, probe: ProbeState, group: Group, rules: Rules, now: float) -> Judgement:
+    """Let the probe's failure join the incident; `group` holds all its members then, with their common cause."""
+    attached, told = incidents.attached(home, probe, group, rules, now)
+    verdict = assess(group, state, rules, now)
+    judged, changes = incidents.reassessed(attached, group.cause, verdict, now)
+    judged = incidents.argued(judged, group.cause, verdict)
+    requests = workaround_runs(judged, rules, now) if judged.journeys != home.journeys else []
+    if group.cause.dependency != home.cause.dependency:
+        requests += second_opinions(state, judged, rules, now)
+    return Judgement(state.with_incident(judged), [told, *changes], requests)
+
+
+def member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    """A probe of the incident was seen again."""
+    moved = _moved(state, incident, probe, rules, now)
+    if moved:
+        return moved
+    flapping = _flapping(state, incident, probe, rules, now)
+    incident = flapping.state.incidents[incident.id]
+    reassessed = flapping.then(reassess(flapping.state, incident, rules, now))
+    requests: list[Request] = []
+    if incident.id in reassessed.state.incidents and not probe.failing:
+        requests = _is_it_over(reassessed.state, incident, probe, rules, now)
+    elif probe.failing and probe.latest_effect is not probe.effect:  # another effect: look again before it counts
+        requests = [request_of(Why.CONFIRM, probe.run, probe.probe, rules, now, incident.id)]
+    return Judgement(reassessed.state, reassessed.transitions, requests)
+
+
+def _flapping(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    """Say once that the incident flaps, when a probe of it fails again that had passed in between."""
+    came_back = probe.failing and probe.streak == 1 and probe.comes_and_goes(rules.open_after)
+    if incident.flapping or not came_back:
+        return Judgement(state)
+    changed = incidents.flaps(incident)
+    changed, noted = incidents.noted(changed, now, TransitionKind.NOTE, f"flapping: {probe.probe} comes and goes")
+    return Judgement(state.with_incident(changed), [noted])
+
+
+def _moved(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement | None:
+    """A nuisance that became an outage, with the cause of an open outage, belongs to that one and is not told beside it."""
+    if not probe.failing or not serious(probe) or incident.severity is not Severity.SEV3:
+        return None
+    group = correlate(state, rules, [probe.probe], probe.since, now)
+    home, joined = home_of(state.without_incident(incident.id), group, rules, probe, now)
+    if home is None or joined is None:
+        return None
+    left = tuple(name for name in incident.probes if name != probe.probe)
+    shrunk = _shrunk(state, incident, left, home.id, f"{probe.probe} belongs to {home.id} now", now)
+    attached = attach(shrunk.state, home, probe, joined, rules, now)
+    return Judgement(attached.state, [*shrunk.transitions, *attached.transitions], attached.requests)
+
+
+def _shrunk(state: State, incident: Incident, left: tuple[str, ...], home: str, why: str, now: float) -> Judgement:
+    """Leave the incident these probes only; it ends when there are none."""
+    if not left:
+        return Judgement(state.without_incident(incident.id), [incidents.resolved(incident, now, why, home)])
+    changed, noted = incidents.noted(replace(incident, probes=left), now, TransitionKind.NOTE, why)
+    return Judgement(state.with_incident(changed), [noted])
+
+
+def _is_it_over(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> list[Request]:
+    """A member passes again: look twice, and ask the others that still count as failing."""
+    unsure = [probe.probe] if probe.streak < rules.resolve_after else []
+    others = [n for n in incident.probes if n in state.probes and state.probes[n].failing and n != probe.probe]
+    asked = [*unsure, *others][:CONFIRMATIONS_PER_CAUSE] if probe.streak == 1 else unsure
+    return [request_of(Why.CONFIRM, probe.run, name, rules, now, incident.id) for name in asked]
+
+
+def reassess(state: State, incident: Incident, rules: Rules, now: float, why: str = "") -> Judgement:
+    """Judge the incident anew; `why` says what happened, where no run of a probe did."""
+    members = [name for name in incident.probes if name in rules.probes and name in state.probes]
+    if all(state.probes[name].recovered(rules.resolve_after) for name in members):
+        if _has_to_stay_well(state, incident, members, rules, now):
+            return Judgement(state)
+        return resolve(state, incident, now, "every probe of the incident passes again")
+    group = replace(correlate(state, rules, members, incident.failing_since, now), members=tuple(members))
+    severity = worst_of(judged_journeys(group, state, rules, now)).severity
+    if severity is incident.severity and group.cause.dependency == incident.cause.dependency:
+        return Judgement(state)
+    if worse(incident.severity, severity) and not any(state.probes[name].failing for name in members):
+        return Judgement(state)  # it is about to end, and was as bad as it was told
+    changed, transitions = incidents.reassessed(incident, group.cause, assess(group, state, rules, now), now, why)
+    return Judgement(state.with_incident(changed), transitions)
+
+
+def _has_to_stay_well(state: State, incident: Incident, members: list[str], rules: Rules, now: float) -> bool:
+    """What came back twice is not told as resolved again until it has passed for as long as it may come back."""
+    if incident.reopened < _FLAPS:
+        return False
+    return any(now - state.probes[name].since < rules.reopen_within for name in members)
+
+
+def resolve(state: State, incident: Incident, now: float, why: str) -> Judgement:
+    resolved = incidents.resolved(incident, now, why)
+    return Judgement(state.with_ended(resolved.incident), [resolved])
+
+
+# --- one incident for one cause --------------------------------------------------------------------------------------
+
+
+def absorb(state: State, absorbed: Incident, survivor: Incident, why: str, rules: Rules, now: float) -> Judgement:
+    """Let the probes of one incident go on in another of the same environment; its end names the survivor."""
+    ended = incidents.resolved(absorbed, now, f"merged into {survivor.id}: {why}", survivor.id)
+    grown, told = incidents.merged(survivor, absorbed, why, now)
+    merged = Judgement(state.dissolved(absorbed.id).with_incident(grown), [ended, told])
+    return merged.then(reassess(merged.state, grown, rules, now, "merged"))
+
+
+def joined_by_cause(judged: Judgement, rules: Rules, now: float) -> Judgement:
+    """Let the older of two incidents that turned out to have one cause absorb the younger, unless people parted them."""
+    for key in dict.fromkeys(t.incident.id for t in judged.transitions):
+        incident = judged.state.incidents.get(key)
+        twin = _twin(judged.state, incident) if incident else None
+        if incident is None or twin is None:
+            continue
+        older, younger = sorted((incident, twin), key=lambda i: (i.opened_at, i.failing_since, i.id))
+        title = rules.dependencies[incident.cause.dependency or ""].title
+        judged = judged.then(absorb(judged.state, younger, older, f"both are caused by {title}", rules, now))
+    return judged
+
+
+def _twin(state: State, incident: Incident) -> Incident | None:
+    if incident.cause.dependency is None:
+        return None
+    for other in state.open_incidents():
+        parted = incident.split_from == other.id or other.split_from == incident.id
+        same = (other.environment, other.cause.dependency) == (incident.environment, incident.cause.dependency)
+        if same and other.id != incident.id and not parted and kind_of(other, state) is kind_of(incident, state):
+            return other
+    return None
+
+
+# --- runs that an open incident wants --------------------------------------------------------------------------------
+
+
+def second_opinions(state: State, incident: Incident, rules: Rules, now: float) -> list[Request]:
+    """Ask the other probes that need the suspected dependency, and that have not looked since it began to fail.
+
+    They confirm the cause or rule it out; those that reach it by another channel say most, and come first.
+    """
+    if incident.cause.dependency is None:
+        return []
+    channels = {rules.probes[name].channel for name in incident.probes}
+    others = [
+        name
+        for name in rules.dependents[incident.cause.dependency]
+        if name not in incident.probes
+        and rules.probes[name].environment == incident.environment
+        and not _looked_since(state.probes.get(name), incident.failing_since)
+    ]
+    others.sort(key=lambda name: rules.probes[name].channel in channels)
+    return [
+        request_of(Why.CONFIRM, incident.id, name, rules, now, incident.id) for name in others[:CONFIRMATIONS_PER_CAUSE]
+    ]
+
+
+def _looked_since(probe: ProbeState | None, moment: float) -> bool:
+    return probe is not None and probe.started_at > moment
+
+
+def workaround_runs(incident: Incident, rules: Rules, now: float) -> list[Request]:
+    """Ask the workarounds of the incident's journeys whether they work."""
+    names = dict.fromkeys(
+        n for journey in incident.journeys for n in workaround_probes(journey, incident.environment, rules)
+    )
+    return [
+        request_of(Why.WORKAROUND, incident.id, name, rules, now, incident.id)
+        for name in names
+        if name not in incident.probes
+    ]

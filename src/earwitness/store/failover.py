@@ -1,0 +1,75 @@
+"""Who takes over from a hook that refused something for good, and what becomes of the rest that it was owed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, select, update
+
+from earwitness.store.owed import OWED, owe, refused, thread
+from earwitness.store.tables import deliveries
+
+_KEPT = ("incident", "kind", "at", "urgent")
+
+
+def take_over(connection: Connection, seq: int, now: float) -> None:
+    """Owe what this row told to the next hook; and with it the rest of its incident, if the hook never accepted any of it.
+
+    A hook that was given up after a day keeps the rest too: one of the attempts may have arrived, and is to be ended there.
+    """
+    row = connection.execute(select(deliveries).where(deliveries.c.seq == seq)).one()
+    for told in _told_by(connection, row):
+        _pass_on(connection, told, now)
+        if not _accepted(connection, told):
+            for waiting in _still_owed(connection, told):
+                if row.state == "refused":
+                    _skip(connection, waiting.seq)
+                _pass_on(connection, waiting, now)
+
+
+def _told_by(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
+    """Return the row, or, of a digest, the rows that it told: they are refused with it."""
+    first = connection.scalar(select(func.min(deliveries.c.seq)).where(deliveries.c.incident == row.incident))
+    members = deliveries.c.digest == row.incident
+    if row.seq != first or connection.execute(select(deliveries.c.seq).where(members).limit(1)).first() is None:
+        return [row]
+    told = connection.execute(select(deliveries).where(members).order_by(deliveries.c.seq)).all()
+    connection.execute(update(deliveries).where(members).values(state=row.state, reason=row.reason))
+    return told
+
+
+def _accepted(connection: Connection, row: Row[Any]) -> bool:
+    reached = and_(thread(row.incident, row.hook), deliveries.c.state.in_(("delivered", "digested")))
+    return connection.execute(select(deliveries.c.seq).where(reached).limit(1)).first() is not None
+
+
+def _still_owed(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
+    waiting = and_(thread(row.incident, row.hook), deliveries.c.state.in_(OWED), deliveries.c.seq != row.seq)
+    return connection.execute(select(deliveries).where(waiting).order_by(deliveries.c.seq)).all()
+
+
+def _skip(connection: Connection, seq: int) -> None:
+    skipped = {"state": "skipped", "reason": "refused_before", "lease": None, "lease_until": None}
+    connection.execute(update(deliveries).where(deliveries.c.seq == seq).values(skipped))
+
+
+def _pass_on(connection: Connection, row: Row[Any], now: float) -> None:
+    """Owe the row to the first hook of its failover that has not refused the incident too."""
+    gone, chain = refused(connection, row.incident), row.failover.split()
+    for number, hook in enumerate(chain):
+        if hook in gone:
+            continue
+        values = {name: getattr(row, name) for name in _KEPT}
+        values |= {"held": "group" if row.digest else row.held}  # what was told together stays together
+        values |= {"key": row.key.removesuffix(row.hook) + hook, "hook": hook, "next_at": now}
+        values |= {"text": f"{row.text}\n(In place of {row.hook}, which did not take it.)"}
+        owe(connection, values | {"failover": " ".join(chain[number + 1 :])})
+        return
+
+
+def refusing(connection: Connection) -> dict[str, str]:
+    """Return the hooks whose newest settled delivery failed for good, each with the reason."""
+    settled = and_(deliveries.c.state.in_(("refused", "expired", "delivered")), deliveries.c.leased_at.is_not(None))
+    columns = (deliveries.c.hook, deliveries.c.state, deliveries.c.reason)
+    rows = connection.execute(select(*columns).where(settled).order_by(deliveries.c.leased_at, deliveries.c.seq))
+    newest = {hook: (state, reason) for hook, state, reason in rows}
+    return {hook: reason for hook, (state, reason) in newest.items() if state != "delivered"}

@@ -1,0 +1,125 @@
+"""What is owed to whom: rows are put into the outbox in the commit of the transition that they tell."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
+
+from earwitness.model import Transition, TransitionKind
+from earwitness.store.dialect import insert_if_new
+from earwitness.store.tables import deliveries
+
+OWED = ("pending", "leased")
+_BEGUN = ("leased", "delivered", "digested")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A hook that is to be told, when, and which hooks take over, in order, when it refuses for good."""
+
+    hook: str
+    not_before: float = 0.0
+    held: str | None = None  # why it waits: group or quiet
+    urgent: bool = False  # goes before what is not, and is never held or summarised
+    failover: tuple[str, ...] = ()
+
+
+def add_deliveries(connection: Connection, transition: Transition, hooks: Iterable[Recipient], now: float) -> None:
+    """Owe this transition to the hooks. The key is the same on every attempt."""
+    incident = transition.incident
+    for recipient in hooks:
+        key = f"{incident.id}.{len(incident.timeline)}.{recipient.hook}"
+        owe(connection, _row_of(transition, key, recipient, now))
+        if recipient.urgent:
+            _let_through(connection, incident.id, recipient.hook, now)
+
+
+def owe(connection: Connection, row: dict[str, Any]) -> bool:
+    """Add a row. False: its key is there already."""
+    defaults = {"state": "pending", "attempts": 0, "held": None, "urgent": 0, "failover": ""}
+    return insert_if_new(connection, deliveries, {**defaults, "owed_since": row["next_at"], **row})
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Something to tell of an incident that did not change. Its key says what it is, so that it is told once."""
+
+    key: str
+    incident: str
+    kind: TransitionKind
+    at: float
+    text: str
+    recipient: Recipient
+
+
+def add_prompts(connection: Connection, prompts: Iterable[Prompt], now: float) -> None:
+    """Owe what is not owed yet."""
+    for prompt in prompts:
+        to = prompt.recipient
+        row = {
+            "key": prompt.key,
+            "incident": prompt.incident,
+            "kind": prompt.kind.value,
+            "at": prompt.at,
+            "text": prompt.text,
+            "hook": to.hook,
+            "next_at": now,
+            "urgent": int(to.urgent),
+            "failover": " ".join(to.failover),
+        }
+        if owe(connection, row) and to.urgent:
+            _let_through(connection, prompt.incident, to.hook, now)
+
+
+def _row_of(transition: Transition, key: str, recipient: Recipient, now: float) -> dict[str, Any]:
+    return {
+        "key": key,
+        "incident": transition.incident.id,
+        "kind": transition.kind.value,
+        "at": transition.at,
+        "text": transition.text,
+        "hook": recipient.hook,
+        "next_at": max(now, recipient.not_before),
+        "held": recipient.held,
+        "urgent": int(recipient.urgent),
+        "failover": " ".join(recipient.failover),
+    }
+
+
+def _let_through(connection: Connection, incident: str, hook: str, now: float) -> None:
+    """What is urgent does not wait for news of the same incident that is held."""
+    held = and_(thread(incident, hook), deliveries.c.state == "pending", deliveries.c.held.is_not(None))
+    connection.execute(update(deliveries).where(held).values(next_at=now, owed_since=now, held=None, urgent=1))
+
+
+def thread(incident: str, hook: str) -> ColumnElement[bool]:
+    return and_(deliveries.c.incident == incident, deliveries.c.hook == hook)
+
+
+def told(connection: Connection, incident: str) -> list[str]:
+    """Return the hooks that were told of the incident, may have been, or are about to be; not those that refused all of it."""
+    reached = deliveries.c.state.in_((*OWED, "delivered", "digested", "expired"))
+    query = select(deliveries.c.hook).where(deliveries.c.incident == incident, reached).distinct()
+    return sorted(connection.scalars(query))
+
+
+def refused(connection: Connection, incident: str) -> set[str]:
+    """Return the hooks that accepted nothing of the incident, and refused something for good."""
+    gone = and_(deliveries.c.incident == incident, deliveries.c.state == "refused")
+    query = select(deliveries.c.hook).where(gone).distinct()
+    return set(connection.scalars(query)) - set(told(connection, incident))
+
+
+def drop_quiet(connection: Connection, incident: str) -> None:
+    """Forget what quiet hours hold back of an incident that is over: nobody has heard of it, and nobody needs to."""
+    known = deliveries.alias()
+    begun = exists().where(known.c.incident == incident, known.c.hook == deliveries.c.hook, known.c.state.in_(_BEGUN))
+    began_quietly = exists().where(
+        known.c.incident == incident, known.c.hook == deliveries.c.hook, known.c.held == "quiet", known.c.attempts == 0
+    )
+    waiting = and_(deliveries.c.incident == incident, deliveries.c.state == "pending", began_quietly, ~begun)
+    seqs = list(connection.scalars(select(deliveries.c.seq).where(waiting)))
+    connection.execute(
+        update(deliveries).where(deliveries.c.seq.in_(seqs)).values(state="skipped", reason="over_in_quiet_hours")
+    )

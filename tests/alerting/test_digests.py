@@ -1,0 +1,235 @@
+"""News that is told together: because a route groups it, because of quiet hours, or because it is too much for the hook."""
+
+import asyncio
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from judge_world import rules_of
+from outbox_world import OutboxWorld
+
+from earwitness.alerting.couriers import LONGEST_PAUSE
+from earwitness.commit import CommitLoop
+from earwitness.console.callbacks import take
+from earwitness.hooks.base import Said
+from earwitness.model import Severity
+from earwitness.store import digests, outbox
+
+NIGHT = {"hours": "22:00-07:00", "timezone": "UTC"}
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def world(*routes, **caps):
+        made.append(OutboxWorld(tmp_path / f"{len(made)}.db", list(routes), **caps))
+        return made[-1]
+
+    yield world
+    for each in made:
+        each.close()
+
+
+def at(hour, day=10):
+    return datetime(2026, 11, day, hour, 0, tzinfo=UTC).timestamp()
+
+
+# --- grouping --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_comes_within_the_window_is_one_message_and_each_is_ended(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    (first,) = await world.opens("a")
+    world.clock.moment += 20
+    (second,) = await world.opens("b")
+    await world.deliver()
+    assert world.told("chat") == []
+    world.clock.moment += 11
+    await world.deliver()
+    ((kind, digest),) = world.told("chat")
+    assert kind == "digest"
+    (told,) = world.bodies("chat", "digest")
+    assert sorted(told["incidents"]) == sorted([first, second])
+    assert "2 × Sev2" in told["incident"]["title"]
+    assert all(incident in told["text"] for incident in (first, second))
+    assert told["url"].endswith(f"/digests/{digest}")
+    await world.resolves(first)
+    await world.deliver()
+    assert world.told("chat")[1:] == [("resolve", first)]
+    await world.resolves(second)
+    await world.deliver()
+    assert world.told("chat")[2:] == [("resolve", second), ("resolve", digest)]
+    assert world.bodies("chat", "resolve")[-1]["incident"]["status"] == "resolved"
+
+
+async def test_one_incident_alone_is_told_as_itself_after_the_window(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    (first,) = await world.opens("a")
+    await world.resolves(first)
+    await world.deliver()
+    assert world.told("chat") == []
+    world.clock.moment += 31
+    await world.deliver()
+    assert world.told("chat") == [("open", first), ("resolve", first)], "over within the window, and told all the same"
+
+
+async def test_a_sev1_does_not_wait_unless_it_is_told_to(make):
+    world = make({"to": ["chat"], "group_for": "30s"}, {"to": ["pager"], "group_for": "30s", "group_sev1": True})
+    (grave,) = await world.opens("a", severity=Severity.SEV1)
+    await world.deliver()
+    assert (world.told("chat"), world.told("pager")) == ([("open", grave)], [])
+    await world.opens("b", severity=Severity.SEV1)
+    world.clock.moment += 31
+    await world.deliver()
+    assert world.kinds("pager") == ["digest"]
+    assert world.kinds("chat") == ["open", "open"]
+
+
+async def test_news_that_becomes_a_sev1_takes_what_is_held_along(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    (incident,) = await world.opens("a")
+    await world.raises(incident)
+    await world.deliver()
+    assert world.told("chat") == [("open", incident), ("raise", incident)]
+
+
+async def test_the_route_that_tells_soonest_decides(make):
+    world = make({"to": ["chat"], "group_for": "30s"}, {"match": {"severity": "sev2"}, "to": ["chat"]})
+    await world.opens("a")
+    await world.deliver()
+    assert world.kinds("chat") == ["open"]
+
+
+# --- quiet hours and hours of routes ---------------------------------------------------------------------------------
+
+
+async def test_quiet_hours_hold_back_all_but_sev1_and_tell_then_what_is_still_open(make):
+    world = make({"to": ["chat"], "quiet": NIGHT})
+    world.clock.moment = at(23)
+    over, still, too = await world.opens("a", "b", "c")
+    (grave,) = await world.opens("d", severity=Severity.SEV1)
+    await world.deliver()
+    assert world.told("chat") == [("open", grave)]
+    await world.resolves(over)
+    world.clock.moment = at(6, day=11)
+    await world.deliver()
+    assert world.told("chat") == [("open", grave)]
+    world.clock.moment = at(7, day=11)
+    await world.deliver()
+    assert world.kinds("chat") == ["open", "digest"]
+    assert sorted(world.bodies("chat", "digest")[0]["incidents"]) == sorted([still, too])
+    assert ("open", "skipped") in await world.states("chat")
+
+
+async def test_nights_go_to_the_pager_and_days_to_the_chat(make):
+    day = {"hours": "07:00-22:00", "timezone": "UTC"}
+    world = make({"match": {"time": NIGHT}, "to": ["pager"]}, {"match": {"time": day}, "to": ["chat"]})
+    world.clock.moment = at(23)
+    (night,) = await world.opens("a")
+    world.clock.moment = at(12, day=11)
+    (noon,) = await world.opens("b")
+    await world.resolves(night)
+    await world.deliver()
+    assert world.told("pager") == [("open", night), ("resolve", night)]
+    assert world.told("chat") == [("open", noon)]
+
+
+# --- storms ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_storm_becomes_few_messages_that_name_every_incident_and_sev1_goes_first(make):
+    world = make({"to": ["chat"]}, chat=5)
+    ids = await world.opens(*(f"probe-{n}" for n in range(300)))
+    grave = await world.opens("worst", "worse", severity=Severity.SEV1)
+    await world.deliver()
+    assert [i for _, i in world.told("chat")[:2]] == grave
+    assert world.kinds("chat") == ["open"] * 4 + ["digest"]
+    (digest,) = world.bodies("chat", "digest")
+    alone = {i for kind, i in world.told("chat") if kind == "open"}
+    assert alone | set(digest["incidents"]) == {*ids, *grave}
+    assert alone & set(digest["incidents"]) == set()
+
+
+async def test_what_comes_after_the_cap_waits_for_the_next_minute_and_is_one_digest_then(make):
+    world = make({"to": ["chat"]}, chat=2)
+    await world.opens("a", "b", "c")
+    await world.deliver()
+    assert world.kinds("chat") == ["open", "digest"]
+    later = await world.opens("d", "e")
+    await world.deliver()
+    assert len(world.told("chat")) == 2
+    (grave,) = await world.opens("f", severity=Severity.SEV1)
+    await world.deliver()
+    assert world.told("chat")[2:] == [("open", grave)]
+    world.clock.moment += 61
+    await world.deliver()
+    assert world.kinds("chat")[3:] == ["digest"]
+    assert sorted(world.bodies("chat", "digest")[1]["incidents"]) == sorted(later)
+
+
+async def test_the_ends_of_a_storm_are_few_messages_too_and_none_is_missing(make):
+    world = make({"to": ["chat"]}, chat=3)
+    ids = await world.opens(*(f"probe-{n}" for n in range(100)))
+    await world.deliver()
+    await world.resolves(*ids)
+    for _ in range(3):
+        world.clock.moment += 61
+        await world.deliver()
+    ended = {i for kind, i in world.told("chat") if kind == "resolve"}
+    summed = {i for _, b in world.got for i in b["data"].get("incidents", ())}
+    told_open = [i for kind, i in world.told("chat") if kind == "open"]
+    assert set(told_open) <= ended, "what was opened alone is ended alone"
+    assert set(ids) <= ended | summed
+    assert len(world.got) < 15
+    assert not [s for s in await world.states("chat") if s[1] in ("pending", "leased")]
+    opened = {i for kind, i in world.told("chat") if kind == "digest"}
+    assert opened <= ended, "every digest ends"
+
+
+async def test_a_digest_that_died_on_its_way_is_sent_again_the_same(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    world.answers["chat"] = [500, 200]
+    await world.opens("a", "b")
+    world.clock.moment += 31
+    await world.deliver()
+    world.clock.moment += 1000
+    (late,) = await world.opens("c")
+    await world.deliver()
+    assert world.kinds("chat") == ["digest", "digest"]
+    assert len(set(world.keys)) == 1
+    assert world.got[0] == world.got[1]
+    (_, digest), _ = world.told("chat")
+    assert late not in await world.store.read(lambda c: digests.members(c, digest))
+
+
+async def test_a_clock_that_was_set_back_holds_no_storm_for_ever(make):
+    world = make({"to": ["chat"]}, chat=2)
+    await world.opens("a", "b", "c")
+    await world.deliver()
+    await world.opens("d", "e")
+    await world.deliver()
+    world.clock.moment -= 3 * 3600
+    await world.store.write(lambda c: outbox.bring_forward(c, world.clock.now(), LONGEST_PAUSE))
+    await world.deliver()
+    assert world.kinds("chat") == ["open", "digest", "digest"]
+
+
+async def test_who_acknowledges_a_digest_looks_after_all_that_it_told(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    ids = await world.opens("a", "b")
+    world.clock.moment += 31
+    await world.deliver()
+    ((_, digest),) = world.told("chat")
+    commit = CommitLoop(world.store, world.clock, rules_of({}), world.router, lambda _committed: None)
+    await commit.load()
+    judging = asyncio.create_task(commit.run())
+    house = SimpleNamespace(store=world.store, clock=world.clock, commit=commit)
+    await take(house, "chat", Said("1", digest, "resolve", "Ann"))
+    assert len(commit.state.open_incidents()) == 2
+    await take(house, "chat", Said("2", digest, "acknowledge", "Ann"))
+    assert {i.id: i.acknowledged_by for i in commit.state.open_incidents()} == dict.fromkeys(ids, "Ann")
+    await world.deliver()
+    assert world.kinds("chat") == ["digest"], "its own people said so"
+    judging.cancel()
+    await asyncio.gather(judging, return_exceptions=True)

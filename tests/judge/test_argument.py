@@ -1,0 +1,162 @@
+"""The argument of an incident: what it says in writing, and the same as structure."""
+
+from dataclasses import replace
+
+import pytest
+from judge_world import World, rules_of
+
+from earwitness.config.times import Once
+from earwitness.model import (
+    DEFAULT_SEVERITY_RULES,
+    CriticalPeriod,
+    Effect,
+    Failure,
+    Finding,
+    JourneyRule,
+    Match,
+    Scope,
+    Severity,
+    SeverityMatch,
+    SeverityRule,
+    Workaround,
+    WouldBe,
+)
+
+START = 1_000_000.0
+BANK = {"pay": JourneyRule("Pay", workarounds=("bank",))}
+ALWAYS = Once(0.0, START * 2)
+
+
+def opened(rules, *, effect=Effect.BLOCKED, probe="web", times=3):
+    world = World(rules)
+    world.fails(probe, effect, times=times)
+    (incident,) = world.open
+    return incident
+
+
+@pytest.mark.parametrize(
+    ("effect", "environment", "severity", "rule"),
+    [
+        (Effect.BLOCKED, "production", Severity.SEV1, "default: blocked, and no workaround passes"),
+        (Effect.DIVERTED, "production", Severity.SEV2, "default: diverted"),
+        (Effect.NUISANCE, "production", Severity.SEV3, "default: nuisance"),
+        (Effect.BLOCKED, "staging", Severity.NONPROD, "default: not production"),
+        (Effect.NUISANCE, "staging", Severity.NONPROD, "default: not production"),
+    ],
+)
+def test_the_default_table_names_the_rule_by_which_it_judged(effect, environment, severity, rule):
+    incident = opened(rules_of({"web": ("pay", [], environment)}), effect=effect)
+    assert (incident.severity, incident.argument.rule) == (severity, rule)
+    assert f"Rule: {rule}" in incident.reason
+    assert incident.argument.harms[0].effect is effect
+
+
+def test_what_would_change_it_names_the_severity_and_the_condition():
+    incident = opened(rules_of({"web": ("pay", []), "bank": ("bank", [])}, BANK))
+    assert incident.argument.harms[0].workaround is Workaround.FAILS
+    assert incident.argument.would_be == (WouldBe(Severity.SEV2, "if bank passed"),)
+    assert "It would be Sev2 if bank passed." in incident.reason
+
+
+def test_a_workaround_that_passes_is_part_of_the_facts():
+    world = World(rules_of({"web": ("pay", []), "bank": ("bank", [])}, BANK))
+    world.passes("bank")
+    world.fails("web", times=2)
+    (harm,) = world.open[0].argument.harms
+    assert (harm.workaround, harm.passing, harm.failing) == (Workaround.PASSES, ("bank",), ("web",))
+    assert world.open[0].argument.would_be == (WouldBe(Severity.SEV1, "if bank failed"),)
+
+
+def test_outside_production_it_says_what_it_would_be_inside():
+    incident = opened(rules_of({"web": ("pay", [], "staging")}), effect=Effect.DIVERTED)
+    condition = "if the environment were listed under production_environments"
+    assert incident.argument.would_be == (WouldBe(Severity.SEV2, condition),)
+
+
+def test_a_change_that_another_journey_outweighs_is_not_promised():
+    world = World(rules_of({"web": ("pay", ["crm"]), "record": ("find", ["crm"])}))
+    world.fails("web", times=2)
+    world.fails("record", times=2)
+    assert world.open[0].argument.would_be == (), "with a workaround for one, the other is as bad"
+
+
+def test_a_rule_of_the_users_is_named_with_its_reason_and_what_would_be_without_it():
+    rule = SeverityRule(
+        "severity_rules[0]: journey pay", SeverityMatch(journey=("pay",)), Severity.SEV3, "nobody pays so"
+    )
+    rules = replace(rules_of({"web": ("pay", [])}), severity_rules=(rule, *DEFAULT_SEVERITY_RULES))
+    incident = opened(rules)
+    assert incident.severity is Severity.SEV3
+    assert "Rule: severity_rules[0]: journey pay (nobody pays so)." in incident.reason
+    without = "without that rule, by default: blocked, and no workaround passes"
+    assert WouldBe(Severity.SEV1, without) in incident.argument.would_be
+
+
+def test_a_critical_period_is_named_with_what_it_counts_as():
+    friday = CriticalPeriod(Match(journey=("pay",)), ALWAYS, ((Severity.SEV2, Severity.SEV1),))
+    rules = replace(rules_of({"web": ("pay", [])}), critical_periods={"friday": friday})
+    incident = opened(rules, effect=Effect.DIVERTED)
+    assert (incident.severity, incident.argument.periods) == (Severity.SEV1, ("friday",))
+    assert "it counts as Sev1 in friday, instead of Sev2" in incident.reason
+    assert WouldBe(Severity.SEV2, "outside friday") in incident.argument.would_be
+
+
+def test_two_critical_periods_count_one_after_the_other():
+    periods = {
+        "friday": CriticalPeriod(Match(), ALWAYS, ((Severity.SEV3, Severity.SEV2),)),
+        "sale": CriticalPeriod(Match(), ALWAYS, ((Severity.SEV2, Severity.SEV1),)),
+    }
+    rules = replace(rules_of({"web": ("pay", [])}), critical_periods=periods)
+    incident = opened(rules, effect=Effect.NUISANCE)
+    assert (incident.severity, incident.argument.periods) == (Severity.SEV1, ("friday", "sale"))
+
+
+def test_a_rule_by_class_of_failure():
+    slow = SeverityRule("severity_rules[0]", SeverityMatch(failure=(Failure.SLOW,)), Severity.SEV3)
+    rules = replace(rules_of({"web": ("pay", [])}), severity_rules=(slow, *DEFAULT_SEVERITY_RULES))
+    world = World(rules)
+    for _ in range(2):
+        world.see("web", Finding(Failure.SLOW, "it took 9 s"))
+    assert world.open[0].severity is Severity.SEV3
+    assert opened(rules).severity is Severity.SEV1
+
+
+def test_a_rule_by_calendar_holds_inside_it_only():
+    calendars = {"office": Once(START, START + 10.0)}
+    rows = (
+        SeverityRule("severity_rules[0]", SeverityMatch(outside=("office",)), Severity.SEV3),
+        *DEFAULT_SEVERITY_RULES,
+    )
+    rules = replace(rules_of({"web": ("pay", [])}), severity_rules=rows, calendars=calendars)
+    assert opened(rules).severity is Severity.SEV1
+    late = World(rules, now=START + 60)
+    late.fails("web", times=2)
+    assert late.open[0].severity is Severity.SEV3
+
+
+def test_a_failure_of_a_page_has_no_narrower_scope():
+    assert opened(rules_of({"web": ("pay", [])})).argument.scope is Scope.EVERYWHERE
+
+
+def test_a_crowd_of_probes_is_counted_rather_than_named():
+    names = [f"p{n}" for n in range(30)]
+    world = World(rules_of({name: ("pay", ["crm"]) for name in names}))
+    for name in names:
+        world.fails(name)
+    (incident,) = world.open
+    assert incident.probes == tuple(names)
+    assert "and 20 more probes" in incident.reason
+    assert "p25: " not in incident.reason
+
+
+def test_the_facts_of_a_journey_hold_what_the_cause_depends_on():
+    world = World(rules_of({"web": ("pay", ["cards"])}))
+    cards = replace(world.rules.dependencies["cards"], depends_on=("gateway",))
+    world.rules = replace(world.rules, dependencies={"cards": cards, "gateway": cards})
+    world.fails("web", times=2)
+    (incident,) = world.open
+    assert incident.cause.dependency == "cards"
+    gateway = SeverityRule("severity_rules[0]", SeverityMatch(dependency=("gateway",)), Severity.SEV3)
+    world.rules = replace(world.rules, severity_rules=(gateway, *DEFAULT_SEVERITY_RULES))
+    world.fails("web")
+    assert world.open[0].severity is Severity.SEV3

@@ -1,0 +1,209 @@
+"""Days on which incidents come back, flap, share hosts, are merged and split, in the language of `scenario.py`."""
+
+import pytest
+from scenario import play
+
+CAST = """
+    probe pay-web of pay-by-card needs card-processor
+    probe pay-ivr of pay-by-card needs card-processor every 5m call
+"""
+ALONE = """
+    probe web of shop
+"""
+FLAPS = "\n".join(f"at {minute}m: {'fail' if minute % 4 == 1 else 'mend'} web" for minute in range(1, 61, 2))
+
+SCENARIOS = {
+    # --- the end, and the time after it
+    "it comes back within minutes: the same incident, told to all who were told of its end": ALONE
+    + """
+        at 1m: fail web
+        expect within 2m: told open sev1
+        at 4m: mend web
+        expect within 2m: told resolve
+        at 12m: fail web diverted
+        expect within 2m: told reopen sev2
+        expect open: 1""",
+    "it comes back late: a new incident": ALONE
+    + """
+        reopen within 5m
+        at 1m: fail web
+        expect within 2m: open
+        at 4m: mend web
+        expect within 2m: resolve
+        at 12m: fail web
+        expect within 2m: open""",
+    "another cause opens another incident, however soon": """
+        probe a of one needs crm
+        probe b of two needs bank
+        at 1m: break crm
+        expect within 2m: open sev1 cause crm
+        at 4m: mend crm
+        expect within 2m: resolve
+        at 7m: break bank
+        expect within 2m: open sev1 cause bank""",
+    "another probe on the cause that ended a moment ago opens it again": """
+        probe a of one needs crm
+        probe b of two needs crm every 10m
+        at 1m: fail a
+        expect within 2m: open sev1 cause crm
+        at 2m: mend a
+        expect within 3m: resolve
+        at 6m: break crm
+        expect within 5m: reopen sev1""",
+    # --- flapping
+    "what came back twice has to stay well for ten minutes before its end is told": ALONE
+    + """
+        at 1m: fail web
+        expect within 2m: open
+        at 3m: mend web
+        expect within 2m: resolve
+        at 5m: fail web
+        expect within 2m: reopen
+        at 7m: mend web
+        expect within 2m: resolve
+        at 9m: fail web
+        expect within 2m: reopen flapping
+        at 11m: mend web
+        expect nothing for 8m
+        expect open: 1
+        expect within 4m: resolve""",
+    "it comes and goes: the incident says that it flaps": ALONE
+    + """
+        at 59s: fail web
+        at 60s: mend web
+        at 119s: fail web
+        at 120s: mend web
+        at 179s: fail web
+        expect within 2m: open flapping
+        expect open: 1""",
+    # --- hosts and numbers, and what dependencies depend on
+    "two pages of one host that fail together are one incident of the host": """
+        probe a of one at shop.example
+        probe b of two at shop.example
+        at 1m: break shop.example
+        expect within 2m: told open sev1
+        expect within 2m: note cause shop.example
+        expect open: 1
+        expect nothing told for 5m""",
+    "one page alone says nothing of its host": """
+        probe a of one at shop.example
+        at 1m: fail a
+        expect within 2m: open sev1 cause unknown""",
+    "a page of the host that passes rules the host out": """
+        probe a of one at shop.example
+        probe b of two at shop.example
+        probe c of three at shop.example every 10s
+        at 1m: fail a
+        expect within 2m: open sev1 cause unknown
+        at 3m: fail b
+        expect within 2m: open sev1 cause unknown
+        expect open: 2""",
+    "a dependency that explains two failures comes before their host": """
+        probe a of one needs crm at shop.example
+        probe b of two needs crm at shop.example
+        at 1m: break crm
+        expect within 90s: open sev1 cause crm
+        expect nothing for 5m
+        expect open: 1""",
+    "a host explains two failures of different dependencies": """
+        probe a of one needs crm at shop.example
+        probe b of two needs bank at shop.example
+        at 1m: break shop.example
+        expect within 90s: open sev1
+        expect within 2m: note cause shop.example
+        expect open: 1""",
+    "two journeys of one number": """
+        probe a of one at +12025550199 every 5m call
+        probe b of two at +12025550199 every 5m call
+        at 1m: break +12025550199
+        expect within 8m: open sev1
+        expect within 8m: note cause +12025550199
+        expect open: 1""",
+    "a gateway explains what fails behind it, and nobody is paged for its children": """
+        probe a of one needs cards
+        probe b of two needs wallets
+        dependency cards needs gateway
+        dependency wallets needs gateway
+        at 1m: break gateway
+        expect within 2m: told open sev1
+        expect within 3m: note cause gateway
+        expect open: 1
+        expect nothing told for 5m""",
+    "behind a gateway that works the nearer cause is named": """
+        probe a of one needs cards
+        probe b of two needs wallets
+        dependency cards needs gateway
+        dependency wallets needs gateway
+        at 1m: break cards
+        expect within 2m: open sev1 cause cards""",
+    "two incidents that turn out to have one cause become one": """
+        probe c of three needs crm every 10s
+        probe a of one needs crm
+        probe b of two needs crm
+        at 65s: fail a
+        expect within 3m: open
+        at 4m: fail b
+        expect within 2m: open
+        at 7m: fail c
+        expect within 2m: attach sev1 cause crm
+        expect within 2m: told resolve
+        expect open: 1""",
+    # --- merge, split, notes
+    "merged by a person: the absorbed one resolves, the survivor goes on": """
+        probe a of one needs crm
+        probe b of two needs bank
+        at 1m: break crm bank
+        expect within 2m: open
+        expect within 2m: open
+        at 5m: merge
+        expect within 1s: told resolve
+        expect open: 1
+        at 10m: mend crm bank
+        expect within 3m: told resolve
+        expect open: 0""",
+    "split by a person: each goes on for itself, though the cause is the same": CAST
+    + """
+        at 2m: break card-processor
+        expect within 90s: open sev1
+        expect within 5m: attach
+        at 12m: split pay-ivr
+        expect within 1s: told open sev1
+        expect open: 2
+        expect nothing told for 15m
+        at 30m: mend pay-web
+        expect within 3m: told resolve
+        expect open: 1""",
+    "a note tells nobody": ALONE
+    + """
+        at 1m: fail web
+        expect within 2m: open
+        at 3m: note
+        expect within 1s: note
+        expect nothing told for 5m""",
+    # --- late, doubled, out of order
+    "a run that is told twice counts once": ALONE
+    + """
+        at 59s: fail web
+        at 60s: repeat web
+        at 60s: mend web
+        expect nothing for 10m""",
+    "a failure that comes late changes nothing": ALONE
+    + """
+        at 10m: late web blocked
+        at 11m: late web blocked
+        expect nothing for 10m
+        expect open: 0""",
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name):
+    play(SCENARIOS[name])
+
+
+def test_an_hour_of_flapping_is_told_a_bounded_number_of_times():
+    stage = play(ALONE + FLAPS)
+    stage.until(7200)
+    told = [stage.said[place][1].kind.value for place in sorted(stage.told)]
+    assert told == ["open", "resolve", "reopen", "resolve", "reopen", "resolve"]
+    assert not stage.state.incidents
