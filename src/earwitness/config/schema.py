@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
@@ -118,6 +118,7 @@ class JourneySpec(Spec):
 
     title: str | None = None
     owner: str | None = None
+    by: Literal["customer", "agent"] = "customer"  # who goes it; what it does to customers is the probes' `effect`
     workaround: Texts = ()  # journeys or probes that reach the same goal
     environment: Name | None = None
     budget_per_day: Price | None = None  # what the journey's calls may cost in a UTC day, within the budget of all
