@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from earwitness.files import read_json, replace_file
+from earwitness.presentation import iso_time
 from earwitness.probes.hosts import matches
 
 _SHOWN = 12  # characters of a hash that a person is shown
@@ -111,6 +112,11 @@ class PageProposal:
     @property
     def key(self) -> str:
         return f"page-{self.inventory.probe}"
+
+    def shown(self) -> dict[str, Any]:
+        """Return it as the API and the command line show it."""
+        told = {"kind": "page", "key": self.key, **asdict(self.inventory), "difference": asdict(self.difference)}
+        return {**told, "taken_at": iso_time(self.inventory.taken_at)}
 
 
 class PageBaselines:
