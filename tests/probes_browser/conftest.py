@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -26,16 +27,19 @@ from earwitness.simulator.server import Simulator
 from earwitness.transport.client import WebClient
 
 SHOP, CARDS = "shop.test", "cards.test"  # a shop, and the third party whose form is in its page
-HOSTS = HostMap({CARDS: Owner("card-processor", third_party=True), "localhost": Owner("card-processor", third_party=True)})
+HOSTS = HostMap(
+    {CARDS: Owner("card-processor", third_party=True), "localhost": Owner("card-processor", third_party=True)}
+)
 
 
 def pytest_collection_modifyitems(items):
     """One browser serves them all, so all run on one loop."""
-    here = os.path.dirname(__file__)
+    here = Path(__file__).parent
     missing = shutil.which("chromium") is None
     for item in items:
-        if str(item.path).startswith(here):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        if item.path.is_relative_to(here):
+            if asyncio.iscoroutinefunction(item.function):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
             if missing and os.environ.get("CI") != "true":
                 item.add_marker(pytest.mark.skip(reason="there is no chromium here"))
 

@@ -45,13 +45,19 @@ async def test_every_step_of_a_customer_who_pays(observe, site, checkout):
 
 
 async def test_a_click_finds_buttons_and_links_by_their_words(observe, checkout):
-    for words, shown in (("Pay now", "Payment accepted"), ("Pay later", "Another page"), ("role=link:Pay later", "Another")):
+    for words, shown in (
+        ("Pay now", "Payment accepted"),
+        ("Pay later", "Another page"),
+        ("role=link:Pay later", "Another"),
+    ):
         seen = await observe(checkout, {"click": words}, {"expect_text": shown})
         assert seen.findings == (), words
 
 
 async def test_keys_go_to_what_has_the_focus(observe, site, checkout):
-    seen = await observe(checkout, {"click": "css=#card"}, {"press": "7"}, {"click": "Pay now"}, {"expect_text": "accepted"})
+    seen = await observe(
+        checkout, {"click": "css=#card"}, {"press": "7"}, {"click": "Pay now"}, {"expect_text": "accepted"}
+    )
     assert seen.findings == ()
     assert site.posted[0].startswith("card=7&")
 
@@ -154,7 +160,10 @@ async def test_clean_up_steps_run_after_a_failure_and_are_a_nuisance_at_most(obs
 
 async def test_a_step_that_only_annoys_does_not_stop_the_journey(observe, checkout):
     seen = await observe(
-        checkout, {"expect_text": "Gift", "effect": "nuisance", "timeout": "300ms"}, {"click": "Pay now"}, {"expect_text": "accepted"}
+        checkout,
+        {"expect_text": "Gift", "effect": "nuisance", "timeout": "300ms"},
+        {"click": "Pay now"},
+        {"expect_text": "accepted"},
     )
     assert [f.effect for f in seen.findings] == [Effect.NUISANCE]
     assert len(seen.steps) == 4

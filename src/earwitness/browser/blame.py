@@ -1,6 +1,5 @@
 """Whose fault a failed step is: the page's own, a third party's whose request came to nothing, or ours."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ from playwright.async_api import Error as BrowserError
 
 from earwitness.browser.actions import Hands, NotThereError, RequestsFailedError, StepFailedError
 from earwitness.browser.engine import BrowserEngine, Visit
+from earwitness.browser.patience import within
 from earwitness.browser.traffic import WebRequest
 from earwitness.model import Attribution, Effect, Failure, Finding
 from earwitness.probes.hosts import HostMap
@@ -139,8 +139,7 @@ class Blame:
 
     async def _page_answers(self) -> bool:
         try:
-            async with asyncio.timeout(_PAGE_ANSWERS):
-                answer: bool = await self.hands.page.evaluate("true")
+            answer: bool = await within(_PAGE_ANSWERS, self.hands.page.evaluate("true"))
         except (TimeoutError, BrowserError):
             return False
         return answer

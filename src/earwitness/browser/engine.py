@@ -17,6 +17,7 @@ import structlog
 
 from earwitness.browser.executable import NoBrowserError, find_browser
 from earwitness.browser.gateway import Gateway, Pass
+from earwitness.browser.patience import within
 from earwitness.browser.processes import children_with, end_all, is_root, resident, tree_of
 from earwitness.config.browser import BrowserProcessSpec
 from earwitness.transport.client import WebClient
@@ -39,6 +40,7 @@ _FLAGS = (
     "--disable-breakpad",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the second check: it can look up nothing by itself
 )
+_DRIVER = "run-driver"  # what Playwright's own process is started with
 _INSIDE = re.compile(r"^(file|chrome|devtools|view-source):")
 _log = structlog.get_logger(__name__)
 
@@ -77,12 +79,15 @@ class Visit:
     async def browser_answers(self) -> bool:
         """Whether the browser is well, so that what does not answer is the page alone."""
         try:
-            async with asyncio.timeout(_ANSWER):
-                page = await self.context.new_page()
-                alive: bool = await page.evaluate("true")
-                await page.close()
+            alive = await within(_ANSWER, self._answer())
         except Exception:  # noqa: BLE001  Whatever it says: it is not well.
             return False
+        return alive
+
+    async def _answer(self) -> bool:
+        page = await self.context.new_page()
+        alive: bool = await page.evaluate("true")
+        await page.close()
         return alive
 
 
@@ -94,6 +99,7 @@ class BrowserEngine:
         self._gateway = Gateway(web)
         self._starting = asyncio.Lock()
         self._playwright: Playwright | None = None
+        self._driver: list[psutil.Process] = []
         self._current: _Process | None = None
         self._running: set[_Process] = set()
         self.starts = 0
@@ -136,11 +142,11 @@ class BrowserEngine:
         for process in tuple(self._running):
             await self._end(process)
         if self._playwright is not None:
-            driver = children_with("run-driver")
             with contextlib.suppress(Exception):
-                async with asyncio.timeout(_CLOSE):
-                    await self._playwright.stop()
-            await asyncio.to_thread(end_all, driver)
+                await within(_CLOSE, self._playwright.stop())
+            for driver in self._driver:  # asyncio started it, and takes note of its end
+                with contextlib.suppress(psutil.Error):
+                    driver.kill()
             self._playwright = None
         await self._gateway.aclose()
 
@@ -160,7 +166,9 @@ class BrowserEngine:
             async with asyncio.timeout(_START):
                 if self._playwright is None:
                     await self._gateway.start()
+                    before = children_with(_DRIVER)
                     self._playwright = await async_playwright().start()
+                    self._driver = [process for process in children_with(_DRIVER) if process not in before]
                 mark = f"--earwitness={secrets.token_hex(8)}"  # by which we find its process, and no other
                 browser = await self._playwright.chromium.launch(
                     executable_path=executable,
@@ -216,8 +224,7 @@ class BrowserEngine:
     async def _close_context(self, process: _Process, context: "BrowserContext") -> None:
         """Close the context; what does not close is hung, and goes with its process."""
         try:
-            async with asyncio.timeout(_CLOSE):
-                await context.close()
+            await within(_CLOSE, context.close())
         except Exception as error:  # noqa: BLE001  Whatever it says: what is left of the context has to go.
             if process in self._running:
                 _log.warning("browser_hung", why=_first_line(error))
@@ -248,8 +255,7 @@ class BrowserEngine:
         tree = await asyncio.to_thread(tree_of, process.root)
         if gently:
             with contextlib.suppress(Exception):
-                async with asyncio.timeout(_CLOSE):
-                    await process.browser.close()
+                await within(_CLOSE, process.browser.close())
         await asyncio.to_thread(end_all, tree)
 
 

@@ -51,7 +51,7 @@ class _Loaded:
     sha256: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)  # without slots: Playwright keeps its handlers on whoever handles
 class PageWatcher:
     """Listens to a page from before it loads, and takes its inventory when asked."""
 

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Sequence
 
 import psutil
 
+_LOOK = 0.02  # seconds
 _PATIENCE = 3.0  # seconds for what was killed to be gone
 
 
@@ -42,8 +44,26 @@ def resident(root: psutil.Process) -> int:
 
 
 def end_all(processes: Sequence[psutil.Process]) -> None:
-    """Kill those that still run, and wait until they are gone. A process id that was given to somebody else is left alone."""
+    """Kill those that still run, and wait until they are gone. A process id that was given to somebody else is left alone.
+
+    Not for a process that asyncio started and so waits for itself.
+    """
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(list(processes), timeout=_PATIENCE)
+    until = time.monotonic() + _PATIENCE
+    while any(_there(process) for process in processes) and time.monotonic() < until:
+        time.sleep(_LOOK)
+
+
+def _there(process: psutil.Process) -> bool:
+    try:
+        if not process.is_running():
+            return False
+        if process.status() == psutil.STATUS_ZOMBIE and process.ppid() == os.getpid():
+            os.waitpid(
+                process.pid, os.WNOHANG
+            )  # an orphan that is ours to bury: we are the first process of a container
+    except (psutil.Error, ChildProcessError):
+        return False
+    return True

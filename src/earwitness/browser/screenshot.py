@@ -1,9 +1,10 @@
 """A picture of the page as the customer sees it, with everything covered that nobody but the customer should see."""
 
-import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from earwitness.browser.patience import within
 
 if TYPE_CHECKING:
     from playwright.async_api import Locator, Page
@@ -40,9 +41,7 @@ async def screenshot(
         covered.append(frame.get_by_text(_CARD))
         covered += [frame.get_by_text(secret) for secret in secrets if len(secret) >= _SHORTEST]
     try:
-        async with asyncio.timeout(_PATIENCE):
-            return await page.screenshot(
-                mask=covered, mask_color=COVER, animations="disabled", timeout=_PATIENCE * 1000
-            )
+        shot = page.screenshot(mask=covered, mask_color=COVER, animations="disabled", timeout=_PATIENCE * 1000)
+        return await within(_PATIENCE, shot)
     except Exception:  # noqa: BLE001  A page that hangs or has gone has no picture; what was found holds without one.
         return None

@@ -18,6 +18,7 @@ from earwitness.browser.har import console_of, failures_of, har_of, shown_url
 from earwitness.browser.inventory import PageWatcher
 from earwitness.browser.journey import Journey, StoppedError, Terms
 from earwitness.browser.page_watch import PageWatch
+from earwitness.browser.patience import within
 from earwitness.browser.screenshot import screenshot
 from earwitness.browser.traffic import Traffic
 from earwitness.browser.vitals import read_vitals
@@ -215,8 +216,7 @@ class Stay:
 
     async def _learn_cookies(self) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE):
-                cookies = await self.visit.context.cookies()
+            cookies = await within(_PATIENCE, self.visit.context.cookies())
         except (BrowserError, TimeoutError):
             return  # the browser has gone, and its cookies stand nowhere but in headers, which are masked by their names
         for cookie in cookies:
@@ -247,9 +247,8 @@ class Stay:
         with tempfile.TemporaryDirectory(prefix="earwitness-") as folder:
             file = Path(folder) / "trace.zip"
             try:
-                async with asyncio.timeout(_PATIENCE * 3):
-                    await self.visit.context.tracing.stop(path=file)
-                    content = await asyncio.to_thread(file.read_bytes)
+                await within(_PATIENCE * 3, self.visit.context.tracing.stop(path=file))
+                content = await asyncio.to_thread(file.read_bytes)
             except (BrowserError, TimeoutError, OSError):
                 return ()  # a browser that has gone has no trace; what was found holds without one
         return await self.ctx.keep(content, kind="trace", media_type="application/zip", name="trace.zip")

@@ -48,8 +48,8 @@ class WebRequest:
     @property
     def broken(self) -> bool:
         """Whether it got no answer, or one that says that the server failed; a page or script that is not there is none."""
-        if self.failure is not None:
-            return self.failure not in _NO_FAILURE
+        if self.failure is not None and self.failure not in _NO_FAILURE:
+            return True
         if self.status is None or self.url.endswith("/favicon.ico"):
             return False
         return self.status >= 500 or (self.status >= 400 and self.type in _VITAL)
@@ -61,7 +61,7 @@ class WebRequest:
 
     @property
     def what_happened(self) -> str:
-        if self.failure is not None:
+        if self.failure is not None and self.status is None:
             return self.failure.removeprefix("net::")
         return f"HTTP {self.status}" if self.status is not None else "no answer yet"
 

@@ -4,8 +4,9 @@ TTFB and load are from Navigation Timing Level 2, FCP from Paint Timing, LCP and
 CLS is the largest sum of shifts in one session window (gaps under 1 s, 5 s at most), as web.dev defines it.
 """
 
-import asyncio
 from typing import TYPE_CHECKING
+
+from earwitness.browser.patience import within
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -49,8 +50,7 @@ _READ = """() => new Promise(done => {
 async def read_vitals(page: "Page") -> dict[str, float]:
     """Return what the page tells, by NAMES; seconds, and a ratio for the layout shift. Empty when it does not answer in time."""
     try:
-        async with asyncio.timeout(_PATIENCE):
-            found = await page.evaluate(_READ)
+        found = await within(_PATIENCE, page.evaluate(_READ))
     except Exception:  # noqa: BLE001  Figures are worth no failure, whatever Playwright says.
         return {}
     return {name: float(found[name]) for name in NAMES if isinstance(found.get(name), int | float)}
