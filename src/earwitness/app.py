@@ -44,6 +44,7 @@ from earwitness.schedule import Schedule
 from earwitness.serving import listen, served
 from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
+from earwitness.systemd import notify_systemd
 from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.telephony.switchboard import Switchboard
 from earwitness.ticking import Ticker
@@ -151,7 +152,7 @@ class App:
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
         self._pages = PageBaselines(self._data_dir / FOLDER)
-        self._browser = BrowserEngine(lambda: self._web, config.browser)
+        self._browser = BrowserEngine(lambda: self._web, config.browser, self._metrics.browser)
         self._commit = CommitLoop(store, self._clock, self._rules, Router.of(config, self._location), self._publish)
         self._dispatcher = Dispatcher(
             config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
@@ -380,18 +381,6 @@ class App:
 def _series(of: ProbeRule | Run | None) -> tuple[str, ...] | None:
     """Return what the configuration puts into the labels of a probe's series."""
     return None if of is None else (of.journey, of.channel.value, of.environment)
-
-
-def notify_systemd(message: str) -> None:
-    """Send one sd_notify message; without systemd there is nobody to send it to."""
-    import socket  # noqa: PLC0415  Of no use elsewhere.
-
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.connect("\0" + address[1:] if address.startswith("@") else address)
-        notify.send(message.encode())
 
 
 async def run_daemon(config_path: Path, data_dir: Path, mask: SecretMask, location: str) -> None:

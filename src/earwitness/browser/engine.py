@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 import structlog
@@ -43,6 +43,16 @@ _FLAGS = (
 _DRIVER = "run-driver"  # what Playwright's own process is started with
 _INSIDE = re.compile(r"^(file|chrome|devtools|view-source):")
 _log = structlog.get_logger(__name__)
+
+
+class Publish(Protocol):
+    """Is told what the browser's processes hold resident, in bytes, and whether it was only just started."""
+
+    def __call__(self, memory: int, *, started: bool) -> None: ...
+
+
+def _nobody(memory: int, *, started: bool) -> None:
+    """Tell nobody."""
 
 
 class BrowserFailedError(Exception):
@@ -94,7 +104,13 @@ class Visit:
 class BrowserEngine:
     """Owns the browser. Use it on one event loop, and aclose() it. Nothing starts before the first visit."""
 
-    def __init__(self, web: Callable[[], WebClient], spec: BrowserProcessSpec | None = None) -> None:
+    def __init__(
+        self,
+        web: Callable[[], WebClient],
+        spec: BrowserProcessSpec | None = None,
+        publish: "Publish | None" = None,
+    ) -> None:
+        self._publish = publish or _nobody
         self._spec = spec or BrowserProcessSpec()
         self._gateway = Gateway(web)
         self._starting = asyncio.Lock()
@@ -197,6 +213,7 @@ class BrowserEngine:
         process = _Process(browser, found[0])
         self._running.add(process)
         self.starts += 1
+        self._publish(self.memory, started=True)
         _log.info("browser_started", version=browser.version, pid=process.root.pid)
         return process
 
@@ -236,11 +253,16 @@ class BrowserEngine:
             return
         if process.runs >= self._spec.runs or not process.usable:
             process.retired = True
-        elif await asyncio.to_thread(resident, process.root) > self._spec.memory:
+        elif await self._measured(process) > self._spec.memory:
             _log.warning("browser_too_large", limit=self._spec.memory)
             process.retired = True
         if process.retired and not process.open:
             await self._end(process)
+
+    async def _measured(self, process: _Process) -> int:
+        size = await asyncio.to_thread(resident, process.root)
+        self._publish(size, started=False)
+        return size
 
     async def kill(self, visit: Visit) -> None:
         """End the browser of a visit at once: it hangs. Other runs that share it end as our fault too."""
