@@ -27,6 +27,7 @@ from earwitness.simulator.server import Simulator
 from earwitness.transport.client import WebClient
 
 SHOP, CARDS = "shop.test", "cards.test"  # a shop, and the third party whose form is in its page
+INSIDE = "Basic dGVzdGVyOm9wZW4tc2VzYW1l"  # tester:open-sesame
 HOSTS = HostMap(
     {CARDS: Owner("card-processor", third_party=True), "localhost": Owner("card-processor", third_party=True)}
 )
@@ -61,6 +62,8 @@ class Site:
             self.posted.append((await request.body()).decode())
         if path == "/hang":
             await asyncio.Event().wait()
+        if path == "/inside" and request.headers.get("authorization") != INSIDE:
+            return Response("who are you?", 401, {"www-authenticate": 'Basic realm="staging"'})
         if path == "/slow.js":
             await asyncio.sleep(0.6)
             return Response("", media_type="text/javascript")

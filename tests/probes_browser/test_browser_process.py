@@ -96,6 +96,17 @@ def _open_pages(engine):
     return [page for context in (current.browser.contexts if current else ()) for page in context.pages]
 
 
+async def test_a_driver_that_dies_costs_one_run(observe, site, make_engine):
+    site.pages["/"] = "Hello"
+    engine = make_engine()
+    await observe({"open": site.url("/")}, browser=engine)
+    (driver,) = engine._driver
+    driver.kill()
+    seen = await observe({"open": site.url("/")}, browser=engine)
+    assert seen.outcome in (Outcome.OK, Outcome.UNKNOWN)
+    assert (await observe({"open": site.url("/")}, browser=engine)).outcome is Outcome.OK
+
+
 async def test_nothing_is_left_when_the_engine_closes(observe, site, make_engine):
     site.pages["/"] = "Hello"
     before = {child.pid for child in psutil.Process().children(recursive=True)}

@@ -30,6 +30,7 @@ def spec(*steps, **more):
         ({"steps": [OPEN, {"click": "a", "always": True}, {"click": "b"}]}, "they come last"),
         ({"steps": [OPEN, {"click": "a", "within": {"major": "60s"}}]}, "within.major is never passed"),
         ({"steps": [OPEN], "watch": {"at": "pay"}}, "there is no step pay"),
+        ({"steps": [OPEN], "user": "a"}, "user and password go together"),
         ({"steps": [OPEN], "values": {"a": "b"}}, "values are for a script"),
         ({"steps": [OPEN, {"fill": {"Card": ""}}]}, "an empty secret"),
     ],

@@ -169,6 +169,16 @@ async def test_a_step_that_only_annoys_does_not_stop_the_journey(observe, checko
     assert len(seen.steps) == 4
 
 
+async def test_a_page_that_asks_for_a_password_gets_it_and_no_other_host_does(observe, site):
+    site.pages["/inside"] = "Welcome"
+    options = {"user": "tester", "password": "open-sesame"}
+    assert (await observe({"open": site.url("/inside")}, {"expect_text": "Welcome"}, **options)).findings == ()
+    assert (await observe({"open": site.url("/inside")})).findings[0].failure is Failure.WRONG_STATUS
+    site.pages["/"] = "Hello"
+    elsewhere = await observe({"open": site.url("/", "cards.test")}, {"open": site.url("/inside")}, **options)
+    assert elsewhere.findings[0].failure is Failure.WRONG_STATUS
+
+
 async def test_each_run_begins_as_a_new_visitor(observe, site):
     site.pages["/"] = "<script>document.write(document.cookie ? 'known' : 'new'); document.cookie = 'a=b'</script>"
     for _ in range(2):

@@ -22,6 +22,7 @@ _NET = (
     ("net::ERR_CONNECTION_", Failure.CONNECTION_LOST),
     ("net::ERR_EMPTY_RESPONSE", Failure.CONNECTION_LOST),
     ("net::ERR_TIMED_OUT", Failure.FIRST_BYTE_TIMEOUT),
+    ("net::ERR_INVALID_AUTH_CREDENTIALS", Failure.WRONG_STATUS),  # 401, and what we have for it does not do
     ("net::ERR_INVALID_", Failure.PROTOCOL_ERROR),
     ("net::ERR_HTTP", Failure.PROTOCOL_ERROR),
 )

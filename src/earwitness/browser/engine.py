@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
@@ -175,38 +176,21 @@ class BrowserEngine:
             return self._current
 
     async def _start(self) -> _Process:
+        """Return a browser that has just been started. Raises BrowserFailedError."""
+        mark = f"--earwitness={secrets.token_hex(8)}"  # by which we find its process, and no other
         try:
             executable = find_browser(self._spec.executable)
-            from playwright.async_api import async_playwright  # noqa: PLC0415  An extra, and slow to load.
-
-            async with asyncio.timeout(_START):
-                if self._playwright is None:
-                    await self._gateway.start()
-                    before = children_with(_DRIVER)
-                    self._playwright = await async_playwright().start()
-                    self._driver = [process for process in children_with(_DRIVER) if process not in before]
-                mark = f"--earwitness={secrets.token_hex(8)}"  # by which we find its process, and no other
-                browser = await self._playwright.chromium.launch(
-                    executable_path=executable,
-                    args=[*_FLAGS, mark],
-                    chromium_sandbox=not is_root(),
-                    handle_sigint=False,
-                    handle_sigterm=False,
-                    handle_sighup=False,
-                    proxy={"server": self._gateway.url, "bypass": "<-loopback>"},
-                    timeout=_START * 1000,
-                )
+            browser = await within(_START, self._launched(executable, mark))
         except NoBrowserError as error:
             raise BrowserFailedError(str(error)) from error
         except TimeoutError as error:
-            await self._forget_driver()
+            await self._start_from_nothing()
             raise BrowserFailedError(f"the browser did not start within {_START:g} s") from error
-        except Exception as error:  # Playwright's own type is not at hand where it is not installed.
-            if type(error).__module__.partition(".")[0] != "playwright":
-                raise
-            await self._forget_driver()
-            first = str(error).strip().partition("\n")[0]
-            raise BrowserFailedError(f"the browser did not start: {first}{_sandbox_advice(str(error))}") from error
+        except Exception as error:  # Playwright raises its own Error, and a plain Exception when its driver has died.
+            await self._start_from_nothing()
+            raise BrowserFailedError(
+                f"the browser did not start: {_first_line(error)}{_sandbox_advice(str(error))}"
+            ) from error
         found = children_with(mark)
         if not found:
             raise BrowserFailedError("the browser ended as soon as it was started")
@@ -217,9 +201,31 @@ class BrowserEngine:
         _log.info("browser_started", version=browser.version, pid=process.root.pid)
         return process
 
-    async def _forget_driver(self) -> None:
-        """Let the next start begin from nothing, if no browser of this driver is in use: the driver may be what is broken."""
-        if not self._running and self._playwright is not None:
+    async def _launched(self, executable: Path, mark: str) -> "Browser":
+        from playwright.async_api import async_playwright  # noqa: PLC0415  An extra, and slow to load.
+
+        if self._playwright is None:
+            await self._gateway.start()
+            before = children_with(_DRIVER)
+            self._playwright = await async_playwright().start()
+            self._driver = [process for process in children_with(_DRIVER) if process not in before]
+        return await self._playwright.chromium.launch(
+            executable_path=executable,
+            args=[*_FLAGS, mark],
+            chromium_sandbox=not is_root(),
+            handle_sigint=False,
+            handle_sigterm=False,
+            handle_sighup=False,
+            proxy={"server": self._gateway.url, "bypass": "<-loopback>"},
+            timeout=_START * 1000,
+        )
+
+    async def _start_from_nothing(self) -> None:
+        """Let the next start begin anew, driver and all: it may be the driver that is broken. What still runs well is left alone."""
+        for process in tuple(self._running):
+            if not process.browser.is_connected():
+                await self._end(process, gently=False)
+        if not self._running:
             await self.aclose()
 
     async def _context(self, process: _Process, guest: Pass, options: dict[str, Any]) -> "BrowserContext":
@@ -235,6 +241,7 @@ class BrowserEngine:
                 await context.route(_INSIDE, lambda route: route.abort("blockedbyclient"))
         except Exception as error:
             await self._end(process)
+            await self._start_from_nothing()
             raise BrowserFailedError(f"the browser opened no window: {_first_line(error)}") from error
         return context
 

@@ -35,6 +35,8 @@ def _window(spec: BrowserSpec) -> dict[str, Any]:
         "timezone_id": spec.timezone,
         "user_agent": spec.user_agent,
     }
+    if spec.user is not None and spec.password is not None:
+        options["http_credentials"] = {"username": spec.user, "password": spec.password.reveal(), "origin": spec.home}
     return {name: value for name, value in options.items() if value is not None}
 
 

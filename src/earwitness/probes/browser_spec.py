@@ -19,6 +19,7 @@ from earwitness.config.fields import (
     SecretValue,
     Spec,
     Texts,
+    WithSecret,
     as_list,
     problem,
 )
@@ -197,7 +198,7 @@ class Viewport(Spec):
     height: int = Field(default=800, ge=200, le=4000)
 
 
-class BrowserSpec(Spec):
+class BrowserSpec(WithSecret):
     """What a customer does in a browser: `steps`, or a `script`. `timeout` is for the whole run, `step_timeout` for a step.
 
     `dependency_within` limits each request to a host of a dependency. `effect` says what a failure does to the customer when
@@ -207,7 +208,7 @@ class BrowserSpec(Spec):
     steps: tuple[BrowserStepSpec, ...] = ()
     script: Script | None = None
     values: dict[str, SecretValue] = Field(default_factory=dict)  # what a script may fill in, as step.values[NAME]
-    timeout: Duration = Field(default=60.0, gt=0)
+    timeout: Duration = Field(default=45.0, gt=0)
     step_timeout: Duration = Field(default=10.0, gt=0)
     effect: Effect = Effect.BLOCKED
     dependency_within: Limits = Limits()
@@ -216,6 +217,9 @@ class BrowserSpec(Spec):
     trace: Flag = False
     watch: Annotated[WatchSpec, BeforeValidator(_watch)] | None = None
     viewport: Viewport = Viewport()
+    user: str | None = None  # what the first address asks for by HTTP authentication
+    password: SecretValue | None = None
+    password_file: Path | None = None
     locale: str | None = None
     timezone: str | None = None
     user_agent: str | None = None
@@ -237,6 +241,8 @@ class BrowserSpec(Spec):
             raise problem("values are for a script; write what a step fills in at the step", "values")
         if self.steps and self.steps[0].open is None:
             raise problem("the first step has to open an address", "steps.0")
+        if (self.user is None) is not (self.password is None) or (self.user is not None and not self.steps):
+            raise problem("user and password go together, and with steps: they are for the first step's host", "user")
         return self
 
     @model_validator(mode="after")
@@ -287,14 +293,17 @@ class BrowserSpec(Spec):
 
     @property
     def home(self) -> str:
-        """The host of the first address; empty for a script."""
-        return urlsplit(self.steps[0].open or "").hostname or "" if self.steps else ""
+        """The origin of the first address."""
+        parts = urlsplit(self.steps[0].open or "")
+        return f"{parts.scheme}://{parts.netloc}"
 
     def secrets(self) -> Iterator[str]:
         """Yield the texts that nothing we keep may show."""
         for step in self.steps:
             yield from (value.reveal() for value in (step.fill or {}).values())
         yield from (value.reveal() for value in self.values.values())
+        if self.password is not None:
+            yield self.password.reveal()
 
 
 EVIDENCE_TIME = 15.0  # seconds for starting the browser, for asking whether it still answers, and for the evidence
