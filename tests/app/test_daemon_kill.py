@@ -98,7 +98,7 @@ def phone_only(simulator, receiver, every="7d", **more):
 
 async def test_a_call_in_flight_is_adopted_and_its_slot_is_never_dialled_again(daemon, slow_simulator, receiver, http):
     slow_simulator.faults.turn_on("card-processor-down")
-    daemon.configure(phone_only(slow_simulator, receiver, every=interval_due_in("card-phone", 3, 4.5)))
+    daemon.configure(phone_only(slow_simulator, receiver, every=interval_due_in("card-phone", 8, 10)))
     await daemon.start()
 
     async def talking():

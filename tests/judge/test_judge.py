@@ -7,9 +7,12 @@ from judge_world import World, rules_of
 
 from earwitness.judge import State, judge
 from earwitness.model import (
+    Attribution,
     ClockSetBack,
     Commanded,
     Effect,
+    Failure,
+    Finding,
     JourneyRule,
     Observed,
     Reconfigured,
@@ -460,3 +463,42 @@ def test_every_severity_can_be_reached(severity, world):
     w = world({"p": ("j", [], "staging" if severity is Severity.NONPROD else "production")})
     w.fails("p", effect, times=3)
     assert w.open[0].severity is severity
+
+
+# --- a request that failed names whose host it was -------------------------------------------------------------------
+
+
+def blames(world, probe, dependency, times=1):
+    finding = Finding(Failure.CONNECT_TIMEOUT, "no answer", attribution=Attribution.THIRD_PARTY, dependency=dependency)
+    return [world.see(probe, finding) for _ in range(times)]
+
+
+def test_a_dependency_whose_host_failed_is_the_cause_although_the_probe_does_not_declare_it():
+    world = World(rules_of({"shop": ("pay", []), "bank": ("bank", ["cards"])}))
+    blames(world, "shop", "cards", times=2)
+    (incident,) = world.open
+    assert (incident.cause.dependency, incident.probes) == ("cards", ("shop",))
+    assert "Cards" in incident.title
+
+
+def test_it_goes_before_what_is_only_declared():
+    world = World(rules_of({"shop": ("pay", ["gateway", "cards"]), "bank": ("bank", ["gateway"])}))
+    blames(world, "shop", "cards", times=2)
+    assert [i.cause.dependency for i in world.open] == ["cards"]
+
+
+def test_two_that_blame_it_are_one_incident_though_they_share_a_page_as_well():
+    world = World(rules_of({"shop": ("pay", []), "basket": ("buy", []), "bank": ("bank", ["cards"])}))
+    for probe in ("shop", "basket"):
+        blames(world, probe, "cards", times=2)
+    (incident,) = world.open
+    assert (incident.cause.dependency, set(incident.probes)) == ("cards", {"shop", "basket"})
+
+
+def test_a_pass_of_what_needs_it_rules_it_out_as_ever():
+    world = World(rules_of({"shop": ("pay", []), "bank": ("bank", ["cards"])}))
+    blames(world, "shop", "cards")
+    world.passes("bank")
+    blames(world, "shop", "cards")
+    (incident,) = world.open
+    assert incident.cause.dependency is None

@@ -1,6 +1,8 @@
 """Servers to be probed: raw ones on asyncio for bad manners, a name server, and Debian's nginx for good ones."""
 
 import asyncio
+import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -219,10 +221,18 @@ def issued(folder: Path, authority, name: str, until: datetime, file: str) -> Pa
     return path
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# Below the ports that the system gives to connections going out, and apart from those of other workers and runs.
+_PORTS = itertools.count(12_000 + 3_000 * (_WORKER % 6) + os.getpid() % 1_500)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody listens on, and that nobody else is given until somebody does."""
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is always another port")
 
 
 _PLAIN = """

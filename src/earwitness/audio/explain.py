@@ -186,7 +186,11 @@ class Explainer:
     def _went_on(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         """The prompt that our key should have ended went on."""
         so_far = self._heard(0.0, question.until)
-        going = [p for p in so_far if p.start < question.anchor - _KEY and p.last_part > question.anchor - _KEY]
+        going = [
+            prompt
+            for prompt in so_far
+            if prompt.whole and prompt.start < question.anchor - _KEY and prompt.last_part > question.anchor - _KEY
+        ]
         if not going:
             return None
         return _report(question, Result.KEY_IGNORED, f"the line went on with {texts(going[:1])}", heard, going[0].start)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Playwright
 
 _START = 30.0  # seconds for the browser to start
-_CLOSE = 5.0  # seconds for a context or the browser to close; then it is killed
-_ANSWER = 5.0  # seconds in which a browser that is well answers anything
+_CLOSE = 3.0  # seconds for a context or the browser to close; then it is killed
+_ANSWER = 3.0  # seconds in which a browser that is well answers anything
 _FLAGS = (
     "--disable-gpu",
     "--disable-quic",  # which is UDP, and so would not pass the gateway

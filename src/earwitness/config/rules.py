@@ -51,7 +51,7 @@ def _probe(config: Config, probe: ProbeSpec) -> ProbeRule:
         journey=probe.journey,
         environment=config.environment_of(probe),
         channel=probe.kind.channel,
-        depends_on=_needed(config, probe.depends_on),
+        depends_on=_needed(config, tuple(dict.fromkeys((*probe.depends_on, *_owners(config, probe))))),
         interval=probe.interval,
         budget=probe.budget,
         carrier=carrier,
@@ -67,6 +67,13 @@ def _needed(config: Config, named: tuple[str, ...]) -> tuple[str, ...]:
         nearest = tuple(d for name in nearest for d in config.dependencies[name].depends_on if d not in found)
         found += dict.fromkeys(nearest)
     return tuple(found)
+
+
+def _owners(config: Config, probe: ProbeSpec) -> Iterator[str]:
+    """Yield the dependencies whose hosts the probe's own requests go to."""
+    hosts = (way.removeprefix("host:").partition(":")[0] for way in _reached(probe) if way.startswith("host:"))
+    known = config.hosts
+    yield from (owner.dependency for host in hosts if (owner := known.owner(host)) is not None)
 
 
 def _reached(probe: ProbeSpec) -> Iterator[str]:

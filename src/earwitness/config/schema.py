@@ -52,7 +52,7 @@ from earwitness.hooks.webhook import WebhookSpec
 from earwitness.probes import KINDS
 from earwitness.probes.browser_spec import BrowserSpec
 from earwitness.probes.context import Kind
-from earwitness.probes.hosts import HostPattern
+from earwitness.probes.hosts import HostMap, HostPattern, Owner
 from earwitness.probes.http_fields import Regex
 from earwitness.probes.http_spec import HttpSpec
 from earwitness.telephony.spec import CallSpec
@@ -298,6 +298,16 @@ class Config(Spec):
         if not folder.is_dir():
             raise problem(f"{folder} is not a folder; put the reference recordings there")
         return Path(folder)
+
+    @property
+    def hosts(self) -> HostMap:
+        """Whose hosts are known."""
+        owners = {
+            host: Owner(name, dependency.third_party)
+            for name, dependency in self.dependencies.items()
+            for host in dependency.hosts
+        }
+        return HostMap(owners)
 
     def environment_of(self, probe: ProbeSpec) -> str:
         """A probe's own environment, else its journey's, else the configuration's."""

@@ -10,7 +10,6 @@ from earwitness.clock import Clock
 from earwitness.config.schema import Config
 from earwitness.model import Run
 from earwitness.probes.context import CallLedger, EvidenceSink, RunContext
-from earwitness.probes.hosts import HostMap, Owner
 from earwitness.probes.http_oauth2 import TokenCache
 from earwitness.telephony.baselines import Baselines
 from earwitness.telephony.switchboard import Switchboard
@@ -53,13 +52,7 @@ class Ports:
         self._evidence = evidence
         self._dial_allowed = frozenset(config.dial.allow)
         self.carriers: dict[str, Carrier] = {}
-        self._hosts = HostMap(
-            {
-                host: Owner(name, dependency.third_party)
-                for name, dependency in config.dependencies.items()
-                for host in dependency.hosts
-            }
-        )
+        self._hosts = config.hosts
         self.tokens = TokenCache()
 
     def take_over(self, before: "Ports") -> None:

@@ -1,7 +1,7 @@
 """Which shared dependency explains the failures: it has to explain all of them and be contradicted by no probe that passes.
 
 A host or a number that failing probes share is suspected only where no dependency explains more than one of them, and never for one
-probe alone. A pass contradicts only if its run started after the failures began: what passed before the outage says nothing about it.
+probe alone. A dependency whose own host failed, as the findings of all say, goes before those that are only declared. A pass contradicts only if its run started after the failures began: what passed before the outage says nothing about it.
 Order comes from the configuration, never from names.
 """
 
@@ -39,8 +39,10 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
     Members of an incident do not contradict it when they recover one by one.
     """
     seeds = tuple(sorted(set(seeds), key=rules.order.__getitem__))
-    groups = _explanations(_shared(rules.probes[name].depends_on for name in seeds), seeds, state, rules, since, now)
-    if not any(len(g.members) > 1 for g in groups):
+    groups = _explanations(_shared(_needs(name, state, rules) for name in seeds), seeds, state, rules, since, now)
+    blamed = [g for g in groups if all(_blamed(name, state, rules) == g.cause.dependency for name in seeds)]
+    groups = blamed or groups
+    if not blamed and not any(len(g.members) > 1 for g in groups):
         ways = _shared(rules.probes[name].reaches for name in seeds)
         reached = _explanations(ways, seeds, state, rules, since, now)
         groups = [g for g in reached if len(g.members) > 1 and not _ruled_out(g, state, rules)] or groups
@@ -55,6 +57,18 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
 def confidence(supporting: int, contradicting: int, explanations: int) -> float:
     """Laplace's rule of succession over the probes that depend on the cause, shared among equally good explanations."""
     return round((supporting + 1) / (supporting + contradicting + 2) / explanations, 2)
+
+
+def _blamed(name: str, state: State, rules: Rules) -> str | None:
+    """Return the dependency whose host failed, as the probe's latest finding says."""
+    failed = state.probes[name].failed
+    return failed.dependency if failed is not None and failed.dependency in rules.dependencies else None
+
+
+def _needs(name: str, state: State, rules: Rules) -> tuple[str, ...]:
+    """Return what the probe depends on, as declared or as it turned out."""
+    declared, blamed = rules.probes[name].depends_on, _blamed(name, state, rules)
+    return declared if blamed is None or blamed in declared else (*declared, blamed)
 
 
 def _shared(of_each: Iterable[tuple[str, ...]]) -> list[str]:
@@ -75,7 +89,8 @@ def _explained_by(
     environment, kind = rules.probes[seeds[0]].environment, serious(state.probes[seeds[0]])
     members: list[str] = []
     known = frozenset(seeds)
-    for name in rules.dependents[dependency]:
+    undeclared = [n for n in seeds if dependency not in (*rules.probes[n].depends_on, *rules.probes[n].reaches)]
+    for name in (*rules.dependents[dependency], *undeclared):
         probe = state.probes.get(name)
         if probe is None or rules.probes[name].environment != environment:
             continue

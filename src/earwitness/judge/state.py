@@ -19,6 +19,7 @@ class Failed:
     message: str
     evidence: tuple[Evidence, ...]
     failure: Failure | None = None  # an earlier version did not keep it
+    dependency: str | None = None  # whose host it was that failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
 
 def _failed(seen: Observation, effect: Effect) -> Failed:
     worst = next(f for f in seen.findings if f.effect is effect)
-    return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure)
+    return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency)
 
 
 @dataclass(frozen=True, slots=True)
