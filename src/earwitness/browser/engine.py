@@ -6,6 +6,7 @@ the monitor's fault.
 
 import asyncio
 import contextlib
+import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -41,6 +42,8 @@ _FLAGS = (
     "--disable-breakpad",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the second check: it can look up nothing by itself
 )
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
+"""What the browser gets of our environment, in which there are secrets."""
 _DRIVER = "run-driver"  # what Playwright's own process is started with
 _INSIDE = re.compile(r"^(file|chrome|devtools|view-source):")
 _log = structlog.get_logger(__name__)
@@ -213,6 +216,7 @@ class BrowserEngine:
             executable_path=executable,
             args=[*_FLAGS, mark],
             chromium_sandbox=not is_root(),
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             handle_sigint=False,
             handle_sigterm=False,
             handle_sighup=False,

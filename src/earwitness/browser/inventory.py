@@ -78,9 +78,15 @@ class PageWatcher:
             task = asyncio.create_task(self._read_body(response, loaded))
             self._reading.add(task)
             task.add_done_callback(self._reading.discard)
-        elif request.is_navigation_request() and request.frame == self.page.main_frame:
+        elif request.is_navigation_request() and self._is_page(request):
             self._documents.append(response)
             self._loaded = []
+
+    def _is_page(self, request: "Request") -> bool:
+        try:
+            return request.frame == self.page.main_frame
+        except BrowserError:
+            return False  # of a frame that is only just opening
 
     @staticmethod
     async def _read_body(response: "Response", loaded: _Loaded) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from playwright.async_api import Error as BrowserError
 from playwright.async_api import TimeoutError as NotInTimeError
@@ -125,7 +124,3 @@ def _stops(finding: Finding) -> bool:
 
 async def _nothing(_step: BrowserStepSpec | None, _title: str) -> None:
     """Do nothing after a step."""
-
-
-def host_of(url: str) -> str:
-    return urlsplit(url).hostname or ""

@@ -100,9 +100,9 @@ class Traffic:
     # --- questions ---------------------------------------------------------------------------------------------------
 
     def broken_since(self, at: float) -> list[WebRequest]:
-        """Return the requests that came to nothing since then, the page itself first."""
+        """Return the requests that came to nothing since then, the page itself first, the newest of several."""
         found = [r for r in self.requests if r.broken and (r.ended or r.started) >= at]
-        return sorted(found, key=lambda request: not request.main)
+        return sorted(found, key=lambda r: (not r.main, -r.started if r.main else r.started))
 
     def page_since(self, at: float) -> float:
         """Return when the page that was shown then began to load: what failed since is missing from it still."""

@@ -20,8 +20,6 @@ _READ = """() => new Promise(done => {
     if (navigation.responseStart > 0) seen.ttfb = navigation.responseStart / 1000;
     if (navigation.loadEventEnd > 0) seen.load = navigation.loadEventEnd / 1000;
   }
-  const paint = performance.getEntriesByName('first-contentful-paint')[0];
-  if (paint) seen.first_contentful_paint = paint.startTime / 1000;
   const observers = [];
   const observe = (type, each) => {
     try {
@@ -30,6 +28,9 @@ _READ = """() => new Promise(done => {
       observers.push(observer);
     } catch (unsupported) { return; }
   };
+  observe('paint', entry => {
+    if (entry.name === 'first-contentful-paint') seen.first_contentful_paint = entry.startTime / 1000;
+  });
   observe('largest-contentful-paint', entry => { seen.largest_contentful_paint = entry.startTime / 1000; });
   let worst = 0, sum = 0, first = 0, last = 0;
   observe('layout-shift', entry => {
@@ -39,7 +40,11 @@ _READ = """() => new Promise(done => {
     last = entry.startTime;
     worst = Math.max(worst, sum);
   });
-  setTimeout(() => {
+  const began = performance.now();
+  const look = setInterval(() => {
+    const painted = 'first_contentful_paint' in seen && 'largest_contentful_paint' in seen;
+    if (!painted && performance.now() - began < 500) return;  // a page may paint nothing
+    clearInterval(look);
     observers.forEach(observer => observer.disconnect());
     seen.cumulative_layout_shift = worst;
     done(seen);

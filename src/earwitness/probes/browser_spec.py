@@ -57,10 +57,6 @@ class FrameSpec(Spec):
             raise problem("write exactly one of name, url and selector, to say which frame")
         return self
 
-    def __str__(self) -> str:
-        shown = self.url.pattern if self.url is not None else self.name or self.selector
-        return f"the frame {shown}"
-
 
 def _frame(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
