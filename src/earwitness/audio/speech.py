@@ -26,6 +26,7 @@ _BAND = slice(8, 110)  # bins of 31.25 Hz: 250-3440 Hz
 WHOLE_BAND = slice(4, 124)  # 125-3875 Hz: all of a voice, without offset and hum
 _MARGIN = 8.0  # dB above the noise floor
 _BELOW_LOUD = 30.0  # dB below the loudest speech
+_LOUDEST = 100  # frames of the loudest speech, however long the silence about it; in short recordings a fiftieth of all
 _FLOOR = -58.0  # dBFS: quieter than any prompt
 _DIGITAL_SILENCE = -85.0  # dBFS
 _STEADY = 6.0  # dB between the loudest and the quietest of what is only noise
@@ -80,7 +81,8 @@ def speech_frames(levels: Floats, apart: Flags | None = None) -> Flags:
     if sounding.sum() < _SHORTEST:
         return np.zeros(len(levels), np.bool_)
     noise = float(np.percentile(levels[sounding], 10))
-    loud = float(np.percentile(levels[sounding], 98))
+    few = min(sounding.sum() // 50, _LOUDEST) + 1
+    loud = float(np.partition(levels[sounding], -few)[-few])
     if sounding.mean() < 0.8:  # between digital silences even the quietest frames may be speech
         noise = min(noise, loud - _BELOW_LOUD - _MARGIN)
     if loud - noise < _STEADY:
