@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Playwright
 
 _START = 30.0  # seconds for the browser to start
+_OPEN = 10.0  # seconds for a window to open
 _CLOSE = 3.0  # seconds for a context or the browser to close; then it is killed
 _ANSWER = 3.0  # seconds in which a browser that is well answers anything
 _FLAGS = (
@@ -233,20 +234,27 @@ class BrowserEngine:
             await self.aclose()
 
     async def _context(self, process: _Process, guest: Pass, options: dict[str, Any]) -> "BrowserContext":
-        proxy = {"server": self._gateway.url, "username": guest.user, "password": guest.password}
+        """Return a context of a browser; one that opens none is ended. Raises BrowserFailedError."""
         try:
-            async with asyncio.timeout(_START):
-                context = await process.browser.new_context(
-                    proxy={**proxy, "bypass": "<-loopback>"},  # type: ignore[arg-type]  # a TypedDict, made in two places
-                    accept_downloads=False,
-                    service_workers="block",
-                    **options,
-                )
-                await context.route(_INSIDE, lambda route: route.abort("blockedbyclient"))
+            return await within(_OPEN, self._opened(process, guest, options))
         except Exception as error:
-            await self._end(process)
+            await self._end(process, gently=False)
             await self._start_from_nothing()
             raise BrowserFailedError(f"the browser opened no window: {_first_line(error)}") from error
+
+    async def _opened(self, process: _Process, guest: Pass, options: dict[str, Any]) -> "BrowserContext":
+        context = await process.browser.new_context(
+            proxy={
+                "server": self._gateway.url,
+                "username": guest.user,
+                "password": guest.password,
+                "bypass": "<-loopback>",  # by itself, Chromium goes to this machine without a proxy
+            },
+            accept_downloads=False,
+            service_workers="block",
+            **options,
+        )
+        await context.route(_INSIDE, lambda route: route.abort("blockedbyclient"))
         return context
 
     async def _close_context(self, process: _Process, context: "BrowserContext") -> None:

@@ -13,7 +13,7 @@ from playwright.async_api import Error as BrowserError
 
 from earwitness.browser.actions import Hands
 from earwitness.browser.blame import Blame
-from earwitness.browser.engine import BrowserEngine, Visit
+from earwitness.browser.engine import BrowserEngine, BrowserFailedError, Visit
 from earwitness.browser.har import console_of, failures_of, har_of, shown_url
 from earwitness.browser.inventory import PageWatcher
 from earwitness.browser.journey import Journey, StoppedError, Terms
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
 _COOKIE = 8  # characters of a cookie that make it a secret: `yes` and `dark` are none
+_ARRIVAL = 15.0  # seconds for the browser to open a page
 _PATIENCE = 3.0  # seconds for the browser to hand over cookies or a trace
 
 
@@ -63,8 +64,12 @@ class Stay:
     vitals: dict[str, float] = field(init=False, default_factory=dict)
 
     async def observe(self) -> Observation:
-        """Walk, and return what was seen."""
-        await self._arrive()
+        """Walk, and return what was seen. Raises BrowserFailedError where the browser opens no page."""
+        try:
+            await within(_ARRIVAL, self._arrive())
+        except (BrowserError, TimeoutError) as error:
+            await self.engine.kill(self.visit)
+            raise BrowserFailedError("the browser opened no page, and is started anew") from error
         began = self.ctx.elapsed
         await (self.journey.walk() if self.spec.script is None else self._play())
         duration = self.ctx.elapsed - began
