@@ -95,7 +95,7 @@ class Sink:
 
 
 def spec(steps=PAY, **rest):
-    return CallSpec.model_validate({"to": TO, "steps": list(steps), **rest})
+    return CallSpec.model_validate({"to": TO, "steps": list(steps)} | rest)
 
 
 def carrier_spec(url, **more):

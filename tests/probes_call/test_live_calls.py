@@ -15,6 +15,7 @@ from earwitness.model import Attribution, Failure, Outcome
 from earwitness.probes.call import resume, run
 from earwitness.probes.context import InterruptedCall
 from earwitness.serving import listen, served
+from earwitness.simulator import UNOBTAINABLE_LINE
 from earwitness.simulator.server import Simulator
 from earwitness.telephony import driver, live
 from earwitness.telephony.carrier import Carrier
@@ -184,6 +185,17 @@ async def test_callbacks_in_any_order_end_in_the_same_verdict(caller, sim, fault
     sim.faults.turn_on(fault)
     observation = await run(spec(PAY[:1]), caller.context())
     assert observation.outcome is Outcome.OK, observation.findings
+
+
+@pytest.mark.parametrize(
+    "fault", [None, "callbacks-lost", "callbacks-duplicated", "callbacks-reordered", "callbacks-late"]
+)
+async def test_a_call_that_fails_fails_alike_whatever_callbacks_come(caller, sim, fault):
+    if fault:
+        sim.faults.turn_on(fault)
+    caller.allowed = frozenset({UNOBTAINABLE_LINE})
+    (finding,) = (await run(spec(PAY[:1], to=UNOBTAINABLE_LINE), caller.context())).findings
+    assert (finding.failure, finding.attribution) == (Failure.NEVER_CONNECTED, Attribution.TARGET)
 
 
 async def test_callbacks_tell_how_long_it_took_to_ring(caller):

@@ -102,13 +102,27 @@ class _Walk:
         self.distorted = False
 
     def run(self) -> CallReport:
-        reports = self._rest(0)
+        reports = self._without_forbidden(self._rest(0))
         measures = measure_call(self.sides, self.listener, self.line, reports, self.echo)
         quality = self._quality()
         if quality and "dropouts" in quality.defects:
             reports = [_not_truncated(report) for report in reports]
         mos = listening_quality_of(self.sides.theirs, self.heard_whole)
         return CallReport(tuple(reports), quality, self.listener.duration, self.sides.our_channel, measures, mos)
+
+    def _without_forbidden(self, reports: list[StepReport]) -> list[StepReport]:
+        """Return `reports` with the step failed after which a prompt was heard that means failure, wherever it was."""
+        if any(report.result.fatal for report in reports):
+            return reports
+        said = [(r.at, r.end) for r in reports if r.step.hears and r.at is not None and r.end is not None]
+        found = self.explainer.forbidden(said)
+        if found is None:
+            return reports
+        at, text = found
+        begun = [place for place, r in enumerate(reports) if r.at is not None and r.at <= at]
+        place = begun[-1] if begun else 0
+        failed = replace(reports[place], result=Result.WRONG, note=f"heard {text}, which means failure", at=at)
+        return [*reports[:place], failed, *reports[place + 1 :]]
 
     def _quality(self) -> Quality | None:
         torn = self._uninterrupted(self.listener.torn_prompts(self.library.prompts))

@@ -15,7 +15,7 @@ from earwitness.audio.fingerprint import fingerprint
 from earwitness.audio.frames import Floats
 from earwitness.audio.match import Heard, Verdict, find
 from earwitness.audio.prompts import Prompt
-from earwitness.audio.speech import band_levels, speech
+from earwitness.audio.speech import band_levels, level, speech
 from earwitness.audio.wav import Recording, Samples
 
 _UNLIKE = 0.2  # of correlation
@@ -114,6 +114,9 @@ def _by_content(
         return 1 - scores.index(max(scores))
     speaking = [_speaks(channel, keys) for channel, keys in zip(recording.samples, heard, strict=True)]
     if not any(speaking):
+        levels = [level(channel) for channel in recording.samples]
+        if not we_speak and abs(levels[0] - levels[1]) >= _CLEARLY_LOUDER:
+            return levels.index(min(levels))  # we send nothing at all, not even noise
         return 1  # both are silent, so both say the same of the far end
     if we_speak or all(speaking):
         raise ChannelError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from earwitness.audio.alignment import contains_phrase
+from earwitness.audio.frames import RATE
 from earwitness.audio.line import Line
 from earwitness.audio.listener import Listener, texts
 from earwitness.audio.phrases import Phrases
@@ -13,7 +14,7 @@ from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import POOR
 from earwitness.audio.recognition import Action, Recogniser
 from earwitness.audio.script import HeardPrompt, PlannedStep, Result, StepReport
-from earwitness.audio.speech import Segment
+from earwitness.audio.speech import Segment, level
 from earwitness.audio.tones import Tone, ToneName
 
 _LATE = 0.3  # s after we are done from which on speech is an answer
@@ -22,6 +23,7 @@ _KEY = 0.05  # s before the end of our last key's tone, which no answer to it pr
 _ENOUGH = 0.6  # of a prompt; less may be a beginning or an end that it shares with others
 _UNINTELLIGIBLE = 2.0  # quality index below which nobody can say what the words were
 _SOMETHING = 0.8  # s of speech that are more than a word
+_GARBAGE = -25.0  # dBFS of a wait in which nobody speaks, above which it is no silence
 _HUNG_UP = 0.5  # s before the end of what was waited for
 _ON_HOLD = 0.5  # share of the wait that music fills
 _CLEAR = 0.7  # agreement of a part with what it is part of, below which it is a likeness by chance
@@ -80,7 +82,7 @@ class Explainer:
             self._failure(question, heard)
             or self._network(question, heard)
             or self._skipped(question, heard)
-            or self._holding(question)
+            or self._holding(question, heard)
             or self._ignored_key(question, heard)
             or self._hung_up(question, heard)
             or self._on_hold(question)
@@ -211,10 +213,25 @@ class Explainer:
             question, Result.KEY_IGNORED, f"the line repeated {texts(repeated[:1])}", heard, repeated[0].start
         )
 
-    def _is_said_again(self, prompt: HeardPrompt) -> bool:
+    def _is_said_again(self, prompt: HeardPrompt, since: float | None = None) -> bool:
+        """Whether the prompt is heard once more: later, or earlier from `since` on."""
         known = [each for each in self.library.prompts if each.name == prompt.name]
-        again = self.listener.best(known, prompt.end, math.inf)
-        return again is not None and again[1].coverage >= _ENOUGH
+        spans = [(prompt.end, math.inf)] if since is None else [(prompt.end, math.inf), (since, prompt.start)]
+        again = [self.listener.best(known, start, end) for start, end in spans if end - start > known[0].duration]
+        return any(found is not None and found[1].coverage >= _ENOUGH for found in again)
+
+    def forbidden(self, expected: Sequence[tuple[float, float]]) -> tuple[float, str] | None:
+        """Return when and as what a prompt was heard that means failure, apart from the stretches of `expected` prompts.
+
+        Where an engine wrote down the words already, they are looked through as well.
+        """
+        heard = self.listener.identify(self.error_prompts, 0.0, self.listener.duration)
+        found = [(p.start, texts((p,))) for p in heard if p.whole]
+        if self.transcript.written:
+            phrase = contains_phrase(self.phrases.errors, self.transcript.words(0.0, self.listener.duration))
+            found += [(phrase.start, f'"{phrase.phrase}"')] if phrase is not None else []
+        apart = (f for f in found if not any(start - _LATE <= f[0] < end for start, end in expected))
+        return min(apart, default=None)
 
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         skipped_to = self._among_later(question, [prompt for prompt in heard if prompt.whole])
@@ -248,9 +265,19 @@ class Explainer:
     def _is_cut_short(self, question: Question) -> bool:
         return not self.left_by_us and self.listener.duration < question.given_up_at - _HUNG_UP
 
-    def _holding(self, question: Question) -> StepReport | None:
-        """While we hold, announcements are no answer to our key; it was music that we were put on."""
-        return self._on_hold(question) if question.step.verb == "hold" else None
+    def _holding(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
+        """While we hold, announcements are no answer to our key: music, or the same words again and again, keep us waiting."""
+        if question.step.verb != "hold":
+            return None
+        on_hold = self._on_hold(question)
+        if on_hold is not None or self._is_cut_short(question):
+            return on_hold
+        comfort = next((p for p in heard if p.whole and self._is_said_again(p, question.anchor)), None)
+        if comfort is None:
+            return None
+        waited = min(question.until, self.listener.duration) - question.anchor
+        note = f"on hold for {waited:.0f}s, told {texts((comfort,))} again and again"
+        return _report(question, Result.STILL_HOLDING, note, heard)
 
     def _on_hold(self, question: Question) -> StepReport | None:
         """Music, or announcements between music, until nobody waits any longer."""
@@ -294,6 +321,9 @@ class Explainer:
         end = min(self.listener.duration, question.given_up_at)
         if self.line.has_no_media(question.anchor, end):
             return _report(question, Result.NO_MEDIA, "no sound at all came from the far end, not even a line's noise")
+        loudness = level(self.listener.samples[int(question.anchor * RATE) : int(end * RATE)])
+        if loudness > _GARBAGE:
+            return _report(question, Result.UNINTELLIGIBLE, f"nothing but noise was heard, at {loudness:.0f} dBFS")
         if not self._spoken(_LATE, question.anchor):
             return _report(question, Result.SILENT, "nothing was heard from the line")
         return _report(question, Result.MISSING, "the line was silent")

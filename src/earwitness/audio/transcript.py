@@ -36,6 +36,11 @@ class Transcript:
         """Whether there is an engine, and it knows at least one word of `text`."""
         return self.available and any(word != WILDCARD for word in expected_words(self.hearable(text)))
 
+    @property
+    def written(self) -> bool:
+        """Whether the words are known already."""
+        return "_words" in self.__dict__
+
     @cached_property
     def _engine(self) -> Engine | None:
         return None if self._make_engine is None else self._make_engine()

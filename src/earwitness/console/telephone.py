@@ -6,7 +6,6 @@ request on its way. Callbacks are answered at once; what follows from them happe
 
 import asyncio
 import base64
-import binascii
 import contextlib
 import json
 from collections.abc import Callable
@@ -21,6 +20,8 @@ from earwitness.telephony.switchboard import Callback, Extension, Switchboard
 
 PREFIX = "/twilio/"
 _LARGEST_CALLBACK = 64 * 1024  # bytes
+_SILENCE_LIMIT = 60.0  # s without any message, sound of silence included, after which nobody streams any more
+_MOST_SOUND = 8000 * 1500  # bytes: longer than a call may ring and last
 _LARGEST_FRAME = 4096  # bytes of mu-law sound in one message: half a second
 _MOST_MESSAGES = 200_000  # of one stream: more than an hour of 20 ms frames
 _START_LIMIT = 10.0  # seconds in which a stream must say what it is
@@ -106,7 +107,7 @@ async def on_stream(token: str, socket: WebSocket) -> None:
     except WebSocketDisconnect:
         _log.info("stream_disconnected", call_sid=extension.call_sid)
     except (_BadStreamError, TimeoutError) as error:
-        _log.warning("stream_closed", why=str(error) or "it did not begin in time", call_sid=extension.call_sid)
+        _log.warning("stream_closed", why=str(error) or "nothing came in time", call_sid=extension.call_sid)
         with contextlib.suppress(RuntimeError):  # it may be closed already
             await socket.close(_POLICY)
     finally:
@@ -129,11 +130,17 @@ class _BadStreamError(Exception):
 async def _listen(extension: Extension, socket: WebSocket) -> None:
     async with asyncio.timeout(_START_LIMIT):
         await _started(extension, socket)
+    heard = 0
     for _ in range(_MOST_MESSAGES):
-        message = await _message(socket)
+        async with asyncio.timeout(_SILENCE_LIMIT):
+            message = await _message(socket)
         match message.get("event"):
             case "media":
-                extension.hear(_sound(message))
+                sound = _sound(message)
+                heard += len(sound)
+                if heard > _MOST_SOUND:
+                    raise _BadStreamError("it holds more sound than any call")
+                extension.hear(sound)
             case "stop":
                 await socket.close(_GOING)
                 return
@@ -182,7 +189,7 @@ def _sound(message: dict[str, Any]) -> bytes:
         return b""  # our own voice, which nobody asked for
     try:
         return base64.b64decode(payload, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise _BadStreamError("a payload is not base64") from error
 
 

@@ -24,7 +24,6 @@ RECORDING_FIRST, RECORDING_LONGEST = 2.0, 30.0  # seconds between two looks for 
 RECORDING_GIVE_UP = 600.0  # seconds
 DOWNLOADS = 4
 SILENT_NOT_STORED = 16102
-_NO_SUCH_NUMBER = frozenset({404, 410, 484, 604})  # SIP: not found, gone, address incomplete, does not exist anywhere
 _log = structlog.get_logger(__name__)
 
 
@@ -254,9 +253,7 @@ class CallDriver:
         if codes:
             told = classify(400, codes[0], "")
             return told.failure, told.attribution, str(told)
-        if ended.sip_code in _NO_SUCH_NUMBER:
-            message = f"the number cannot be obtained: the network answered SIP {ended.sip_code}"
-            return Failure.UNOBTAINABLE, Attribution.TARGET, message
+        # What only a callback tells must not change the class: callbacks are lost.
         said = f" with SIP {ended.sip_code}" if ended.sip_code else ""
         return Failure.NEVER_CONNECTED, Attribution.TARGET, f"never connected: the network refused the call{said}"
 

@@ -15,6 +15,7 @@ from earwitness.audio.speech import trimmed
 from earwitness.audio.transcript import MakeEngine
 from earwitness.audio.wav import mulaw_decode, read_wav, write_wav
 
+_LONGEST = 16 * 60.0  # s; a call is cut after 15 minutes
 _CUT = 2.0  # s by which a recording may be shorter than its call; the carrier counts whole seconds
 
 
@@ -43,6 +44,8 @@ def listen(
     recording = read_wav(wav)
     if recording.duration < SHORTEST:
         raise UnusableError(f"it holds {recording.duration:.2f}s, too little to hear anything in")
+    if recording.duration > _LONGEST:
+        raise UnusableError(f"it holds {recording.duration / 60:.0f} min, longer than any call of ours")
     if call_seconds is not None and recording.duration < call_seconds - _CUT:
         raise UnusableError(f"it holds {recording.duration:.1f}s of a call of {call_seconds:.0f}s")
     report = analyse(
