@@ -14,6 +14,7 @@ from pathlib import Path
 
 PACKAGES = {  # Debian's package: a command that it brings
     "nginx": "nginx",
+    "chromium": "chromium",
     "prometheus": "promtool",
     "prometheus-alertmanager": "amtool",
     "mmdebstrap": "mmdebstrap",

@@ -23,6 +23,8 @@ from earwitness.alerting.insistence import Insistence, Ladders
 from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
+from earwitness.browser.engine import BrowserEngine
+from earwitness.browser.pages import PageBaselines
 from earwitness.clock import Clock, SystemClock
 from earwitness.commit import CommitLoop, Committed
 from earwitness.config.advice import advice_on
@@ -32,7 +34,7 @@ from earwitness.config.schema import Config
 from earwitness.console.app import create_app
 from earwitness.console.house import House
 from earwitness.dispatch.local import Dispatcher
-from earwitness.dispatch.ports import Ports
+from earwitness.dispatch.ports import Lasting, Ports
 from earwitness.evidence.storage import EvidenceStorage
 from earwitness.housekeeping import Housekeeping
 from earwitness.impairments import Impairments
@@ -44,6 +46,7 @@ from earwitness.schedule import Schedule
 from earwitness.serving import listen, served
 from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
+from earwitness.systemd import notify_systemd
 from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.telephony.switchboard import Switchboard
 from earwitness.ticking import Ticker
@@ -151,6 +154,8 @@ class App:
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
+        self._pages = PageBaselines(self._data_dir / FOLDER)
+        self._browser = BrowserEngine(lambda: self._web, config.browser, self._metrics.browser)
         self._commit = CommitLoop(store, self._clock, self._rules, Router.of(config, self._location), self._publish)
         self._dispatcher = Dispatcher(
             config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
@@ -186,6 +191,7 @@ class App:
             dispatcher=self._dispatcher,
             switchboard=self._switchboard,
             baselines=self._baselines,
+            pages=self._pages,
             ack_links=self._ack_links,
             wake_couriers=self._postroom.wake,
             ready=self._ready,
@@ -215,8 +221,7 @@ class App:
                 self._web,
                 self._evidence,
                 self._location,
-                baselines=self._baselines,
-                switchboard=self._switchboard,
+                Lasting(self._baselines, self._switchboard, self._browser, self._pages),
             ),
         )
         if before:
@@ -250,6 +255,7 @@ class App:
         await self._dispatcher.drain(_DRAIN)
 
     async def _close(self) -> None:
+        await self._browser.aclose()
         for client in (*self._retired, self._web):
             await client.aclose()
         await asyncio.to_thread(self._store.close)
@@ -363,6 +369,7 @@ class App:
         if config.network != self._config.network:
             self._retired.append(self._web)
             self._web = WebClient(config.network)
+        self._browser.configure(config.browser)
         before, self._config, self._rules = self._rules.probes, config, rules_of(config)
         for name, rule in before.items():
             if _series(rule) != _series(self._rules.probes.get(name)):
@@ -379,18 +386,6 @@ class App:
 def _series(of: ProbeRule | Run | None) -> tuple[str, ...] | None:
     """Return what the configuration puts into the labels of a probe's series."""
     return None if of is None else (of.journey, of.channel.value, of.environment)
-
-
-def notify_systemd(message: str) -> None:
-    """Send one sd_notify message; without systemd there is nobody to send it to."""
-    import socket  # noqa: PLC0415  Of no use elsewhere.
-
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.connect("\0" + address[1:] if address.startswith("@") else address)
-        notify.send(message.encode())
 
 
 async def run_daemon(config_path: Path, data_dir: Path, mask: SecretMask, location: str) -> None:

@@ -55,6 +55,8 @@ def secrets_in(*of: object) -> Iterable[str]:
                 yield section.reveal()
         elif isinstance(section, Spec):
             sections += [getattr(section, name) for name in type(section).model_fields]
+        elif isinstance(section, Mapping):
+            sections += section.values()
         elif isinstance(section, tuple):
             sections += section
 

@@ -82,6 +82,7 @@ class Metrics:
             "phase_resolve": self.lookup,
             "question": self.question,
             "answers": self.answers,
+            **self._of_browsers(),
             "status_code": self.status,
             "cert_expiry": self.expiry,
             "answer": self.answer,
@@ -93,6 +94,19 @@ class Metrics:
             "key_delay": self.key_delay,
             "snr": self.snr,
         }
+
+    def _of_browsers(self) -> dict[str, Gauge]:
+        first = "of the first page of the latest run."
+        texts = {
+            "ttfb": ("ttfb_seconds", f"Time to the first byte {first}"),
+            "first_contentful_paint": ("first_contentful_paint_seconds", f"First contentful paint {first}"),
+            "largest_contentful_paint": ("largest_contentful_paint_seconds", f"Largest contentful paint {first}"),
+            "load": ("load_seconds", f"Time to the load event {first}"),
+            "cumulative_layout_shift": ("cumulative_layout_shift", f"Cumulative layout shift {first}"),
+            "requests": ("requests", "Requests that the pages of the latest run made."),
+            "failed_requests": ("failed_requests", "Requests of the latest run that failed."),
+        }
+        return {name: self._gauge(f"probe_browser_{metric}", text, _PROBE) for name, (metric, text) in texts.items()}
 
     def _define_runs(self) -> None:
         self.runs = self._counter("earwitness_probe_runs_total", "Runs by how they ended.", (*_PROBE, "outcome"))
@@ -146,7 +160,17 @@ class Metrics:
         self.reload = self._gauge(
             "earwitness_config_last_reload_successful", "Whether the newest configuration is in use."
         )
+        self.browser_memory = self._gauge(
+            "earwitness_browser_memory_bytes", "What the browser's processes hold resident, after the latest run."
+        )
+        self.browser_starts = self._counter("earwitness_browser_starts_total", "Times the browser was started.", ())
         self.loop_lag = self._gauge("earwitness_event_loop_lag_seconds", "How late the event loop serves a timer.")
+
+    def browser(self, memory: int, *, started: bool) -> None:
+        """Take note of the browser: bytes that its processes hold, and whether it was only just started."""
+        self.browser_memory.set(memory)
+        if started:
+            self.browser_starts.inc()
 
     def render(self) -> bytes:
         """Return the text format. Runs well outside the event loop."""

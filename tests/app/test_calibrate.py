@@ -41,7 +41,7 @@ async def test_one_call_fills_in_prompts_and_pauses_and_the_next_one_is_right(de
     assert len(listed) == 3
     accepted = await desk("baseline", "accept", "--probe", "card-phone")
     assert accepted.stdout.count("accepted") >= 3
-    assert "no prompt waits" in (await desk("baseline", "list")).stdout
+    assert "no prompt or page waits" in (await desk("baseline", "list")).stdout
 
     second = await desk("calibrate", "--config", desk.config, "--probe", "card-phone", "--json")
     told = json.loads(second.stdout)
@@ -74,7 +74,7 @@ async def test_a_call_that_fails_is_said_so(desk, simulator):
             2,
             "there is no call probe nobody; there are card-phone",
         ),
-        (("baseline", "accept", "--probe", "card-phone"), 1, "no prompt of card-phone waits"),
+        (("baseline", "accept", "--probe", "card-phone"), 1, "no prompt or page of card-phone waits"),
         (("listen", "{folder}/none.wav", "--config", "{config}", "--probe", "card-phone"), 3, "cannot be read"),
         (("listen", "{config}", "--config", "{config}", "--probe", "card-phone"), 3, "cannot be judged"),
     ],

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from earwitness.cli import deliveries, hooks, incidents, quiet, replay, telephone
+from earwitness.cli import baselines, deliveries, hooks, incidents, quiet, replay, telephone
 
 EXIT_FAILED, EXIT_CONFIG, EXIT_UNKNOWN = 1, 2, 3
 
@@ -27,7 +27,7 @@ app.add_typer(hooks.app, name="hooks")
 app.add_typer(quiet.maintenance, name="maintenance")
 app.add_typer(quiet.silence, name="silence")
 app.command("explain")(incidents.explain)
-app.add_typer(telephone.app, name="baseline")
+app.add_typer(baselines.app, name="baseline")
 app.command("calibrate")(telephone.calibrate)
 app.command("listen")(telephone.listen)
 app.command("replay")(replay.replay)

@@ -9,16 +9,18 @@ from pathlib import Path
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from earwitness.browser.engine import BrowserEngine
+from earwitness.browser.pages import PageBaselines
 from earwitness.clock import SystemClock
 from earwitness.config.fields import Money
 from earwitness.config.schema import BudgetSpec, Config
 from earwitness.dispatch.local import Dispatcher
-from earwitness.dispatch.ports import Ports
+from earwitness.dispatch.ports import Lasting, Ports
 from earwitness.evidence.storage import EvidenceStorage
 from earwitness.metrics import Metrics
 from earwitness.model import Observation
 from earwitness.store.store import Store
-from earwitness.telephony.baselines import Baselines
+from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.transport.client import WebClient
 
 STORE = "earwitness.db"  # in a daemon's data directory
@@ -50,15 +52,18 @@ class Once:
         with tempfile.TemporaryDirectory(prefix="earwitness-") as folder:
             store = Store.open(Path(folder) / STORE)
             money = open_ledger(data_dir / STORE) if data_dir else store
+            pages = PageBaselines(data_dir / FOLDER) if data_dir else None
+            browser = BrowserEngine(lambda: web, config.browser)
             evidence = EvidenceStorage((data_dir or Path(folder)) / "evidence")
             if max_spend is not None:
                 budget = BudgetSpec(per_day=max_spend, keep_for_confirmation=0.0)
                 config = config.model_copy(update={"budget": budget})
-            ports = Ports(config, clock, web, evidence, baselines=baselines)
+            ports = Ports(config, clock, web, evidence, lasting=Lasting(baselines, browser=browser, pages=pages))
             once._dispatcher = Dispatcher(config, store, clock, Metrics(), ports, once._take, money)
             try:
                 yield once
             finally:
+                await browser.aclose()
                 await web.aclose()
                 for opened in {store, money}:
                     opened.close()

@@ -11,14 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from earwitness.model import Observation, Outcome
-from earwitness.presentation import iso_time, observation_json
+from earwitness.presentation import observation_json
 from earwitness.telephony.baselines import FOLDER, Baselines, Proposal, UnknownWordsError
 from earwitness.telephony.spec import CallSpec
 
 if TYPE_CHECKING:
     from earwitness.config.schema import Config
-
-app = typer.Typer(help="What prompts sound like, as calls found it.", no_args_is_help=True)
 
 ConfigPath = Annotated[Path, typer.Option("--config", help="A YAML file, or a folder of them.")]
 ProbeName = Annotated[str, typer.Option(help="The call probe.")]
@@ -69,6 +67,13 @@ def calibrate(
     raise typer.Exit({Outcome.OK: 0, Outcome.FINDING: _EXIT_FAILED}.get(seen.outcome, 0 if proposed else _EXIT_UNKNOWN))
 
 
+def _accepted(baselines: Baselines, proposal: Proposal) -> str:
+    try:
+        return str(baselines.accept(proposal))
+    except UnknownWordsError as error:
+        _fail(str(error), _EXIT_FAILED)
+
+
 async def _once(config: "Config", probe: str, data_dir: Path, baselines: Baselines) -> Observation:
     from earwitness.cli.once import Once  # noqa: PLC0415
 
@@ -93,72 +98,6 @@ def _print_calibration(spec: CallSpec, seen: Observation, proposed: list[Proposa
         console.print(
             "To make the new prompts the baseline: earwitness baseline accept --probe " + seen.run.probe, soft_wrap=True
         )
-
-
-# --- baseline --------------------------------------------------------------------------------------------------------
-
-
-@app.command("list")
-def list_(data_dir: DataDir = _HERE, *, as_json: AsJson = False) -> None:
-    """List the prompts that calls heard and nobody has accepted yet."""
-    found = Baselines(data_dir / FOLDER).proposals()
-    if as_json:
-        _print_json([asdict(proposal) for proposal in found])
-        return
-    if not found:
-        typer.echo("no prompt waits to be accepted")
-        return
-    table = Table("probe", "step", "what was said", "last heard (UTC)", "calls", "sound")
-    for p in found:
-        heard = str(iso_time(p.heard_at))[:16].replace("T", " ")
-        sound = data_dir / FOLDER / "proposed" / f"{p.key}.wav"
-        table.add_row(p.probe, p.step, p.words or "not transcribed", heard, str(p.calls), str(sound))
-    Console(soft_wrap=True).print(table)
-
-
-@app.command()
-def accept(
-    probe: ProbeName,
-    step: Annotated[str | None, typer.Option(help="Only the step of this name; by default all of the probe's.")] = None,
-    data_dir: DataDir = _HERE,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Make what the latest calls heard the probe's reference recordings; the daemon uses them from its next call on."""
-    baselines, chosen = _chosen(probe, step, data_dir)
-    accepted = [_accepted(baselines, proposal) for proposal in chosen]
-    if as_json:
-        _print_json(accepted)
-    else:
-        typer.echo("\n".join(f"accepted {file}" for file in accepted))
-
-
-@app.command()
-def reject(
-    probe: ProbeName,
-    step: Annotated[str | None, typer.Option(help="Only the step of this name; by default all of the probe's.")] = None,
-    data_dir: DataDir = _HERE,
-) -> None:
-    """Forget what the latest calls heard."""
-    baselines, chosen = _chosen(probe, step, data_dir)
-    for proposal in chosen:
-        baselines.discard(proposal)
-        typer.echo(f"rejected {proposal.step}")
-
-
-def _accepted(baselines: Baselines, proposal: Proposal) -> str:
-    try:
-        return str(baselines.accept(proposal))
-    except UnknownWordsError as error:
-        _fail(str(error), _EXIT_FAILED)
-
-
-def _chosen(probe: str, step: str | None, data_dir: Path) -> tuple[Baselines, list[Proposal]]:
-    baselines = Baselines(data_dir / FOLDER)
-    chosen = [p for p in baselines.proposals() if p.probe == probe and step in (None, p.step)]
-    if not chosen:
-        _fail(f"no prompt of {probe} waits to be accepted; see: earwitness baseline list", _EXIT_FAILED)
-    return baselines, chosen
 
 
 # --- listen ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from earwitness.audio.words import PromptError
+from earwitness.browser.executable import NoBrowserError, find_browser
 from earwitness.config.schema import Config
 from earwitness.model import Severity
 from earwitness.telephony.references import unchecked_texts
@@ -14,10 +15,21 @@ def advice_on(config: Config) -> Iterator[str]:
         yield from _on_words(config)
     except PromptError as error:
         yield f"prompts: {error}"
+    yield from _on_browsers(config)
     if not config.hooks:
         yield "hooks: there is none, so nobody is told of incidents; they are shown in the console and at /metrics"
     elif config.routes and not any(Severity.SEV1 in r.match.severity or not r.match.severity for r in config.routes):
         yield "routes: none is for sev1, so nobody is told of the worst"
+
+
+def _on_browsers(config: Config) -> Iterator[str]:
+    named = [name for name, probe in config.probes.items() if probe.browser]
+    if not named:
+        return
+    try:
+        find_browser(config.browser.executable)
+    except NoBrowserError as error:
+        yield f"probes.{named[0]}.browser: {error}; until then such runs end as unknown"
 
 
 def _on_words(config: Config) -> Iterator[str]:

@@ -23,7 +23,7 @@ def rules_of(config: Config) -> Rules:
     return Rules(
         production=frozenset(config.production_environments),
         journeys={
-            name: JourneyRule(journey.title or _title(name), journey.owner, tuple(journey.workaround))
+            name: JourneyRule(journey.title or _title(name), journey.owner, journey.by, tuple(journey.workaround))
             for name, journey in config.journeys.items()
         },
         probes=probes,
@@ -84,6 +84,9 @@ def _reached(probe: ProbeSpec) -> Iterator[str]:
         hosts = (urlsplit(step.url).netloc.rpartition("@")[2].lower() for step in probe.http.flow)
         # A host that a step fills in is known to its run only.
         yield from (f"host:{host}" for host in hosts if not any(names_in(host)))
+    if probe.browser is not None:
+        opened = (urlsplit(step.open).netloc for step in probe.browser.steps if step.open is not None)
+        yield from (f"host:{host.rpartition('@')[2].lower()}" for host in opened)
 
 
 def _dependencies(config: Config, probes: dict[str, ProbeRule]) -> dict[str, DependencyRule]:

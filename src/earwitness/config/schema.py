@@ -1,15 +1,15 @@
 """The configuration, section by section. The names here are what users write."""
 
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from earwitness.config.alerting import EscalationSpec, HeartbeatSpec, RouteSpec, StormCap
+from earwitness.config.browser import BrowserProcessSpec
 from earwitness.config.carriers import CarrierSpec
 from earwitness.config.cron import Cron, parse_cron
 from earwitness.config.fields import (
@@ -50,15 +50,15 @@ from earwitness.hooks.teams import TeamsSpec
 from earwitness.hooks.twilio import TwilioSmsSpec
 from earwitness.hooks.webhook import WebhookSpec
 from earwitness.probes import KINDS
+from earwitness.probes.browser_spec import BrowserSpec
 from earwitness.probes.context import Kind
 from earwitness.probes.dns import DnsSpec
-from earwitness.probes.hosts import HostMap, Owner
+from earwitness.probes.hosts import HostMap, HostPattern, Owner
 from earwitness.probes.http_fields import Regex
 from earwitness.probes.http_spec import HttpSpec
 from earwitness.probes.tcp import TcpSpec
 from earwitness.probes.tls import TlsSpec
 from earwitness.telephony.spec import CallSpec
-from earwitness.transport.resolver import literal
 
 _SHORTEST_INTERVAL = 1.0  # seconds
 
@@ -107,19 +107,6 @@ class BudgetSpec(Spec):
     keep_for_confirmation: Share = 0.2
 
 
-_HOST = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
-
-
-def _host_pattern(value: Any) -> str:
-    text = str(value).strip().lower()
-    if not re.fullmatch(_HOST, text) and literal(text) is None:
-        raise problem(f"{value!r} is not a host; write one such as js.shop.example, or *.shop.example for all below it")
-    return text.strip("[]")
-
-
-HostPattern = Annotated[str, BeforeValidator(_host_pattern)]
-
-
 class DependencySpec(Spec):
     """Something that journeys share. A request that fails at one of its `hosts` is told as its failure."""
 
@@ -134,6 +121,7 @@ class JourneySpec(Spec):
 
     title: str | None = None
     owner: str | None = None
+    by: Literal["customer", "agent"] = "customer"  # who goes it; what it does to customers is the probes' `effect`
     workaround: Texts = ()  # journeys or probes that reach the same goal
     environment: Name | None = None
     budget_per_day: Price | None = None  # what the journey's calls may cost in a UTC day, within the budget of all
@@ -158,6 +146,7 @@ class LimitsSpec(Spec):
     """How much may go on at once; all probes but calls share `concurrent_http`."""
 
     concurrent_http: int = Field(default=500, ge=1, le=5000)
+    concurrent_browser: int = Field(default=2, ge=1, le=50)  # windows open at once
 
 
 class ProbeSpec(Spec):
@@ -175,6 +164,7 @@ class ProbeSpec(Spec):
     tls: TlsSpec | None = None
     dns: DnsSpec | None = None
     tcp: TcpSpec | None = None
+    browser: BrowserSpec | None = None
     call: CallSpec | None = None
 
     @model_validator(mode="after")
@@ -259,6 +249,7 @@ class Config(Spec):
     production_environments: Texts = ("production",)
     http: ListenSpec = ListenSpec()
     network: NetworkSpec = NetworkSpec()
+    browser: BrowserProcessSpec = BrowserProcessSpec()
     carriers: dict[Name, CarrierSpec] = Field(default_factory=dict)
     dial: DialSpec = DialSpec()
     budget: BudgetSpec = BudgetSpec()

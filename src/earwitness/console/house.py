@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from earwitness.alerting.ack_links import AckLinks
+from earwitness.browser.pages import PageBaselines
 from earwitness.clock import Clock
 from earwitness.commit import CommitLoop
 from earwitness.config.schema import Config
@@ -32,6 +33,7 @@ class House:
     dispatcher: Dispatcher
     switchboard: Switchboard
     baselines: Baselines
+    pages: PageBaselines
     ack_links: AckLinks
     wake_couriers: Callable[[], None]
     ready: Callable[[], bool]

@@ -57,6 +57,7 @@ async def overview(request: Request, house: InHouse) -> Response:
         "quiet": [quiet_json(period, now) for period in house.commit.state.quiet.values()],
         "planned": {n: end for n, p in house.rules.maintenance.items() if (end := p.times.ends(now)) is not None},
         "impaired": house.impairments.details(),
+        "pages": await asyncio.to_thread(house.pages.proposals),
         "changed": [proposal for proposal in proposed if proposal.stable],
         "titles": _dependency_titles(house),
         "now": now,

@@ -79,11 +79,14 @@ class Dispatcher:
     def _make_room(self) -> None:
         carriers = self._config.carriers
         self._web_room = asyncio.Semaphore(self._config.limits.concurrent_http)
+        self._browser_room = asyncio.Semaphore(self._config.limits.concurrent_browser)
         self._call_room = {name: asyncio.Semaphore(spec.concurrent_calls) for name, spec in carriers.items()}
         self._pace = {name: Pace(spec.calls_per_second, self._clock) for name, spec in carriers.items()}
 
     def _room_for(self, probe: ProbeSpec, why: Why) -> asyncio.Semaphore:
         """Return the room of the run's carrier, or of the web. What a reload removed has no limit: the run will say so."""
+        if probe.browser is not None:
+            return self._browser_room
         if probe.call is None:
             return self._web_room
         return self._call_room.get(self._carrier_of(probe, why), self._web_room)

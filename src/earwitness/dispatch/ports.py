@@ -1,8 +1,11 @@
 """The ports that a run gets: the web, the carriers, the evidence."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from earwitness.browser.engine import BrowserEngine
+from earwitness.browser.pages import PageBaselines
 from earwitness.clock import Clock
 from earwitness.config.schema import Config
 from earwitness.model import Run
@@ -18,6 +21,16 @@ if TYPE_CHECKING:
     from earwitness.telephony.carrier import Carrier
 
 
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What outlives a configuration: what runs learned, and what waits for them."""
+
+    baselines: Baselines | None = None
+    switchboard: Switchboard | None = None
+    browser: BrowserEngine | None = None
+    pages: PageBaselines | None = None
+
+
 class Ports:
     """What runs share, made from one configuration."""
 
@@ -28,11 +41,10 @@ class Ports:
         web: WebClient,
         evidence: EvidenceSink,
         location: str = "local",
-        baselines: Baselines | None = None,
-        switchboard: Switchboard | None = None,
+        lasting: Lasting | None = None,
     ) -> None:
         self.location = location
-        self._baselines, self._switchboard = baselines, switchboard
+        self._lasting = lasting or Lasting()
         self._transcriber = Transcription(config.transcription) if config.transcription else None
         self.config = config
         self._clock = clock
@@ -59,13 +71,15 @@ class Ports:
             hosts=self._hosts,
             tokens=self.tokens,
             redact=self._redact,
+            browser=self._lasting.browser,
+            pages=self._lasting.pages,
             calls=ledger,
             carrier=self._carrier,
             dial_allowed=self._dial_allowed,
             prompts=self.config.prompts,
-            baselines=self._baselines,
+            baselines=self._lasting.baselines,
             transcriber=self._transcriber,
-            switchboard=self._switchboard,
+            switchboard=self._lasting.switchboard,
             on_released=release,
         )
 

@@ -24,9 +24,9 @@ _LABEL = {
 }
 _MOST_NAMED = 10  # probes in a sentence
 _HARM = {
-    Effect.BLOCKED: "customers cannot finish “{}”",
-    Effect.DIVERTED: "customers finish “{}” only by a detour",
-    Effect.NUISANCE: "customers finish “{}”, but are annoyed",
+    Effect.BLOCKED: "{}s cannot finish “{}”",
+    Effect.DIVERTED: "{}s finish “{}” only by a detour",
+    Effect.NUISANCE: "{}s finish “{}”, but are annoyed",
 }
 
 
@@ -76,10 +76,14 @@ def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
 
 
 def _title(journey: Judged, cause: Cause, rules: Rules, environment: str | None) -> str:
-    title = rules.journeys[journey.harm.journey].title
-    harm = _HARM[journey.harm.effect].format(title)
+    title, harm = rules.journeys[journey.harm.journey].title, _harm(journey, rules)
     what = f"“{title}” fails in {environment}" if environment else harm
     return f"{rules.dependencies[cause.dependency].title}: {what}" if cause.dependency else what[0].upper() + what[1:]
+
+
+def _harm(journey: Judged, rules: Rules) -> str:
+    gone = rules.journeys[journey.harm.journey]
+    return _HARM[journey.harm.effect].format(gone.by, gone.title)
 
 
 def _said(journey: Judged, state: State, rules: Rules, production: bool) -> str:
@@ -88,7 +92,7 @@ def _said(journey: Judged, state: State, rules: Rules, production: bool) -> str:
     more = [f"and {len(failing) - _MOST_NAMED} more probes"] if len(failing) > _MOST_NAMED else []
     seen = "; ".join([*(f"{p.probe}: {p.failed.message}" for p in probes if p.failed), *more])
     title = rules.journeys[journey.harm.journey].title
-    harm = _HARM[journey.harm.effect].format(title) if production else f"“{title}” fails"
+    harm = _harm(journey, rules) if production else f"“{title}” fails"
     return f"{harm} ({seen})"
 
 

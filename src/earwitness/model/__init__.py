@@ -33,6 +33,7 @@ from earwitness.model.words import (
     TransitionKind,
     Why,
     Workaround,
+    without_doubt,
     worse,
     worst_effect,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "Why",
     "Workaround",
     "WouldBe",
+    "without_doubt",
     "worse",
     "worst_effect",
 ]

@@ -12,6 +12,7 @@ from earwitness.model.words import Channel
 class JourneyRule:
     title: str
     owner: str | None = None
+    by: str = "customer"  # who goes it: a customer, or an agent for them
     workarounds: tuple[str, ...] = ()  # names of probes; a journey named as a workaround stands for its probes
 
 

@@ -3,7 +3,7 @@
 Times are seconds since the epoch (UTC), durations are seconds. This module imports nothing of ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -18,6 +18,7 @@ class Channel(StrEnum):
     TLS = "tls"
     DNS = "dns"
     TCP = "tcp"
+    BROWSER = "browser"
 
 
 class Why(StrEnum):
@@ -110,6 +111,15 @@ class Failure(StrEnum):
     NOT_AUTHENTICATED = "not_authenticated"
     # what any of them said
     SLOW = "slow"
+    # what a browser met
+    ELEMENT_MISSING = "element_missing"
+    WRONG_PAGE = "wrong_page"
+    CONSOLE_ERROR = "console_error"
+    REQUEST_FAILED = "request_failed"
+    PAGE_HUNG = "page_hung"
+    PAGE_CRASHED = "page_crashed"
+    PAGE_SCRIPTS_CHANGED = "page_scripts_changed"
+    SECURITY_HEADERS_CHANGED = "security_headers_changed"
     # reaching a telephone number
     NEVER_CONNECTED = "never_connected"
     BUSY = "busy"
@@ -135,6 +145,8 @@ class Failure(StrEnum):
     UPLINK_DOWN = "uplink_down"
     PROXY_FAILED = "proxy_failed"
     CLIENT_CERTIFICATE_UNUSABLE = "client_certificate_unusable"
+    BROWSER_FAILED = "browser_failed"
+    SCRIPT_BROKEN = "script_broken"
     ACCOUNT_REFUSED = "account_refused"
     CARRIER_API_FAILED = "carrier_api_failed"
     RECORDING_MISSING = "recording_missing"
@@ -280,6 +292,12 @@ _SEVERITY_ORDER = (Severity.SEV1, Severity.SEV2, Severity.SEV3, Severity.NONPROD
 
 def worst_effect(findings: tuple[Finding, ...]) -> Effect:
     return min((f.effect for f in findings), key=_EFFECT_ORDER.index, default=Effect.NONE)
+
+
+def without_doubt(findings: Sequence[Finding]) -> list[Finding]:
+    """Return what was seen to fail, or else all: what we could not tell of one step hides nothing that was seen in another."""
+    seen = [f for f in findings if f.attribution not in (Attribution.MONITOR, Attribution.UNKNOWN)]
+    return seen if any(f.effect is not Effect.NONE for f in seen) else list(findings)
 
 
 def worse(a: Severity, b: Severity) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from earwitness.audio.transcription.base import Engine
+    from earwitness.browser.engine import BrowserEngine
+    from earwitness.browser.pages import PageBaselines
     from earwitness.telephony.baselines import Baselines
     from earwitness.telephony.carrier import Carrier
     from earwitness.telephony.switchboard import Extension, Switchboard
@@ -85,6 +87,8 @@ class RunContext:
     hosts: HostMap = field(default_factory=HostMap)  # whose host it is that fails
     tokens: TokenCache = field(default_factory=TokenCache)  # that earlier runs signed in with
     redact: Callable[[str], str] = lambda text: text  # takes out of a text what the configuration lets nobody see
+    browser: "BrowserEngine | None" = None
+    pages: "PageBaselines | None" = None  # what payment pages delivered, as people accepted it
     calls: CallLedger | None = None
     carrier: "Callable[[str | None], Carrier] | None" = None  # by name; None is the only one
     dial_allowed: frozenset[str] = frozenset()

@@ -13,17 +13,9 @@ from earwitness.transport.connection import Endpoint
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Exchange
 from earwitness.transport.resolver import literal
-from earwitness.transport.uplink import Uplink
+from earwitness.transport.uplink import UNREACHED, Uplink, uplink_down
 
 THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
-_UNREACHED = (
-    Failure.NAME_NOT_FOUND,
-    Failure.CONNECT_TIMEOUT,
-    Failure.CONNECTION_FAILED,
-    Failure.CONNECTION_REFUSED,
-    Failure.NAME_SERVER_SILENT,
-)
-"""What looks the same when it is our own uplink, resolver or firewall that fails."""
 
 
 def host_name(value: Any) -> str:
@@ -92,8 +84,6 @@ def phases(record: Exchange) -> dict[str, float]:
 
 async def excused(findings: Sequence[Finding], uplink: Uplink) -> list[Finding]:
     """Return the findings, or that our own uplink is down where they can come from that: it is looked at first."""
-    if any(f.failure in _UNREACHED for f in findings) and not await uplink.works():
-        first = findings[0]
-        message = f"our own uplink is down: no known_good address answers either ({first.message})"
-        return [Finding(Failure.UPLINK_DOWN, message, Effect.NONE, Attribution.MONITOR, first.step)]
+    if any(f.failure in UNREACHED for f in findings) and not await uplink.works():
+        return [uplink_down(findings[0])]
     return list(findings)

@@ -1,9 +1,27 @@
 """Whose host it is: the dependency that a web address belongs to, so that a finding names who failed."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator
+
+from earwitness.config.fields import problem
 from earwitness.model import Attribution, Finding
+from earwitness.transport.resolver import literal
+
+_HOST = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+
+
+def _host_pattern(value: Any) -> str:
+    text = str(value).strip().lower()
+    if not re.fullmatch(_HOST, text) and literal(text) is None:
+        raise problem(f"{value!r} is not a host; write one such as js.shop.example, or *.shop.example for all below it")
+    return text.strip("[]")
+
+
+HostPattern = Annotated[str, BeforeValidator(_host_pattern)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +30,12 @@ class Owner:
 
     dependency: str
     third_party: bool
+
+
+def matches(host: str, patterns: Iterable[str]) -> bool:
+    """Whether the host is one of the patterns, or below one that begins with `*.`."""
+    name = host.lower().rstrip(".")
+    return any(name == pattern or (pattern[:2] == "*." and name.endswith(pattern[1:])) for pattern in patterns)
 
 
 class HostMap:

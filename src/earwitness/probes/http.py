@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from earwitness.model import Channel, Effect, Failure, Finding, Observation, Scalar, worst_effect
+from earwitness.model import Channel, Effect, Failure, Finding, Observation, Scalar, without_doubt, worst_effect
 from earwitness.probes.context import Kind, RunContext
 from earwitness.probes.endpoint import THEIRS, excused
 from earwitness.probes.http_evidence import keep_visits
@@ -89,7 +89,7 @@ def _over_both(four: _Try, six: _Try) -> _Try:
     told += [replace(f, message=f"over IPv4: {f.message}") for f in four.findings if _what(f) not in common]
     told += [replace(f, message=f"over IPv6: {f.message}") for f in six.findings if _what(f) not in common]
     worse = max((four, six), key=lambda one: (not one.badness[0], one.badness[1]))
-    worse.findings = _without_doubt(told)
+    worse.findings = without_doubt(told)
     return worse
 
 
@@ -106,13 +106,7 @@ async def _attempt(visitor: Visitor, ctx: RunContext) -> _Try:
 
 
 def _told(visits: Sequence[Visit]) -> list[Finding]:
-    return _without_doubt([finding for visit in visits for finding in visit.findings])
-
-
-def _without_doubt(findings: list[Finding]) -> list[Finding]:
-    """Return what was seen to fail, or else all: what we could not tell of one step hides nothing that was seen in another."""
-    seen = [f for f in findings if f.attribution in THEIRS]
-    return seen if any(f.effect is not Effect.NONE for f in seen) else findings
+    return without_doubt([finding for visit in visits for finding in visit.findings])
 
 
 def _worded(best: _Try, tries: Sequence[_Try]) -> Iterator[Finding]:

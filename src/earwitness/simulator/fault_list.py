@@ -128,6 +128,13 @@ STAGING_FAULTS = {
 SHOP_FAULTS = {
     "shop-slow": timed("The shop answers late by `seconds`.", "seconds", 2, 120),
     "shop-down": Fault("The shop answers 503."),
+    "card-form-down": Fault("The card processor's form does not load into the payment page: 503."),
+    "card-form-slow": timed("The card processor's form answers late by `seconds`.", "seconds", 4, 120),
+    "card-script-changed": Fault("The card processor's script on the payment page is another than before."),
+    "shop-script-added": Fault("The payment page loads a script that nobody accepted."),
+    "shop-headers-gone": Fault("The payment page comes without its security headers."),
+    "shop-script-error": Fault("A script of the payment page fails."),
+    "shop-page-hangs": Fault("The payment page hangs once it is loaded: a script never ends."),
 }
 # The carrier: its API, and where it connects.
 CARRIER_FAULTS = {

@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from earwitness.clock import Clock, SystemClock
 from earwitness.serving import listen, served
-from earwitness.simulator import carrier_api, checkout, control_api, shop
+from earwitness.simulator import card_form, carrier_api, checkout, control_api, shop
 from earwitness.simulator.carrier import Carrier
 from earwitness.simulator.carrier_errors import TwilioError
 from earwitness.simulator.carrier_faults import CarrierFaults
@@ -38,7 +38,7 @@ def create_app(
     app.state.carrier = Carrier(app.state.clock, app.state.faults, speed, auth_token)
     app.state.checkout = checkout.Checkout()
     app.state.live = Live(app.state.carrier, Courier(anywhere=call_anywhere))
-    for part in (carrier_api, control_api, shop, checkout):
+    for part in (carrier_api, control_api, shop, checkout, card_form):
         app.include_router(part.router)
     app.add_exception_handler(TwilioError, carrier_api.answer_error)
     app.add_middleware(CarrierFaults, faults=app.state.faults)
@@ -106,8 +106,15 @@ class Simulator:
         self.port = listener.getsockname()[1]
         serving = served(self.app, listener, grace=_GRACE, http=_Protocol, ws="none")
         self._running = await self._exit.enter_async_context(serving)
+        await self._serve_processor()
         self._exit.push_async_callback(self.app.state.live.aclose)
         return self
+
+    async def _serve_processor(self) -> None:
+        """Serve the card processor by another name and port, which make it a third party to browsers on this machine."""
+        listener = listen("127.0.0.1", 0)
+        self.app.state.processor_url = f"http://localhost:{listener.getsockname()[1]}"
+        await self._exit.enter_async_context(served(self.app, listener, grace=_GRACE, http=_Protocol, ws="none"))
 
     async def wait(self) -> None:
         """Return when the server has ended."""

@@ -9,21 +9,17 @@ Every file is replaced whole. A file that cannot be read counts as none: the nex
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from earwitness.audio.words import WILDCARD
+from earwitness.files import read_json, replace_file
 from earwitness.telephony.twiml import Timing
 
 FOLDER = "baselines"  # in a daemon's data directory
 _KEPT = 5  # calls whose timings are kept
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +67,22 @@ class Baselines:
         """Add what a call measured that went well."""
         call = {"steps": list(steps), "timings": {str(place): asdict(timing) for place, timing in measured.items()}}
         calls = [*self._calls(probe), call][-_KEPT:]
-        _write(self._timings / f"{probe}.json", json.dumps({"calls": calls}, indent=1).encode())
+        replace_file(self._timings / f"{probe}.json", json.dumps({"calls": calls}, indent=1).encode())
 
     def _calls(self, probe: str) -> list[dict[str, Any]]:
-        calls = _read(self._timings / f"{probe}.json").get("calls")
+        calls = read_json(self._timings / f"{probe}.json").get("calls")
         return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
 
     # --- prompts in other words --------------------------------------------------------------------------------------
 
     def propose(self, proposal: Proposal, wav: bytes) -> None:
-        _write(self._sound(proposal.key), wav)
-        _write(self._proposed / f"{proposal.key}.json", json.dumps(asdict(proposal), indent=1).encode())
+        replace_file(self._sound(proposal.key), wav)
+        replace_file(self._proposed / f"{proposal.key}.json", json.dumps(asdict(proposal), indent=1).encode())
 
     def proposal(self, key: str) -> tuple[Proposal, bytes] | None:
         """Return the proposal and its sound."""
         try:
-            return Proposal(**_read(self._proposed / f"{key}.json")), self._sound(key).read_bytes()
+            return Proposal(**read_json(self._proposed / f"{key}.json")), self._sound(key).read_bytes()
         except (TypeError, OSError):
             return None
 
@@ -109,8 +105,9 @@ class Baselines:
             )
         target = self.accepted / f"{proposal.key}.wav"
         sound = self._sound(proposal.key).read_bytes()
-        _write(target.with_suffix(".txt"), proposal.text.encode())  # first: a recording without its words is an error
-        _write(target, sound)
+        words = target.with_suffix(".txt")
+        replace_file(words, proposal.text.encode())  # first: a recording without its words is an error
+        replace_file(target, sound)
         self.discard(proposal)
         return target
 
@@ -133,29 +130,3 @@ def _timing(call: dict[str, Any], place: int) -> Timing | None:
         return Timing(float(stored["delay"]), float(stored["length"]))
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        _log.warning("baseline_unreadable", file=file.name, error=type(error).__name__)
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Replace the file whole, so that nobody reads half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".")
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -195,6 +195,11 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
             reply, exchange, terms, None if deadline is None or whole is None else (deadline, whole)
         )
 
+    async def addresses(self, host: str, port: int, terms: Terms) -> tuple[Address, ...]:
+        """Return the addresses of a host that may be, and can be, connected to, for who connects by other means."""
+        url = httpx.URL(scheme="https", host=host, port=port)
+        return await self._addresses(url, terms, Exchange(host=host))
+
     async def _addresses(self, url: httpx.URL, terms: Terms, exchange: Exchange) -> tuple[Address, ...]:
         """Return the addresses that may be, and can be, connected to: the URL host's, or the proxy's."""
         if url.scheme not in _PORTS:

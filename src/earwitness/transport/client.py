@@ -12,7 +12,7 @@ from earwitness.transport.base import GuardedTransport
 from earwitness.transport.connection import Connector
 from earwitness.transport.curl import CurlTransport
 from earwitness.transport.decoding import ACCEPTED
-from earwitness.transport.exchange import TERMS, Network, Terms
+from earwitness.transport.exchange import TERMS, Address, Network, Terms
 from earwitness.transport.resolver import Resolver
 from earwitness.transport.stock import StockTransport
 from earwitness.transport.trust import TrustStore
@@ -79,6 +79,10 @@ class WebClient:
     def terms(self, allow: Sequence[Network] = (), *, fresh: bool = False, body_limit: int = _BODY_LIMIT) -> Terms:
         """Return terms on which `allow` adds to the networks that the configuration allows everywhere."""
         return Terms(allow=(*self._allow, *allow), fresh=fresh, body_limit=body_limit)
+
+    async def addresses(self, host: str, port: int, allow: Sequence[Network] = ()) -> tuple[Address, ...]:
+        """Return the addresses of a host that may be, and can be, connected to. Raises ExchangeError."""
+        return await self.transport.addresses(host, port, self.terms(allow))
 
     def client(
         self,

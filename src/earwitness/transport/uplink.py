@@ -5,6 +5,16 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
+from earwitness.model import Attribution, Effect, Failure, Finding
+
+UNREACHED = (
+    Failure.NAME_NOT_FOUND,
+    Failure.CONNECT_TIMEOUT,
+    Failure.CONNECTION_FAILED,
+    Failure.CONNECTION_REFUSED,
+    Failure.NAME_SERVER_SILENT,
+)
+"""What looks the same when it is our own uplink, resolver or firewall that fails."""
 _FRESH = 5.0  # seconds for which one look serves everybody who asks
 _PATIENCE = 4.0  # seconds for each address
 
@@ -37,3 +47,9 @@ class Uplink:
         except (TimeoutError, httpx.TransportError):
             return False
         return True
+
+
+def uplink_down(seen: Finding) -> Finding:
+    """Return what is told instead of `seen` when no address answers that is known to work."""
+    message = f"our own uplink is down: no known_good address answers either ({seen.message})"
+    return Finding(Failure.UPLINK_DOWN, message, Effect.NONE, Attribution.MONITOR, seen.step)

@@ -1,0 +1,171 @@
+"""Whose fault a failed step is: the page's own, a third party's whose request came to nothing, or ours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from playwright.async_api import Error as BrowserError
+
+from earwitness.browser.actions import Hands, NotThereError, RequestsFailedError, StepFailedError
+from earwitness.browser.engine import BrowserEngine, Visit
+from earwitness.browser.patience import within
+from earwitness.browser.traffic import WebRequest
+from earwitness.model import Attribution, Effect, Failure, Finding
+from earwitness.probes.hosts import HostMap
+
+_PAGE_ANSWERS = 2.0  # seconds in which a page that is not hung answers
+_MOST_TOLD = 3  # requests that a reason names
+_NET = (
+    ("net::ERR_CERT_", Failure.CERTIFICATE_INVALID),
+    ("net::ERR_SSL_", Failure.TLS_FAILED),
+    ("net::ERR_TOO_MANY_REDIRECTS", Failure.TOO_MANY_REDIRECTS),
+    ("net::ERR_CONNECTION_", Failure.CONNECTION_LOST),
+    ("net::ERR_EMPTY_RESPONSE", Failure.CONNECTION_LOST),
+    ("net::ERR_TIMED_OUT", Failure.FIRST_BYTE_TIMEOUT),
+    ("net::ERR_INVALID_AUTH_CREDENTIALS", Failure.WRONG_STATUS),  # 401, and what we have for it does not do
+    ("net::ERR_INVALID_", Failure.PROTOCOL_ERROR),
+    ("net::ERR_HTTP", Failure.PROTOCOL_ERROR),
+)
+_GONE = ("Target crashed", "Page crashed", "has been closed", "Connection closed", "Browser closed")
+_STRICT = "strict mode violation"
+
+
+@dataclass(slots=True)
+class Blame:
+    """Turns what went wrong into a finding. `crashed` is set once the page's process died."""
+
+    hands: Hands
+    visit: Visit
+    engine: BrowserEngine
+    hosts: HostMap
+    crashed: bool = False
+
+    async def failed(self, error: StepFailedError, harm: Effect, since: float, frame: str) -> Finding:
+        """The page is not as the step needs it."""
+        if isinstance(error, RequestsFailedError):
+            return self.hosts.attributed(Finding(error.failure, str(error), harm), error.host)
+        return self._reasoned(Finding(error.failure, str(error), harm), self._broken(since), frame)
+
+    async def late(self, error: BaseException, title: str, harm: Effect, since: float, frame: str) -> Finding:
+        """Something was not there in time: the page is not ready, is hung, or the browser is."""
+        if not await self._page_answers():
+            return await self._hung(harm)
+        opening = title.startswith("open ")
+        if opening or "Page.goto" in str(error):
+            finding = Finding(Failure.TRANSFER_TIMEOUT, "the page did not finish loading in time", harm)
+        else:
+            finding = Finding(Failure.ELEMENT_MISSING, _why_late(error), harm)
+        culprits = [*self._broken(since), *self.hands.traffic.waiting()]
+        return self._reasoned(finding, culprits, frame)
+
+    async def asserted(self, error: AssertionError, harm: Effect, since: float) -> Finding:
+        """A script found the page other than it says it should be."""
+        lines = [line.strip() for line in str(error).splitlines() if line.strip() and "Call log" not in line]
+        message = "; ".join(lines[:3]) or "what the script asserts is not so"
+        finding = Finding(Failure.WRONG_PAGE, self.hands.show(message), harm)
+        return self._reasoned(finding, self._broken(since), "")
+
+    async def refused(self, error: BrowserError, title: str, harm: Effect, since: float, frame: str) -> Finding:
+        """The browser says that it cannot: it did not get the page, does not find one element, or is gone."""
+        text = str(error)
+        if self.crashed or any(word in text for word in _GONE):
+            return await self._gone()
+        if "net::ERR_" in text:
+            return self._unreached(text, harm, since)
+        if _STRICT in text:
+            message = f"several elements fit {title!r}; name the one that is meant more exactly"
+            return Finding(Failure.ELEMENT_MISSING, message, Effect.NONE, Attribution.UNKNOWN)
+        finding = Finding(Failure.ELEMENT_MISSING, self.hands.show(_first_line(text)), harm)
+        return self._reasoned(finding, self._broken(since), frame)
+
+    def slow(self, message: str, harm: Effect, since: float, duration: float) -> Finding:
+        """The step took too long: by the slowest request of it, where that was most of the time."""
+        finding = Finding(Failure.SLOW, message, harm)
+        slowest = self.hands.traffic.slowest_since(since)
+        if slowest is None or (slowest.seconds or 0.0) < duration / 2:
+            return self.hosts.attributed(finding, self._page_host())
+        told = f"{message}; the slowest request was {self.hands.show(slowest.url)}, {slowest.seconds:.1f} s"
+        return self.hosts.attributed(replace(finding, message=told), slowest.host)
+
+    # --- what is behind it -------------------------------------------------------------------------------------------
+
+    def _broken(self, since: float) -> list[WebRequest]:
+        """Return what came to nothing of the page that the step found, and since."""
+        return self.hands.traffic.broken_since(self.hands.traffic.page_since(since))
+
+    def _reasoned(self, finding: Finding, culprits: Sequence[WebRequest], frame: str) -> Finding:
+        """Add to a finding the requests behind it, and whose they are; what our own gateway refused makes it ours."""
+        if culprits:
+            listed = "; ".join(f"{self.hands.show(r.url)} ({self._why(r)})" for r in culprits[:_MOST_TOLD])
+            finding = replace(finding, message=f"{finding.message}; behind it: {listed}")
+        ours = self._our_trouble(culprits)
+        if ours is not None:
+            return ours
+        if culprits and culprits[0].main:
+            return self.hosts.attributed(finding, culprits[0].host)
+        owned = next((r.host for r in culprits if self.hosts.owner(r.host)), "")
+        return self.hosts.attributed(finding, owned or frame or self._page_host())
+
+    def _why(self, request: WebRequest) -> str:
+        trouble = self.hands.traffic.trouble(request.host)
+        return trouble.message if trouble and request.failure else request.what_happened
+
+    def _our_trouble(self, culprits: Sequence[WebRequest]) -> Finding | None:
+        """Return what our side kept from the page, if anything: then nobody can tell whether the page is at fault."""
+        for request in culprits:
+            trouble = self.hands.traffic.trouble(request.host)
+            if trouble is not None and trouble.attribution is not Attribution.TARGET and request.failure:
+                return Finding(trouble.failure, trouble.message, Effect.NONE, trouble.attribution)
+        return None
+
+    def _unreached(self, text: str, harm: Effect, since: float) -> Finding:
+        """The page did not come: our gateway knows why, or the browser's own word for it says so."""
+        broken = self._broken(since)
+        page = next((r for r in broken if r.main), broken[0] if broken else None)
+        trouble = self.hands.traffic.trouble(page.host) if page is not None else None
+        if trouble is not None:
+            ours = trouble.attribution is not Attribution.TARGET
+            finding = Finding(trouble.failure, trouble.message, Effect.NONE if ours else harm, trouble.attribution)
+        else:
+            word = text[text.index("net::ERR_") :].split(maxsplit=1)[0].rstrip(".,;:")
+            failure = next((f for begin, f in _NET if word.startswith(begin)), Failure.CONNECTION_FAILED)
+            address = f" for {self.hands.show(page.url)}" if page is not None else ""
+            finding = Finding(failure, f"the browser says {word.removeprefix('net::')}{address}", harm)
+        return self.hosts.attributed(finding, page.host if page is not None else "")
+
+    def _page_host(self) -> str:
+        return urlsplit(self.hands.page.url).hostname or ""
+
+    # --- who does not answer -----------------------------------------------------------------------------------------
+
+    async def _page_answers(self) -> bool:
+        try:
+            answer: bool = await within(_PAGE_ANSWERS, self.hands.page.evaluate("true"))
+        except (TimeoutError, BrowserError):
+            return False
+        return answer
+
+    async def _hung(self, harm: Effect) -> Finding:
+        if self.crashed or not await self.visit.browser_answers():
+            return await self._gone()
+        message = f"the page hangs: it has answered nothing for {_PAGE_ANSWERS:g} s, while the browser is well"
+        return self.hosts.attributed(Finding(Failure.PAGE_HUNG, message, harm), self._page_host())
+
+    async def _gone(self) -> Finding:
+        """The page's process died, or the browser did: by the page or by this machine, and nobody here can tell which."""
+        if self.crashed and await self.visit.browser_answers():
+            message = "the page's process crashed: the page may do that, or this machine"
+            return Finding(Failure.PAGE_CRASHED, message, Effect.NONE, Attribution.UNKNOWN)
+        await self.engine.kill(self.visit)
+        message = "the browser hung or died, and is started anew"
+        return Finding(Failure.BROWSER_FAILED, message, Effect.NONE, Attribution.MONITOR)
+
+
+def _why_late(error: BaseException) -> str:
+    if isinstance(error, NotThereError):
+        return str(error)
+    return "what the step needs is there, but cannot be used in time: hidden, disabled or covered"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

@@ -1,0 +1,271 @@
+"""The only way from the browser to the world: a forward proxy on this machine that guards every connection it makes.
+
+The browser resolves no name and opens no connection itself, so pages, redirects, frames, `fetch()` and WebSockets all pass here,
+and each address is checked after its name was looked up, just before it is connected to. Each run has a password of its own;
+whoever has none gets nothing.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import structlog
+
+from earwitness.model import Attribution, Failure
+from earwitness.transport.client import WebClient
+from earwitness.transport.errors import ConnectFailedError, ExchangeError
+from earwitness.transport.exchange import Network
+from earwitness.transport.oserrors import connect_failure
+
+_PATIENCE = 10.0  # seconds for the head of a request, and for a connection
+_LARGEST_HEAD = 128 * 1024  # bytes
+_CHUNK = 64 * 1024  # bytes
+_HOP_BY_HOP = ("proxy-authorization", "proxy-connection", "connection", "keep-alive")
+_BROWSERS_OWN = frozenset(
+    {
+        "content-autofill.googleapis.com",
+        "optimizationguide-pa.googleapis.com",
+        "update.googleapis.com",
+        "clients2.google.com",
+    }
+)
+"""Services that Chromium asks for itself, with what it saw of a page. No customer waits for them, and they learn nothing of us."""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A connection that did not come about."""
+
+    host: str
+    failure: Failure
+    message: str
+    attribution: Attribution
+
+
+@dataclass(slots=True, eq=False)
+class Pass:
+    """What lets one run through, and what became of its connections."""
+
+    allow: tuple[Network, ...]
+    user: str = field(default_factory=lambda: secrets.token_hex(8))
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    troubles: list[Trouble] = field(default_factory=list)
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def authorization(self) -> str:
+        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The head of a request to a proxy."""
+
+    method: str
+    target: str
+    version: str
+    headers: tuple[tuple[str, str], ...]
+
+    def get(self, name: str) -> str:
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+    @property
+    def origin(self) -> tuple[str, int]:
+        """Host and port to connect to. Raises ValueError."""
+        parts = urlsplit(f"//{self.target}" if self.method == "CONNECT" else self.target)
+        if self.method != "CONNECT" and parts.scheme != "http":
+            raise ValueError("a proxy forwards http only")
+        if not parts.hostname:
+            raise ValueError("there is no host")
+        return parts.hostname, parts.port or (443 if self.method == "CONNECT" else 80)
+
+    def forwarded(self) -> bytes:
+        """Return the head as the origin gets it: one request a connection, without what was said to the proxy."""
+        parts = urlsplit(self.target)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        kept = [(name, value) for name, value in self.headers if name.lower() not in _HOP_BY_HOP]
+        lines = [f"{self.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in kept), "Connection: close"]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _parsed(raw: bytes) -> _Head:
+    """Raises ValueError."""
+    first, *lines = raw.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    method, target, version = first.split(" ")
+    headers = tuple((name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
+    return _Head(method.upper(), target, version, headers)
+
+
+class Gateway:
+    """The proxy. `web` returns what resolves names and knows which networks are allowed everywhere."""
+
+    def __init__(self, web: Callable[[], WebClient]) -> None:
+        self._web = web
+        self._passes: dict[str, Pass] = {}
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_LARGEST_HEAD)
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def admit(self, allow: Sequence[Network]) -> Pass:
+        """Return a pass for one run."""
+        made = Pass(tuple(allow))
+        self._passes[made.authorization] = made
+        return made
+
+    async def dismiss(self, guest: Pass) -> None:
+        """Let the run no longer through, and close the connections it has."""
+        self._passes.pop(guest.authorization, None)
+        for task in tuple(guest.under_way):
+            task.cancel()
+        await asyncio.gather(*guest.under_way, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        for guest in tuple(self._passes.values()):
+            await self.dismiss(guest)
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    # --- one connection of the browser -------------------------------------------------------------------------------
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        guest: Pass | None = None
+        try:
+            found = await self._admitted(reader, writer)
+            if found is not None:
+                guest, head = found
+                guest.under_way.add(task)
+                await self._connected(head, guest, reader, writer)
+        except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # one of the two ends went away or makes no sense: the connection ends, and the browser says what it missed
+        except asyncio.CancelledError:
+            pass  # the run is over; nobody waits for this task
+        except Exception:  # noqa: BLE001  A fault of ours ends one connection, and is traced.
+            _log.exception("gateway_broke")
+        finally:
+            if guest is not None:
+                guest.under_way.discard(task)
+            writer.close()
+
+    async def _admitted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[Pass, _Head] | None:
+        """Return whose request comes, and its head; a browser says who it is when it is asked."""
+        for _ in range(3):
+            async with asyncio.timeout(_PATIENCE):
+                head = _parsed(await reader.readuntil(b"\r\n\r\n"))
+            guest = self._guest(head.get("proxy-authorization"))
+            if guest is not None:
+                return guest, head
+            length = int(head.get("content-length") or 0)
+            if length:
+                await reader.readexactly(min(length, _LARGEST_HEAD))
+            ask = 'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="earwitness"\r\n'
+            writer.write(f"{ask}Content-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+        return None
+
+    def _guest(self, authorization: str) -> Pass | None:
+        said = authorization.encode()
+        return next((p for key, p in self._passes.items() if hmac.compare_digest(key.encode(), said)), None)
+
+    async def _connected(
+        self, head: _Head, guest: Pass, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        host, port = head.origin
+        if host in _BROWSERS_OWN:
+            return
+        try:
+            far_reader, far_writer = await self._reach(host, port, guest)
+        except ExchangeError as error:
+            guest.troubles.append(Trouble(host, error.failure, str(error), error.attribution))
+            if head.method == "CONNECT":  # else an answer of ours could be taken for the origin's
+                refused = error.failure is Failure.ADDRESS_REFUSED
+                said = b"403 Forbidden" if refused else b"502 Bad Gateway"
+                writer.write(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                await writer.drain()
+            return
+        try:
+            if head.method == "CONNECT":
+                writer.write(b"HTTP/1.1 200 Connection Established\r\n\r\n")
+                await _both_ways((reader, writer), (far_reader, far_writer))
+            else:
+                far_writer.write(head.forwarded())
+                await _both_ways((reader, writer), (far_reader, far_writer), answers=True)
+        finally:
+            far_writer.close()
+
+    async def _reach(self, host: str, port: int, guest: Pass) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return a connection to the first address that takes one. Raises ExchangeError."""
+        addresses = await self._web().addresses(host, port, guest.allow)
+        failed: ConnectFailedError | None = None
+        for address in addresses:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    return await asyncio.open_connection(str(address), port)
+            except TimeoutError:
+                text = f"no connection to {address} came about within {_PATIENCE:g} s"
+                failed = ConnectFailedError(text, Failure.CONNECT_TIMEOUT)
+            except OSError as error:
+                text = f"no connection to {address} port {port}: {error.strerror or type(error).__name__}"
+                failed = ConnectFailedError(text, connect_failure(error.errno or 0))
+        assert failed is not None
+        raise failed
+
+
+_End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _both_ways(near: _End, far: _End, *, answers: bool = False) -> None:
+    """Carry bytes both ways until the far end has said all, or either end is gone."""
+    there = asyncio.create_task(_carry(near[0], far[1]))
+    back = asyncio.create_task(_answers(far[0], near[1]) if answers else _carry(far[0], near[1]))
+    try:
+        await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
+        if there.done() and not answers and there.exception() is None:
+            await back  # half closed: the near end has said all it had to say
+        elif answers and there.done():
+            await asyncio.wait([back], timeout=_PATIENCE)
+    finally:
+        for task in (there, back):
+            task.cancel()
+        await asyncio.gather(there, back, return_exceptions=True)
+
+
+async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while chunk := await source.read(_CHUNK):
+        sink.write(chunk)
+        await sink.drain()
+    with contextlib.suppress(OSError, RuntimeError):
+        sink.write_eof()
+
+
+async def _answers(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Carry the answer to one request, and say that the connection ends with it."""
+    while True:
+        head = _parsed_answer(await source.readuntil(b"\r\n\r\n"))
+        sink.write(head[1])
+        if not 100 <= head[0] < 200:  # interim answers come before the one that counts
+            break
+    await _carry(source, sink)
+
+
+def _parsed_answer(raw: bytes) -> tuple[int, bytes]:
+    """Return the status, and the head with `Connection: close`. Raises ValueError."""
+    first, *lines = raw.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    status = int(first.split(b" ")[1])
+    kept = [line for line in lines if line.partition(b":")[0].strip().lower() not in (b"connection", b"keep-alive")]
+    closing = [] if 100 <= status < 200 else [b"Connection: close"]
+    return status, b"\r\n".join([first, *kept, *closing]) + b"\r\n\r\n"

@@ -1,0 +1,81 @@
+"""The watch over a payment page: its inventory held against the accepted one, and what changed told as findings."""
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass, field
+
+from playwright.async_api import Error as BrowserError
+
+from earwitness.browser.inventory import PageWatcher
+from earwitness.browser.pages import Difference, PageBaselines, PageInventory, difference
+from earwitness.model import Effect, Evidence, Failure, Finding
+from earwitness.probes.browser_spec import WatchSpec
+from earwitness.probes.context import RunContext
+
+_MOST_TOLD = 3  # differences that a message names
+
+
+@dataclass(slots=True)
+class PageWatch:
+    """One run's watch. `note` says in a fact what became of it."""
+
+    spec: WatchSpec
+    ctx: RunContext
+    watcher: PageWatcher
+    inventory: PageInventory | None = None
+    findings: list[Finding] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    note: str = "not taken: the journey did not get there"
+
+    async def take(self, step: str) -> None:
+        """Take the inventory now, and compare it."""
+        try:
+            self.inventory = await self.watcher.take(self.ctx.run.probe, self.ctx.clock.now())
+        except (BrowserError, TimeoutError):
+            self.note = "not taken: the page did not answer"
+            return
+        baselines = self.ctx.pages
+        if baselines is None:
+            self.note = "not compared: there is no folder of baselines here"
+            return
+        try:
+            found = await asyncio.to_thread(self._compared, baselines, self.inventory)
+        except OSError:
+            self.note = "not kept: the disk refuses"
+            return
+        if found:
+            await self._tell(found, step)
+
+    def _compared(self, baselines: PageBaselines, now: PageInventory) -> Difference:
+        accept = f"earwitness baseline accept --probe {now.probe}"
+        accepted = baselines.accepted(now.probe)
+        if accepted is None:
+            baselines.propose(now)
+            self.note = f"no inventory is accepted yet; to accept this one, run: {accept}"
+            return Difference()
+        found = difference(accepted, now, self.spec.changing)
+        if found:
+            baselines.propose(now)
+            self.note = f"changed; if it is meant, run: {accept}"
+        else:
+            baselines.discard(now.probe)
+            self.note = "as accepted"
+        return found
+
+    async def _tell(self, found: Difference, step: str) -> None:
+        for failure, lines, what in (
+            (Failure.PAGE_SCRIPTS_CHANGED, found.scripts, "the scripts of the payment page"),
+            (Failure.SECURITY_HEADERS_CHANGED, found.headers, "the security headers of the payment page"),
+        ):
+            if lines:
+                more = f"; and {len(lines) - _MOST_TOLD} more" if len(lines) > _MOST_TOLD else ""
+                message = f"{what} are not those that were accepted: {'; '.join(lines[:_MOST_TOLD])}{more}; {self.note}"
+                self.findings.append(Finding(failure, message, Effect(self.spec.effect), step=step))
+        assert self.inventory is not None
+        document = {"difference": asdict(found), "inventory": asdict(self.inventory)}
+        text = "\n".join(["Scripts:", *found.scripts, "", "Security headers:", *found.headers, ""])
+        for media_type, name, content in (
+            ("application/json", "page-watch.json", json.dumps(document, ensure_ascii=False, indent=1)),
+            ("text/plain; charset=utf-8", "page-watch.txt", text),
+        ):
+            self.evidence += await self.ctx.keep(content.encode(), kind="page_watch", media_type=media_type, name=name)

@@ -1,0 +1,112 @@
+"""`earwitness baseline`: what prompts sound like and payment pages deliver, as the latest runs found it; accepted or rejected here."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from earwitness.browser.pages import PageBaselines, PageProposal
+from earwitness.presentation import iso_time
+from earwitness.telephony.baselines import FOLDER, Baselines, Proposal, UnknownWordsError
+
+app = typer.Typer(help="What prompts sound like and payment pages deliver, as runs found it.", no_args_is_help=True)
+
+ProbeName = Annotated[str, typer.Option(help="The call probe, or the browser probe that watches a page.")]
+StepName = Annotated[
+    str | None, typer.Option(help="Only the prompt of this step; by default all that waits for the probe.")
+]
+DataDir = Annotated[Path, typer.Option(help="Where the daemon keeps its data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_HERE = Path("earwitness-data")
+_EXIT_FAILED = 1
+
+
+class _Waiting:
+    """What waits for somebody's word in one data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.prompts, self.pages = Baselines(data_dir / FOLDER), PageBaselines(data_dir / FOLDER)
+
+    def of(self, probe: str, step: str | None) -> tuple[list[Proposal], list[PageProposal]]:
+        """Return the probe's. Ends the command when there is none."""
+        prompts = [p for p in self.prompts.proposals() if p.probe == probe and step in (None, p.step)]
+        pages = [p for p in self.pages.proposals() if p.inventory.probe == probe and step is None]
+        if not prompts and not pages:
+            _fail(f"no prompt or page of {probe} waits to be accepted; see: earwitness baseline list")
+        return prompts, pages
+
+    def accept(self, proposal: Proposal) -> str:
+        try:
+            return str(self.prompts.accept(proposal))
+        except UnknownWordsError as error:
+            _fail(str(error))
+
+
+@app.command("list")
+def list_(data_dir: DataDir = _HERE, *, as_json: AsJson = False) -> None:
+    """List the prompts that calls heard and the pages that browsers saw, and nobody has accepted yet."""
+    waiting = _Waiting(data_dir)
+    prompts, pages = waiting.prompts.proposals(), waiting.pages.proposals()
+    if as_json:
+        rows: list[dict[str, Any]] = [{"kind": "prompt", **asdict(p)} for p in prompts]
+        rows += [p.shown() for p in pages]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    if not prompts and not pages:
+        typer.echo("no prompt or page waits to be accepted")
+    if prompts:
+        _print_prompts(prompts, data_dir)
+    if pages:
+        _print_pages(pages)
+
+
+def _print_prompts(prompts: list[Proposal], data_dir: Path) -> None:
+    table = Table("probe", "step", "what was said", "last heard (UTC)", "calls", "sound")
+    for p in prompts:
+        sound = data_dir / FOLDER / "proposed" / f"{p.key}.wav"
+        table.add_row(p.probe, p.step, p.words or "not transcribed", _minute(p.heard_at), str(p.calls), str(sound))
+    Console(soft_wrap=True).print(table)
+
+
+def _print_pages(pages: list[PageProposal]) -> None:
+    table = Table("probe", "page", "last seen (UTC)", "what is new to it")
+    for p in pages:
+        changes = "\n".join((*p.difference.scripts, *p.difference.headers))
+        first = f"first inventory: {len(p.inventory.scripts)} scripts, {len(p.inventory.headers)} security headers"
+        table.add_row(p.inventory.probe, p.inventory.page, _minute(p.inventory.taken_at), changes or first)
+    Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def accept(probe: ProbeName, step: StepName = None, data_dir: DataDir = _HERE, *, as_json: AsJson = False) -> None:
+    """Make what the latest runs found the probe's baseline; the daemon holds its next run against it."""
+    waiting = _Waiting(data_dir)
+    prompts, pages = waiting.of(probe, step)
+    accepted = [*(waiting.accept(p) for p in prompts), *(str(waiting.pages.accept(p)) for p in pages)]
+    typer.echo(json.dumps(accepted) if as_json else "\n".join(f"accepted {file}" for file in accepted))
+
+
+@app.command()
+def reject(probe: ProbeName, step: StepName = None, data_dir: DataDir = _HERE) -> None:
+    """Forget what the latest runs found."""
+    waiting = _Waiting(data_dir)
+    prompts, pages = waiting.of(probe, step)
+    for prompt in prompts:
+        waiting.prompts.discard(prompt)
+        typer.echo(f"rejected {prompt.step}")
+    for page in pages:
+        waiting.pages.discard(page.inventory.probe)
+        typer.echo(f"rejected {page.inventory.page}")
+
+
+def _minute(moment: float) -> str:
+    return str(iso_time(moment))[:16].replace("T", " ")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(_EXIT_FAILED)

@@ -1,0 +1,118 @@
+"""Whose failure it is: the shop's, the card processor's in its frame, or ours."""
+
+import ssl
+
+import pytest
+from web_servers import free_port, raw_server, self_signed
+
+from earwitness.model import Attribution, Effect, Failure, Outcome
+
+CARD = {"Card number": "4111111111111111", "Expiry": "12/30", "Security code": "123"}
+PAY = (
+    {"fill": {"Name on the card": "Ada Example"}},
+    {"check": "I accept the terms"},
+    {"fill": CARD, "frame": "card-form", "name": "card"},
+    {"click": "Pay now"},
+    {"expect_text": "Payment accepted"},
+)
+
+
+@pytest.fixture
+def pay(observe, shop):
+    async def pay(*steps, **options):
+        return await observe({"open": f"{shop.url}/shop/card"}, *(steps or PAY), **options)
+
+    return pay
+
+
+async def test_a_customer_pays_through_the_frame_of_the_card_processor(pay):
+    for frame in ("card-form", {"url": "/card-form$"}, {"selector": "form iframe"}):
+        steps = [{**step, "frame": frame} if "frame" in step else step for step in PAY]
+        seen = await pay(*steps)
+        assert seen.outcome is Outcome.OK, seen.findings
+
+
+async def test_a_card_form_that_does_not_load_is_the_card_processors_failure(pay, shop):
+    shop.faults.turn_on("card-form-down")
+    (finding,) = (await pay(step_timeout="800ms")).findings
+    assert (finding.step, finding.effect) == ("card", Effect.BLOCKED)
+    assert (finding.attribution, finding.dependency) == (Attribution.THIRD_PARTY, "card-processor")
+    assert "behind it: http://localhost" in finding.message
+    assert "card-form (HTTP 503)" in finding.message
+
+
+async def test_a_page_that_waits_for_the_card_processor_says_so(pay, shop):
+    shop.faults.turn_on("card-form-slow", {"seconds": 5})
+    (finding,) = (await pay(step_timeout="800ms")).findings
+    assert finding.failure is Failure.TRANSFER_TIMEOUT
+    assert (finding.attribution, finding.dependency) == (Attribution.THIRD_PARTY, "card-processor")
+    assert "card-form (no answer yet)" in finding.message
+
+
+async def test_a_slow_request_to_a_dependency_is_told_as_its_slowness(pay, shop):
+    shop.faults.turn_on("card-form-slow", {"seconds": 0.3})
+    seen = await pay(dependency_within={"minor": "200ms", "major": "9s"})
+    (finding,) = seen.findings
+    assert (finding.failure, finding.effect) == (Failure.SLOW, Effect.NUISANCE)
+    assert (finding.attribution, finding.dependency) == (Attribution.THIRD_PARTY, "card-processor")
+
+
+async def test_a_failed_request_to_a_dependency_is_told_though_the_journey_goes_on(observe, site):
+    site.pages["/"] = f"<script src=http://cards.test:{site.port}/gone.js></script><p>Hello"
+    seen = await observe({"open": site.url("/")}, {"expect_text": "Hello"})
+    (finding,) = seen.findings
+    assert (finding.failure, finding.effect, finding.dependency) == (
+        Failure.REQUEST_FAILED,
+        Effect.NUISANCE,
+        "card-processor",
+    )
+    assert "though the journey went on" in finding.message
+
+
+async def test_a_failed_request_to_anybody_else_is_no_finding_by_itself(observe, site):
+    site.pages["/"] = "<script src=/gone.js></script><p>Hello"
+    assert (await observe({"open": site.url("/")}, {"expect_text": "Hello"})).findings == ()
+
+
+async def test_the_shops_own_trouble_stays_its_own(pay, shop):
+    shop.faults.turn_on("shop-down")
+    (finding,) = (await pay()).findings
+    assert (finding.failure, finding.attribution, finding.dependency) == (
+        Failure.WRONG_STATUS,
+        Attribution.TARGET,
+        None,
+    )
+
+
+async def test_a_payment_page_that_hangs_is_the_shops_failure(pay, shop):
+    shop.faults.turn_on("shop-page-hangs")
+    finding = (await pay(step_timeout="1s")).findings[-1]
+    assert (finding.failure, finding.attribution) == (Failure.PAGE_HUNG, Attribution.TARGET)
+
+
+async def test_a_script_error_of_the_shop_is_found_where_a_step_asks(pay, shop):
+    shop.faults.turn_on("shop-script-error")
+    seen = await pay({"expect_no_console_error": True})
+    assert "the basket could not be read" in seen.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("host", "failure"),
+    [("nowhere.test", Failure.NAME_NOT_FOUND), (f"127.0.0.1:{free_port()}", Failure.CONNECTION_REFUSED)],
+)
+async def test_a_site_that_is_not_reached_is_told_by_why(observe, host, failure):
+    (finding,) = (await observe({"open": f"https://{host}/"})).findings
+    assert (finding.failure, finding.attribution, finding.effect) == (failure, Attribution.TARGET, Effect.BLOCKED)
+
+
+async def test_a_certificate_that_no_browser_trusts_is_the_targets(observe, tmp_path):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(self_signed(tmp_path, "shop.test"))
+
+    async def silent(reader, _writer):
+        await reader.read()
+
+    async with raw_server(silent, ssl=context) as port:
+        (finding,) = (await observe({"open": f"https://shop.test:{port}/"})).findings
+    assert (finding.failure, finding.attribution) == (Failure.CERTIFICATE_INVALID, Attribution.TARGET)
+    assert "CERT_AUTHORITY_INVALID" in finding.message

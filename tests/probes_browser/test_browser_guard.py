@@ -1,0 +1,93 @@
+"""Where the browser may go: nowhere that the monitor itself may not."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from earwitness.model import Attribution, Failure, Outcome
+
+
+async def test_a_private_address_is_refused_and_is_no_outage(observe):
+    for url in ("http://169.254.169.254/latest/meta-data", "https://10.0.0.7/", "http://[::ffff:10.0.0.7]/"):
+        seen = await observe({"open": url}, allow=[])
+        (finding,) = seen.findings
+        assert (seen.outcome, finding.failure) == (Outcome.UNKNOWN, Failure.ADDRESS_REFUSED), url
+        assert finding.attribution is Attribution.MONITOR
+        assert seen.evidence == ()
+
+
+async def test_this_machine_is_refused_unless_it_is_allowed(observe, site):
+    site.pages["/"] = "Hello"
+    for host in ("127.0.0.1", "shop.test", "localhost"):
+        assert (await observe({"open": site.url("/", host)}, allow=[])).outcome is Outcome.UNKNOWN, host
+    assert site.posted == []
+
+
+async def test_a_redirect_to_a_private_address_is_refused(observe, site):
+    seen = await observe({"open": site.url("/to?url=http://169.254.169.254/")})
+    assert seen.findings[0].failure is Failure.ADDRESS_REFUSED
+    assert "169.254.169.254" in seen.findings[0].message
+
+
+async def test_a_name_that_leads_to_a_private_address_is_refused(observe, zone):
+    zone.addresses["rebound.test"] = ["192.168.7.7"]
+    seen = await observe({"open": "http://rebound.test/"})
+    assert seen.findings[0].failure is Failure.ADDRESS_REFUSED
+
+
+async def test_what_a_page_fetches_is_refused_too(observe, site):
+    """By fetch(), WebSocket, frame, image and worker; the page itself goes on."""
+    other = await asyncio.start_server(lambda _r, w: (reached.append(1), w.close()), "127.0.0.2", 0)
+    reached = []
+    port = other.sockets[0].getsockname()[1]
+    private = f"127.0.0.2:{port}"
+    site.pages["/"] = f"""<p id=said>waiting</p><iframe src="http://{private}/"></iframe><img src="http://{private}/i">
+    <script>new WebSocket('ws://{private}/'); navigator.sendBeacon('http://{private}/b', 'x');
+    fetch('http://{private}/', {{mode: 'no-cors'}}).then(() => 'reached', () => 'refused').then(
+      how => {{ document.getElementById('said').textContent = how; }});</script>"""
+    allow = ["127.0.0.1/32"]
+    seen = await observe({"open": site.url("/")}, {"expect_text": "refused"}, allow=allow)
+    other.close()
+    await other.wait_closed()
+    assert seen.outcome is Outcome.OK, seen.findings
+    assert reached == []
+    assert seen.measures["failed_requests"] >= 2
+
+
+async def test_what_our_own_guard_keeps_from_a_page_makes_nobody_else_guilty(observe, site):
+    site.pages["/"] = "<script src=http://127.0.0.2:9999/needed.js></script><p>Hello"
+    seen = await observe({"open": site.url("/")}, {"expect_text": "Loaded", "timeout": "300ms"}, allow=["127.0.0.1/32"])
+    assert (seen.outcome, seen.findings[0].failure) == (Outcome.UNKNOWN, Failure.ADDRESS_REFUSED)
+
+
+async def test_files_and_the_browsers_own_pages_are_not_opened(observe, tmp_path):
+    (tmp_path / "s.py").write_text("async def run(page, step):\n    await page.goto('file:///etc/passwd')\n")
+    seen = await observe(script="s.py", folder=tmp_path)
+    assert seen.findings, "the file was opened"
+    assert "root" not in str(seen)
+
+
+async def test_the_gateway_lets_nobody_through_without_a_pass(observe, site, engine):
+    site.pages["/"] = "Hello"
+    await observe({"open": site.url("/")})
+    host, port = engine._gateway.url.removeprefix("http://").split(":")
+    for head in (f"GET {site.url('/', '127.0.0.1')} HTTP/1.1", f"CONNECT 127.0.0.1:{site.port} HTTP/1.1"):
+        for extra in ("", "Proxy-Authorization: Basic bm9ib2R5OmF0YWxs\r\n"):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(f"{head}\r\n{extra}\r\n".encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 407")
+            writer.close()
+
+
+@pytest.mark.parametrize("raw", [b"\r\n\r\n", b"GET\r\n\r\n", b"CONNECT x HTTP/1.1 y\r\n\r\n", b"\xff" * 200_000])
+async def test_nonsense_at_the_gateway_ends_its_connection(observe, site, engine, raw):
+    site.pages["/"] = "Hello"
+    await observe({"open": site.url("/")})
+    host, port = engine._gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(raw)
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+    writer.close()

@@ -1,0 +1,167 @@
+"""The browser's process: one for all runs, and never the target's fault."""
+
+import asyncio
+import os
+import signal
+
+import psutil
+import pytest
+from virtual import until
+
+from earwitness.browser.executable import NoBrowserError, find_browser
+from earwitness.config.browser import BrowserProcessSpec
+from earwitness.model import Attribution, Failure, Outcome
+
+MB = 1024**2
+
+
+def alive(pids):
+    return [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE]
+
+
+async def three_at_once(observe, site, engine):
+    seen = await asyncio.gather(*(observe({"open": site.url("/")}, browser=engine) for _ in range(3)))
+    assert [one.outcome for one in seen] == [Outcome.OK] * 3
+
+
+async def at_rest(engine):
+    """Return what the browser holds once windows that are only just closing have closed."""
+    sizes = []
+    for _ in range(20):
+        sizes.append(engine.memory)
+        await asyncio.sleep(0.05)
+    return min(sizes)
+
+
+async def test_one_process_serves_many_runs_in_bounded_memory(observe, site, make_engine):
+    site.pages["/"] = "<script>window.hoard = new Array(2e6).fill('x'.repeat(9))</script>Hello"
+    engine = make_engine()
+    await three_at_once(observe, site, engine)
+    before, (root,) = await at_rest(engine), engine.roots
+    for _ in range(9):
+        await three_at_once(observe, site, engine)
+    assert (engine.starts, list(engine.roots)) == (1, [root])
+    assert await at_rest(engine) < before + 60 * MB
+
+
+async def test_the_process_is_started_anew_after_so_many_runs(observe, site, make_engine):
+    site.pages["/"] = "Hello"
+    engine = make_engine(BrowserProcessSpec(runs=2))
+    for starts in (1, 1, 2):
+        assert (await observe({"open": site.url("/")}, browser=engine)).outcome is Outcome.OK
+        assert engine.starts == starts
+
+
+async def test_the_process_is_started_anew_when_it_is_too_large(observe, site, make_engine):
+    site.pages["/"] = "Hello"
+    engine = make_engine(BrowserProcessSpec(memory=100 * MB))
+    await observe({"open": site.url("/")}, browser=engine)
+    assert list(engine.roots) == []
+    await observe({"open": site.url("/")}, browser=engine)
+    assert engine.starts == 2
+
+
+async def test_a_page_that_hangs_is_found_within_its_limit_and_takes_nobody_with_it(observe, site):
+    site.pages |= {"/": "<p>Hello<script>setTimeout(() => { for (;;); }, 50)</script>", "/well": "Hello"}
+    hung, well = await asyncio.gather(
+        observe({"open": site.url("/")}, {"click": "Hello", "timeout": "1s"}, {"expect_text": "x", "timeout": "1s"}),
+        observe({"open": site.url("/well")}, {"expect_text": "Hello"}),
+    )
+    assert (hung.findings[-1].failure, hung.findings[-1].attribution) == (Failure.PAGE_HUNG, Attribution.TARGET)
+    assert hung.duration < 12
+    assert well.outcome is Outcome.OK
+    assert (await observe({"open": site.url("/well")})).outcome is Outcome.OK
+
+
+async def test_a_browser_that_dies_is_our_fault_and_is_started_anew(observe, site, make_engine):
+    site.pages["/"] = "Hello"
+    engine = make_engine()
+    running = asyncio.create_task(
+        observe({"open": site.url("/")}, {"wait_for": {"text": "never"}, "timeout": "20s"}, browser=engine)
+    )
+    await until(lambda: any(page.url.endswith("/") for page in _open_pages(engine)))
+    os.kill(next(engine.roots), signal.SIGKILL)
+    seen = await asyncio.wait_for(running, 15)
+    assert (seen.outcome, seen.findings[0].failure) == (Outcome.UNKNOWN, Failure.BROWSER_FAILED)
+    assert (await observe({"open": site.url("/")}, browser=engine)).outcome is Outcome.OK
+    assert engine.starts == 2
+
+
+async def test_a_browser_that_hangs_is_killed_and_started_anew(observe, site, make_engine):
+    site.pages["/"] = "Hello"
+    engine = make_engine()
+    await observe({"open": site.url("/")}, browser=engine)
+    (root,) = engine.roots
+    running = asyncio.create_task(
+        observe({"open": site.url("/")}, {"wait_for": {"text": "never"}, "timeout": "1s"}, browser=engine)
+    )
+    await until(lambda: any(page.url.endswith("/") for page in _open_pages(engine)))
+    tree = [root, *(child.pid for child in psutil.Process(root).children(recursive=True))]
+    for pid in tree:
+        os.kill(pid, signal.SIGSTOP)
+    seen = await asyncio.wait_for(running, 40)
+    assert (seen.outcome, seen.findings[0].failure) == (Outcome.UNKNOWN, Failure.BROWSER_FAILED)
+    assert alive(tree) == []
+    assert (await observe({"open": site.url("/")}, browser=engine)).outcome is Outcome.OK
+
+
+def _open_pages(engine):
+    current = engine._current
+    return [page for context in (current.browser.contexts if current else ()) for page in context.pages]
+
+
+async def test_the_browser_gets_nothing_secret_of_our_environment(observe, site, make_engine, monkeypatch):
+    monkeypatch.setenv("TEST_CARD", "canary-of-the-environment")
+    site.pages["/"] = "Hello"
+    engine = make_engine()
+    assert (await observe({"open": site.url("/")}, browser=engine)).outcome is Outcome.OK
+    assert "canary-of-the-environment" not in str(psutil.Process(next(engine.roots)).environ())
+
+
+async def test_a_driver_that_dies_costs_one_run(observe, site, make_engine):
+    site.pages["/"] = "Hello"
+    engine = make_engine()
+    await observe({"open": site.url("/")}, browser=engine)
+    (driver,) = engine._driver
+    driver.kill()
+    seen = await observe({"open": site.url("/")}, browser=engine)
+    assert seen.outcome in (Outcome.OK, Outcome.UNKNOWN)
+    assert (await observe({"open": site.url("/")}, browser=engine)).outcome is Outcome.OK
+
+
+async def test_nothing_is_left_when_the_engine_closes(observe, site, make_engine):
+    site.pages["/"] = "Hello"
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    engine = make_engine()
+    await observe({"open": site.url("/")}, browser=engine)
+    started = {child.pid for child in psutil.Process().children(recursive=True)} - before
+    assert len(started) > 3
+    await engine.aclose()
+    await until(lambda: not any(map(psutil.pid_exists, started)))  # what is orphaned is buried by the first process
+
+
+async def test_no_browser_is_our_fault_with_what_to_do(observe, site, make_engine, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    seen = await observe({"open": site.url("/")}, browser=make_engine())
+    assert (seen.outcome, seen.findings[0].failure) == (Outcome.UNKNOWN, Failure.BROWSER_FAILED)
+    assert "apt-get install chromium" in seen.findings[0].message
+    assert list(seen.evidence) == []
+
+
+async def test_a_program_that_is_no_browser_is_our_fault(observe, site, make_engine):
+    seen = await observe({"open": site.url("/")}, browser=make_engine(BrowserProcessSpec(executable="/bin/true")))
+    assert (seen.outcome, seen.findings[0].failure) == (Outcome.UNKNOWN, Failure.BROWSER_FAILED)
+    assert "did not start" in seen.findings[0].message
+
+
+def test_the_browser_that_is_configured_or_playwrights_own_comes_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    assert find_browser(None).name == "chromium"
+    own = tmp_path / "chromium-1200/chrome-linux64/chrome"
+    own.parent.mkdir(parents=True)
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    assert find_browser(None) == own
+    with pytest.raises(NoBrowserError, match="cannot be executed"):
+        find_browser(tmp_path / "none")
