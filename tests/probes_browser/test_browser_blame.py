@@ -99,6 +99,7 @@ async def test_a_script_error_of_the_shop_is_found_where_a_step_asks(pay, shop):
 @pytest.mark.parametrize(
     ("host", "failure"),
     [("nowhere.test", Failure.NAME_NOT_FOUND), (f"127.0.0.1:{free_port()}", Failure.CONNECTION_REFUSED)],
+    ids=["no name", "refused"],
 )
 async def test_a_site_that_is_not_reached_is_told_by_why(observe, host, failure):
     (finding,) = (await observe({"open": f"https://{host}/"})).findings
