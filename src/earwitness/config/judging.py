@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from earwitness.config.cron import Cron, parse_cron
 from earwitness.config.fields import Duration, Flag, Spec, Texts, as_list, problem
+from earwitness.config.hours import parse_days, parse_zone
 from earwitness.config.known_keys import nearest
 from earwitness.config.times import Calendar, Once, Outside, Recurring, instant
 from earwitness.model import (
@@ -26,16 +27,8 @@ from earwitness.model import (
     worse,
 )
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LEVELS = (Severity.SEV1, Severity.SEV2, Severity.SEV3)
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
-
-
-def _zone(value: Any) -> str:
-    try:
-        return ZoneInfo(str(value)).key
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise problem(f"{value!r} is not a time zone; write one such as Europe/London or UTC") from error
 
 
 def _failure(value: Any) -> str:
@@ -48,24 +41,12 @@ def _failure(value: Any) -> str:
 
 
 FailureClass = Annotated[Failure, BeforeValidator(_failure)]
-Zone = Annotated[str, BeforeValidator(_zone)]
+Zone = Annotated[str, BeforeValidator(parse_zone)]
 Channels = Annotated[tuple[Channel, ...], BeforeValidator(as_list)]
 Severities = Annotated[tuple[Severity, ...], BeforeValidator(as_list)]
 
 
 # --- when ------------------------------------------------------------------------------------------------------------
-
-
-def _days(value: Any) -> frozenset[int]:
-    """Return weekdays from `[mon-fri, sun]`; 0 is Monday."""
-    found: set[int] = set()
-    for part in as_list(value):
-        first, _, last = str(part).partition("-")
-        if first not in _DAYS or (last or first) not in _DAYS:
-            raise problem(f"{part!r} is not a weekday or a range of them; write such as mon, or mon-fri")
-        begin, end = _DAYS.index(first), _DAYS.index(last or first)
-        found |= {(begin + step) % 7 for step in range((end - begin) % 7 + 1)}
-    return frozenset(found)
 
 
 def _hours(value: Any) -> tuple[int, int]:
@@ -88,7 +69,9 @@ class CalendarSpec(Spec):
     """Business hours, or any other hours of the week."""
 
     timezone: Zone = "UTC"
-    days: Annotated[frozenset[int], BeforeValidator(_days, json_schema_input_type=list[str])] = frozenset(range(7))
+    days: Annotated[frozenset[int], BeforeValidator(parse_days, json_schema_input_type=str | list[str])] = frozenset(
+        range(7)
+    )
     hours: Annotated[tuple[int, int], BeforeValidator(_hours, json_schema_input_type=str)] = (0, 24 * 60)
     holidays: tuple[Annotated[date, BeforeValidator(_date)], ...] = ()
 
