@@ -166,7 +166,16 @@ async def test_the_bundle_holds_every_file_under_its_hash(broken):
             data = archive.read(file["name"])
             assert (hashlib.sha256(data).hexdigest(), len(data)) == (file["sha256"], file["size"])
         incident = json.loads(archive.read("incident.json"))
+        argument = archive.read("argument.txt").decode()
+        seen = json.loads(archive.read("observations.json"))
+        script = archive.read("reproduce.sh").decode()
     assert incident["id"] == broken.found
+    assert incident["reason"] in argument
+    assert incident["timeline"][0]["text"] in argument
+    assert {run["outcome"] for run in seen} == {"finding"}
+    assert all(run["steps"][0]["duration_seconds"] >= 0 for run in seen)
+    assert script.startswith("#!/bin/sh")
+    assert f"curl --include --request GET {seen[0]['facts']['url']}" in script
     assert {e["sha256"] for e in incident["evidence"]} <= {f["sha256"] for f in manifest}
 
 

@@ -14,6 +14,7 @@ from earwitness.presentation import incident_json, iso_time, observation_json, s
 from earwitness.store import digests, history, outbox, owed, verdicts
 
 EVIDENCE = "/api/v1/evidence"
+_MOST_RUNS = 500  # of an incident, the latest, whose observations are in its archive
 _SHOWN_INLINE = ("audio/", "image/png", "text/plain", "application/json")
 
 
@@ -91,7 +92,9 @@ async def incident(house: InHouse, incident_id: str) -> dict[str, Any]:
 @api.get("/incidents/{incident_id}/evidence.zip")
 async def evidence_zip(house: InHouse, incident_id: str) -> Response:
     found = await find(house, incident_id)
-    content = await asyncio.to_thread(bundle, incident_json(found, EVIDENCE), found.evidence, house.evidence)
+    runs = await house.store.read(lambda c: [history.observation(c, run) for run in found.observations[-_MOST_RUNS:]])
+    seen = [observation_json(run, EVIDENCE) for run in runs if run is not None]
+    content = await asyncio.to_thread(bundle, incident_json(found, EVIDENCE), seen, found.evidence, house.evidence)
     named = {"content-disposition": f'attachment; filename="{incident_id}.zip"'}
     return Response(content, media_type="application/zip", headers=named)
 
