@@ -35,6 +35,7 @@ from earwitness.console.app import create_app
 from earwitness.console.house import House
 from earwitness.dispatch.local import Dispatcher
 from earwitness.dispatch.ports import Lasting, Ports
+from earwitness.evidence.links import EvidenceLinks
 from earwitness.evidence.storage import EvidenceStorage
 from earwitness.housekeeping import Housekeeping
 from earwitness.impairments import Impairments
@@ -150,7 +151,11 @@ class App:
         self._evidence = EvidenceStorage(self._data_dir / "evidence")
         self._baselines, self._switchboard = Baselines(self._data_dir / FOLDER), Switchboard()
         self._metrics = Metrics(self._location)
-        self._ack_links = AckLinks(read_or_make_key(self._data_dir / "ack.key"), self._public_url())
+        key = read_or_make_key(self._data_dir / "ack.key")
+        self._ack_links, self._evidence_links = (
+            AckLinks(key, self._public_url()),
+            EvidenceLinks(key, self._public_url()),
+        )
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
@@ -193,6 +198,7 @@ class App:
             baselines=self._baselines,
             pages=self._pages,
             ack_links=self._ack_links,
+            evidence_links=self._evidence_links,
             wake_couriers=self._postroom.wake,
             ready=self._ready,
             alive=self._alive,

@@ -159,3 +159,16 @@ async def test_where_no_callback_is_awaited_there_is_nothing(broken):
         assert (await outside.get("/callbacks/pager")).status_code == 405
     told = await cli("incidents", "list", "--url", broken.url)
     assert told.returncode == 1
+
+
+async def test_a_link_to_the_evidence_needs_no_login_and_is_taken_back(broken, http):
+    made = await broken.api.post(f"/api/v1/incidents/{broken.found}/evidence-links", params={"seconds": 3600})
+    link = made.json()
+    assert link["url"].startswith(f"{broken.url}/shared/")
+    assert (await http.get(f"{broken.url}/api/v1/incidents/{broken.found}/evidence.zip")).status_code == 401
+    got = await http.get(link["url"])
+    assert (got.status_code, got.headers["content-type"]) == (200, "application/zip")
+    assert (await http.get(link["url"][:-2] + "AA")).status_code == 404
+    assert (await broken.api.delete(f"/api/v1/evidence-links/{link['id']}")).status_code == 200
+    assert (await http.get(link["url"])).status_code == 410
+    assert (await http.delete(f"{broken.url}/api/v1/evidence-links/{link['id']}")).status_code == 401

@@ -4,15 +4,13 @@ Following a link changes nothing, since mail scanners and previews do that too: 
 (HMAC-SHA256) with a key that lies in the data directory, readable for the daemon's user alone; that it was used is kept in the store.
 """
 
-import base64
-import hashlib
-import hmac
 import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from earwitness.config.fields import Secret
+from earwitness.signing import Signer
 
 VALID_FOR = 3 * 86400.0  # seconds
 _KEY_SIZE = 32  # bytes
@@ -33,36 +31,21 @@ class AckLinks:
     """Makes links and reads them."""
 
     def __init__(self, key: Secret, base: str) -> None:
-        self._key = bytes.fromhex(key.reveal())
+        self._signer = Signer(key, "acknowledge")
         self._base = base
 
     def url(self, incident: str, hook: str, now: float) -> str:
         """Return a link of its own: each is used once."""
-        told = f"{incident}\n{hook}\n{now + VALID_FOR:.0f}\n{secrets.token_hex(8)}".encode()
-        return f"{self._base}{PATH}{_text(told)}.{_text(self._sign(told))}"
+        token = self._signer.token([incident, hook, f"{now + VALID_FOR:.0f}", secrets.token_hex(8)])
+        return f"{self._base}{PATH}{token}"
 
     def read(self, token: str) -> AckLink | None:
         """Return what the link is good for, expired or not. None: we never made it."""
-        told, _, signature = token.partition(".")
-        try:
-            signed, given = _bytes(told), _bytes(signature)
-        except ValueError:
+        fields = self._signer.read(token)
+        if fields is None:
             return None
-        if not hmac.compare_digest(self._sign(signed), given):
-            return None
-        incident, hook, expires, nonce = signed.decode().split("\n")
+        incident, hook, expires, nonce = fields
         return AckLink(incident, hook, float(expires), nonce)
-
-    def _sign(self, told: bytes) -> bytes:
-        return hmac.digest(self._key, told, hashlib.sha256)
-
-
-def _text(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).decode().rstrip("=")
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
 def read_or_make_key(path: Path) -> Secret:

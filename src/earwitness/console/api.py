@@ -91,6 +91,11 @@ async def incident(house: InHouse, incident_id: str) -> dict[str, Any]:
 
 @api.get("/incidents/{incident_id}/evidence.zip")
 async def evidence_zip(house: InHouse, incident_id: str) -> Response:
+    return await archive(house, incident_id)
+
+
+async def archive(house: House, incident_id: str) -> Response:
+    """Return the evidence of an incident as one zip."""
     found = await find(house, incident_id)
     runs = await house.store.read(lambda c: [history.observation(c, run) for run in found.observations[-_MOST_RUNS:]])
     seen = [observation_json(run, EVIDENCE) for run in runs if run is not None]

@@ -16,6 +16,7 @@ from earwitness.console.guard import Guard
 from earwitness.console.house import House
 from earwitness.console.pages import pages
 from earwitness.console.quiet import quiet
+from earwitness.console.sharing import sharing
 from earwitness.console.telephone import telephone
 
 _HERE = Path(__file__).parent
@@ -35,6 +36,7 @@ def create_app(house: House) -> ASGIApp:
     app.include_router(quiet)
     app.include_router(pages)
     app.include_router(acknowledging)
+    app.include_router(sharing)
     app.include_router(callbacks)
     app.state.switchboard = house.switchboard
     app.include_router(telephone)

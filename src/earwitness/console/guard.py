@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from earwitness.config.fields import Secret
 
 _OPEN = ("/healthz", "/readyz")
-_SIGNED = ("/twilio/", "/callbacks/", "/ack/")  # what comes here is signed, which its routes check
+_SIGNED = ("/twilio/", "/callbacks/", "/ack/", "/shared/")  # what comes here is signed, which its routes check
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 

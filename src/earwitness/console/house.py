@@ -9,6 +9,7 @@ from earwitness.clock import Clock
 from earwitness.commit import CommitLoop
 from earwitness.config.schema import Config
 from earwitness.dispatch.local import Dispatcher
+from earwitness.evidence.links import EvidenceLinks
 from earwitness.evidence.storage import EvidenceStorage
 from earwitness.impairments import Impairments
 from earwitness.metrics import Metrics
@@ -35,6 +36,7 @@ class House:
     baselines: Baselines
     pages: PageBaselines
     ack_links: AckLinks
+    evidence_links: EvidenceLinks
     wake_couriers: Callable[[], None]
     ready: Callable[[], bool]
     alive: Callable[[], bool]
