@@ -72,10 +72,40 @@ def test_a_mistyped_card_number_is_not_in_the_error():
         ("123", "***"),
         (f"{CARD}#", "************4242#"),
         ("12w34", "**w**"),
+        ("A1B2", "****"),
+        ("AB", "AB"),
+        ("A1B2C3D4#", "********#"),
     ],
 )
 def test_masks_keep_menu_choices_and_the_last_four_of_cards(keys, shown):
     assert mask_keys(keys) == shown
+
+
+PIECES = [{"press": CARD[at : at + 2]} for at in range(0, 16, 2)]
+
+
+@pytest.mark.parametrize("between", [(), ({"pause": "1s"},), ({"expect": "Go on", "optional": True},)])
+def test_a_number_pressed_in_pieces_shows_nowhere_but_in_the_script_for_the_carrier(between):
+    pieces = [step for piece in PIECES for step in (piece, *between)]
+    spec = call({"press": "2"}, {"expect": "Your card"}, *pieces, {"press": "#"}, {"expect": "Thank you"})
+    titles = [step.title for step in spec.steps if step.press]
+    assert titles == ["press 2", *["press **"] * 8, "press #"]
+    assert "42" not in compile_plan(spec).masked
+    assert compile_plan(spec).twiml.count('digits="42"') == 8
+
+
+def test_choices_in_menus_are_shown_unless_they_are_said_to_be_secret():
+    spec = call(
+        {"press": "1"}, {"pause": "1s"}, {"press": "23"}, {"expect": "Your PIN"}, {"press": "9", "secret": True}
+    )
+    assert [step.title for step in spec.steps if step.press] == ["press 1", "press 23", "press *"]
+
+
+@pytest.mark.parametrize("words", ["4242.4242.4242.4242", "4242,\n4242, 4242,\t4242", "4242/4242/4242/4242"])
+def test_a_card_number_that_is_said_is_masked_whatever_stands_between_its_digits(words):
+    spec = call({"say": words}, {"listen": "5s"})
+    assert spec.steps[0].title == "say ****4242"
+    assert "4242/4242" not in compile_plan(spec).masked
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.silencing import Silenced
 from earwitness.model import Attribution, Effect, Failure, Finding, Layer, Scalar, Step
 from earwitness.telephony.spec import CallSpec
-from earwitness.telephony.steps import StepSpec, mask_keys
+from earwitness.telephony.steps import StepSpec
 from earwitness.telephony.twiml import Timing
 
 _FAILURES: Mapping[Result, Failure] = {
@@ -77,7 +77,7 @@ def planned(steps: Sequence[StepSpec], waits: Sequence[int]) -> tuple[PlannedSte
             verb=step.verb,
             wait=float(wait),
             keys=step.press.reveal() if step.press else "",
-            secret=step.press is not None and mask_keys(step.press.reveal()) != step.press.reveal(),
+            secret=step.press is not None and step.shown_keys != step.press.reveal(),
             expect=step.texts,
             misroute=step.misroute_texts,
             places={text: place for place, texts in step.misroute.items() for text in texts},
