@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from earwitness.audio.number_masking import mask_numbers
 from earwitness.config.fields import Duration, Flag, Limits, Secret, Share, Spec, as_list, problem
 from earwitness.model import Effect
 
@@ -33,7 +34,6 @@ _CARD_DIGITS = 12  # the shortest card numbers; only of those the last four are 
 _MENU_DIGITS = 2
 _SECRET_DIGITS = 4  # the shortest numbers, PINs, that are told from choices in menus when they are pressed in pieces
 _DIGIT = re.compile(r"[0-9A-D]")  # A to D are tones like any digit
-_CARD = re.compile(r"\d(?:[\s.,/_-]{0,3}\d){11,18}")
 
 
 def mask_keys(keys: str, *, secret: bool = False) -> str:
@@ -43,11 +43,6 @@ def mask_keys(keys: str, *, secret: bool = False) -> str:
         return keys
     hidden = digits - (4 if digits >= _CARD_DIGITS and not secret else 0)
     return _DIGIT.sub("*", keys, count=hidden) if hidden else keys
-
-
-def mask_numbers(words: str) -> str:
-    """Return `words` with all but the last four digits hidden of what may be a card number: 12 to 19 digits."""
-    return _CARD.sub(lambda found: "*" * 4 + re.sub(r"\D", "", found[0])[-4:], words)
 
 
 def _keys(value: Any) -> Secret:
@@ -200,14 +195,14 @@ class StepSpec(Spec):
 
     @property
     def title(self) -> str:
-        """What the step is called in observations; keys are masked."""
+        """What the step is called in observations; keys and long numbers are masked."""
         match self.verb:
             case "press":
                 return f"press {self.shown_keys}"
             case "expect":
-                return f"expect {' | '.join(self.texts)}"
+                return f"expect {mask_numbers(' | '.join(self.texts))}"
             case "hold":
-                return f"hold until {' | '.join(self.texts)}"
+                return f"hold until {mask_numbers(' | '.join(self.texts))}"
             case "say":
                 return f"say {mask_numbers(self.say or '')}"
             case "hang_up":

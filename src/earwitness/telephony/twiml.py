@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
+from earwitness.audio.number_masking import mask_numbers
 from earwitness.telephony.spec import CallSpec
-from earwitness.telephony.steps import StepSpec, mask_numbers
+from earwitness.telephony.steps import StepSpec
 
 MAX_CHARACTERS = 4000  # Twilio's limit on the Twiml parameter; beyond it error 32018
 TRAILING_PAUSE = 2  # seconds, so that the last prompt's end is on the recording
