@@ -29,6 +29,7 @@ from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
 from earwitness.console.app import create_app
 from earwitness.console.house import House
+from earwitness.dispatch.errands import Errands
 from earwitness.dispatch.local import Dispatcher
 from earwitness.dispatch.ports import Ports
 from earwitness.evidence.storage import EvidenceStorage
@@ -260,6 +261,7 @@ class App:
             housekeeping.run(),
             self._heartbeat.run(),
             self._insistence.run(),
+            Errands(self._store, self._clock, self._dispatcher.carrier).run(),
             self._watchdog(),
         ]
         tasks = [asyncio.create_task(work) for work in loops]

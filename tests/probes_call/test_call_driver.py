@@ -142,12 +142,13 @@ async def test_a_file_that_is_no_recording_blames_nobody_and_is_kept_unless_a_ca
     api.get(url__startswith=f"{ROOT}/Recordings/RE1.wav").mock(
         side_effect=[httpx.Response(404), httpx.Response(200, content=media)]
     )
+    deleted = api.delete(url__startswith=f"{ROOT}/Recordings/RE1.json").respond(204)
     observation = await run(spec(steps), caller.context())
     assert [finding.failure for finding in observation.findings] == [Failure.RECORDING_UNREADABLE]
     assert observation.outcome is Outcome.UNKNOWN
-    assert caller.sink.files.get("recording") == (
-        media if kept else None
-    )  # and it is not deleted at the carrier: respx knows no such route
+    assert caller.sink.files.get("recording") == (media if kept else None)
+    assert deleted.called is kept
+    assert [(left.recording_sid, left.wait) for left in caller.ledger.left] == ([] if kept else [("RE1", 604800.0)])
 
 
 async def test_hearing_never_runs_on_the_event_loop(caller, api, monkeypatch):
@@ -213,6 +214,8 @@ async def test_a_recording_that_the_disk_refuses_stays_at_the_carrier(caller, ap
     observation = await run(spec(WELCOME), caller.context())
     assert (observation.outcome, observation.facts["evidence_lost"]) == (Outcome.UNKNOWN, 2)
     assert not deleted.called
+    (left,) = caller.ledger.left  # and is deleted when nobody came for it in a week
+    assert (left.recording_sid, left.wait) == ("RE1", 604800.0)
 
 
 async def test_a_failed_call_whose_notifications_cannot_be_read_blames_nobody(caller, api):

@@ -126,6 +126,8 @@ async def test_sound_that_does_not_come_is_never_the_targets_fault(caller, sim, 
     (finding,) = observation.findings
     assert observation.outcome is Outcome.UNKNOWN
     assert "the live sound stopped coming" in finding.message
+    (left,) = caller.ledger.left
+    assert (left.carrier, left.call_sid) == ("main", observation.facts["call_sid"])
 
 
 async def test_a_sound_that_ends_while_the_call_goes_on_hangs_it_up_and_blames_nobody(caller, sim, monkeypatch):

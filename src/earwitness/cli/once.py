@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from earwitness.clock import SystemClock
 from earwitness.config.fields import Money
 from earwitness.config.schema import BudgetSpec, Config
+from earwitness.dispatch.errands import Errands
 from earwitness.dispatch.local import Dispatcher
 from earwitness.dispatch.ports import Ports
 from earwitness.evidence.storage import EvidenceStorage
@@ -59,6 +60,8 @@ class Once:
             try:
                 yield once
             finally:
+                if money is store:  # nobody else will ever see its list
+                    await Errands(store, clock, ports.carrier).work_off()
                 await web.aclose()
                 for opened in {store, money}:
                     opened.close()

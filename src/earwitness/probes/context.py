@@ -47,6 +47,17 @@ class OverBudgetError(Exception):
     """The run would spend more than the budget allows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Recordings of a call that are to be deleted at the carrier, in `wait` seconds or later, as soon as it lets us."""
+
+    carrier: str
+    call_sid: str
+    recording_sid: str | None
+    reason: str
+    wait: float = 0.0
+
+
 class CallLedger(Protocol):
     """The memory of one run's call, written before each thing that cannot be undone."""
 
@@ -61,6 +72,9 @@ class CallLedger(Protocol):
 
     async def settle(self, cost: Money) -> None:
         """Replace what was reserved by what it cost."""
+
+    async def leave(self, leftover: Leftover) -> None:
+        """Record what is left at the carrier; it is seen to when the run is over."""
 
 
 @dataclass(frozen=True, slots=True)

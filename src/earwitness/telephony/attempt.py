@@ -16,7 +16,7 @@ from earwitness.audio.wav import WavError
 from earwitness.audio.words import PromptError
 from earwitness.audio.workers import in_worker
 from earwitness.model import Attribution, Evidence, Failure, Finding, Observation, Scalar, Step, Why
-from earwitness.probes.context import CallLedger, InterruptedCall, OverBudgetError, RunContext
+from earwitness.probes.context import CallLedger, InterruptedCall, Leftover, OverBudgetError, RunContext
 from earwitness.telephony import changes, findings
 from earwitness.telephony.carrier import Carrier, CarrierCall
 from earwitness.telephony.dial_guard import DialRefusedError
@@ -29,6 +29,7 @@ from earwitness.telephony.switchboard import Extension
 from earwitness.telephony.twiml import Plan, PlanTooLongError, Timings, compile_plan
 
 _AS_PLANNED = (Failure.WORDS_NOT_CHECKED, Failure.PROMPT_CHANGED)  # findings of calls that others may be timed by
+_ONLY_EVIDENCE = 7 * 24 * 3600.0  # seconds that a recording stays at the carrier which is kept nowhere else
 _SILENT_CALL = 2.0  # seconds that a call must last before its silence is the far end's
 _log = structlog.get_logger(__name__)
 
@@ -55,11 +56,12 @@ class Attempt:
         self.extension = _extension(ctx, carrier)
         self.driver = CallDriver(spec, ctx, carrier, self.ledger, from_, self.extension)
         self.titles = [step.title for step in spec.steps]
+        self.left: Leftover | None = None  # recordings at the carrier, from when the call exists until they are deleted
         self.seen = _Seen(facts={"to": spec.to, "from": from_, "carrier": carrier.name, "driver": spec.driver})
 
     async def run(self) -> Observation:
         try:
-            return await self._run()
+            return await self._cleared(await self._run())
         finally:
             if self.extension is not None and self.ctx.switchboard is not None:
                 self.ctx.switchboard.close(self.extension)
@@ -87,8 +89,22 @@ class Attempt:
 
     async def resume(self, interrupted: InterruptedCall) -> Observation:
         """Take up the call where the earlier process left it. Never dials."""
+        return await self._cleared(await self._resume(interrupted))
+
+    async def _cleared(self, seen: Observation) -> Observation:
+        """Return what was seen; recordings that are still at the carrier are put on the list of what is to be deleted there."""
+        if self.left is not None:
+            await self.ledger.leave(self.left)
+        return seen
+
+    def _owns(self, sid: str) -> None:
+        self.left = Leftover(self.driver.carrier.name, sid, None, "never judged")
+
+    async def _resume(self, interrupted: InterruptedCall) -> Observation:
         self.driver.from_ = interrupted.from_
         self.seen.facts |= {"to": interrupted.to, "from": interrupted.from_}
+        if interrupted.sid is not None:
+            self._owns(interrupted.sid)
         try:
             call = await self._left_behind(interrupted)
         except CarrierError as error:
@@ -123,6 +139,7 @@ class Attempt:
         call = await self.driver.find(interrupted.to, interrupted.from_, interrupted.intended_at)
         if call is not None:
             await self.ledger.dialled(call.sid)
+            self._owns(call.sid)
         return call
 
     async def _lost(self, message: str) -> Observation:
@@ -163,6 +180,7 @@ class Attempt:
         self, call: CarrierCall, library: PromptLibrary, plan: Plan, live: LiveConversation | None
     ) -> Observation:
         self.seen.facts["call_sid"] = call.sid
+        self._owns(call.sid)
         try:
             ended = await self.driver.follow(call) if live is None else await live.during(call, self.driver.follow)
         except CarrierError as error:
@@ -190,6 +208,8 @@ class Attempt:
         self, ended: Ended, library: PromptLibrary, script: Sequence[PlannedStep], live: LiveConversation | None
     ) -> None:
         status = ended.call.status
+        if not ended.call.duration:
+            self.left = None  # nobody answered, so nothing was recorded
         if status == "completed":
             await self._hear(ended, library, script, live.sound if live else None)
         elif status == "busy":
@@ -207,7 +227,11 @@ class Attempt:
     ) -> None:
         recorded = await self.driver.recording(ended.call)
         self.seen.facts["recording_sid"] = recorded.sid
+        self.left = Leftover(
+            self.driver.carrier.name, ended.call.sid, recorded.sid, "kept nowhere else", _ONLY_EVIDENCE
+        )
         if recorded.wav is None:
+            self.left = None
             self._no_recording(recorded, ended.call)
             return
         try:
@@ -278,8 +302,8 @@ class Attempt:
         except WavError:
             if any(step.secret for step in script):
                 _log.info("recording_not_kept", run=self.ctx.run.id, why="secret keys in it could not be silenced")
-            else:
-                await self._keep(wav, "recording", "application/octet-stream", "call-recording.unreadable")
+            elif await self._keep(wav, "recording", "application/octet-stream", "call-recording.unreadable"):
+                await self._delete_recording(sid)
             return
         if await self._keep(silenced.wav, "recording", "audio/wav", "call-recording.wav"):
             await self._delete_recording(sid)
@@ -287,9 +311,11 @@ class Attempt:
     async def _delete_recording(self, sid: str) -> None:
         try:
             await self.driver.carrier.delete_recording(sid)
-            self.seen.facts["recording_deleted"] = True
+            self.seen.facts["recording_deleted"], self.left = True, None
         except CarrierError as error:
             self.seen.facts["recording_deleted"] = False
+            if self.left is not None:
+                self.left = replace(self.left, reason="not deleted", wait=0.0)
             _log.warning("recording_not_deleted", recording_sid=sid, error=str(error))
 
     def _no_recording(self, recorded: Recorded, call: CarrierCall) -> None:
