@@ -13,7 +13,7 @@ from earwitness.audio.prompts import PromptLibrary
 from earwitness.audio.wav import write_wav
 from earwitness.telephony import findings
 from earwitness.telephony.baselines import Baselines
-from earwitness.telephony.changes import compared
+from earwitness.telephony.changes import Lesson, compared
 from earwitness.telephony.hearing import listen
 from earwitness.telephony.spec import CallSpec
 
@@ -76,7 +76,7 @@ async def test_what_an_engine_heard_of_a_card_is_told_and_kept_masked(tmp_path):
         repr(findings.observed_steps(heard.report, 0.0)),
     ]
     baselines = Baselines(tmp_path)
-    await compared([finding], heard.report, {0: wav}, baselines, "phone", 5.0)
+    await compared([finding], heard.report, {0: wav}, Lesson(baselines, "phone", "run-1", PromptLibrary(()), 5.0))
     shown.append(repr(baselines.proposals()))
     for text in shown:
         assert "****2429" in text

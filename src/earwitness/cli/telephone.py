@@ -12,7 +12,7 @@ from rich.table import Table
 
 from earwitness.model import Observation, Outcome
 from earwitness.presentation import iso_time, observation_json
-from earwitness.telephony.baselines import FOLDER, Baselines, Proposal, UnknownWordsError
+from earwitness.telephony.baselines import FOLDER, Accepted, Baselines, Proposal, UnknownWordsError
 from earwitness.telephony.spec import CallSpec
 
 if TYPE_CHECKING:
@@ -100,20 +100,39 @@ def _print_calibration(spec: CallSpec, seen: Observation, proposed: list[Proposa
 
 @app.command("list")
 def list_(data_dir: DataDir = _HERE, *, as_json: AsJson = False) -> None:
-    """List the prompts that calls heard and nobody has accepted yet."""
-    found = Baselines(data_dir / FOLDER).proposals()
+    """List the prompts that calls heard and nobody has accepted yet, and those that were accepted."""
+    baselines = Baselines(data_dir / FOLDER)
+    proposed, accepted = baselines.proposals(), baselines.accepted_prompts()
     if as_json:
-        _print_json([asdict(proposal) for proposal in found])
+        rows = [{"state": "proposed", **asdict(p)} for p in proposed]
+        _print_json(rows + [{"state": "accepted", **asdict(a)} for a in accepted])
         return
-    if not found:
+    if not proposed:
         typer.echo("no prompt waits to be accepted")
-        return
+    else:
+        _print_proposed(proposed, data_dir / FOLDER / "proposed")
+    if accepted:
+        _print_accepted(accepted)
+
+
+def _print_proposed(proposed: list[Proposal], folder: Path) -> None:
     table = Table("probe", "step", "what was said", "last heard (UTC)", "calls", "sound")
-    for p in found:
-        heard = str(iso_time(p.heard_at))[:16].replace("T", " ")
-        sound = data_dir / FOLDER / "proposed" / f"{p.key}.wav"
-        table.add_row(p.probe, p.step, p.words or "not transcribed", heard, str(p.calls), str(sound))
+    for p in proposed:
+        sound = folder / f"{p.key}.wav"
+        table.add_row(p.probe, p.step, p.words or "not transcribed", _minute(p.heard_at), str(p.calls), str(sound))
     Console(soft_wrap=True).print(table)
+
+
+def _print_accepted(accepted: list[Accepted]) -> None:
+    for a in accepted:
+        heard = "" if a.heard_at is None else f", heard {_minute(a.heard_at)} UTC"
+        replaced = ", ".join(mark.rsplit(" ", 1)[0] for mark in a.supersedes)
+        instead = f", in place of {replaced}" if replaced else ""
+        typer.echo(f'accepted {a.name}: "{a.text}"{heard}{instead}')
+
+
+def _minute(moment: float) -> str:
+    return str(iso_time(moment))[:16].replace("T", " ")
 
 
 @app.command()
@@ -124,7 +143,7 @@ def accept(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Make what the latest calls heard the probe's reference recordings; the daemon uses them from its next call on."""
+    """Make what the latest calls heard the probe's reference recordings, in place of what was said before, from the next call on."""
     baselines, chosen = _chosen(probe, step, data_dir)
     accepted = [_accepted(baselines, proposal) for proposal in chosen]
     if as_json:
@@ -144,6 +163,17 @@ def reject(
     for proposal in chosen:
         baselines.discard(proposal)
         typer.echo(f"rejected {proposal.step}")
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="The name of an accepted recording, as `list` shows it.")],
+    data_dir: DataDir = _HERE,
+) -> None:
+    """Take back an accepted recording; what it was in place of counts again."""
+    if not Baselines(data_dir / FOLDER).remove(name):
+        _fail(f"no accepted recording is called {name}; see: earwitness baseline list", _EXIT_FAILED)
+    typer.echo(f"removed {name}")
 
 
 def _accepted(baselines: Baselines, proposal: Proposal) -> str:
@@ -182,10 +212,11 @@ def listen(
     from earwitness.telephony.offline import judge_recording  # noqa: PLC0415
     from earwitness.telephony.transcription import Transcription  # noqa: PLC0415
 
-    folders = [f for f in (loaded.prompts, Baselines(data_dir / FOLDER).accepted) if f is not None and f.is_dir()]
+    baselines = Baselines(data_dir / FOLDER)
+    folders = [f for f in (loaded.prompts, baselines.accepted) if f is not None and f.is_dir()]
     transcription = Transcription(loaded.transcription) if loaded.transcription else None
     try:
-        judged = judge_recording(recording.read_bytes(), spec, folders, transcription)
+        judged = judge_recording(recording.read_bytes(), spec, folders, transcription, baselines.superseded(probe))
     except (WavError, ChannelError, UnusableError, PromptError, EngineError) as error:
         _fail(f"{recording} cannot be judged: {error}", _EXIT_UNKNOWN)
     except OSError as error:

@@ -149,7 +149,7 @@ class Attempt:
     async def _prepared(self) -> tuple[PromptLibrary, Plan] | None:
         """Return the references and the script; None when they cannot be had, which is noted."""
         try:
-            library = await in_worker(load_prompts, *self.ctx.prompt_folders)
+            library = await in_worker(self._references)
             plan = compile_plan(self.spec, library.length, self._timings(), self._opening())
         except (PromptError, PlanTooLongError) as error:
             self._unknown(Failure.MONITOR_ERROR, str(error), Attribution.MONITOR)
@@ -161,6 +161,13 @@ class Attempt:
             self._unknown(Failure.MONITOR_ERROR, text, Attribution.MONITOR)
             return None
         return library, plan
+
+    def _references(self) -> PromptLibrary:
+        """Return the recordings that the call is held against. Raises PromptError."""
+        library = load_prompts(*self.ctx.prompt_folders)
+        if self.ctx.baselines is None or self.ctx.run.why is Why.CONTROL:
+            return library
+        return library.without(self.ctx.baselines.superseded(self.ctx.run.probe))
 
     def _opening(self) -> str:
         return self.ctx.transcriber.script(self.extension) if self.ctx.transcriber else ""
@@ -245,7 +252,7 @@ class Attempt:
             await self._keep_unheard(recorded.wav, recorded.sid, script)
             return
         self._note(heard, ended)
-        await self._learn(heard)
+        await self._learn(heard, library)
         if await self._keep_heard(heard, script, recorded.wav):
             await self._delete_recording(recorded.sid)
 
@@ -269,15 +276,14 @@ class Attempt:
         self.seen.measures |= findings.measures(heard.report)
         self.seen.facts |= findings.facts(self.spec, heard.report, ended.call.duration)
 
-    async def _learn(self, heard: Hearing) -> None:
+    async def _learn(self, heard: Hearing, library: PromptLibrary) -> None:
         """Keep what the next call is planned by, and hold prompts in other words against what the last call heard."""
         baselines, run = self.ctx.baselines, self.ctx.run
         if baselines is None or run.why is Why.CONTROL:
             return
         try:
-            self.seen.findings = await changes.compared(
-                self.seen.findings, heard.report, heard.cuts, baselines, run.probe, self.ctx.clock.now()
-            )
+            lesson = changes.Lesson(baselines, run.probe, run.id, library, self.ctx.clock.now())
+            self.seen.findings = await changes.compared(self.seen.findings, heard.report, heard.cuts, lesson)
             changes.settled(heard.report, baselines, run.probe)
             if all(finding.failure in _AS_PLANNED for finding in self.seen.findings):
                 baselines.remember(run.probe, self.titles, findings.timings(heard.report))

@@ -1,6 +1,6 @@
 """A recording judged apart from any call: what a probe's steps make of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,17 @@ class Judged:
 
 
 def judge_recording(
-    wav: bytes, spec: CallSpec, prompts: Sequence[Path], transcription: Transcription | None = None
+    wav: bytes,
+    spec: CallSpec,
+    prompts: Sequence[Path],
+    transcription: Transcription | None = None,
+    superseded: Collection[str] = (),
 ) -> Judged:
-    """Return what is wrong with the recording of a call; `prompts` are folders of reference recordings.
+    """Return what is wrong with the recording of a call; `prompts` are folders of reference recordings, without those of the marks `superseded`.
 
     Raises WavError, ChannelError, UnusableError, PromptError and EngineError.
     """
-    library = load_prompts(*prompts)
+    library = load_prompts(*prompts).without(superseded)
     waits = compile_plan(spec, library.length).waits
     texts = [*(t for step in spec.steps for t in (*step.texts, *step.misroute_texts)), *spec.phrases.all]
     texts += [prompt.text for prompt in library.prompts]
