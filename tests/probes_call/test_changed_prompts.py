@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from calling import PAY, PROMPTS, spec
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from earwitness.audio.prompts import PromptLibrary, load_prompts
@@ -15,6 +16,7 @@ from earwitness.model import Effect, Failure, Outcome, Why
 from earwitness.probes.call import run
 from earwitness.telephony.baselines import Baselines, Proposal, UnknownWordsError
 from earwitness.telephony.changes import Lesson, compared, settled
+from earwitness.telephony.twiml import Timing, compile_plan
 
 
 @pytest.fixture
@@ -82,6 +84,26 @@ async def test_what_good_calls_measured_plans_the_next_and_a_confirmation_is_mor
         assert seen.outcome is Outcome.OK, seen.findings
     guessed, measured, patient = [call.plan.ours.keys[0].at for call in sim.carrier.calls.values()]
     assert measured < guessed == patient
+
+
+def of_just_4000_characters():
+    """Return steps whose script is as long as the carrier takes it."""
+    steps = [*PAY, *[{"pause": "1s"}, {"say": "a" * 400}] * 8, {"say": "a"}, {"listen": "1s"}]
+    room = 4000 - len(compile_plan(spec(steps, length_limit="15m"), load_prompts(PROMPTS).length).twiml)
+    return [*steps[:-2], {"say": "a" * (room + 1)}, steps[-1]]
+
+
+@pytest.mark.parametrize("too", ["long to last", "long to send"])
+async def test_what_was_measured_never_keeps_a_call_from_being_made(learner, too):
+    long = too == "long to last"
+    call = spec(PAY, length_limit="60s") if long else spec(of_just_4000_characters(), length_limit="15m")
+    learner.prompts, titles = PROMPTS, [step.title for step in call.steps]
+    learner.baselines.remember("pay-by-phone", titles, {place: Timing(30.0, 30.0) for place in (0, 2, 4)})
+    with capture_logs() as logs:
+        seen = await run(call, learner.context())
+    assert seen.facts["call_status"] == "completed", seen.findings
+    (told,) = [line for line in logs if line["event"] == "measured_pauses_not_used"]
+    assert ("of 60s" if long else "4000") in told["why"]
 
 
 async def test_a_call_that_fails_teaches_nothing(learner, sim):

@@ -150,7 +150,7 @@ class Attempt:
         """Return the references and the script; None when they cannot be had, which is noted."""
         try:
             library = await in_worker(self._references)
-            plan = compile_plan(self.spec, library.length, self._timings(), self._opening())
+            plan = self._plan(library)
         except (PromptError, PlanTooLongError) as error:
             self._unknown(Failure.MONITOR_ERROR, str(error), Attribution.MONITOR)
             return None
@@ -161,6 +161,20 @@ class Attempt:
             self._unknown(Failure.MONITOR_ERROR, text, Attribution.MONITOR)
             return None
         return library, plan
+
+    def _plan(self, library: PromptLibrary) -> Plan:
+        """Return the script: by what calls measured, or without that where it would not fit. Raises PlanTooLongError."""
+        if timings := self._timings():
+            try:
+                plan = compile_plan(self.spec, library.length, timings, self._opening())
+            except PlanTooLongError as error:
+                why = str(error)
+            else:
+                if plan.seconds <= self.spec.length_limit:
+                    return plan
+                why = f"it would take {plan.seconds:.0f}s of {self.spec.length_limit:g}s"
+            _log.warning("measured_pauses_not_used", probe=self.ctx.run.probe, why=why)
+        return compile_plan(self.spec, library.length, {}, self._opening())
 
     def _references(self) -> PromptLibrary:
         """Return the recordings that the call is held against. Raises PromptError."""
