@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from earwitness.audio.number_masking import mask_numbers
+from earwitness.audio.words import WILDCARD, raw_words
 from earwitness.config.fields import Duration, Flag, Limits, Secret, Share, Spec, as_list, problem
 from earwitness.model import Effect
 
@@ -139,11 +140,11 @@ class StepSpec(Spec):
 
     def _check_words(self) -> None:
         for text in self.texts:
-            if not re.search(r"\w", text):
+            if not raw_words(text):
                 raise problem(f"{text!r} holds no words; write what is said, with * for words that change")
         seen: set[str] = set()
         for text in (*self.texts, *self.misroute_texts):
-            words = " ".join(re.findall(r"[\w*]+", text.casefold()))
+            words = f" {WILDCARD} ".join(" ".join(raw_words(part)) for part in text.split(WILDCARD))
             if words in seen:
                 raise problem(f"{text!r} stands twice in this step; it can mean one thing only: take one out")
             seen.add(words)
