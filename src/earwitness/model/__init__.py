@@ -33,6 +33,7 @@ from earwitness.model.words import (
     TransitionKind,
     Why,
     Workaround,
+    outcome_of,
     worse,
     worst_effect,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "Why",
     "Workaround",
     "WouldBe",
+    "outcome_of",
     "worse",
     "worst_effect",
 ]
