@@ -152,6 +152,26 @@ def test_emergency_short_and_premium_numbers_do_not_load(number, key):
         call({"pause": "1s"}, **{key: number})
 
 
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("+870773123456", "Inmarsat"),
+        ("+88216123456", "satellite prices"),
+        ("+8835100123456", "satellite prices"),
+        ("+881612345678", "satellite prices"),
+        ("+447012345678", "a personal number"),
+    ],
+)
+def test_numbers_that_cost_as_much_as_premium_ones_do_not_load(number, said):
+    with pytest.raises(ValidationError, match=said):
+        call({"listen": "1s"}, to=number)
+
+
+@pytest.mark.parametrize("number", ["+4918012345", "+18005551234", "+447911123456"])
+def test_numbers_of_shared_or_no_cost_load(number):
+    assert call({"listen": "1s"}, to=number).to == number
+
+
 @pytest.mark.parametrize("number", ["12025550199", "tel:+12025550199", "+1 202 555 0199", "+1202555019x", ""])
 def test_other_spellings_do_not_load(number):
     with pytest.raises(ValidationError, match=r"E\.164"):
