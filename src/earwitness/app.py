@@ -261,7 +261,7 @@ class App:
             housekeeping.run(),
             self._heartbeat.run(),
             self._insistence.run(),
-            Errands(self._store, self._clock, self._dispatcher.carrier).run(),
+            Errands(self._store, self._clock, self._metrics, self._dispatcher.carrier).run(),
             self._watchdog(),
         ]
         tasks = [asyncio.create_task(work) for work in loops]

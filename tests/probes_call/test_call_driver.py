@@ -86,6 +86,18 @@ async def test_a_call_that_never_ends_is_hung_up(caller, api):
     assert caller.clock.passed <= KIND.budget(spec())
 
 
+async def test_a_price_in_another_currency_is_never_booked_as_ours(caller, api):
+    answers(api, [status("completed", duration="61", price="-9000", price_unit="JPY")])
+    recorded(api, silence(61.0))
+    with capture_logs() as logs:
+        for _ in range(2):
+            await run(spec(), caller.context())
+    assert [str(entry[1]) for entry in caller.ledger.entries if entry[0] == "settle"] == ["0.028 USD"] * 2
+    (told,) = [line for line in logs if line["event"] == "price_in_another_currency"]
+    assert (told["told"], told["ours"]) == ("JPY", "USD")
+    assert caller.ledger.unpriced == []
+
+
 async def test_giving_up_is_noted_when_the_call_cannot_be_hung_up(caller, api):
     answers(api, [status("in-progress")])
     api.post(f"{ROOT}/Calls/{CALL_SID}.json").mock(return_value=FAILS)

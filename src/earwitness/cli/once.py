@@ -47,7 +47,7 @@ class Once:
         baselines: Baselines | None = None,
     ) -> AsyncIterator["Once"]:
         """Yield it. Calls spend from the ledger in `data_dir`, else up to `max_spend`. Raises CannotRunError."""
-        clock, web, once = SystemClock(), WebClient(config.network), cls()
+        clock, web, once, metrics = SystemClock(), WebClient(config.network), cls(), Metrics()
         with tempfile.TemporaryDirectory(prefix="earwitness-") as folder:
             store = Store.open(Path(folder) / STORE)
             money = open_ledger(data_dir / STORE) if data_dir else store
@@ -56,12 +56,12 @@ class Once:
                 budget = BudgetSpec(per_day=max_spend, keep_for_confirmation=0.0)
                 config = config.model_copy(update={"budget": budget})
             ports = Ports(config, clock, web, evidence, baselines=baselines)
-            once._dispatcher = Dispatcher(config, store, clock, Metrics(), ports, once._take, money)
+            once._dispatcher = Dispatcher(config, store, clock, metrics, ports, once._take, money)
             try:
                 yield once
             finally:
                 if money is store:  # nobody else will ever see its list
-                    await Errands(store, clock, ports.carrier).work_off()
+                    await Errands(store, clock, metrics, ports.carrier).work_off()
                 await web.aclose()
                 for opened in {store, money}:
                     opened.close()

@@ -67,7 +67,7 @@ class Ledger:
     async def leave(self, leftover: Leftover) -> None:
         now = self._clock.now()
         row = ErrandRow(
-            kind="delete_recordings",
+            kind=leftover.kind,
             call_sid=leftover.call_sid,
             carrier=leftover.carrier,
             run=self._run.id,
@@ -79,10 +79,11 @@ class Ledger:
         await self._store.write(lambda c: errands.leave(c, row))
 
     async def abandon(self, carrier: str) -> None:
-        """Have the recordings of the run's call deleted, if it made one: nobody will judge it any more."""
+        """Have the recordings of the run's call deleted and its price read, if it made one: nobody will judge it any more."""
         call = await self._store.read(lambda c: spend.call_of(c, self._run.id))
         if call is not None and call.sid is not None:
-            await self.leave(Leftover(carrier, call.sid, None, "run broke off"))
+            await self.leave(Leftover("delete_recordings", carrier, call.sid, "run broke off"))
+            await self.leave(Leftover("read_price", carrier, call.sid, "run broke off"))
 
     async def release_unused(self) -> None:
         """Give back what was set aside if no call was ever meant."""

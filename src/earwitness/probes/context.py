@@ -3,7 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import structlog
 
@@ -49,12 +49,13 @@ class OverBudgetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Recordings of a call that are to be deleted at the carrier, in `wait` seconds or later, as soon as it lets us."""
+    """What is left to do about a call at the carrier, in `wait` seconds or later, as soon as it lets us."""
 
+    kind: Literal["delete_recordings", "read_price"]
     carrier: str
     call_sid: str
-    recording_sid: str | None
     reason: str
+    recording_sid: str | None = None
     wait: float = 0.0
 
 

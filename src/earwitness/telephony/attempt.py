@@ -57,6 +57,7 @@ class Attempt:
         self.driver = CallDriver(spec, ctx, carrier, self.ledger, from_, self.extension)
         self.titles = [step.title for step in spec.steps]
         self.left: Leftover | None = None  # recordings at the carrier, from when the call exists until they are deleted
+        self.unpriced: Leftover | None = None  # the call's price, until the carrier has told it
         self.seen = _Seen(facts={"to": spec.to, "from": from_, "carrier": carrier.name, "driver": spec.driver})
 
     async def run(self) -> Observation:
@@ -92,13 +93,16 @@ class Attempt:
         return await self._cleared(await self._resume(interrupted))
 
     async def _cleared(self, seen: Observation) -> Observation:
-        """Return what was seen; recordings that are still at the carrier are put on the list of what is to be deleted there."""
-        if self.left is not None:
-            await self.ledger.leave(self.left)
+        """Return what was seen; what is left to do at the carrier is put on the list: recordings to delete, a price to read."""
+        for left in (self.left, self.unpriced):
+            if left is not None:
+                await self.ledger.leave(left)
         return seen
 
     def _owns(self, sid: str) -> None:
-        self.left = Leftover(self.driver.carrier.name, sid, None, "never judged")
+        """Note what is to be done about a call of ours, until it is done."""
+        self.left = Leftover("delete_recordings", self.driver.carrier.name, sid, "never judged")
+        self.unpriced = Leftover("read_price", self.driver.carrier.name, sid, "not told yet")
 
     async def _resume(self, interrupted: InterruptedCall) -> Observation:
         self.driver.from_ = interrupted.from_
@@ -209,6 +213,8 @@ class Attempt:
             return self._carrier_failed(error)
         self.ctx.release()
         cost = await self.driver.settle(ended.call)
+        if ended.call.price is not None or not cost.amount:
+            self.unpriced = None
         self.seen.facts |= {"call_status": ended.call.status, "cost": str(cost), "call_seconds": ended.call.duration}
         self.seen.measures |= {name: value for name, value in ended.measures.items() if value is not None}
         waits = plan.waits if live is None else live_waits(self.spec, library.length)
@@ -249,7 +255,12 @@ class Attempt:
         recorded = await self.driver.recording(ended.call)
         self.seen.facts["recording_sid"] = recorded.sid
         self.left = Leftover(
-            self.driver.carrier.name, ended.call.sid, recorded.sid, "kept nowhere else", _ONLY_EVIDENCE
+            "delete_recordings",
+            self.driver.carrier.name,
+            ended.call.sid,
+            "kept nowhere else",
+            recorded.sid,
+            _ONLY_EVIDENCE,
         )
         if recorded.wav is None:
             self.left = None

@@ -1,15 +1,18 @@
-"""Recordings that a run leaves at the carrier are deleted there later, whatever went wrong: simulator, store and list are real."""
+"""What a run leaves to do at the carrier is done later, whatever went wrong: recordings deleted, prices read. Store and list are real."""
+
+from decimal import Decimal
 
 import pytest
 from calling import CARD, PAY, SID, TOKEN, spec
 
+from earwitness.config.fields import Money
 from earwitness.config.schema import BudgetSpec
 from earwitness.dispatch.errands import Errands
 from earwitness.dispatch.ledger import Ledger
 from earwitness.metrics import Metrics
 from earwitness.model import Channel, Outcome, Run, Why
 from earwitness.probes.call import run
-from earwitness.store import errands
+from earwitness.store import errands, spend
 from earwitness.store.store import Store
 
 DAY = 24 * 3600.0
@@ -42,7 +45,7 @@ def left(store, caller, clock, sim, http):
     a_run = Run("run-1", "pay-by-phone", "pay", Channel.CALL, "local", "production", Why.SCHEDULED, 0.0)
     caller.ledger = Ledger(store, clock, BudgetSpec(), a_run, Metrics())
     caller.carrier.name = "main"
-    return Left(Errands(store, clock, {"main": caller.carrier}.__getitem__), store, sim, http)
+    return Left(Errands(store, clock, Metrics(), {"main": caller.carrier}.__getitem__), store, sim, http)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,34 @@ async def test_a_refused_deletion_is_tried_again(caller, sim, clock, left, monke
     assert (await left.recordings(), await left.errands()) == (0, 0)
 
 
+async def test_a_price_that_comes_late_is_booked_in_place_of_the_estimate(caller, sim, clock, left):
+    caller.carrier.spec = caller.carrier.spec.model_copy(update={"price_per_minute": Money(Decimal("0.05"), "USD")})
+    sim.faults.turn_on("price-late", {"seconds": 600})
+    observation = await run(spec(), caller.context())
+    day = spend.day_of(clock.now())
+
+    async def spent():
+        return await left.store.read(lambda c: spend.spent(c, day, "USD"))
+
+    assert (observation.facts["cost"], await spent(), await left.errands()) == ("0.05 USD", 50_000, 1)
+    while await left.errands() and clock.passed < 3600:
+        clock.passed += 60
+        await left.worker.work_off()
+    assert (await spent(), await left.errands()) == (14_000, 0)
+
+
+async def test_a_price_that_never_comes_is_asked_for_a_day_and_the_estimate_stays(caller, sim, clock, left):
+    sim.faults.turn_on("price-late", {"seconds": 86400})
+    call_at = clock.passed
+    await run(spec(), caller.context())
+    while await left.errands() and clock.passed < call_at + 2 * DAY:
+        sim.faults.turn_on("price-late", {"seconds": 86400})
+        await left.worker.work_off()
+        clock.passed += 1800
+    assert await left.errands() == 0
+    assert clock.passed - call_at < DAY + 3 * 3600
+
+
 async def test_what_a_good_run_deleted_is_on_no_list(caller, left):
     observation = await run(spec(), caller.context())
     assert (observation.outcome, await left.recordings()) == (Outcome.OK, 0)
@@ -104,5 +135,5 @@ async def test_calls_of_others_keep_their_recordings(caller, sim, clock, left):
 async def test_the_list_outlives_a_carrier_that_left_the_configuration(caller, sim, clock, left):
     sim.faults.turn_on("recording-late", {"seconds": 900})
     await run(spec(), caller.context())
-    await Errands(left.store, clock, {}.__getitem__).work_off()
+    await Errands(left.store, clock, Metrics(), {}.__getitem__).work_off()
     assert await left.errands() == 1
