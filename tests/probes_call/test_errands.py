@@ -132,6 +132,23 @@ async def test_calls_of_others_keep_their_recordings(caller, sim, clock, left):
     assert (await left.recordings(), len(listed)) == (1, 1)
 
 
+async def test_a_run_that_broke_off_leaves_its_call_on_the_list(caller, clock, left):
+    script = '<Response><Play digits="2"/><Pause length="5"/></Response>'
+    await caller.ledger.reserve(Money(Decimal(1), "USD"))
+    await caller.ledger.abandon("main")  # it had made no call yet
+    assert await left.errands() == 0
+    await caller.ledger.intent("+12025550199", "+12025550143", "{}")
+    call = await caller.carrier.create_call("+12025550199", "+12025550143", script, ring_timeout=30, length_limit=60)
+    await caller.ledger.dialled(call.sid)
+    await caller.ledger.abandon("main")
+    clock.passed += 300
+    assert (await left.recordings(), await left.errands()) == (1, 2)
+    await left.worker.work_off()
+    assert (await left.recordings(), await left.errands()) == (0, 0)
+    day = spend.day_of(clock.now())
+    assert await left.store.read(lambda c: spend.spent(c, day, "USD")) == 14_000
+
+
 async def test_the_list_outlives_a_carrier_that_left_the_configuration(caller, sim, clock, left):
     sim.faults.turn_on("recording-late", {"seconds": 900})
     await run(spec(), caller.context())

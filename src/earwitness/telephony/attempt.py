@@ -29,9 +29,9 @@ from earwitness.telephony.switchboard import Extension
 from earwitness.telephony.twiml import Plan, PlanTooLongError, Timings, compile_plan
 
 _AS_PLANNED = (Failure.WORDS_NOT_CHECKED, Failure.PROMPT_CHANGED)  # findings of calls that others may be timed by
-_ONLY_EVIDENCE = 7 * 24 * 3600.0  # seconds that a recording stays at the carrier which is kept nowhere else
 _SILENT_CALL = 2.0  # seconds that a call must last before its silence is the far end's
 _log = structlog.get_logger(__name__)
+_ONLY_EVIDENCE = 7 * 24 * 3600.0  # seconds that a recording stays at the carrier which is kept nowhere else
 
 
 @dataclass(slots=True)
