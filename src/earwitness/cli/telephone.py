@@ -17,6 +17,7 @@ from earwitness.telephony.spec import CallSpec
 
 if TYPE_CHECKING:
     from earwitness.config.schema import Config
+    from earwitness.telephony.offline import Judged
 
 app = typer.Typer(help="What prompts sound like, as calls found it.", no_args_is_help=True)
 
@@ -232,6 +233,11 @@ def listen(
         _fail(f"{recording} cannot be judged: {error}", _EXIT_UNKNOWN)
     except OSError as error:
         _fail(f"{error.filename or recording} cannot be read: {error.strerror}", _EXIT_UNKNOWN)
+    _tell(judged, as_json=as_json)
+    raise typer.Exit({Outcome.OK: 0, Outcome.FINDING: _EXIT_FAILED}.get(judged.outcome, _EXIT_UNKNOWN))
+
+
+def _tell(judged: "Judged", *, as_json: bool) -> None:
     if as_json:
         found = [
             {"failure": f.failure, "effect": f.effect, "step": f.step, "at": f.at, "message": f.message}
@@ -242,7 +248,6 @@ def listen(
         _print_judged(judged.transcript)
         for finding in judged.findings:
             Console().print(f"{finding.failure}: {finding.message}", soft_wrap=True)
-    raise typer.Exit({Outcome.OK: 0, Outcome.FINDING: _EXIT_FAILED}.get(judged.outcome, _EXIT_UNKNOWN))
 
 
 def _kept_beside(recording: Path, transcript: Path | None) -> dict[str, Any] | None:
