@@ -33,6 +33,7 @@ from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
 from earwitness.console.app import create_app
 from earwitness.console.house import House
+from earwitness.dispatch.errands import Errands
 from earwitness.dispatch.local import Dispatcher
 from earwitness.dispatch.ports import Lasting, Ports
 from earwitness.evidence.links import EvidenceLinks
@@ -277,6 +278,7 @@ class App:
             housekeeping.run(),
             self._heartbeat.run(),
             self._insistence.run(),
+            Errands(self._store, self._clock, self._metrics, self._dispatcher.carrier).run(),
             self._watchdog(),
         ]
         tasks = [asyncio.create_task(work) for work in loops]

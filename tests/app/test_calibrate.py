@@ -105,3 +105,49 @@ async def test_a_recording_is_judged_apart_from_any_call(desk, simulator):
     assert [step["result"] for step in told["steps"]] == ["ok", "ok", "missing"]
     shown = await desk("listen", file, "--config", desk.config, "--probe", "card-phone")
     assert "quality index" in shown.stdout
+
+
+async def kept_of_a_call(desk):
+    """Make one call, and save its recording and transcript as a bundle of evidence names them."""
+    called = await desk("calibrate", "--config", desk.config, "--probe", "card-phone", "--json")
+    kept = {}
+    for evidence in json.loads(called.stdout)["observation"]["evidence"]:
+        file = next((desk.folder / "data" / "evidence").rglob(f"*{evidence['sha256']}*"))
+        kept[evidence["kind"]] = desk.folder / f"{called.returncode}-{evidence['kind']}.{evidence['media_type'][-3:]}"
+        shutil.copy(file, kept[evidence["kind"]])
+    return kept["recording"], kept["transcript"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "alone", "code", "failures"),
+    [(None, 3, 0, []), ("reworded-prompt", 1, 0, ["prompt_changed"]), ("card-processor-down", 3, 1, ["wrong_prompt"])],
+)
+async def test_what_was_kept_is_judged_by_the_keys_that_its_transcript_says_were_sent(
+    desk, simulator, fault, alone, code, failures
+):
+    shutil.copytree(PROMPTS_DIR, desk.folder / "prompts")
+    desk.config.write_text(yaml.safe_dump(yaml.safe_load(desk.config.read_text()) | {"prompts": "prompts"}))
+    if fault:
+        simulator.faults.turn_on(fault)
+    recording, transcript = await kept_of_a_call(desk)
+    listen = ("listen", recording, "--config", desk.config, "--probe", "card-phone", "--json")
+    assert (
+        await desk(*listen)
+    ).returncode == alone  # the card's keys were silenced, and are not known to have been sent
+    judged = await desk(*listen, "--transcript", transcript)
+    assert ([f["failure"] for f in json.loads(judged.stdout)["findings"]], judged.returncode) == (failures, code)
+    shutil.copy(transcript, desk.folder / "1234567890ab-call-transcript.json")
+    beside = await desk(*listen)
+    assert (beside.returncode, beside.stdout) == (code, judged.stdout)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("{", "not JSON"), ("[]", "not a JSON object"), ('{"steps": []}', "no transcript of such a call")],
+)
+async def test_a_transcript_that_is_none_is_said_so(desk, content, words):
+    recording, _ = await kept_of_a_call(desk)
+    wrong = desk.folder / "wrong.json"
+    wrong.write_text(content)
+    ended = await desk("listen", recording, "--config", desk.config, "--probe", "card-phone", "--transcript", wrong)
+    assert (ended.returncode, words in ended.stderr.replace("\n", " ")) == (3, True)

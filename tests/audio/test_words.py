@@ -3,6 +3,7 @@ import pytest
 from earwitness.audio.numbers import spoken
 from earwitness.audio.words import blanked, constant_spans, expected_words, having_words, normalise, same_word
 from earwitness.simulator.wording import WORDING
+from earwitness.telephony.steps import StepSpec
 
 KNOWN = [normalise(text) for text in WORDING.values()]
 
@@ -28,6 +29,36 @@ def found(text):
 )
 def test_numbers_become_digits(text, normalised):
     assert normalise(text) == normalised
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("Soci\u00e9t\u00e9 G\u00e9n\u00e9rale", "Socie\u0301te\u0301 Ge\u0301ne\u0301rale"),
+        ("\uff11\uff12 \ufb01nd", "12 find"),
+        ("Stra\u00dfe", "STRASSE"),
+        ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u0937"),  # a joiner that changes only how it is written
+    ],
+)
+def test_words_are_the_same_however_their_letters_are_encoded(left, right):
+    assert normalise(left) == normalise(right)
+    assert len(normalise(left).split()) == len(left.split())
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("\u0926\u093f\u0928", "\u0926\u093e\u0928"),  # Hindi: day, gift
+        ("\u0915\u093f\u0924\u093e\u092c", "\u0915\u0924\u093e\u092c"),
+        ("\u0e19\u0e35\u0e49", "\u0e19\u0e31\u0e49"),  # Thai
+    ],
+)
+def test_words_that_differ_in_their_vowel_signs_are_others(left, right):
+    assert (len(normalise(left).split()), len(normalise(right).split())) == (1, 1)
+    assert normalise(left) != normalise(right)
+    assert not same_word(normalise(left), normalise(right))
+    assert having_words(left, [normalise(right)], str) == ()
+    StepSpec(expect=[left, right])  # two texts, not one twice
 
 
 @pytest.mark.parametrize("number", range(100))

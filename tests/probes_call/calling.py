@@ -60,7 +60,7 @@ class Ledger:
     """Writes down what it is told, in order."""
 
     def __init__(self, refuses=False):
-        self.refuses, self.entries = refuses, []
+        self.refuses, self.entries, self.left, self.unpriced = refuses, [], [], []
 
     async def reserve(self, cost):
         if self.refuses:
@@ -75,6 +75,9 @@ class Ledger:
 
     async def settle(self, cost):
         self.entries.append(("settle", cost))
+
+    async def leave(self, leftover):
+        (self.left if leftover.kind == "delete_recordings" else self.unpriced).append(leftover)
 
     @property
     def kinds(self):

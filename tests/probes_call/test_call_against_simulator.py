@@ -80,6 +80,20 @@ async def test_no_card_is_heard_in_what_is_kept_of_a_failed_call(caller, sim, mo
     assert all(len(digits(channel)) <= 1 for channel in kept.samples)
 
 
+async def test_a_card_pressed_in_pieces_is_in_nothing_that_is_kept(caller, sim):
+    pieces = [{"press": CARD[at : at + 2]} for at in range(0, 16, 2)]
+    caller.why = Why.MANUAL
+    observation = await run(spec([*PAY[:3], *pieces, {"press": "#"}, PAY[4]]), caller.context())
+    assert observation.outcome is Outcome.OK, observation.findings
+    (call,) = sim.carrier.calls.values()
+    assert "".join(key.key for key in call.plan.ours.keys) == f"2{CARD}#"
+    kept = read_wav(caller.sink.files["recording"])
+    assert not any("42" in digits(channel) for channel in kept.samples)
+    assert '"42"' not in caller.sink.files["script"].decode()
+    assert "press 42" not in caller.sink.files["transcript"].decode()
+    assert "press 42" not in repr(caller.ledger.entries)
+
+
 async def test_a_healthy_scheduled_call_keeps_no_sound(caller):
     observation = await run(spec(), caller.context())
     assert {evidence.kind for evidence in observation.evidence} == {"script", "transcript"}

@@ -86,6 +86,18 @@ async def test_a_call_that_never_ends_is_hung_up(caller, api):
     assert caller.clock.passed <= KIND.budget(spec())
 
 
+async def test_a_price_in_another_currency_is_never_booked_as_ours(caller, api):
+    answers(api, [status("completed", duration="61", price="-9000", price_unit="JPY")])
+    recorded(api, silence(61.0))
+    with capture_logs() as logs:
+        for _ in range(2):
+            await run(spec(), caller.context())
+    assert [str(entry[1]) for entry in caller.ledger.entries if entry[0] == "settle"] == ["0.028 USD"] * 2
+    (told,) = [line for line in logs if line["event"] == "price_in_another_currency"]
+    assert (told["told"], told["ours"]) == ("JPY", "USD")
+    assert caller.ledger.unpriced == []
+
+
 async def test_giving_up_is_noted_when_the_call_cannot_be_hung_up(caller, api):
     answers(api, [status("in-progress")])
     api.post(f"{ROOT}/Calls/{CALL_SID}.json").mock(return_value=FAILS)
@@ -142,12 +154,13 @@ async def test_a_file_that_is_no_recording_blames_nobody_and_is_kept_unless_a_ca
     api.get(url__startswith=f"{ROOT}/Recordings/RE1.wav").mock(
         side_effect=[httpx.Response(404), httpx.Response(200, content=media)]
     )
+    deleted = api.delete(url__startswith=f"{ROOT}/Recordings/RE1.json").respond(204)
     observation = await run(spec(steps), caller.context())
     assert [finding.failure for finding in observation.findings] == [Failure.RECORDING_UNREADABLE]
     assert observation.outcome is Outcome.UNKNOWN
-    assert caller.sink.files.get("recording") == (
-        media if kept else None
-    )  # and it is not deleted at the carrier: respx knows no such route
+    assert caller.sink.files.get("recording") == (media if kept else None)
+    assert deleted.called is kept
+    assert [(left.recording_sid, left.wait) for left in caller.ledger.left] == ([] if kept else [("RE1", 604800.0)])
 
 
 async def test_hearing_never_runs_on_the_event_loop(caller, api, monkeypatch):
@@ -213,6 +226,8 @@ async def test_a_recording_that_the_disk_refuses_stays_at_the_carrier(caller, ap
     observation = await run(spec(WELCOME), caller.context())
     assert (observation.outcome, observation.facts["evidence_lost"]) == (Outcome.UNKNOWN, 2)
     assert not deleted.called
+    (left,) = caller.ledger.left  # and is deleted when nobody came for it in a week
+    assert (left.recording_sid, left.wait) == ("RE1", 604800.0)
 
 
 async def test_a_failed_call_whose_notifications_cannot_be_read_blames_nobody(caller, api):

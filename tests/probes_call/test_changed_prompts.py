@@ -1,15 +1,22 @@
 """Prompts in other words: a notice with a new baseline where the call reaches its goal, a fault where it does not."""
 
+import itertools
 import json
+from dataclasses import replace
 
 import pytest
 from calling import PAY, PROMPTS, spec
+from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
-from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
+from earwitness.audio.prompts import PromptLibrary, load_prompts
+from earwitness.audio.script import CallReport, HeardPrompt, PlannedStep, Result, StepReport
+from earwitness.cli.main import app
 from earwitness.model import Effect, Failure, Outcome, Why
 from earwitness.probes.call import run
 from earwitness.telephony.baselines import Baselines, Proposal, UnknownWordsError
-from earwitness.telephony.changes import compared
+from earwitness.telephony.changes import Lesson, compared, settled
+from earwitness.telephony.twiml import Timing, compile_plan
 
 
 @pytest.fixture
@@ -23,11 +30,12 @@ def learner(caller, tmp_path):
     (prompts / "welcome.wav").symlink_to(PROMPTS / "opening_hours.wav")
     (prompts / "welcome.txt").symlink_to(PROMPTS / "welcome.txt")
     caller.prompts, caller.baselines = prompts, Baselines(tmp_path / "baselines")
-    make = caller.context
+    make, numbers = caller.context, itertools.count(1)
 
     def context():
         ctx = make()
         ctx.baselines = caller.baselines
+        ctx.run = replace(ctx.run, id=f"run-{next(numbers)}")
         return ctx
 
     caller.context = context
@@ -78,6 +86,26 @@ async def test_what_good_calls_measured_plans_the_next_and_a_confirmation_is_mor
     assert measured < guessed == patient
 
 
+def of_just_4000_characters():
+    """Return steps whose script is as long as the carrier takes it."""
+    steps = [*PAY, *[{"pause": "1s"}, {"say": "a" * 400}] * 8, {"say": "a"}, {"listen": "1s"}]
+    room = 4000 - len(compile_plan(spec(steps, length_limit="15m"), load_prompts(PROMPTS).length).twiml)
+    return [*steps[:-2], {"say": "a" * (room + 1)}, steps[-1]]
+
+
+@pytest.mark.parametrize("too", ["long to last", "long to send"])
+async def test_what_was_measured_never_keeps_a_call_from_being_made(learner, too):
+    long = too == "long to last"
+    call = spec(PAY, length_limit="60s") if long else spec(of_just_4000_characters(), length_limit="15m")
+    learner.prompts, titles = PROMPTS, [step.title for step in call.steps]
+    learner.baselines.remember("pay-by-phone", titles, {place: Timing(30.0, 30.0) for place in (0, 2, 4)})
+    with capture_logs() as logs:
+        seen = await run(call, learner.context())
+    assert seen.facts["call_status"] == "completed", seen.findings
+    (told,) = [line for line in logs if line["event"] == "measured_pauses_not_used"]
+    assert ("of 60s" if long else "4000") in told["why"]
+
+
 async def test_a_call_that_fails_teaches_nothing(learner, sim):
     learner.prompts = PROMPTS
     sim.faults.turn_on("slow-prompts", {"seconds": 3})
@@ -98,6 +126,107 @@ def test_timings_that_cannot_be_read_count_as_none(tmp_path):
         assert baselines.timings("probe", ["a"]) == {}
 
 
+def lesson(baselines, run_id="run-1"):
+    return Lesson(baselines, "phone", run_id, PromptLibrary(), 5.0)
+
+
+def sound(name):
+    return (PROMPTS / f"{name}.wav").read_bytes()
+
+
+def reported(*texts_of_steps, **more):
+    """A report of steps that each expect such texts and heard them in other words."""
+    steps = [
+        StepReport(PlannedStep(f"expect {n}", "expect", expect=texts), Result.CHANGED, at=1.0 + n, **more)
+        for n, texts in enumerate(texts_of_steps)
+    ]
+    return CallReport(tuple(steps), None, 10.0, 0, None)
+
+
+async def test_the_same_words_twice_in_one_call_are_one_call(tmp_path):
+    baselines = Baselines(tmp_path)
+    report = reported(("The menu",), ("The menu",))
+    for run_id, calls in (("run-1", [1, 1]), ("run-1", [1, 1]), ("run-2", [2, 2])):
+        await compared([], report, {0: sound("welcome"), 1: sound("welcome")}, lesson(baselines, run_id))
+        assert [proposal.calls for proposal in baselines.proposals()] == calls
+
+
+async def test_an_alternative_that_is_accepted_leaves_the_other_as_it_was(tmp_path):
+    baselines = Baselines(tmp_path)
+    for run_id, words, name in (("run-1", "open now", "welcome"), ("run-2", "closed now", "goodbye")):
+        report = reported(("Open now", "Closed now"), words=words)
+        await compared([], report, {0: sound(name)}, lesson(baselines, run_id))
+        (proposal,) = baselines.proposals()
+        baselines.accept(proposal)
+    assert {prompt.text for prompt in load_prompts(baselines.accepted).prompts} == {"Open now", "Closed now"}
+
+
+async def test_alternatives_whose_words_nobody_heard_are_proposed_side_by_side(tmp_path):
+    baselines = Baselines(tmp_path)
+    texts = ("Open now", "Closed now")
+    for run_id, name in (("1", "welcome"), ("2", "goodbye"), ("3", "welcome"), ("4", "goodbye")):
+        await compared([], reported(texts, unchecked=texts), {0: sound(name)}, lesson(baselines, run_id))
+    assert {(proposal.text, proposal.calls) for proposal in baselines.proposals()} == {(text, 2) for text in texts}
+
+
+async def test_a_prompt_said_as_recorded_forgets_only_what_was_proposed_for_it(tmp_path):
+    baselines = Baselines(tmp_path)
+    texts = ("Open now", "Closed now")
+    for run_id, name in (("1", "welcome"), ("2", "goodbye")):
+        await compared([], reported(texts, unchecked=texts), {0: sound(name)}, lesson(baselines, run_id))
+    step = PlannedStep("expect 0", "expect", expect=texts)
+    heard = HeardPrompt("open", "Open now", 1.0, 2.0, 1.0, 1.0, whole=True)
+    settled(CallReport((StepReport(step, Result.OK, heard=(heard,)),), None, 10.0, 0, None), baselines, "phone")
+    assert [proposal.text for proposal in baselines.proposals()] == ["Closed now"]
+
+
+async def accepted_anew(learner):
+    for _ in range(2):
+        (finding,) = (await run(spec(), learner.context())).findings
+        assert finding.failure is Failure.PROMPT_CHANGED
+    (proposal,) = learner.baselines.proposals()
+    return proposal
+
+
+async def test_an_accepted_prompt_retires_what_it_replaces_so_the_old_wording_is_a_change_again(learner, sim):
+    learner.prompts, baselines = PROMPTS, learner.baselines
+    sim.faults.turn_on("reworded-prompt", {"prompt": "welcome"})
+    baselines.accept(await accepted_anew(learner))
+    assert (await run(spec(), learner.context())).findings == ()
+    (known,) = baselines.accepted_prompts()
+    assert (known.probe, known.text, [mark.split()[0] for mark in known.supersedes]) == (
+        "pay-by-phone",
+        "Welcome to Acme",
+        ["welcome"],
+    )
+    assert baselines.superseded("another-probe") == frozenset()
+
+    sim.faults.turn_off("reworded-prompt")
+    baselines.accept(await accepted_anew(learner))  # the old words come back, and are accepted once more
+    assert (await run(spec(), learner.context())).findings == ()
+    assert len(baselines.accepted_prompts()) == 1
+    sim.faults.turn_on("reworded-prompt", {"prompt": "welcome"})
+    (finding,) = (await run(spec(), learner.context())).findings
+    assert finding.failure is Failure.PROMPT_CHANGED
+    assert (PROMPTS / "welcome.wav").exists()
+
+
+async def test_the_commands_list_and_remove_what_was_accepted(learner, sim, tmp_path):
+    learner.prompts = PROMPTS
+    sim.faults.turn_on("reworded-prompt", {"prompt": "welcome"})
+    learner.baselines.accept(await accepted_anew(learner))
+    (name,) = [known.name for known in learner.baselines.accepted_prompts()]
+    cli, folder = CliRunner(), ["--data-dir", str(tmp_path)]
+    (listed,) = json.loads(cli.invoke(app, ["baseline", "list", "--json", *folder]).stdout)
+    assert (listed["state"], listed["name"], listed["probe"]) == ("accepted", name, "pay-by-phone")
+    assert name in cli.invoke(app, ["baseline", "list", *folder]).stdout
+    assert cli.invoke(app, ["baseline", "remove", "nobody", *folder]).exit_code == 1
+    assert cli.invoke(app, ["baseline", "remove", name, *folder]).exit_code == 0
+    assert list(learner.baselines.accepted.iterdir()) == []
+    (finding,) = (await run(spec(), learner.context())).findings
+    assert finding.failure is Failure.PROMPT_CHANGED
+
+
 WORDING = {
     ("Welcome to Acme", "Hello from Acme"): ("hello and thanks for calling acme", "Hello from Acme"),
     ("Your balance is * dollars", "Your line is busy"): (
@@ -114,7 +243,7 @@ async def test_a_new_sound_is_proposed_for_the_alternative_that_it_is_nearest_to
     step = StepReport(PlannedStep("expect it", "expect", expect=texts), Result.CHANGED, at=1.0, words=words)
     report = CallReport((step,), None, 10.0, 0, None)
     baselines = Baselines(tmp_path)
-    await compared([], report, {0: (PROMPTS / "welcome.wav").read_bytes()}, baselines, "phone", 5.0)
+    await compared([], report, {0: (PROMPTS / "welcome.wav").read_bytes()}, lesson(baselines))
     assert [proposal.text for proposal in baselines.proposals()] == [text]
 
 

@@ -16,14 +16,20 @@ from earwitness.audio.transcription.base import EngineError
 from earwitness.audio.wav import mulaw_encode, read_wav
 from earwitness.clock import SystemClock
 from earwitness.config.fields import Secret
+from earwitness.config.schema import BudgetSpec
 from earwitness.config.transcription import TranscriptionSpec
 from earwitness.console.telephone import telephone
+from earwitness.dispatch.errands import Errands
+from earwitness.dispatch.ledger import Ledger
+from earwitness.metrics import Metrics
 from earwitness.model import Attribution, Failure, Outcome
 from earwitness.probes.call import resume, run
 from earwitness.probes.context import InterruptedCall
 from earwitness.serving import listen, served
 from earwitness.simulator import UNOBTAINABLE_LINE
 from earwitness.simulator.server import Simulator
+from earwitness.store import errands
+from earwitness.store.store import Store
 from earwitness.telephony import driver, live
 from earwitness.telephony.carrier import Carrier
 from earwitness.telephony.live import LiveConversation
@@ -135,6 +141,26 @@ async def test_sound_that_does_not_come_is_never_the_targets_fault(caller, sim, 
     (finding,) = observation.findings
     assert observation.outcome is Outcome.UNKNOWN
     assert "the live sound stopped coming" in finding.message
+    (left,) = caller.ledger.left
+    assert (left.carrier, left.call_sid) == ("main", observation.facts["call_sid"])
+
+
+async def test_the_recording_of_a_stalled_call_is_deleted_when_it_is_ready(caller, sim, monkeypatch, tmp_path):
+    monkeypatch.setattr(live, "STREAM_LIMIT", 1.0)
+    store, a_run = Store.open(tmp_path / "earwitness.db"), caller.context().run
+    caller.ledger = Ledger(store, caller.clock, BudgetSpec(), a_run, Metrics())
+    worker = Errands(store, caller.clock, Metrics(), {"main": caller.carrier}.__getitem__)
+    sim.faults.turn_on("stream-stalls", {"seconds": 3})
+    observation = await run(live_spec(), caller.context())
+    assert observation.outcome is Outcome.UNKNOWN
+    sid = observation.facts["call_sid"]
+    async with asyncio.timeout(20):
+        while [recording.status for recording in await caller.carrier.recordings(sid)] != ["completed"]:
+            await caller.clock.sleep(0.05)
+    assert await store.read(errands.left) == 2  # a recording to delete, a price to read
+    await worker.work_off()
+    assert (await caller.carrier.recordings(sid), await store.read(errands.left)) == ((), 0)
+    store.close()
 
 
 async def test_a_sound_that_ends_while_the_call_goes_on_hangs_it_up_and_blames_nobody(caller, sim, monkeypatch):

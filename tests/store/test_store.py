@@ -1,5 +1,8 @@
 import asyncio
+import contextlib
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -51,6 +54,22 @@ async def test_it_asks_the_disk_for_durability(store):
 async def test_the_migrations_make_exactly_the_tables(store):
     difference = await store.write(lambda c: compare_metadata(MigrationContext.configure(c), metadata))
     assert difference == []
+
+
+def test_many_commands_may_open_a_new_data_directory_at_once(tmp_path):
+    opening = (
+        "import sys, alembic.command; from pathlib import Path; from earwitness.store.store import Store\n"
+        "print(flush=True); sys.stdin.read(); Store.open(Path(sys.argv[1])).close()"
+    )
+    command = [sys.executable, "-c", opening, str(tmp_path / "new" / "earwitness.db")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with contextlib.ExitStack() as stack:
+        started = [stack.enter_context(subprocess.Popen(command, **pipes)) for _ in range(4)]
+        for process in started:
+            process.stdout.readline()  # it is ready to open
+        for process in started:
+            process.stdin.close()
+        assert [(process.stdout.read(), process.wait()) for process in started] == [("", 0)] * 4
 
 
 async def test_opening_it_again_keeps_everything(store, tmp_path):

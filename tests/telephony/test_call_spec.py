@@ -72,10 +72,40 @@ def test_a_mistyped_card_number_is_not_in_the_error():
         ("123", "***"),
         (f"{CARD}#", "************4242#"),
         ("12w34", "**w**"),
+        ("A1B2", "****"),
+        ("AB", "AB"),
+        ("A1B2C3D4#", "********#"),
     ],
 )
 def test_masks_keep_menu_choices_and_the_last_four_of_cards(keys, shown):
     assert mask_keys(keys) == shown
+
+
+PIECES = [{"press": CARD[at : at + 2]} for at in range(0, 16, 2)]
+
+
+@pytest.mark.parametrize("between", [(), ({"pause": "1s"},), ({"expect": "Go on", "optional": True},)])
+def test_a_number_pressed_in_pieces_shows_nowhere_but_in_the_script_for_the_carrier(between):
+    pieces = [step for piece in PIECES for step in (piece, *between)]
+    spec = call({"press": "2"}, {"expect": "Your card"}, *pieces, {"press": "#"}, {"expect": "Thank you"})
+    titles = [step.title for step in spec.steps if step.press]
+    assert titles == ["press 2", *["press **"] * 8, "press #"]
+    assert "42" not in compile_plan(spec).masked
+    assert compile_plan(spec).twiml.count('digits="42"') == 8
+
+
+def test_choices_in_menus_are_shown_unless_they_are_said_to_be_secret():
+    spec = call(
+        {"press": "1"}, {"pause": "1s"}, {"press": "23"}, {"expect": "Your PIN"}, {"press": "9", "secret": True}
+    )
+    assert [step.title for step in spec.steps if step.press] == ["press 1", "press 23", "press *"]
+
+
+@pytest.mark.parametrize("words", ["4242.4242.4242.4242", "4242,\n4242, 4242,\t4242", "4242/4242/4242/4242"])
+def test_a_card_number_that_is_said_is_masked_whatever_stands_between_its_digits(words):
+    spec = call({"say": words}, {"listen": "5s"})
+    assert spec.steps[0].title == "say ****4242"
+    assert "4242/4242" not in compile_plan(spec).masked
 
 
 @pytest.mark.parametrize(
@@ -120,6 +150,26 @@ def test_a_bad_step_says_what_is_wrong(step, said):
 def test_emergency_short_and_premium_numbers_do_not_load(number, key):
     with pytest.raises(ValidationError, match=r"emergency|short code|premium|not a telephone number"):
         call({"pause": "1s"}, **{key: number})
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("+870773123456", "Inmarsat"),
+        ("+88216123456", "satellite prices"),
+        ("+8835100123456", "satellite prices"),
+        ("+881612345678", "satellite prices"),
+        ("+447012345678", "a personal number"),
+    ],
+)
+def test_numbers_that_cost_as_much_as_premium_ones_do_not_load(number, said):
+    with pytest.raises(ValidationError, match=said):
+        call({"listen": "1s"}, to=number)
+
+
+@pytest.mark.parametrize("number", ["+4918012345", "+18005551234", "+447911123456"])
+def test_numbers_of_shared_or_no_cost_load(number):
+    assert call({"listen": "1s"}, to=number).to == number
 
 
 @pytest.mark.parametrize("number", ["12025550199", "tel:+12025550199", "+1 202 555 0199", "+1202555019x", ""])

@@ -43,6 +43,13 @@ class _Run:
     last: int
 
 
+def tone(key: str, length: int, rate: int) -> Floats:
+    """Return `length` samples of a key's two tones, each of amplitude 1."""
+    row, column = divmod(_KEYS.index(key), len(_COLUMNS))
+    at = np.arange(length) / rate
+    return np.sin(2 * np.pi * _ROWS[row] * at) + np.sin(2 * np.pi * _COLUMNS[column] * at)
+
+
 def find_keys(samples: Samples) -> tuple[Key, ...]:
     """Return the keys in `samples`, shape (n,) at 8 kHz, in order."""
     powers, total = _tone_powers(samples)

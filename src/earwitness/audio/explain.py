@@ -9,6 +9,7 @@ from earwitness.audio.alignment import contains_phrase
 from earwitness.audio.frames import RATE
 from earwitness.audio.line import Line
 from earwitness.audio.listener import Listener, texts
+from earwitness.audio.number_masking import mask_numbers
 from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import POOR
@@ -302,7 +303,7 @@ class Explainer:
             return None
         if self._is_unintelligible(question):
             return _report(question, Result.UNINTELLIGIBLE, "someone spoke, unintelligibly", at=spoken.start)
-        words = self.transcript.text(question.anchor, spoken.end)
+        words = mask_numbers(self.transcript.text(question.anchor, spoken.end))
         note = f'heard "{words}"' if words else "heard words that are in no reference recording"
         note += f", then {texts(heard)}" if heard else ""
         at, end = max(spoken.start, question.anchor), min(spoken.end, question.until)

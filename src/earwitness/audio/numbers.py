@@ -61,6 +61,11 @@ def _below_hundred(words: Sequence[str], at: int) -> tuple[int, int]:
     return (_TEN_VALUES[word] + unit, 2) if 0 < unit < 10 else (_TEN_VALUES[word], 1)
 
 
+def spoken_value(word: str) -> int | None:
+    """Return what a single word says: 0 to 19, or a multiple of ten below a hundred; None for any other word."""
+    return _VALUES.get(word, _TEN_VALUES.get(word))
+
+
 def spoken(token: str) -> list[str]:
     """Return the words by which a token of `tokens` is said: "21" is "twenty one"."""
     if not token.isdecimal() or len(token) > 2:

@@ -1,7 +1,8 @@
 """The library of reference recordings: a folder with NAME.wav, what a prompt sounds like, beside NAME.txt, its words."""
 
+import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -33,6 +34,11 @@ class Prompt:
         return len(self.samples) / RATE
 
     @cached_property
+    def mark(self) -> str:
+        """Its name and what it sounds like: another file under the same name has another mark."""
+        return f"{self.name} {hashlib.sha256(self.samples.tobytes()).hexdigest()[:16]}"
+
+    @cached_property
     def print(self) -> Fingerprint:
         return fingerprint(self.samples)
 
@@ -50,6 +56,15 @@ class PromptLibrary:
     """All prompts, ordered by name."""
 
     prompts: tuple[Prompt, ...] = ()
+
+    def without(self, marks: Collection[str]) -> "PromptLibrary":
+        """Return the library without the prompts that have one of these marks."""
+        return PromptLibrary(tuple(p for p in self.prompts if p.mark not in marks)) if marks else self
+
+    def marks(self, text: str) -> tuple[str, ...]:
+        """Return the marks of the recordings of `text`."""
+        names = {prompt.name for prompt in self.find(text)}
+        return tuple(prompt.mark for prompt in self.prompts if prompt.name in names)
 
     def find(self, text: str) -> tuple[Prompt, ...]:
         """Return the recordings of `text`: of exactly these words, else those that contain them, else of these words spelt differently.

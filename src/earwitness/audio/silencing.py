@@ -8,7 +8,7 @@ from earwitness.audio.frames import at_telephone_rate
 from earwitness.audio.script import CallReport, PlannedStep, Result
 from earwitness.audio.wav import Recording, read_wav, write_wav
 
-_BEFORE, _AFTER = 0.1, 0.3  # s around a key; after it for its echo, which may be too faint to be found
+BEFORE, AFTER = 0.1, 0.3  # s around a key; after it for its echo, which may be too faint to be found
 _ECHO = 2.0  # s after a key in which the far end's channel may hold it too
 _SAME_NUMBER = 1.0  # s between two keys of one number, with room for one that was not made out
 _ROUNDING = 0.005  # s
@@ -71,7 +71,7 @@ def _joined(keys: Sequence[Key]) -> list[Span]:
     """Return the spans to silence: keys that follow closely are one number, and nothing of it is left between them."""
     spans: list[Span] = []
     for key in sorted(keys, key=lambda key: key.start):
-        start, end = max(0.0, key.start - _BEFORE), key.end + _AFTER
+        start, end = max(0.0, key.start - BEFORE), key.end + AFTER
         if spans and start <= spans[-1][1] + _SAME_NUMBER:
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
         else:

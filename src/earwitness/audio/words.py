@@ -1,12 +1,13 @@
 """The words of prompts, and which of them are an expected text's. Loads no numpy, so that a configuration can be checked without."""
 
 import operator
-import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
+import regex
 from rapidfuzz import fuzz
 
 from earwitness.audio.numbers import spoken, tokens
@@ -17,6 +18,8 @@ _SAME_WORD = (
     80.0  # percent likeness above which two long words are one, spelt differently; Tuesday and Thursday have just this
 )
 _SHORT_WORD = 4  # letters; "can" and "cant", "less" and "loss" are never the same
+_WORD = regex.compile(r"[\w\p{Mn}\p{Mc}]+")
+_UNSEEN = regex.compile("['\u2019\u200c\u200d]")  # apostrophes, and what joins letters in writing
 _HOMOPHONES = {"to": "2", "too": "2", "for": "4", "fore": "4", "ate": "8", "won": "1"}
 
 T = TypeVar("T")
@@ -28,8 +31,12 @@ class PromptError(ValueError):
 
 
 def raw_words(text: str) -> list[str]:
-    """Return the words of `text` in lower case, without punctuation."""
-    return re.findall(r"\w+", re.sub("['\u2019]", "", text).casefold())
+    """Return the words of `text` in lower case, without punctuation; accents and vowel signs are part of their word.
+
+    However the letters are encoded, composed or not, the words are the same (Unicode's NFKC).
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return _WORD.findall(unicodedata.normalize("NFKC", _UNSEEN.sub("", plain)))
 
 
 def normalise(text: str) -> str:

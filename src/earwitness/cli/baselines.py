@@ -11,7 +11,7 @@ from rich.table import Table
 
 from earwitness.browser.pages import PageBaselines, PageProposal
 from earwitness.presentation import iso_time
-from earwitness.telephony.baselines import FOLDER, Baselines, Proposal, UnknownWordsError
+from earwitness.telephony.baselines import FOLDER, Accepted, Baselines, Proposal, UnknownWordsError
 
 app = typer.Typer(help="What prompts sound like and payment pages deliver, as runs found it.", no_args_is_help=True)
 
@@ -48,12 +48,14 @@ class _Waiting:
 
 @app.command("list")
 def list_(data_dir: DataDir = _HERE, *, as_json: AsJson = False) -> None:
-    """List the prompts that calls heard and the pages that browsers saw, and nobody has accepted yet."""
+    """List the prompts that calls heard and the pages that browsers saw, and nobody has accepted yet; and prompts that were."""
     waiting = _Waiting(data_dir)
     prompts, pages = waiting.prompts.proposals(), waiting.pages.proposals()
+    accepted = waiting.prompts.accepted_prompts()
     if as_json:
-        rows: list[dict[str, Any]] = [{"kind": "prompt", **asdict(p)} for p in prompts]
-        rows += [p.shown() for p in pages]
+        rows: list[dict[str, Any]] = [{"kind": "prompt", "state": "proposed", **asdict(p)} for p in prompts]
+        rows += [{"state": "proposed", **p.shown()} for p in pages]
+        rows += [{"kind": "prompt", "state": "accepted", **asdict(a)} for a in accepted]
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     if not prompts and not pages:
@@ -62,6 +64,15 @@ def list_(data_dir: DataDir = _HERE, *, as_json: AsJson = False) -> None:
         _print_prompts(prompts, data_dir)
     if pages:
         _print_pages(pages)
+    for known in accepted:
+        typer.echo(_accepted(known))
+
+
+def _accepted(known: Accepted) -> str:
+    heard = "" if known.heard_at is None else f", heard {_minute(known.heard_at)} UTC"
+    replaced = ", ".join(mark.rsplit(" ", 1)[0] for mark in known.supersedes)
+    instead = f", in place of {replaced}" if replaced else ""
+    return f'accepted {known.name}: "{known.text}"{heard}{instead}'
 
 
 def _print_prompts(prompts: list[Proposal], data_dir: Path) -> None:
@@ -101,6 +112,17 @@ def reject(probe: ProbeName, step: StepName = None, data_dir: DataDir = _HERE) -
     for page in pages:
         waiting.pages.discard(page.inventory.probe)
         typer.echo(f"rejected {page.inventory.page}")
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="The name of an accepted prompt's recording, as `list` shows it.")],
+    data_dir: DataDir = _HERE,
+) -> None:
+    """Take back an accepted prompt; what it was in place of counts again."""
+    if not Baselines(data_dir / FOLDER).remove(name):
+        _fail(f"no accepted prompt is called {name}; see: earwitness baseline list")
+    typer.echo(f"removed {name}")
 
 
 def _minute(moment: float) -> str:

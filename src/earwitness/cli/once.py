@@ -14,6 +14,7 @@ from earwitness.browser.pages import PageBaselines
 from earwitness.clock import SystemClock
 from earwitness.config.fields import Money
 from earwitness.config.schema import BudgetSpec, Config
+from earwitness.dispatch.errands import Errands
 from earwitness.dispatch.local import Dispatcher
 from earwitness.dispatch.ports import Lasting, Ports
 from earwitness.evidence.storage import EvidenceStorage
@@ -48,7 +49,7 @@ class Once:
         baselines: Baselines | None = None,
     ) -> AsyncIterator["Once"]:
         """Yield it. Calls spend from the ledger in `data_dir`, else up to `max_spend`. Raises CannotRunError."""
-        clock, web, once = SystemClock(), WebClient(config.network), cls()
+        clock, web, once, metrics = SystemClock(), WebClient(config.network), cls(), Metrics()
         with tempfile.TemporaryDirectory(prefix="earwitness-") as folder:
             store = Store.open(Path(folder) / STORE)
             money = open_ledger(data_dir / STORE) if data_dir else store
@@ -59,10 +60,12 @@ class Once:
                 budget = BudgetSpec(per_day=max_spend, keep_for_confirmation=0.0)
                 config = config.model_copy(update={"budget": budget})
             ports = Ports(config, clock, web, evidence, lasting=Lasting(baselines, browser=browser, pages=pages))
-            once._dispatcher = Dispatcher(config, store, clock, Metrics(), ports, once._take, money)
+            once._dispatcher = Dispatcher(config, store, clock, metrics, ports, once._take, money)
             try:
                 yield once
             finally:
+                if money is store:  # nobody else will ever see its list
+                    await Errands(store, clock, metrics, ports.carrier).work_off()
                 await browser.aclose()
                 await web.aclose()
                 for opened in {store, money}:

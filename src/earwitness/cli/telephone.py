@@ -17,12 +17,14 @@ from earwitness.telephony.spec import CallSpec
 
 if TYPE_CHECKING:
     from earwitness.config.schema import Config
+    from earwitness.telephony.offline import Judged
 
 ConfigPath = Annotated[Path, typer.Option("--config", help="A YAML file, or a folder of them.")]
 ProbeName = Annotated[str, typer.Option(help="The call probe.")]
 DataDir = Annotated[Path, typer.Option(help="Where the daemon keeps its data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _HERE = Path("earwitness-data")
+_TRANSCRIPT = "call-transcript.json"  # in a bundle of evidence its hash stands before the name
 _EXIT_FAILED, _EXIT_CONFIG, _EXIT_UNKNOWN = 1, 2, 3
 
 
@@ -109,11 +111,18 @@ def listen(
     probe: ProbeName,
     data_dir: DataDir = _HERE,
     *,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(
+            help="The transcript that was kept with it, which says where keys were silenced; by default the one beside it."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a recording by a probe's steps: 0 as expected, 1 with findings, 3 when it cannot be judged."""
+    """Judge a recording by a probe's steps: 0 as expected, notices included, 1 with findings, 3 when it cannot be told."""
     loaded, spec = _call_of(config, probe)
     from earwitness.audio.channels import ChannelError  # noqa: PLC0415 - loads numpy
+    from earwitness.audio.restoring import TranscriptError  # noqa: PLC0415
     from earwitness.audio.transcription.base import EngineError  # noqa: PLC0415
     from earwitness.audio.wav import WavError  # noqa: PLC0415
     from earwitness.audio.words import PromptError  # noqa: PLC0415
@@ -121,14 +130,23 @@ def listen(
     from earwitness.telephony.offline import judge_recording  # noqa: PLC0415
     from earwitness.telephony.transcription import Transcription  # noqa: PLC0415
 
-    folders = [f for f in (loaded.prompts, Baselines(data_dir / FOLDER).accepted) if f is not None and f.is_dir()]
+    baselines = Baselines(data_dir / FOLDER)
+    folders = [f for f in (loaded.prompts, baselines.accepted) if f is not None and f.is_dir()]
     transcription = Transcription(loaded.transcription) if loaded.transcription else None
     try:
-        judged = judge_recording(recording.read_bytes(), spec, folders, transcription)
-    except (WavError, ChannelError, UnusableError, PromptError, EngineError) as error:
+        kept = _kept_beside(recording, transcript)
+        judged = judge_recording(
+            recording.read_bytes(), spec, folders, transcription, baselines.superseded(probe), kept
+        )
+    except (WavError, TranscriptError, ChannelError, UnusableError, PromptError, EngineError) as error:
         _fail(f"{recording} cannot be judged: {error}", _EXIT_UNKNOWN)
     except OSError as error:
-        _fail(f"{recording} cannot be read: {error.strerror}", _EXIT_UNKNOWN)
+        _fail(f"{error.filename or recording} cannot be read: {error.strerror}", _EXIT_UNKNOWN)
+    _tell(judged, as_json=as_json)
+    raise typer.Exit({Outcome.OK: 0, Outcome.FINDING: _EXIT_FAILED}.get(judged.outcome, _EXIT_UNKNOWN))
+
+
+def _tell(judged: "Judged", *, as_json: bool) -> None:
     if as_json:
         found = [
             {"failure": f.failure, "effect": f.effect, "step": f.step, "at": f.at, "message": f.message}
@@ -139,7 +157,21 @@ def listen(
         _print_judged(judged.transcript)
         for finding in judged.findings:
             Console().print(f"{finding.failure}: {finding.message}", soft_wrap=True)
-    raise typer.Exit(_EXIT_FAILED if judged.findings else 0)
+
+
+def _kept_beside(recording: Path, transcript: Path | None) -> dict[str, Any] | None:
+    """Return the transcript that was kept with the recording; None where there is none beside it, or several. Raises OSError."""
+    beside = list(recording.parent.glob(f"*{_TRANSCRIPT}")) if recording.is_file() else []
+    file = transcript or (beside[0] if len(beside) == 1 else None)
+    if file is None:
+        return None
+    try:
+        kept = json.loads(file.read_text("utf-8"))
+    except ValueError:
+        _fail(f"{file} is no transcript: it is not JSON", _EXIT_UNKNOWN)
+    if not isinstance(kept, dict):
+        _fail(f"{file} is no transcript: it is not a JSON object", _EXIT_UNKNOWN)
+    return kept
 
 
 def _print_judged(transcript: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ from earwitness.config.judging import (
 )
 from earwitness.config.network import NetworkSpec
 from earwitness.config.templates import TemplateSpec
-from earwitness.config.transcription import TranscriptionSpec
+from earwitness.config.transcription import TranscriptionSpec, too_long_with_transcription
 from earwitness.hooks import HOOKS
 from earwitness.hooks.alertmanager import AlertmanagerSpec
 from earwitness.hooks.apprise import AppriseSpec
@@ -292,6 +292,18 @@ class Config(Spec):
             if key is not None:
                 message = f"network.transport: {self.network.transport} cannot do this; use transport: curl"
                 raise problem(message, f"probes.{name}.http.{key}")
+        return self
+
+    @model_validator(mode="after")
+    def _scripts_fit(self) -> Self:
+        """With the carrier's transcription a script is longer than its steps, which were checked by themselves."""
+        for name, probe in self.probes.items():
+            account = self.carriers.get(probe.call.carrier or next(iter(self.carriers), "")) if probe.call else None
+            if probe.call is None or account is None or self.transcription is None:
+                continue
+            trouble = too_long_with_transcription(probe.call, self.transcription, account.twilio.public_url)
+            if trouble:
+                raise problem(trouble, f"probes.{name}.call.steps")
         return self
 
     @field_validator("prompts")

@@ -5,8 +5,9 @@ from earwitness.config.fields import Money
 from earwitness.config.schema import BudgetSpec
 from earwitness.metrics import Metrics
 from earwitness.model import Run, Why
-from earwitness.probes.context import OverBudgetError
-from earwitness.store import spend
+from earwitness.probes.context import Leftover, OverBudgetError
+from earwitness.store import errands, spend
+from earwitness.store.errands import ErrandRow
 from earwitness.store.store import Store
 
 
@@ -62,6 +63,27 @@ class Ledger:
     async def settle(self, cost: Money) -> None:
         await self._store.write(lambda c: spend.settle(c, self._run.id, spend.micros(cost.amount)))
         self._metrics.spend.labels(cost.currency).inc(float(cost.amount))
+
+    async def leave(self, leftover: Leftover) -> None:
+        now = self._clock.now()
+        row = ErrandRow(
+            kind=leftover.kind,
+            call_sid=leftover.call_sid,
+            carrier=leftover.carrier,
+            run=self._run.id,
+            recording_sid=leftover.recording_sid,
+            reason=leftover.reason,
+            since=now,
+            due=now + leftover.wait,
+        )
+        await self._store.write(lambda c: errands.leave(c, row))
+
+    async def abandon(self, carrier: str) -> None:
+        """Have the recordings of the run's call deleted and its price read, if it made one: nobody will judge it any more."""
+        call = await self._store.read(lambda c: spend.call_of(c, self._run.id))
+        if call is not None and call.sid is not None:
+            await self.leave(Leftover("delete_recordings", carrier, call.sid, "run broke off"))
+            await self.leave(Leftover("read_price", carrier, call.sid, "run broke off"))
 
     async def release_unused(self) -> None:
         """Give back what was set aside if no call was ever meant."""

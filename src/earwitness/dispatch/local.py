@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from itertools import chain, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Connection
@@ -33,6 +33,9 @@ from earwitness.store import history, spend, verdicts
 from earwitness.store.history import Missed
 from earwitness.store.store import Store
 from earwitness.telephony.way import carrier_of
+
+if TYPE_CHECKING:
+    from earwitness.telephony.carrier import Carrier
 
 log = structlog.get_logger()
 
@@ -94,6 +97,10 @@ class Dispatcher:
     def _carrier_of(self, probe: ProbeSpec, why: Why) -> str:
         named = carrier_of(probe.call, why) if probe.call else None
         return named or next(iter(self._config.carriers), "")
+
+    def carrier(self, name: str) -> "Carrier":
+        """Return a carrier of the configuration in use. Raises LookupError."""
+        return self._ports.carrier(name)
 
     @property
     def running(self) -> int:
@@ -268,9 +275,7 @@ class Dispatcher:
         self, run: Run, probe: ProbeSpec, release: Callable[[], None], work: Callable[..., Awaitable[Observation]]
     ) -> Observation:
         """Return what the run saw. A probe that breaks or hangs is the monitor's fault, never the target's."""
-        journey = self._config.journeys.get(run.journey)
-        allowed = journey.budget_per_day if journey else None
-        ledger = Ledger(self._money, self._clock, self._config.budget, run, self._metrics, allowed)
+        ledger = self._ledger(run)
         loop = asyncio.get_running_loop()
         limit = asyncio.timeout(probe.budget + _GRACE)
 
@@ -291,7 +296,24 @@ class Dispatcher:
         finally:
             if run.channel is Channel.CALL:
                 await self._give_back(ledger, run)
+        await self._abandon(ledger, run)
         return ctx.observe(findings=[_our_fault(Failure.MONITOR_ERROR, message)])
+
+    def _ledger(self, run: Run) -> Ledger:
+        journey = self._config.journeys.get(run.journey)
+        allowed = journey.budget_per_day if journey else None
+        return Ledger(self._money, self._clock, self._config.budget, run, self._metrics, allowed)
+
+    async def _abandon(self, ledger: Ledger, run: Run) -> None:
+        """Have the recordings of a run's call deleted that nobody will judge. If the store refuses, what was seen is told all the same."""
+        if run.channel is not Channel.CALL:
+            return
+        probe = self._config.probes.get(run.probe)
+        carrier = self._carrier_of(probe, run.why) if probe else next(iter(self._config.carriers), "")
+        try:
+            await ledger.abandon(carrier)
+        except Exception:  # Whatever the store says.
+            log.exception("recordings_not_listed", probe=run.probe, run=run.id)
 
     async def _give_back(self, ledger: Ledger, run: Run) -> None:
         """Release what the run did not spend. If the store refuses, it stays reserved, and what was seen is told all the same."""
@@ -312,6 +334,7 @@ class Dispatcher:
         in_flight = call is not None and call.state in ("intended", "dialled")
         resume = probe.kind.resume if probe else None
         if probe is None or resume is None or not in_flight:
+            await self._abandon(self._ledger(run), run)
             return self._interrupted(run)
         assert call is not None
         assert call.to is not None and call.from_ is not None and call.intended_at is not None  # noqa: PT018

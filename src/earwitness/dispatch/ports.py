@@ -74,7 +74,7 @@ class Ports:
             browser=self._lasting.browser,
             pages=self._lasting.pages,
             calls=ledger,
-            carrier=self._carrier,
+            carrier=self.carrier,
             dial_allowed=self._dial_allowed,
             prompts=self.config.prompts,
             baselines=self._lasting.baselines,
@@ -86,8 +86,8 @@ class Ports:
     def _redact(self, text: str) -> str:
         return redacted(text, self.config.redact)
 
-    def _carrier(self, name: str | None) -> "Carrier":
-        """Return the named carrier, or the only one; the SDK is loaded when the first call needs it."""
+    def carrier(self, name: str | None) -> "Carrier":
+        """Return the named carrier, or the only one; the SDK is loaded when the first call needs it. Raises LookupError."""
         from earwitness.telephony.carrier import Carrier  # noqa: PLC0415
 
         chosen = name or next(iter(self.config.carriers))

@@ -277,13 +277,18 @@ class Observation:
     def outcome(self) -> Outcome:
         if self.skipped is not None:
             return Outcome.SKIPPED
-        if any(f.attribution in (Attribution.MONITOR, Attribution.UNKNOWN) for f in self.findings):
-            return Outcome.UNKNOWN
-        return Outcome.FINDING if any(f.effect is not Effect.NONE for f in self.findings) else Outcome.OK
+        return outcome_of(self.findings)
 
     @property
     def ended_at(self) -> float:
         return self.started_at + self.duration
+
+
+def outcome_of(findings: tuple[Finding, ...]) -> Outcome:
+    """Return what a run with these findings ended as."""
+    if any(f.attribution in (Attribution.MONITOR, Attribution.UNKNOWN) for f in findings):
+        return Outcome.UNKNOWN
+    return Outcome.FINDING if any(f.effect is not Effect.NONE for f in findings) else Outcome.OK
 
 
 _EFFECT_ORDER = (Effect.BLOCKED, Effect.DIVERTED, Effect.NUISANCE, Effect.NONE)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import structlog
 
@@ -49,6 +49,18 @@ class OverBudgetError(Exception):
     """The run would spend more than the budget allows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """What is left to do about a call at the carrier, in `wait` seconds or later, as soon as it lets us."""
+
+    kind: Literal["delete_recordings", "read_price"]
+    carrier: str
+    call_sid: str
+    reason: str
+    recording_sid: str | None = None
+    wait: float = 0.0
+
+
 class CallLedger(Protocol):
     """The memory of one run's call, written before each thing that cannot be undone."""
 
@@ -63,6 +75,9 @@ class CallLedger(Protocol):
 
     async def settle(self, cost: Money) -> None:
         """Replace what was reserved by what it cost."""
+
+    async def leave(self, leftover: Leftover) -> None:
+        """Record what is left at the carrier; it is seen to when the run is over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,9 @@ class Carrier:
 
     def price(self, call: Call) -> Decimal | None:
         """Return what an ended call cost (USD); an unanswered one costs nothing, and has no price."""
-        if self.status(call) != "completed":
+        faults = call.plan.faults
+        late = faults.number("price-late", "seconds") if "price-late" in faults else 0.0
+        if self.status(call) != "completed" or self.elapsed(call) < call.plan.ended_at + late:
             return None
         return PRICE_PER_MINUTE * max(1, math.ceil(call.plan.talk / 60))
 

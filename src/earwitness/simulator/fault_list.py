@@ -173,6 +173,9 @@ CARRIER_FAULTS = {
         {"answer": "500"},
         words={"answer": ("500", "never", "closed")},
     ),
+    "price-late": timed(
+        "Calls have no price until `seconds` after their end, in the call's time.", "seconds", 300, 86400
+    ),
     "calls-queued": timed(
         "Calls wait in the carrier's queue for `seconds` before they are dialled.", "seconds", 60, 86400
     ),

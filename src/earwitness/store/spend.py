@@ -83,6 +83,15 @@ def settle(connection: Connection, run: str, amount: int) -> None:
     connection.execute(update(calls).where(calls.c.run == run).values(state="settled", micros=amount))
 
 
+def reprice(connection: Connection, run: str, amount: int) -> int:
+    """Book what the run's call cost after all. Return how much more that is than what was booked, in millionths."""
+    before = connection.scalar(select(calls.c.micros).where(calls.c.run == run))
+    if before is None:
+        return 0  # it is older than the history
+    settle(connection, run, amount)
+    return amount - int(before)
+
+
 def release_unused(connection: Connection, run: str) -> None:
     """Give back what a run set aside without ever meaning to dial."""
     unused = (calls.c.run == run) & (calls.c.state == "reserved")

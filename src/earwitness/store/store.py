@@ -1,6 +1,7 @@
 """The database: opened, migrated, written by one thread, read by others."""
 
 import asyncio
+import fcntl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,10 +57,12 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the embedded database at this path, made or migrated as needed."""
+        """Open the embedded database at this path, made or migrated as needed: by one process, while others wait for it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{path}"
-        migrate(url)
+        with path.with_name(f"{path.name}.migrating").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go with the file
+            migrate(url)
         return cls(_engine(url, "BEGIN IMMEDIATE"), _engine(url, "BEGIN"))
 
     async def write(self, work: Callable[[Connection], T]) -> T:

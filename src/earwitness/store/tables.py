@@ -197,3 +197,18 @@ calls = Table(
     Index("calls_by_day", "day", "currency"),
     Index("calls_by_state", "state"),
 )
+
+errands = Table(
+    "errands",
+    metadata,
+    Column("kind", String(20), primary_key=True, comment="delete_recordings, read_price"),
+    Column("call_sid", String(40), primary_key=True),
+    Column("carrier", String(63), nullable=False),
+    Column("run", String(40), nullable=False),
+    Column("recording_sid", String(40), comment="null where none was found yet"),
+    Column("reason", String(40), nullable=False),
+    Column("since", Float, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Index("errands_by_due", "due"),
+)

@@ -16,7 +16,7 @@ from earwitness.audio.wav import WavError
 from earwitness.audio.words import PromptError
 from earwitness.audio.workers import in_worker
 from earwitness.model import Attribution, Evidence, Failure, Finding, Observation, Scalar, Step, Why
-from earwitness.probes.context import CallLedger, InterruptedCall, OverBudgetError, RunContext
+from earwitness.probes.context import CallLedger, InterruptedCall, Leftover, OverBudgetError, RunContext
 from earwitness.telephony import changes, findings
 from earwitness.telephony.carrier import Carrier, CarrierCall
 from earwitness.telephony.dial_guard import DialRefusedError
@@ -32,6 +32,7 @@ _AS_PLANNED = (Failure.WORDS_NOT_CHECKED, Failure.PROMPT_CHANGED)  # findings of
 _OF_THE_LINE = (Failure.POOR_AUDIO, Failure.PROMPT_CHANGED)  # findings that hold whoever answers
 _SILENT_CALL = 2.0  # seconds that a call must last before its silence is the far end's
 _log = structlog.get_logger(__name__)
+_ONLY_EVIDENCE = 7 * 24 * 3600.0  # seconds that a recording stays at the carrier which is kept nowhere else
 
 
 @dataclass(slots=True)
@@ -56,11 +57,13 @@ class Attempt:
         self.extension = _extension(ctx, carrier)
         self.driver = CallDriver(spec, ctx, carrier, self.ledger, from_, self.extension)
         self.titles = [step.title for step in spec.steps]
+        self.left: Leftover | None = None  # recordings at the carrier, from when the call exists until they are deleted
+        self.unpriced: Leftover | None = None  # the call's price, until the carrier has told it
         self.seen = _Seen(facts={"to": spec.to, "from": from_, "carrier": carrier.name, "driver": spec.driver})
 
     async def run(self) -> Observation:
         try:
-            return await self._run()
+            return await self._cleared(await self._run())
         finally:
             if self.extension is not None and self.ctx.switchboard is not None:
                 self.ctx.switchboard.close(self.extension)
@@ -88,8 +91,25 @@ class Attempt:
 
     async def resume(self, interrupted: InterruptedCall) -> Observation:
         """Take up the call where the earlier process left it. Never dials."""
+        return await self._cleared(await self._resume(interrupted))
+
+    async def _cleared(self, seen: Observation) -> Observation:
+        """Return what was seen; what is left to do at the carrier is put on the list: recordings to delete, a price to read."""
+        for left in (self.left, self.unpriced):
+            if left is not None:
+                await self.ledger.leave(left)
+        return seen
+
+    def _owns(self, sid: str) -> None:
+        """Note what is to be done about a call of ours, until it is done."""
+        self.left = Leftover("delete_recordings", self.driver.carrier.name, sid, "never judged")
+        self.unpriced = Leftover("read_price", self.driver.carrier.name, sid, "not told yet")
+
+    async def _resume(self, interrupted: InterruptedCall) -> Observation:
         self.driver.from_ = interrupted.from_
         self.seen.facts |= {"to": interrupted.to, "from": interrupted.from_}
+        if interrupted.sid is not None:
+            self._owns(interrupted.sid)
         try:
             call = await self._left_behind(interrupted)
         except CarrierError as error:
@@ -124,6 +144,7 @@ class Attempt:
         call = await self.driver.find(interrupted.to, interrupted.from_, interrupted.intended_at)
         if call is not None:
             await self.ledger.dialled(call.sid)
+            self._owns(call.sid)
         return call
 
     async def _lost(self, message: str) -> Observation:
@@ -133,8 +154,8 @@ class Attempt:
     async def _prepared(self) -> tuple[PromptLibrary, Plan] | None:
         """Return the references and the script; None when they cannot be had, which is noted."""
         try:
-            library = await in_worker(load_prompts, *self.ctx.prompt_folders)
-            plan = compile_plan(self.spec, library.length, self._timings(), self._opening())
+            library = await in_worker(self._references)
+            plan = self._plan(library)
         except (PromptError, PlanTooLongError) as error:
             self._unknown(Failure.MONITOR_ERROR, str(error), Attribution.MONITOR)
             return None
@@ -145,6 +166,27 @@ class Attempt:
             self._unknown(Failure.MONITOR_ERROR, text, Attribution.MONITOR)
             return None
         return library, plan
+
+    def _plan(self, library: PromptLibrary) -> Plan:
+        """Return the script: by what calls measured, or without that where it would not fit. Raises PlanTooLongError."""
+        if timings := self._timings():
+            try:
+                plan = compile_plan(self.spec, library.length, timings, self._opening())
+            except PlanTooLongError as error:
+                why = str(error)
+            else:
+                if plan.seconds <= self.spec.length_limit:
+                    return plan
+                why = f"it would take {plan.seconds:.0f}s of {self.spec.length_limit:g}s"
+            _log.warning("measured_pauses_not_used", probe=self.ctx.run.probe, why=why)
+        return compile_plan(self.spec, library.length, {}, self._opening())
+
+    def _references(self) -> PromptLibrary:
+        """Return the recordings that the call is held against. Raises PromptError."""
+        library = load_prompts(*self.ctx.prompt_folders)
+        if self.ctx.baselines is None or self.ctx.run.why is Why.CONTROL:
+            return library
+        return library.without(self.ctx.baselines.superseded(self.ctx.run.probe))
 
     def _opening(self) -> str:
         return self.ctx.transcriber.script(self.extension) if self.ctx.transcriber else ""
@@ -164,6 +206,7 @@ class Attempt:
         self, call: CarrierCall, library: PromptLibrary, plan: Plan, live: LiveConversation | None
     ) -> Observation:
         self.seen.facts["call_sid"] = call.sid
+        self._owns(call.sid)
         try:
             ended = await self.driver.follow(call) if live is None else await live.during(call, self.driver.follow)
         except CarrierError as error:
@@ -171,6 +214,8 @@ class Attempt:
             return self._carrier_failed(error)
         self.ctx.release()
         cost = await self.driver.settle(ended.call)
+        if ended.call.price is not None or not cost.amount:
+            self.unpriced = None
         self.seen.facts |= {"call_status": ended.call.status, "cost": str(cost), "call_seconds": ended.call.duration}
         self.seen.measures |= {name: value for name, value in ended.measures.items() if value is not None}
         waits = plan.waits if live is None else live_waits(self.spec, library.length)
@@ -196,6 +241,8 @@ class Attempt:
         self, ended: Ended, library: PromptLibrary, script: Sequence[PlannedStep], live: LiveConversation | None
     ) -> None:
         status = ended.call.status
+        if not ended.call.duration:
+            self.left = None  # nobody answered, so nothing was recorded
         if status == "completed":
             await self._hear(ended, library, script, live.sound if live else None)
         elif status == "busy":
@@ -213,7 +260,16 @@ class Attempt:
     ) -> None:
         recorded = await self.driver.recording(ended.call)
         self.seen.facts["recording_sid"] = recorded.sid
+        self.left = Leftover(
+            "delete_recordings",
+            self.driver.carrier.name,
+            ended.call.sid,
+            "kept nowhere else",
+            recorded.sid,
+            _ONLY_EVIDENCE,
+        )
         if recorded.wav is None:
+            self.left = None
             self._no_recording(recorded, ended.call)
             return
         try:
@@ -227,7 +283,7 @@ class Attempt:
             await self._keep_unheard(recorded.wav, recorded.sid, script)
             return
         self._note(heard, ended)
-        await self._learn(heard)
+        await self._learn(heard, library)
         if await self._keep_heard(heard, script, recorded.wav):
             await self._delete_recording(recorded.sid)
 
@@ -251,15 +307,14 @@ class Attempt:
         self.seen.measures |= findings.measures(heard.report)
         self.seen.facts |= findings.facts(self.spec, heard.report, ended.call.duration)
 
-    async def _learn(self, heard: Hearing) -> None:
+    async def _learn(self, heard: Hearing, library: PromptLibrary) -> None:
         """Keep what the next call is planned by, and hold prompts in other words against what the last call heard."""
         baselines, run = self.ctx.baselines, self.ctx.run
         if baselines is None or run.why is Why.CONTROL:
             return
         try:
-            self.seen.findings = await changes.compared(
-                self.seen.findings, heard.report, heard.cuts, baselines, run.probe, self.ctx.clock.now()
-            )
+            lesson = changes.Lesson(baselines, run.probe, run.id, library, self.ctx.clock.now())
+            self.seen.findings = await changes.compared(self.seen.findings, heard.report, heard.cuts, lesson)
             changes.settled(heard.report, baselines, run.probe)
             if all(finding.failure in _AS_PLANNED for finding in self.seen.findings):
                 baselines.remember(run.probe, self.titles, findings.timings(heard.report))
@@ -284,8 +339,8 @@ class Attempt:
         except WavError:
             if any(step.secret for step in script):
                 _log.info("recording_not_kept", run=self.ctx.run.id, why="secret keys in it could not be silenced")
-            else:
-                await self._keep(wav, "recording", "application/octet-stream", "call-recording.unreadable")
+            elif await self._keep(wav, "recording", "application/octet-stream", "call-recording.unreadable"):
+                await self._delete_recording(sid)
             return
         if await self._keep(silenced.wav, "recording", "audio/wav", "call-recording.wav"):
             await self._delete_recording(sid)
@@ -293,9 +348,11 @@ class Attempt:
     async def _delete_recording(self, sid: str) -> None:
         try:
             await self.driver.carrier.delete_recording(sid)
-            self.seen.facts["recording_deleted"] = True
+            self.seen.facts["recording_deleted"], self.left = True, None
         except CarrierError as error:
             self.seen.facts["recording_deleted"] = False
+            if self.left is not None:
+                self.left = replace(self.left, reason="not deleted", wait=0.0)
             _log.warning("recording_not_deleted", recording_sid=sid, error=str(error))
 
     def _no_recording(self, recorded: Recorded, call: CarrierCall) -> None:

@@ -1,6 +1,7 @@
 """What calls taught about a probe's line, in one folder: accepted recordings of prompts, proposals for new ones, measured timings.
 
     accepted/NAME.wav, NAME.txt   reference recordings that people accepted, beside those of the configuration
+    accepted/NAME.json            whose they are, and which recordings the probe is no longer held against
     proposed/KEY.wav, KEY.json    how a prompt sounds that is said in other words now, until somebody accepts it
     timings/PROBE.json            how long each step's prompt was waited for, and lasted, in the latest calls
 
@@ -24,7 +25,10 @@ _KEPT = 5  # calls whose timings are kept
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A prompt as it is said now, in place of `text`. `calls`: how many calls in a row heard the same."""
+    """A prompt as it is said now, in place of `text`. `calls`: how many calls in a row heard the same; `run`: the latest of them.
+
+    `supersedes` are the marks of the recordings that it takes the place of; none where nobody can tell which they are.
+    """
 
     key: str
     probe: str
@@ -33,10 +37,24 @@ class Proposal:
     words: str  # what was said, if an engine transcribed it
     heard_at: float  # epoch seconds
     calls: int = 1
+    run: str = ""
+    supersedes: tuple[str, ...] = ()
 
     @property
     def stable(self) -> bool:
         return self.calls >= 2
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A reference recording that somebody accepted, for a step of a probe; both empty where nobody noted them."""
+
+    name: str
+    text: str
+    probe: str = ""
+    step: str = ""
+    heard_at: float | None = None  # epoch seconds
+    supersedes: tuple[str, ...] = ()
 
 
 class UnknownWordsError(Exception):
@@ -82,7 +100,9 @@ class Baselines:
     def proposal(self, key: str) -> tuple[Proposal, bytes] | None:
         """Return the proposal and its sound."""
         try:
-            return Proposal(**read_json(self._proposed / f"{key}.json")), self._sound(key).read_bytes()
+            stored = read_json(self._proposed / f"{key}.json")
+            stored["supersedes"] = tuple(stored.get("supersedes", ()))
+            return Proposal(**stored), self._sound(key).read_bytes()
         except (TypeError, OSError):
             return None
 
@@ -95,6 +115,8 @@ class Baselines:
     def accept(self, proposal: Proposal) -> Path:
         """Make the proposal a reference recording, and return its file. The daemon takes it up with its next call.
 
+        It takes the place of what was accepted for the same step and text before, and the probe is no longer held against the
+        recordings that it supersedes; those of the user's own folder stay where they are.
         Raises UnknownWordsError where the step's text is open and no engine heard the words.
         """
         if WILDCARD in proposal.text:
@@ -104,12 +126,49 @@ class Baselines:
                 "recordings as NAME.wav and write its words to NAME.txt"
             )
         target = self.accepted / f"{proposal.key}.wav"
+        superseded = dict.fromkeys((*self._note_of(target).supersedes, *proposal.supersedes))
+        note = {
+            "probe": proposal.probe,
+            "step": proposal.step,
+            "heard_at": proposal.heard_at,
+            "supersedes": [*superseded],
+        }
         sound = self._sound(proposal.key).read_bytes()
-        words = target.with_suffix(".txt")
-        replace_file(words, proposal.text.encode())  # first: a recording without its words is an error
+        replace_file(
+            target.with_suffix(".txt"), proposal.text.encode()
+        )  # first: a recording without its words is an error
+        replace_file(target.with_suffix(".json"), json.dumps(note, indent=1).encode())
         replace_file(target, sound)
         self.discard(proposal)
         return target
+
+    def accepted_prompts(self) -> list[Accepted]:
+        """Return what people accepted, by name."""
+        return [self._note_of(file) for file in sorted(self.accepted.glob("*.wav"))]
+
+    def superseded(self, probe: str) -> frozenset[str]:
+        """Return the marks of the recordings that `probe` is no longer held against."""
+        return frozenset(mark for known in self.accepted_prompts() if known.probe == probe for mark in known.supersedes)
+
+    def remove(self, name: str) -> bool:
+        """Take back what was accepted under this name, and with it what it supersedes. False: there is none."""
+        known = next((file for file in self.accepted.glob("*.wav") if file.stem == name), None)
+        if known is None:
+            return False
+        for suffix in (".wav", ".txt", ".json"):
+            known.with_suffix(suffix).unlink(missing_ok=True)
+        return True
+
+    def _note_of(self, file: Path) -> Accepted:
+        note = read_json(file.with_suffix(".json"))
+        try:
+            text = file.with_suffix(".txt").read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            text = ""
+        supersedes = tuple(note.get("supersedes", ()))
+        return Accepted(
+            file.stem, text, str(note.get("probe", "")), str(note.get("step", "")), note.get("heard_at"), supersedes
+        )
 
     def discard(self, proposal: Proposal) -> None:
         for file in (self._proposed / f"{proposal.key}.json", self._sound(proposal.key)):
@@ -119,9 +178,9 @@ class Baselines:
         return self._proposed / f"{key}.wav"
 
 
-def proposal_key(probe: str, step: str) -> str:
-    """Return the name of a proposal's files: the same for the same step of the same probe."""
-    return f"{probe}-{hashlib.sha256(step.encode()).hexdigest()[:10]}"
+def proposal_key(probe: str, place: int, text: str) -> str:
+    """Return the name of a proposal's files: the same for the same text at the same place among a probe's steps."""
+    return f"{probe}-{hashlib.sha256(f'{place} {text}'.encode()).hexdigest()[:10]}"
 
 
 def _timing(call: dict[str, Any], place: int) -> Timing | None:

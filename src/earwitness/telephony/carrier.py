@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 import httpx
+import structlog
 from twilio.base.exceptions import (  # type: ignore[import-untyped]
     TwilioException,
     TwilioRestException,
@@ -32,6 +33,8 @@ _LISTED_CALLS = 50
 _EVENTS = ["initiated", "ringing", "answered", "completed"]
 _KNOWN_CALLS = 5000  # more than can be young enough to be mistaken for a lost one
 _LARGEST_RECORDING = 32 * 1024 * 1024  # bytes
+
+_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -75,6 +78,7 @@ class Carrier:
         self._auth = (account.account_sid, account.auth_token.reveal())
         client = HttpxTwilioClient(http, account.api_url, REQUEST_TIMEOUT)
         self._sdk = Client(*self._auth, http_client=client)
+        self._foreign = False  # whether it was said that prices come in another currency
         self._known: dict[str, None] = {}  # calls that have an owner, the newest last
 
     @property
@@ -86,6 +90,20 @@ class Carrier:
         """Return what `seconds` of talk cost, by the begun minute."""
         price = self.spec.price_per_minute
         return Money(price.amount * math.ceil(seconds / 60), price.currency)
+
+    def price_of(self, call: CarrierCall) -> Money | None:
+        """Return the carrier's price of the call, in the currency that its price per minute is in; None where it told none.
+
+        Another currency is never booked as ours: the estimate by the minute stands instead, and a warning says so, once.
+        """
+        price, ours = call.price, self.spec.price_per_minute.currency
+        if price is None or price.currency == ours:
+            return price
+        if not self._foreign:
+            self._foreign = True
+            advice = "set price_per_minute and the budget in the account's currency"
+            _log.warning("price_in_another_currency", carrier=self.name, told=price.currency, ours=ours, advice=advice)
+        return None
 
     async def create_call(
         self,

@@ -10,6 +10,16 @@ import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberType, shortnumberinfo
 
 _E164 = re.compile(r"\+[1-9]\d{1,14}")
+_SATELLITE = {
+    870: "Inmarsat",
+    881: "a global satellite system",
+    882: "an international network",
+    883: "an international network",
+}
+_COSTLY = {
+    PhoneNumberType.PREMIUM_RATE: "a premium-rate number",
+    PhoneNumberType.PERSONAL_NUMBER: "a personal number, which costs as much as a premium-rate one",
+}
 _LONGEST_SHORT_CODE = 6  # digits; subscriber numbers with their country code are longer everywhere
 
 
@@ -44,10 +54,16 @@ def _check_kind(number: str, parsed: PhoneNumber) -> None:
     regions = phonenumbers.region_codes_for_country_code(parsed.country_code or 0)
     if any(shortnumberinfo.connects_to_emergency_number(national, region) for region in regions):
         raise DialRefusedError(f"{number} reaches an emergency service; it is never dialled")
+    network = _SATELLITE.get(parsed.country_code or 0)
+    if network is not None:
+        raise DialRefusedError(
+            f"{number} belongs to {network} (+{parsed.country_code}), at satellite prices; those are never dialled"
+        )
     if not phonenumbers.is_valid_number(parsed):
         raise DialRefusedError(f"{number} is not a number in use in any country's plan; check its digits")
-    if phonenumbers.number_type(parsed) == PhoneNumberType.PREMIUM_RATE:
-        raise DialRefusedError(f"{number} is a premium-rate number; those are never dialled")
+    costly = _COSTLY.get(phonenumbers.number_type(parsed))
+    if costly is not None:
+        raise DialRefusedError(f"{number} is {costly}; those are never dialled")
 
 
 def _is_emergency_anywhere(digits: str) -> bool:

@@ -238,7 +238,7 @@ class CallDriver:
 
     async def settle(self, call: CarrierCall) -> Money:
         """Book what the call cost: the carrier's price, or ours until it has rated the call. Return it."""
-        cost = call.price or self.carrier.cost(call.duration or 0.0)
+        cost = self.carrier.price_of(call) or self.carrier.cost(call.duration or 0.0)
         await self.ledger.settle(cost)
         return cost
 

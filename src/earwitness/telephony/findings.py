@@ -1,17 +1,18 @@
 """What was heard on a call, said as findings, steps, measures and a transcript."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from earwitness.audio.match import NEEDED_COVERAGE
+from earwitness.audio.number_masking import mask_numbers
 from earwitness.audio.quality import Quality
 from earwitness.audio.recognition import WORDS_NEEDED
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.silencing import Silenced
 from earwitness.model import Attribution, Effect, Failure, Finding, Layer, Scalar, Step
 from earwitness.telephony.spec import CallSpec
-from earwitness.telephony.steps import StepSpec, mask_keys
+from earwitness.telephony.steps import StepSpec
 from earwitness.telephony.twiml import Timing
 
 _FAILURES: Mapping[Result, Failure] = {
@@ -77,7 +78,7 @@ def planned(steps: Sequence[StepSpec], waits: Sequence[int]) -> tuple[PlannedSte
             verb=step.verb,
             wait=float(wait),
             keys=step.press.reveal() if step.press else "",
-            secret=step.press is not None and mask_keys(step.press.reveal()) != step.press.reveal(),
+            secret=step.press is not None and step.shown_keys != step.press.reveal(),
             expect=step.texts,
             misroute=step.misroute_texts,
             places={text: place for place, texts in step.misroute.items() for text in texts},
@@ -113,7 +114,7 @@ def _not_checked(report: CallReport) -> list[Finding]:
         f"could not tell whether these prompts were right, there is no reference recording of them: {quoted}; add NAME.wav with "
         "the words in NAME.txt to the prompts folder, or use listen: to hear only that someone speaks"
     )
-    return [Finding(Failure.WORDS_NOT_CHECKED, message, Effect.NONE, Attribution.MONITOR)]
+    return [Finding(Failure.WORDS_NOT_CHECKED, mask_numbers(message), Effect.NONE, Attribution.MONITOR)]
 
 
 def _finding(spec: CallSpec, place: int, steps: Sequence[StepReport]) -> Finding:
@@ -126,7 +127,11 @@ def _finding(spec: CallSpec, place: int, steps: Sequence[StepReport]) -> Finding
             step=step.step.title,
         )
     return Finding(
-        _FAILURES[step.result], _sentence(step), _effect(spec, place, steps), step=step.step.title, at=step.at
+        _FAILURES[step.result],
+        mask_numbers(_sentence(step)),
+        _effect(spec, place, steps),
+        step=step.step.title,
+        at=step.at,
     )
 
 
@@ -189,7 +194,7 @@ def _step(step: StepReport, answered: float) -> Step:
 
 
 def _note(step: StepReport) -> str:
-    parts = [step.note, "" if step.at is None else f"{step.at:.2f}s into the recording"]
+    parts = [mask_numbers(step.note), "" if step.at is None else f"{step.at:.2f}s into the recording"]
     if step.delay is not None:
         parts.append(f"after {step.delay:.2f}s")
     if step.score is not None:
@@ -271,7 +276,7 @@ def _layer(report: CallReport) -> str | None:
 
 
 def transcript(report: CallReport, silenced: Silenced | None) -> dict[str, Any]:
-    """Return what was heard, as JSON holds it. Keys are masked. `silenced` is the recording as it is kept, if it is."""
+    """Return what was heard, as JSON holds it. Keys and long numbers are masked. `silenced` is the recording as it is kept, if it is."""
     return {
         "duration": round(report.duration, 2),
         "channels": {"ours": report.our_channel, "theirs": 1 - report.our_channel},
@@ -297,7 +302,7 @@ def _line(step: StepReport) -> dict[str, Any]:
     return {
         "step": step.step.title,
         "result": step.result.value,
-        "note": step.note,
+        "note": mask_numbers(step.note),
         "at": step.at,
         "delay": step.delay,
         "limits": limits,
@@ -305,6 +310,6 @@ def _line(step: StepReport) -> dict[str, Any]:
         "share": step.share,
         "match_limits": match,
         "method": step.method or None,
-        "words": step.words or None,
-        "heard": [asdict(prompt) for prompt in step.heard],
+        "words": mask_numbers(step.words) or None,
+        "heard": [asdict(replace(prompt, text=mask_numbers(prompt.text))) for prompt in step.heard],
     }

@@ -11,7 +11,7 @@ from earwitness.audio.phrases import Phrases
 from earwitness.config.fields import Duration, Spec, Texts, problem
 from earwitness.model import Effect
 from earwitness.telephony.dial_guard import DialRefusedError, check_number
-from earwitness.telephony.steps import Prompt, StepSpec
+from earwitness.telephony.steps import Prompt, StepSpec, keeping_secrets
 
 QUEUE_ALLOWANCE = 15.0  # seconds of a run for what comes before the call rings: our requests, the carrier's queue
 CLOSING_ALLOWANCE = 15.0  # seconds of a run for a last look at its call and for hanging it up
@@ -101,6 +101,11 @@ class CallSpec(Spec):
     def may_reach_people(self) -> bool:
         """Whether the steps lead to where a person may answer, who is then told what this is."""
         return any(step.hold or step.misroute for step in self.steps) and self.steps[-1].hang_up is None
+
+    @field_validator("steps")
+    @classmethod
+    def _secrets(cls, value: tuple[StepSpec, ...]) -> tuple[StepSpec, ...]:
+        return keeping_secrets(value)
 
     @field_validator("ring_timeout")
     @classmethod

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from earwitness.audio.number_masking import mask_numbers
+from earwitness.audio.words import WILDCARD, raw_words
 from earwitness.config.fields import Duration, Flag, Limits, Secret, Share, Spec, as_list, problem
 from earwitness.model import Effect
 
@@ -21,6 +23,7 @@ _BELONGS: Mapping[str, tuple[str, ...]] = {  # which steps a key belongs to
     "misroute": _HEARING,
     "optional": ("expect",),
     "barge_in": ("expect",),
+    "secret": ("press",),
     "effect": ("expect", "hold", "press", "say", "listen", "silence"),  # what can fail
 }
 _RANGES: Mapping[str, tuple[float, float]] = {"listen": (1, 600), "pause": (1, 600), "silence": (0.3, 20)}  # seconds
@@ -30,26 +33,17 @@ _USUAL_WAIT: Mapping[str, float] = {"expect": 10, "hold": 120, "silence": 15}  #
 _KEYS = re.compile(r"[0-9A-D*#wW]{1,64}")
 _CARD_DIGITS = 12  # the shortest card numbers; only of those the last four are ever shown
 _MENU_DIGITS = 2
-_CARD = re.compile(r"\d(?:[ -]?\d){11,18}")
+_SECRET_DIGITS = 4  # the shortest numbers, PINs, that are told from choices in menus when they are pressed in pieces
+_DIGIT = re.compile(r"[0-9A-D]")  # A to D are tones like any digit
 
 
-def mask_keys(keys: str) -> str:
-    """Return `keys` as they may be shown: a menu choice as it is, of a card number the last four digits, of others none."""
-    digits = re.sub(r"\D", "", keys)
-    if len(digits) <= _MENU_DIGITS:
+def mask_keys(keys: str, *, secret: bool = False) -> str:
+    """Return `keys` as they may be shown: a menu choice as it is, of a card number the last four digits, of others and of `secret` none."""
+    digits = len(_DIGIT.findall(keys))
+    if digits <= _MENU_DIGITS and not secret:
         return keys
-    shown = 4 if len(digits) >= _CARD_DIGITS else 0
-    hidden = len(digits) - shown
-    masked = []
-    for key in keys:
-        masked.append("*" if key.isdigit() and hidden > 0 else key)
-        hidden -= key.isdigit()
-    return "".join(masked)
-
-
-def mask_numbers(words: str) -> str:
-    """Return `words` with all but the last four digits hidden of what may be a card number: 12 to 19 digits."""
-    return _CARD.sub(lambda found: "*" * 4 + re.sub(r"\D", "", found[0])[-4:], words)
+    hidden = digits - (4 if digits >= _CARD_DIGITS and not secret else 0)
+    return _DIGIT.sub("*", keys, count=hidden) if hidden else keys
 
 
 def _keys(value: Any) -> Secret:
@@ -121,6 +115,7 @@ class StepSpec(Spec):
     misroute: Places = Field(default_factory=dict)
     optional: Flag = False  # it may be left out, as a holiday message is
     barge_in: Flag = False  # what follows does not wait for its end
+    secret: Flag = False  # its keys are shown nowhere, however few they are
     effect: Effect | None = None  # instead of the probe's, when this step fails
 
     @model_validator(mode="after")
@@ -145,11 +140,11 @@ class StepSpec(Spec):
 
     def _check_words(self) -> None:
         for text in self.texts:
-            if not re.search(r"\w", text):
+            if not raw_words(text):
                 raise problem(f"{text!r} holds no words; write what is said, with * for words that change")
         seen: set[str] = set()
         for text in (*self.texts, *self.misroute_texts):
-            words = " ".join(re.findall(r"[\w*]+", text.casefold()))
+            words = f" {WILDCARD} ".join(" ".join(raw_words(part)) for part in text.split(WILDCARD))
             if words in seen:
                 raise problem(f"{text!r} stands twice in this step; it can mean one thing only: take one out")
             seen.add(words)
@@ -187,6 +182,11 @@ class StepSpec(Spec):
         return self.press is not None or self.say is not None
 
     @property
+    def shown_keys(self) -> str:
+        """Return the keys that are pressed as they may be shown; empty for other steps."""
+        return mask_keys(self.press.reveal(), secret=self.secret) if self.press else ""
+
+    @property
     def limits(self) -> tuple[float | None, float]:
         """The minor limit, if there is one, and the major limit: by default 10 s, on hold 120 s, for silence 15 s. Seconds."""
         minor = self.within.minor if self.within else None
@@ -196,16 +196,35 @@ class StepSpec(Spec):
 
     @property
     def title(self) -> str:
-        """What the step is called in observations; keys are masked."""
+        """What the step is called in observations; keys and long numbers are masked."""
         match self.verb:
             case "press":
-                return f"press {mask_keys(self.press.reveal())}" if self.press else "press"
+                return f"press {self.shown_keys}"
             case "expect":
-                return f"expect {' | '.join(self.texts)}"
+                return f"expect {mask_numbers(' | '.join(self.texts))}"
             case "hold":
-                return f"hold until {' | '.join(self.texts)}"
+                return f"hold until {mask_numbers(' | '.join(self.texts))}"
             case "say":
                 return f"say {mask_numbers(self.say or '')}"
             case "hang_up":
                 return "hang up"
         return f"{self.verb} {getattr(self, self.verb):g}s"
+
+
+def keeping_secrets(steps: tuple[StepSpec, ...]) -> tuple[StepSpec, ...]:
+    """Return `steps` with the pieces of one secret number marked as secret.
+
+    Keys between which no prompt must be heard are one number; an optional prompt may stay away. One step tells by itself
+    whether its keys are secret.
+    """
+    kept = list(steps)
+    number: list[tuple[int, int]] = []  # of each piece, its place and its digits
+    for place, step in enumerate((*steps, None)):
+        if step is None or (step.texts and not step.optional) or step.listen is not None:
+            if len(number) > 1 and sum(digits for _, digits in number) >= _SECRET_DIGITS:
+                for piece, _ in number:
+                    kept[piece] = steps[piece].model_copy(update={"secret": True})
+            number = []
+        elif step.press is not None:
+            number.append((place, len(_DIGIT.findall(step.press.reveal()))))
+    return tuple(kept)

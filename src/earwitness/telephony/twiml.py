@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
+from earwitness.audio.number_masking import mask_numbers
 from earwitness.telephony.spec import CallSpec
-from earwitness.telephony.steps import StepSpec, mask_keys, mask_numbers
+from earwitness.telephony.steps import StepSpec
 
 MAX_CHARACTERS = 4000  # Twilio's limit on the Twiml parameter; beyond it error 32018
 TRAILING_PAUSE = 2  # seconds, so that the last prompt's end is on the recording
@@ -93,9 +94,9 @@ class _Script:
         self.pausing += seconds
         self.seconds += seconds
 
-    def press(self, keys: str) -> None:
+    def press(self, keys: str, shown: str) -> None:
         waits = 0.5 * keys.count("w") + keys.count("W")
-        self._add(_play(keys), _play(mask_keys(keys)))
+        self._add(_play(keys), _play(shown))
         self.seconds += waits + _SECONDS_PER_KEY * (len(keys) - keys.count("w") - keys.count("W"))
 
     def say(self, words: str) -> None:
@@ -121,7 +122,7 @@ class _Script:
 
 def _write(step: StepSpec, wait: int, script: _Script) -> None:
     if step.press is not None:
-        script.press(step.press.reveal())
+        script.press(step.press.reveal(), step.shown_keys)
     elif step.say is not None:
         script.say(step.say)
     else:
