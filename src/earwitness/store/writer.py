@@ -71,7 +71,9 @@ class Writer:
         batch: list[_Operation] = []
         operation = self._waiting.get()
         if operation is not None:
-            time.sleep(max(0.0, self._committed_at + _PACE - time.monotonic()))
+            threading.Event().wait(
+                max(0.0, self._committed_at + _PACE - time.monotonic())
+            )  # sleep() fails under a set clock
         while operation is not None:
             batch.append(operation)
             if len(batch) >= _MOST_IN_ONE:
