@@ -186,36 +186,40 @@ def _find(spec: JiraSpec, incident: str, now: float) -> Generator[Message, Reply
 
 def _finish(spec: JiraSpec, issue: str, now: float) -> Talk:
     """Take the issue to done, unless it is."""
-    reply = yield _request(spec, "GET", f"issue/{issue}?fields=status&expand=transitions")
-    outcome = _on_it(reply, issue, now)
-    if outcome.result != "delivered":
-        return outcome
-    state = read_answer(reply, _State)
-    if state is None:
-        return bad_reply(reply, "Jira's transitions")
+    state = yield from _state_of(spec, issue, now)
+    if isinstance(state, HookOutcome):
+        return state
     if state.fields.status.statusCategory.key == "done":
         return HookOutcome("delivered", Reason.OK, f"{issue} is done already", reference=issue)
     chosen = next((t for t in state.transitions if _resolves(t, spec.done)), None)
     if chosen is None:
         wanted = f"named {spec.done!r}" if spec.done else "into the category done"
         return HookOutcome("refused", Reason.REJECTED, f"{issue} has no transition {wanted} from where it is")
-    body = {"transition": {"id": chosen.id}}
-    return _on_it((yield _request(spec, "POST", f"issue/{issue}/transitions", body)), issue, now)
+    return (yield from _take(spec, issue, chosen, now))
 
 
 def _take_up_again(spec: JiraSpec, issue: str, now: float) -> Talk:
     """Take the issue out of done, by the first way that leads there; where there is none, the comment has to do."""
+    state = yield from _state_of(spec, issue, now)
+    if isinstance(state, HookOutcome):
+        return state
+    chosen = next((t for t in state.transitions if t.to.statusCategory.key != "done"), None)
+    if state.fields.status.statusCategory.key != "done" or chosen is None:
+        return HookOutcome("delivered", Reason.OK, f"{issue} is left as it is", reference=issue)
+    return (yield from _take(spec, issue, chosen, now))
+
+
+def _state_of(spec: JiraSpec, issue: str, now: float) -> Generator[Message, Reply, _State | HookOutcome]:
+    """Return where the issue is and where it can go, or why that cannot be told."""
     reply = yield _request(spec, "GET", f"issue/{issue}?fields=status&expand=transitions")
     outcome = _on_it(reply, issue, now)
     if outcome.result != "delivered":
         return outcome
-    state = read_answer(reply, _State)
-    if state is None:
-        return bad_reply(reply, "Jira's transitions")
-    chosen = next((t for t in state.transitions if t.to.statusCategory.key != "done"), None)
-    if state.fields.status.statusCategory.key != "done" or chosen is None:
-        return HookOutcome("delivered", Reason.OK, f"{issue} is left as it is", reference=issue)
-    body = {"transition": {"id": chosen.id}}
+    return read_answer(reply, _State) or bad_reply(reply, "Jira's transitions")
+
+
+def _take(spec: JiraSpec, issue: str, transition: _Transition, now: float) -> Talk:
+    body = {"transition": {"id": transition.id}}
     return _on_it((yield _request(spec, "POST", f"issue/{issue}/transitions", body)), issue, now)
 
 

@@ -40,6 +40,7 @@ class Writer:
         self._engine = engine
         self._waiting: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._committed_at = float("-inf")
+        self._never = threading.Event()  # waited for in place of sleep(), which fails where the clock is faked
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -71,9 +72,7 @@ class Writer:
         batch: list[_Operation] = []
         operation = self._waiting.get()
         if operation is not None:
-            threading.Event().wait(
-                max(0.0, self._committed_at + _PACE - time.monotonic())
-            )  # sleep() fails under a set clock
+            self._never.wait(max(0.0, self._committed_at + _PACE - time.monotonic()))
         while operation is not None:
             batch.append(operation)
             if len(batch) >= _MOST_IN_ONE:
