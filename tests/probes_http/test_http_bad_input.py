@@ -106,7 +106,7 @@ async def test_ends_in_time_and_with_a_name(observe, drawer, case):
     handler, failures = CASES[case]
     async with raw_server(handler) as port, asyncio.timeout(30):
         url = f"http://127.0.0.1:{port}/"
-        seen = await observe(url, timeout="500ms", body_limit="64kB", expect={"body": "Payment accepted"})
+        seen = await observe(url, timeout="1s", body_limit="64kB", expect={"body": "Payment accepted"})
     (finding,) = seen.findings
     assert finding.failure in failures, finding
     assert (finding.attribution, seen.outcome) == (Attribution.TARGET, Outcome.FINDING)
@@ -221,6 +221,6 @@ NO_TLS = {
 @pytest.mark.parametrize("case", NO_TLS)
 async def test_a_server_without_tls_is_told(observe, case):
     async with raw_server(NO_TLS[case]) as port:
-        seen = await observe(f"https://shop.test:{port}/", timeout="500ms")
+        seen = await observe(f"https://shop.test:{port}/", timeout="1s" if case == "silence" else "10s")
     (finding,) = seen.findings
     assert (finding.failure, finding.attribution) == (Failure.TLS_FAILED, Attribution.TARGET)

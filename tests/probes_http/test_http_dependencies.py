@@ -75,7 +75,7 @@ async def test_a_third_party_that_fails_is_named(observe, ports, drawer, case, w
             asked = {"url": url if way == "asked" else shop}
             if way == "in a step":
                 asked = {"steps": [{"name": "page", "url": shop}, {"name": "pay", "url": url}]}
-            seen = await observe(**asked, ports=ports, timeout="300ms")
+            seen = await observe(**asked, ports=ports, timeout="1s" if case == "hangs" else "10s")
     (finding,) = seen.findings
     assert (finding.failure, finding.attribution, finding.dependency) == (
         failure,

@@ -253,7 +253,7 @@ MANNERS = {
 async def test_bad_manners_are_findings(observe, case):
     handler, failure = MANNERS[case]
     async with raw_server(handler) as port:
-        seen = await observe(f"http://127.0.0.1:{port}/", timeout="300ms", body_limit="1kB")
+        seen = await observe(f"http://127.0.0.1:{port}/", timeout="1s", body_limit="1kB")
     assert (only(seen).failure, only(seen).attribution) == (failure, Attribution.TARGET)
     assert seen.outcome is Outcome.FINDING
 

@@ -97,7 +97,7 @@ def answered(status, body):
 
 FAILING = {
     "down": (answered(b"503 Busy", b""), Failure.WRONG_STATUS, "expected status 2xx, got 503 Busy"),
-    "silent": (answering(then=hang), Failure.FIRST_BYTE_TIMEOUT, "no answer began within 0.*"),
+    "silent": (answering(then=hang), Failure.FIRST_BYTE_TIMEOUT, "no answer began within * s"),
     "no JSON": (answered(b"200 OK", b"<html>"), Failure.WRONG_BODY, "the token endpoint gave no token"),
     "no token": (answered(b"200 OK", b'{"token_type": "x"}'), Failure.WRONG_BODY, "the token endpoint gave no token"),
     "a list": (answered(b"200 OK", b"[1]"), Failure.WRONG_BODY, "the token endpoint gave no token"),
@@ -115,7 +115,7 @@ async def test_a_token_endpoint_that_fails_is_named(observe, drawer, case, third
     async with raw_server(handler) as port:
         section = {**oauth2(""), "token_url": f"http://127.0.0.1:{port}/"}
         ports = {"hosts": HostMap(owners)}
-        seen = await observe("http://shop.test/", oauth2=section, timeout="300ms", ports=ports)
+        seen = await observe("http://shop.test/", oauth2=section, timeout="1s", ports=ports)
     finding = only(seen)
     assert (finding.failure, finding.step) == (failure, "token")
     assert fnmatchcase(finding.message, f"token: {message}")

@@ -242,7 +242,7 @@ async def test_a_proxy_that_hangs_blames_no_target(observe, guarded):
     async with raw_server(hang) as port:
         options = {"url": f"http://127.0.0.1:{port}", "allow": ["127.0.0.1/32"]}
         for scheme in ("http", "https"):
-            seen = await observe(f"{scheme}://shop.test/", web=guarded, proxy=options, timeout="300ms")
+            seen = await observe(f"{scheme}://shop.test/", web=guarded, proxy=options, timeout="1s")
             assert (only(seen).failure, only(seen).attribution) == (Failure.PROXY_FAILED, Attribution.UNKNOWN)
 
 

@@ -222,16 +222,16 @@ async def test_a_silent_server_ends_in_time(observe, make_web):
         hole.bind(("127.0.0.1", 0))
         silent = f"127.0.0.1:{hole.getsockname()[1]}"
         async with asyncio.timeout(5):
-            theirs = only(await observe("dns", name=NAME, servers=silent, timeout="300ms"))
-            ours = only(await observe("dns", make_web(nameservers=(silent,)), name=NAME, timeout="300ms"))
+            theirs = only(await observe("dns", name=NAME, servers=silent, timeout="1s"))
+            ours = only(await observe("dns", make_web(nameservers=(silent,)), name=NAME, timeout="1s"))
     assert (theirs.failure, theirs.attribution) == (Failure.NAME_SERVER_SILENT, Attribution.TARGET)
     assert (ours.failure, ours.attribution, ours.effect) == (Failure.RESOLVER_FAILED, Attribution.MONITOR, Effect.NONE)
 
 
 async def test_a_closed_port_ends_in_time(observe):
     async with asyncio.timeout(5):
-        udp = only(await observe("dns", name=NAME, servers=f"127.0.0.1:{free_port()}", timeout="300ms"))
-        tcp = only(await observe("dns", name=NAME, servers=f"127.0.0.1:{free_port()}", protocol="tcp", timeout="300ms"))
+        udp = only(await observe("dns", name=NAME, servers=f"127.0.0.1:{free_port()}", timeout="1s"))
+        tcp = only(await observe("dns", name=NAME, servers=f"127.0.0.1:{free_port()}", protocol="tcp", timeout="1s"))
     assert udp.failure in (Failure.NAME_SERVER_SILENT, Failure.CONNECTION_REFUSED)
     assert tcp.failure is Failure.CONNECTION_REFUSED
 
@@ -256,7 +256,7 @@ MANNERS = {
 async def test_bad_manners_by_tcp_end_in_time_with_a_name(observe, kind):
     handler, failure = MANNERS[kind]
     async with raw_server(handler) as port, asyncio.timeout(5):
-        seen = await observe("dns", name=NAME, servers=f"127.0.0.1:{port}", protocol="tcp", timeout="300ms")
+        seen = await observe("dns", name=NAME, servers=f"127.0.0.1:{port}", protocol="tcp", timeout="1s")
     assert only(seen).failure is failure
 
 

@@ -39,12 +39,14 @@ async def raw_server(handler: Handler, host: str = "127.0.0.1", port: int = 0, *
     serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def serve(reader, writer):
-        serving[asyncio.current_task()] = writer
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             await handler(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(serve, host, port, **options)
+    def connected(reader, writer):  # not a coroutine, so that no connection is open and not yet known
+        serving[asyncio.create_task(serve(reader, writer))] = writer
+
+    server = await asyncio.start_server(connected, host, port, **options)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -96,9 +98,10 @@ class WebProxy:
             writer.write(b"HTTP/1.1 200 Connection established\r\nx-proxy: yes\r\n\r\n")
         else:
             back.write(head)
-        await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
-        back.close()
-        await back.wait_closed()
+        try:
+            await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
+        finally:
+            back.transport.abort()
 
 
 async def _pass_on(reader, writer):
