@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earwitness.audio.wav import WavError, mulaw_decode, mulaw_encode, read_wav, write_wav
+from earwitness.audio.wav import WavError, alaw_decode, mulaw_decode, mulaw_encode, read_wav, write_wav
 
 RATE = 8000
 TONE = np.stack([np.sin(np.arange(800) / 5), np.cos(np.arange(800) / 9)]) * 0.5
@@ -39,6 +39,18 @@ def test_mulaw_codes_are_those_of_g711():
 def test_every_mulaw_code_survives_decoding_and_encoding():
     codes = bytes(code for code in range(256) if code != 0x7F)  # 0x7f is minus zero
     assert mulaw_encode(mulaw_decode(codes)) == codes
+
+
+def test_alaw_codes_are_those_of_g711():
+    """The codes of the smallest and the largest sample, of each sign, and of the middle of every segment (G.711, table 1a)."""
+    assert (alaw_decode(b"\xd5\x55\xaa\x2a") * 32768).tolist() == [8, -8, 32256, -32256]
+    segments = bytes((0x88 | segment << 4) ^ 0x55 for segment in range(8))
+    assert (alaw_decode(segments) * 32768).tolist() == [136, 392, 784, 1568, 3136, 6272, 12544, 25088]
+
+
+def test_an_alaw_file_is_read():
+    recording = read_wav(header(tag=6, frame=1, bits=8, size=2, body=b"\xd5\xaa"))
+    assert (recording.samples[0] * 32768).tolist() == [8, 32256]
 
 
 def test_eight_bit_pcm_is_centred_on_128():

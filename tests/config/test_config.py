@@ -160,6 +160,9 @@ dial: {allow: ["+12025550199"]}
     call: {to: "+12025550199", steps: [{expect: "Welcome to Acme"}]}
 """
     told = list(advice_on(load(call + WEB + probe)))
+    assert any(line.startswith("carriers.main: there is no control call") for line in told)
+    known_good = call.replace('143"}}', '143"}, control: {to: "+12025550199"}}')
+    assert not any("control call" in line for line in advice_on(load(known_good + WEB + probe)))
     assert any('no reference recording of "Welcome to Acme"' in line for line in told)
     assert any("nobody is told" in line for line in told)
     hooks = "hooks: {on-call: {webhook: {url: 'https://alerts.example/', secret: long-enough}}}\n"

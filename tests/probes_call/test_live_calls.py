@@ -32,7 +32,9 @@ from earwitness.store import errands
 from earwitness.store.store import Store
 from earwitness.telephony import driver, live
 from earwitness.telephony.carrier import Carrier
+from earwitness.telephony.errors import NOT_IN_PROGRESS, CarrierError, classify
 from earwitness.telephony.live import LiveConversation
+from earwitness.telephony.spec import STATEMENT
 from earwitness.telephony.switchboard import CarrierHearing, Extension, Switchboard
 from earwitness.telephony.transcription import Transcription
 
@@ -292,12 +294,14 @@ async def test_a_person_who_answers_is_told_what_this_is_and_the_call_ends(calle
 
 
 class _Lines:
-    """What a conversation asks of the carrier."""
+    """What a conversation asks of the carrier, which refuses it with `error`, if there is one."""
 
-    def __init__(self):
-        self.asked = []
+    def __init__(self, error=None):
+        self.asked, self.error = [], error
 
     async def play(self, _sid, twiml):
+        if self.error is not None:
+            raise self.error
         self.asked.append(twiml)
 
     async def hang_up(self, _sid):
@@ -313,21 +317,58 @@ async def stream(sound, extension):
     extension.hung_up()
 
 
-@pytest.mark.parametrize(("said", "left"), [("still_holding", False), ("person_answers", True)])
-async def test_an_announcement_on_hold_is_no_person(said, left):
+def a_line(seconds, *said):
+    """Return `seconds` of a line's faint noise with what is said on it, each at its second; and the library of prompts."""
     library = load_prompts(PROMPTS)
     sound = {prompt.name: prompt.samples for prompt in library.prompts}
     stranger = at_telephone_rate(read_wav((PROMPTS.parent / "unforeseen" / "person_answers.wav").read_bytes()))
     sound["person_answers"] = stranger.samples.mean(axis=0)
-    line = np.random.default_rng(1).normal(0, 0.001, 26 * 8000).astype(np.float32)
-    for at, name in ((1, "welcome"), (6, said), (18, "mortgage_team")):
+    line = np.random.default_rng(1).normal(0, 0.001, seconds * 8000).astype(np.float32)
+    for at, name in said:
         line[at * 8000 :][: len(sound[name])] += sound[name]
+    return mulaw_encode(line), library
+
+
+async def conversation(call, line, library, lines):
+    extension = Switchboard().open(Secret("t"), "https://ours.example")
+    talk = LiveConversation(call, library, lines, extension)
+    streaming = asyncio.create_task(stream(line, extension))
+    try:
+        await talk._converse()
+    finally:
+        streaming.cancel()
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("said", "announce", "told"),
+    [
+        ("person_answers", "auto", True),
+        ("person_answers", "never", False),
+        ("welcome", "auto", False),
+    ],
+)
+async def test_who_answers_unexpectedly_is_told_what_this_is_before_we_leave(said, announce, told):
+    line, library = a_line(26, (1, said))
+    lines = _Lines()
+    await conversation(live_spec([PAY[0]], announce=announce), line, library, lines)
+    assert [STATEMENT in asked for asked in lines.asked] == [told]
+
+
+async def test_a_call_that_is_over_is_no_fault_and_a_script_that_is_refused_is_ours():
+    line, library = a_line(26, (1, "welcome"))
+    talk = await conversation(live_spec(PAY), line, library, _Lines(classify(400, NOT_IN_PROGRESS, "")))
+    assert talk.facts["hung_up_by"] == "far end"
+    with pytest.raises(CarrierError, match="our script does not parse"):
+        await conversation(live_spec(PAY), line, library, _Lines(classify(400, 12100, "")))
+
+
+@pytest.mark.parametrize(("said", "left"), [("still_holding", False), ("person_answers", True)])
+async def test_an_announcement_on_hold_is_no_person(said, left):
+    line, library = a_line(26, (1, "welcome"), (6, said), (18, "mortgage_team"))
     hold = {"hold": "You are through to the mortgage team", "within": {"major": "60s"}}
-    extension, lines = Switchboard().open(Secret("t"), "https://ours.example"), _Lines()
-    talk = LiveConversation(live_spec([PAY[0], hold, {"hang_up": "true"}][: 2 + (not left)]), library, lines, extension)
-    streaming = asyncio.create_task(stream(mulaw_encode(line), extension))
-    await talk._converse()
-    streaming.cancel()
+    steps = [PAY[0], hold, {"hang_up": "true"}][: 2 + (not left)]
+    talk = await conversation(live_spec(steps), line, library, _Lines())
     assert bool(talk.facts.get("left_on_hold")) is left
     assert bool(talk.facts.get("statement_said")) is left
 

@@ -18,6 +18,34 @@ def call(*steps, **rest):
     return CallSpec.model_validate({"to": TO, "steps": list(steps), **rest})
 
 
+@pytest.mark.parametrize("character", ["\x00", "\x0b", "\ufffe", "\uffff"])
+def test_what_no_script_can_hold_is_refused(character):
+    with pytest.raises(ValidationError, match=f"U\\+{ord(character):04X}, which cannot be said"):
+        call({"say": f"one{character}two"}, {"listen": "5s"})
+
+
+@pytest.mark.parametrize("words", ["one\ttwo\n", "Zürich", "東京", "\U0001f600 <&> \ufffd"])
+def test_what_is_said_makes_a_script_that_parses(words):
+    script = ET.fromstring(compile_plan(call({"say": words}, {"listen": "5s"})).twiml)
+    assert script.find("Say").text == words
+
+
+@pytest.mark.parametrize(
+    ("announce", "steps", "said"),
+    [
+        ("auto", [{"listen": "5s"}], False),
+        ("auto", [{"hold": "Welcome"}], True),
+        ("auto", [{"hold": "Welcome"}, {"hang_up": True}], False),
+        ("always", [{"listen": "5s"}], True),
+        ("always", [{"listen": "5s"}, {"hang_up": True}], False),
+        ("never", [{"hold": "Welcome"}], False),
+    ],
+)
+def test_people_are_told_what_this_is_where_they_may_answer(announce, steps, said):
+    spec = call(*steps, announce=announce)
+    assert (spec.statement in compile_plan(spec).twiml) is said
+
+
 def test_the_call_of_the_contract_is_understood():
     spec = call(
         {"expect": "Welcome to Acme", "within": {"minor": "3s", "major": "8s"}},

@@ -118,26 +118,14 @@ def judge_quality(
     seconds = float(spoken.sum()) / FRAMES_PER_SECOND
     if seconds < _LEAST_SPEECH:
         return None if agreement is None else _drowned(levels)
-    levels = band_levels(samples, WHOLE_BAND)
-    level = float(decibels((10 ** (levels[spoken] / 10)).mean()))
-    noise = _noise(levels, spoken | apart)
-    clipping = _clipping(samples, seconds)
-    hum, muffled = _balance(samples, spoken)
     compared = [compare(reference, samples, match) for reference, match in recognised]
-    # A clipped waveform repeats itself and has flat edges, which the search for lost packets would take for loss.
     holes = _dropouts(samples, [*recognised, *torn], apart)
-    losses = () if clipping > _SCALES["clipping"][1] else _losses(samples, compared, spoken, holes)
-    measured = Quality(
-        index=BEST,
-        defects=(),
-        level=level,
-        noise=noise,
-        snr=level - noise,
-        clipping=clipping,
+    alone = _heard_alone(samples, spoken, apart)
+    # A clipped waveform repeats itself and has flat edges, which the search for lost packets would take for loss.
+    losses = () if alone.clipping > _SCALES["clipping"][1] else _losses(samples, compared, spoken, holes)
+    measured = replace(
+        alone,
         loss=_seconds(losses) / seconds,
-        hum=hum,
-        dc=float(samples.mean(dtype=np.float64)),
-        muffled=muffled,
         echo=max((c.echo for c in compared if c.echo is not None), default=None),
         gaps=max((match.gap for _, match in recognised), default=0.0),
         distortion=agreement,
@@ -145,6 +133,26 @@ def judge_quality(
         dropouts=_seconds(holes),
     )
     return _judged(measured, by_chance=_may_be_chance(losses, seconds))
+
+
+def _heard_alone(samples: Samples, spoken: Flags, apart: Flags) -> Quality:
+    """Return what the sound tells without a reference, not yet judged."""
+    levels = band_levels(samples, WHOLE_BAND)
+    level = float(decibels((10 ** (levels[spoken] / 10)).mean()))
+    noise = _noise(levels, spoken | apart)
+    hum, muffled = _balance(samples, spoken)
+    return Quality(
+        index=BEST,
+        defects=(),
+        level=level,
+        noise=noise,
+        snr=level - noise,
+        clipping=_clipping(samples, float(spoken.sum()) / FRAMES_PER_SECOND),
+        loss=0.0,
+        hum=hum,
+        dc=float(samples.mean(dtype=np.float64)),
+        muffled=muffled,
+    )
 
 
 def _judged(measured: Quality, *, by_chance: bool) -> Quality:

@@ -1,4 +1,4 @@
-"""WAV files read and written: PCM of 8 and 16 bits, and G.711 mu-law, which Python's own `wave` cannot read.
+"""WAV files read and written: PCM of 8 and 16 bits, and G.711 mu-law and A-law, which Python's own `wave` cannot read.
 
 A recording comes from the network, so nothing its header says is believed before it is checked.
 """
@@ -15,7 +15,7 @@ Samples = NDArray[np.float32]
 MAX_BYTES = 32 * 1024 * 1024  # 17 minutes of two channels at 8 kHz and 16 bits
 _MIN_RATE, _MAX_RATE = 4000, 48000  # Hz
 _MAX_CHANNELS = 8
-_PCM, _MULAW, _EXTENSIBLE = 1, 7, 0xFFFE
+_PCM, _ALAW, _MULAW, _EXTENSIBLE = 1, 6, 7, 0xFFFE
 _FULL_SCALE = 32768.0
 
 
@@ -100,8 +100,10 @@ def _format(body: bytes) -> _Format:
     tag, channels, rate, _, frame, bits = struct.unpack_from("<HHIIHH", body)
     if tag == _EXTENSIBLE and len(body) >= 26:
         tag = struct.unpack_from("<H", body, 24)[0]
-    if (tag, bits) not in {(_PCM, 8), (_PCM, 16), (_MULAW, 8)}:
-        raise WavError(f"format {tag} with {bits} bits is not read; PCM of 8 or 16 bits and mu-law of 8 bits are")
+    if (tag, bits) not in {(_PCM, 8), (_PCM, 16), (_ALAW, 8), (_MULAW, 8)}:
+        raise WavError(
+            f"format {tag} with {bits} bits is not read; PCM of 8 or 16 bits, mu-law and A-law of 8 bits are"
+        )
     if not 1 <= channels <= _MAX_CHANNELS:
         raise WavError(f"{channels} channels; 1 to {_MAX_CHANNELS} are read")
     if not _MIN_RATE <= rate <= _MAX_RATE:
@@ -121,6 +123,8 @@ def _samples(body: bytes, layout: _Format) -> Samples:
         raise WavError(f"the data chunk has {len(body)} bytes, not a whole number of {layout.frame_bytes}-byte frames")
     if layout.tag == _MULAW:
         flat = mulaw_decode(body)
+    elif layout.tag == _ALAW:
+        flat = alaw_decode(body)
     elif layout.bits == 16:
         flat = np.frombuffer(body, "<i2").astype(np.float32) / np.float32(_FULL_SCALE)
     else:
@@ -168,9 +172,21 @@ def _mulaw_table() -> Samples:
     return (np.where(code & 0x80, -magnitude, magnitude) / _FULL_SCALE).astype(np.float32)
 
 
-_MULAW_TABLE = _mulaw_table()
+def _alaw_table() -> Samples:
+    code = np.arange(256) ^ 0x55
+    step, segment = (code & 0x0F) << 4, (code >> 4) & 0x07
+    magnitude = np.where(segment == 0, step + 8, (step + 0x108) << np.maximum(segment - 1, 0))
+    return (np.where(code & 0x80, magnitude, -magnitude) / _FULL_SCALE).astype(np.float32)
+
+
+_MULAW_TABLE, _ALAW_TABLE = _mulaw_table(), _alaw_table()
 
 
 def mulaw_decode(data: bytes) -> Samples:
     """Return the samples of G.711 mu-law bytes, shape (n,), in -1..1."""
     return _MULAW_TABLE[np.frombuffer(data, np.uint8)]
+
+
+def alaw_decode(data: bytes) -> Samples:
+    """Return the samples of G.711 A-law bytes, shape (n,), in -1..1."""
+    return _ALAW_TABLE[np.frombuffer(data, np.uint8)]

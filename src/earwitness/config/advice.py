@@ -15,11 +15,21 @@ def advice_on(config: Config) -> Iterator[str]:
         yield from _on_words(config)
     except PromptError as error:
         yield f"prompts: {error}"
+    yield from _on_controls(config)
     yield from _on_browsers(config)
     if not config.hooks:
         yield "hooks: there is none, so nobody is told of incidents; they are shown in the console and at /metrics"
     elif config.routes and not any(Severity.SEV1 in r.match.severity or not r.match.severity for r in config.routes):
         yield "routes: none is for sev1, so nobody is told of the worst"
+
+
+def _on_controls(config: Config) -> Iterator[str]:
+    used = {probe.call.carrier or next(iter(config.carriers)) for probe in config.probes.values() if probe.call}
+    for name in sorted(name for name in used if config.carriers[name].control is None):
+        yield (
+            f"carriers.{name}: there is no control call, so a failed call may be blamed on the number where the account or the "
+            'carrier is at fault; add control: {to: "+..."}, a number that is known to answer'
+        )
 
 
 def _on_browsers(config: Config) -> Iterator[str]:

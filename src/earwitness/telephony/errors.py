@@ -26,14 +26,16 @@ class CarrierError(Exception):
         retryable: bool = False,
         ambiguous: bool = False,
         status: int | None = None,
+        code: int | None = None,
     ) -> None:
         super().__init__(message)
         self.failure, self.attribution = failure, attribution
         self.retryable, self.ambiguous = retryable, ambiguous
-        self.status = status
+        self.status, self.code = status, code
 
 
 _LONG_NUMBER = re.compile(r"(?<![+\w])\d{12,19}")  # what the carrier quotes may be a card number
+NOT_IN_PROGRESS = 21220  # something was asked of a call that is over
 _LOWEST_CODE = 10000  # below it the SDK has put the HTTP status in the code's place
 
 # Our account, its rights and its money.
@@ -106,7 +108,7 @@ UNCLEAR: Mapping[int, str] = MappingProxyType(
         20500: "the carrier's platform failed",
         20503: "the carrier's platform is unavailable",
         21214: "the carrier cannot reach the number",
-        21220: "the call is no longer in progress",
+        NOT_IN_PROGRESS: "the call is no longer in progress",
         32014: "no sound arrived from the far end's network",
         32016: "no network took the call within 60 s",
     }
@@ -142,7 +144,7 @@ def _by_code(status: int, code: int) -> CarrierError | None:
     for table, failure in tables:
         if code in table:
             text = f"{table[code]} (the carrier's error {code})"
-            return CarrierError(text, failure=failure, attribution=Attribution.MONITOR, status=status)
+            return CarrierError(text, failure=failure, attribution=Attribution.MONITOR, status=status, code=code)
     if code not in UNCLEAR:
         return None
     return CarrierError(
@@ -150,4 +152,5 @@ def _by_code(status: int, code: int) -> CarrierError | None:
         retryable=status == 429 or status >= 500,
         ambiguous=status >= 500,
         status=status,
+        code=code,
     )

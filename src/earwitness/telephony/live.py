@@ -22,7 +22,7 @@ from earwitness.audio.workers import in_worker
 from earwitness.model import Scalar
 from earwitness.telephony.carrier import Carrier, CarrierCall
 from earwitness.telephony.driver import Ended
-from earwitness.telephony.errors import CarrierError
+from earwitness.telephony.errors import NOT_IN_PROGRESS, CarrierError
 from earwitness.telephony.spec import QUEUE_ALLOWANCE, CallSpec
 from earwitness.telephony.steps import StepSpec
 from earwitness.telephony.switchboard import Extension
@@ -76,6 +76,7 @@ class LiveConversation:
         self._ear = _Ear(extension, QUEUE_ALLOWANCE + spec.ring_timeout + STREAM_LIMIT)
         self._anchor = 0.0
         self._announced_at: float | None = None  # the anchor since which an announcement was heard
+        self._stranger = False  # whether the latest that was said is not recognised: a person may have said it
         self._sid = ""
 
     @property
@@ -130,7 +131,7 @@ class LiveConversation:
 
     async def _leave(self) -> None:
         self.facts["hung_up_by"] = "us"
-        if self.spec.may_reach_people:
+        if self.spec.may_reach_people or (self._stranger and self.spec.announce == "auto"):
             await self._tell_the_person("goodbye")
         else:
             await self._in_call(self.carrier.hang_up(self._sid))
@@ -163,7 +164,7 @@ class LiveConversation:
         try:
             await request
         except CarrierError as error:
-            if error.status == 400:
+            if error.code == NOT_IN_PROGRESS:
                 raise _LineGoneError from error
             raise
 
@@ -173,6 +174,7 @@ class LiveConversation:
         latest = self._anchor + step.limits[1] + _PATIENCE
         while True:
             heard = await in_worker(self._ear.look, max(self._anchor, self._ear.now - _WINDOW), references)
+            self._stranger = heard.spoken > 0 and not heard.known
             end = self._end_of(step, heard)
             if end is not None:
                 self._note(f"{step.title}: {heard.says}", score=heard.score)

@@ -86,6 +86,9 @@ class CallSpec(Spec):
     must_not_hear: Texts = ERROR_PROMPTS  # words of prompts that mean failure wherever another was expected
     no_key_heard: Texts = NO_KEY_PROMPTS  # words of prompts that mean that no key of ours arrived
     statement: Prompt = STATEMENT  # what a person who answers is told
+    announce: Literal["auto", "always", "never"] = (
+        "auto"  # whether it is said before we hang up; auto: where people may answer
+    )
     effect: Effect = Effect.BLOCKED  # of a failed step
 
     @property
@@ -100,7 +103,9 @@ class CallSpec(Spec):
     @property
     def may_reach_people(self) -> bool:
         """Whether the steps lead to where a person may answer, who is then told what this is."""
-        return any(step.hold or step.misroute for step in self.steps) and self.steps[-1].hang_up is None
+        if self.announce == "never" or self.steps[-1].hang_up:
+            return False
+        return self.announce == "always" or any(step.hold or step.misroute for step in self.steps)
 
     @field_validator("steps")
     @classmethod

@@ -34,6 +34,7 @@ _KEYS = re.compile(r"[0-9A-D*#wW]{1,64}")
 _CARD_DIGITS = 12  # the shortest card numbers; only of those the last four are ever shown
 _MENU_DIGITS = 2
 _SECRET_DIGITS = 4  # the shortest numbers, PINs, that are told from choices in menus when they are pressed in pieces
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DIGIT = re.compile(r"[0-9A-D]")  # A to D are tones like any digit
 
 
@@ -67,9 +68,9 @@ Keys = Annotated[Secret, BeforeValidator(_keys, json_schema_input_type=str)]
 
 def _speakable(value: str) -> str:
     """Refuse what no script of the carrier's can hold: characters outside XML 1.0."""
-    bad = next((c for c in value if ord(c) < 32 and c not in "\t\n\r"), None)
+    bad = _NO_XML.search(value)
     if bad is not None:
-        raise problem(f"a text holds the control character U+{ord(bad):04X}, which cannot be said; take it out")
+        raise problem(f"a text holds the character U+{ord(bad[0]):04X}, which cannot be said; take it out")
     return value
 
 
