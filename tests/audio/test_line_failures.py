@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from murmurs import RATE, at_level, keys, murmur, noise, placed, telephone
 
+from earwitness.audio.alignment import Word
 from earwitness.audio.analysis import analyse
 from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import Prompt, PromptLibrary
@@ -158,6 +159,25 @@ def test_a_prompt_in_other_words_is_a_change_when_the_call_reaches_its_goal():
     assert results(report) == [Result.CHANGED, Result.OK, Result.OK]
     assert report.steps[0].at == pytest.approx(0.6, abs=0.05)
     assert report.steps[0].end == pytest.approx(2.8, abs=0.1)
+
+
+class HearsThem:
+    """An engine that hears other words for the welcome, a word that belongs to no prompt, and the next prompt."""
+
+    said = ((0.7, "good"), (1.2, "day"), (1.8, "and"), (2.3, "hello"), (3.5, "please"), (4.0, "enter"), (4.6, "number"))
+
+    def transcribe(self, _samples):
+        return tuple(Word(word, at, at + 0.3) for at, word in self.said)
+
+    def unknown(self, _text):
+        return ()
+
+
+def test_other_words_do_not_quote_the_prompt_that_follows():
+    script = (WELCOME, replace(CARD, wait=9))
+    report = judged(line((0.6, murmur(99, 2.2)), (3.2, "card"), ours=()), script, make_engine=HearsThem)
+    assert report.steps[0].result is Result.CHANGED
+    assert (report.steps[0].words, report.steps[0].note) == ("good day and hello", 'heard "good day and hello"')
 
 
 @pytest.mark.parametrize(

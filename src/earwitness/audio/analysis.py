@@ -12,6 +12,7 @@ from earwitness.audio.line import Line, first_silence
 from earwitness.audio.listener import Listener, heard_prompt
 from earwitness.audio.match import Match
 from earwitness.audio.measures import measure_call
+from earwitness.audio.number_masking import mask_numbers
 from earwitness.audio.pesq import listening_quality_of
 from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import SHORTEST, Prompt, PromptLibrary
@@ -160,7 +161,10 @@ class _Walk:
             return None
         assert report.at is not None and report.end is not None  # noqa: PT018 - words were heard somewhere
         said, read = report.end, min(report.end, self._prompt_end(report.at, report.step.expect))
-        report = replace(report, result=Result.CHANGED, end=read, delay=report.at - self.at.anchor)
+        words = mask_numbers(self.recogniser.transcript.text(report.at, read)) if report.words else ""
+        note = f'heard "{words}"' if words else report.note
+        delay = report.at - self.at.anchor
+        report = replace(report, result=Result.CHANGED, end=read, delay=delay, words=words, note=note)
         anchors = dict.fromkeys((said, read))  # all that was said is one prompt, or the next one is in it as well
         return next(([report, *rest] for anchor in anchors if (rest := self._reached(place, anchor))), None)
 

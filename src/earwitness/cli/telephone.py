@@ -85,7 +85,7 @@ async def _once(config: "Config", probe: str, data_dir: Path, baselines: Baselin
 
 def _print_calibration(spec: CallSpec, seen: Observation, proposed: list[Proposal], *, accept: bool) -> None:
     new = {proposal.step: proposal for proposal in proposed}
-    table = Table("step", "heard at", "lasted", "what was heard")
+    table = Table("step", "into the run", "lasted", "what was heard")
     for step, observed in zip(spec.steps, seen.steps, strict=False):
         what = observed.note
         if observed.name in new:
