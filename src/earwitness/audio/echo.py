@@ -40,12 +40,9 @@ def own_echo(ours: Samples, theirs: Samples) -> Echo | None:
     The gain is that of weighted least squares at the delay, 5 to 600 ms, which fits best. What the far end says itself weighs little:
     each sample counts for the inverse of the power about it. Exact for one linear path.
     """
-    length = min(len(ours), len(theirs))
-    sent, heard = (np.asarray(side[:length], np.float64) for side in (ours, theirs))
-    if float(sent @ sent) < _NOTHING:
+    if float(np.vdot(ours, ours)) < _NOTHING:
         return None
-    weight = _weights(heard)
-    product, power = _later(sent, heard * weight), _later(sent**2, weight)
+    product, power = _correlated(ours, theirs)
     fit = np.abs(product) / np.sqrt(np.maximum(power, 1e-12))
     fit[: int(_EARLIEST * RATE)] = 0.0
     place = int(fit.argmax())
@@ -67,6 +64,21 @@ def returned(ours: Samples, theirs: Samples, echo: Echo) -> tuple[Span, ...]:
     return tuple(Span(a / FRAMES_PER_SECOND, b / FRAMES_PER_SECOND) for a, b in runs(alone))
 
 
+def _correlated(ours: Samples, theirs: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return, by the lag, the weighted sums of our sound times theirs and of our own power. A section at a time: calls are long."""
+    length, lags = min(len(ours), len(theirs)), int(_LATEST * RATE)
+    product, power = np.zeros(lags), np.zeros(lags)
+    for at in range(0, length, _SECTION):
+        sent = ours[at : min(at + _SECTION, length)].astype(np.float64)
+        if sent.any():
+            before = min(at, _ABOUT)
+            heard = theirs[at - before : min(at + _SECTION + lags + _ABOUT, length)].astype(np.float64)
+            weight, heard = (side[before : before + len(sent) + lags] for side in (_weights(heard), heard))
+            product += _later(sent, heard * weight)
+            power += _later(sent**2, weight)
+    return product, power
+
+
 def _weights(heard: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the inverse of the power in the 20 ms about each sample."""
     sums = np.concatenate(([0.0], np.cumsum(heard**2)))
@@ -79,14 +91,10 @@ def _weights(heard: NDArray[np.float64]) -> NDArray[np.float64]:
 def _later(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sum of products of `left` with `right` later by 0 to 0.6 s, shape (lags,)."""
     lags = int(_LATEST * RATE)
-    product = np.zeros(lags)
-    for at in range(0, len(left), _SECTION):
-        part, later = left[at : at + _SECTION], right[at : at + _SECTION + lags]
-        if part.any():
-            size = 1 << (len(part) + lags - 1).bit_length()
-            spectrum = np.fft.rfft(later, size) * np.conj(np.fft.rfft(part, size))
-            product += np.fft.irfft(spectrum, size)[:lags]
-    return product
+    size = 1 << (len(left) + lags - 1).bit_length()
+    spectrum = np.fft.rfft(right, size) * np.conj(np.fft.rfft(left, size))
+    products: NDArray[np.float64] = np.fft.irfft(spectrum, size)[:lags]
+    return products
 
 
 def talk_over(ours: Iterable[Timed], theirs: Iterable[Timed]) -> float:
