@@ -53,7 +53,8 @@ def blocks(frames: Floats, size: int = 4000) -> Iterator[Floats]:
 
 def runs(flags: Flags) -> list[tuple[int, int]]:
     """Return (start, end) of each run of true values; the end is exclusive."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(flags, np.int8), [0]))))
+    padded = np.pad(np.asarray(flags, np.bool_), 1)
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 

@@ -63,7 +63,12 @@ def live_waits(spec: CallSpec, prompt_length: PromptLength) -> tuple[int, ...]:
 
 
 class StreamLostError(CarrierError):
-    """The sound stopped coming while the call went on."""
+    """The sound stopped coming while the call went on. `what` is how that showed."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}; nobody can be judged. If it comes again, see that the proxy at public_url keeps WebSockets open for whole calls"
+        )
 
 
 class LiveConversation:
@@ -95,7 +100,7 @@ class LiveConversation:
                 await self._unless_it_failed(talk, end)
             ended = await end
             if not self._ear.now and (ended.call.duration or 0.0) > STREAM_LIMIT:
-                raise StreamLostError("the live sound stopped coming before any of it came; nobody can be judged")
+                raise StreamLostError("no live sound came while somebody talked")
             return ended
         finally:
             for task in (talk, end):
@@ -116,7 +121,7 @@ class LiveConversation:
     async def _call_ends_too(self, end: asyncio.Future[Ended]) -> None:
         await asyncio.wait({end}, timeout=STREAM_LIMIT)
         if not end.done():
-            raise StreamLostError("the live sound ended while the call went on; nobody can be judged")
+            raise StreamLostError("the live sound ended while the call went on")
 
     async def _converse(self) -> None:
         try:
@@ -297,7 +302,7 @@ class _Ear:
                     frame = await self._extension.frame()
             except TimeoutError as error:
                 raise StreamLostError(
-                    f"the live sound stopped coming after {self.now:.1f}s; the call goes on, and nobody can be judged"
+                    f"the live sound stopped coming after {self.now:.1f}s and the call went on"
                 ) from error
             if frame is None:
                 raise _LineGoneError
