@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from earwitness.alerting.ack_links import AckLinks, read_or_make_key
 from earwitness.alerting.couriers import LONGEST_PAUSE
 from earwitness.alerting.heartbeat import Heartbeat, Vitals
+from earwitness.alerting.impairment_notices import ImpairmentNotices
 from earwitness.alerting.insistence import Insistence, Ladders
 from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
@@ -179,6 +180,9 @@ class App:
         )
         self._postroom.on_said(self._commit.submit)
         self._insistence = Insistence(store, self._clock, self._ladders(), self._postroom.wake)
+        self._notices = ImpairmentNotices(
+            store, self._clock, self._impairments, lambda: self._config, self._postroom.wake
+        )
         self._heartbeat = Heartbeat(
             Vitals(self._alive, self._commit, store, self._clock),
             lambda: self._config.heartbeat if self._started.is_set() else None,
@@ -278,6 +282,7 @@ class App:
             housekeeping.run(),
             self._heartbeat.run(),
             self._insistence.run(),
+            self._notices.run(),
             Errands(self._store, self._clock, self._metrics, self._dispatcher.carrier).run(),
             self._watchdog(),
         ]

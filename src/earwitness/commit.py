@@ -76,7 +76,7 @@ class CommitLoop:
         self._state = State()
         self._looked_at = clock.now()
         self.failing = False  # whether the store refuses to write
-        self.confused = False  # whether an event could not be judged
+        self.confused_at: float | None = None  # when an event last could not be judged
 
     @property
     def state(self) -> State:
@@ -156,7 +156,7 @@ class CommitLoop:
             return judge(state, event, self._rules)
         except Exception:  # A fault of ours: shown as impaired, with the trace in the log.
             log.exception("judge_failed", event_kind=type(event).__name__)
-            self.confused = True
+            self.confused_at = self._clock.now()
             return Judgement(state)
 
     async def _write_until_written(self, state: State, committed: Committed) -> None:

@@ -11,12 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.clock import CLOCK_SLACK
 from earwitness.console.house import House
-from earwitness.store import history, outbox, quiet, spend, used, verdicts
+from earwitness.store import history, impairment_notices, outbox, quiet, spend, used, verdicts
 
 log = structlog.get_logger()
 
 _BEAT = 1.0  # seconds
 _SWEEP = 3600  # beats
+_CONFUSED = 3600.0  # seconds
 _LEAST_DISK = 50 * 1024**2  # bytes
 
 
@@ -26,6 +27,7 @@ def _forget(connection: Connection, before: float) -> int:
     used.forget_before(connection, before)
     spend.forget_alerts_before(connection, before)
     quiet.forget_before(connection, before)
+    impairment_notices.forget_before(connection, before)
     return history.forget_before(connection, before)
 
 
@@ -58,7 +60,7 @@ class Housekeeping:
             log.warning("clock_set_back", seconds=round(before - self._offset, 1))
             await self._on_clock_set_back()
         self._check_store()
-        self._house.impairments.set("judge", self._house.commit.confused)
+        self._check_judge()
         await self._publish_budget()
         if sweep:
             await self._sweep()
@@ -73,6 +75,13 @@ class Housekeeping:
         free = shutil.disk_usage(self._house.evidence.folder).free
         failing = self._house.commit.failing or self._house.dispatcher.failing
         self._house.impairments.set("store", failing or free < _LEAST_DISK)
+
+    def _check_judge(self) -> None:
+        """An event that could not be judged stays an impairment for a while: nobody can say whether the next one can be."""
+        at = self._house.commit.confused_at
+        lately = at is not None and self._house.clock.now() < at + _CONFUSED
+        detail = "an event could not be judged, so what it told is missing; the log has judge_failed with the reason"
+        self._house.impairments.set("judge", lately, detail=detail)
 
     async def _publish_budget(self) -> None:
         if not self._house.config.carriers:

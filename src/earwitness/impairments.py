@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from earwitness.model import Attribution, Failure, Observation, Outcome, Why
+from earwitness.model import Attribution, Failure, Finding, Observation, Outcome, Why
 
 COMPONENTS = (
     "store",
@@ -24,6 +24,8 @@ COMPONENTS = (
     "heartbeat",
     "monitor",
 )
+
+_MOST_TOLD = 5  # details of one component
 
 _COMPONENT = {
     Failure.NO_TRUST_STORE: "trust_store",
@@ -52,17 +54,22 @@ class Impairments:
         self._publish = publish
         self._of_probe: dict[str, str] = {}
         self._count: Counter[str] = Counter()
-        self._details: dict[str, str] = {}  # by source, of what no probe speaks for
+        self._details: dict[str, str] = {}  # by source
         for component in COMPONENTS:
             publish(component, False)
 
     def observed(self, seen: Observation) -> None:
         control = seen.run.why is Why.CONTROL  # speaks for its carrier, not for the probe that it was made for
-        self._set(f"control of {seen.run.probe}" if control else seen.run.probe, _component(seen))
+        source, component = f"control of {seen.run.probe}" if control else seen.run.probe, _component(seen)
+        self._details.pop(source, None)
+        if component is not None and seen.findings:
+            self._details[source] = f"{source}: {_ours(seen).message}"
+        self._set(source, component)
 
     def forget(self, probe: str) -> None:
-        self._set(probe, None)
-        self._set(f"control of {probe}", None)
+        for source in (probe, f"control of {probe}"):
+            self._details.pop(source, None)
+            self._set(source, None)
 
     def set(self, component: str, impaired: bool, source: str = "", detail: str = "") -> None:
         """Say so of a component that no probe speaks for; `source` names which of several is meant, such as a hook."""
@@ -76,11 +83,11 @@ class Impairments:
         return sorted(component for component, count in self._count.items() if count > 0)
 
     def details(self) -> dict[str, list[str]]:
-        """Return for each impaired component what is known of why."""
+        """Return for each impaired component what is known of why: of many probes that say so, the first few."""
         known: dict[str, list[str]] = {component: [] for component in self.current()}
         for source, detail in sorted(self._details.items()):
             known[self._of_probe[source]].append(detail)
-        return known
+        return {component: _first(details) for component, details in known.items()}
 
     def _set(self, source: str, component: str | None) -> None:
         before = self._of_probe.pop(source, None)
@@ -94,6 +101,17 @@ class Impairments:
                 self._publish(name, self._count[name] > 0)
 
 
+def _first(details: list[str]) -> list[str]:
+    rest = len(details) - _MOST_TOLD
+    return [*details[:_MOST_TOLD], f"and {rest} more"] if rest > 0 else details
+
+
+def _ours(seen: Observation) -> Finding:
+    """Return the finding that says why the run could not tell, or failed as a control call."""
+    blamed = (f for f in seen.findings if f.attribution in (Attribution.MONITOR, Attribution.UNKNOWN))
+    return next(blamed, seen.findings[0])
+
+
 def _component(seen: Observation) -> str | None:
     if seen.skipped is not None:
         return "budget" if seen.skipped == Failure.OVER_BUDGET.value else None
@@ -101,5 +119,4 @@ def _component(seen: Observation) -> str | None:
         return _COMPONENT[Failure.CONTROL_FAILED]
     if seen.outcome is not Outcome.UNKNOWN:
         return None
-    ours = next(f for f in seen.findings if f.attribution in (Attribution.MONITOR, Attribution.UNKNOWN))
-    return _COMPONENT.get(ours.failure, "monitor")
+    return _COMPONENT.get(_ours(seen).failure, "monitor")

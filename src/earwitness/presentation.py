@@ -34,10 +34,13 @@ _CHANGE_WORDS = {
     TransitionKind.REOPEN: "{}, reopened",
     TransitionKind.UNMUTE: "{}, no longer muted",
 }
+_IMPAIRMENT_WORDS = {TransitionKind.REMIND: "Also: {}", TransitionKind.RESOLVE: "Over: {}"}
 
 
 def headline(kind: TransitionKind, incident: Incident) -> str:
     """Return one line for a subject: what changed, how bad it is, and what it is about."""
+    if incident.of_monitor:
+        return _IMPAIRMENT_WORDS.get(kind, "{}").format(incident.title)
     said = _CHANGE_WORDS.get(kind, "{}").format(SEVERITY_WORDS[incident.severity])
     return f"{said[0].upper()}{said[1:]}: {incident.title}"
 

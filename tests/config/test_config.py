@@ -165,7 +165,8 @@ dial: {allow: ["+12025550199"]}
     assert not any("control call" in line for line in advice_on(load(known_good + WEB + probe)))
     assert any('no reference recording of "Welcome to Acme"' in line for line in told)
     assert any("nobody is told" in line for line in told)
-    hooks = "hooks: {on-call: {webhook: {url: 'https://alerts.example/', secret: long-enough}}}\n"
+    assert any(line.startswith("network.known_good: no address") for line in told)
+    hooks = "network: {known_good: https://www.example}\nhooks: {on-call: {webhook: {url: 'https://alerts.example/', secret: long-enough}}}\n"
     assert list(advice_on(load(WEB + hooks))) == []
     only_minor = "routes: [{match: {severity: sev3}, to: [on-call]}]\n"
     assert list(advice_on(load(WEB + hooks + only_minor))) == [

@@ -23,7 +23,8 @@ from earwitness.config.schema import HookSpec
 from earwitness.config.templates import TemplateSpec
 from earwitness.hooks import HOOKS
 from earwitness.hooks.base import HookKind, HookOutcome, Parcel, Reason
-from earwitness.store import digests, outbox, verdicts
+from earwitness.model import is_impairment
+from earwitness.store import digests, impairment_notices, outbox, verdicts
 from earwitness.store.outbox import Attempt, Delivery
 from earwitness.store.store import Store
 
@@ -177,7 +178,8 @@ def _change(connection: Connection, delivery: Delivery, now: float) -> Change:
         assert digest is not None, "a digest's delivery is written with it"
         incident, told = stand_in(digest), tuple(digests.members(connection, delivery.incident))
         return Change(delivery.key, delivery.kind, delivery.at, delivery.text or incident.reason, incident, told)
-    found = verdicts.incident(connection, delivery.incident)
+    stored = impairment_notices.notice if is_impairment(delivery.incident) else verdicts.incident
+    found = stored(connection, delivery.incident)
     assert found is not None, "a delivery is written in its incident's own commit"
     return Change(delivery.key, delivery.kind, delivery.at, delivery.text, found, hook=delivery.hook, now=now)
 

@@ -10,7 +10,7 @@ from earwitness.alerting.ack_links import AckLinks
 from earwitness.alerting.digests import is_digest
 from earwitness.config.templates import TemplateSpec, WordingError, known_to_templates, worded
 from earwitness.hooks.base import Notice
-from earwitness.model import Incident, Status, TransitionKind
+from earwitness.model import Incident, Status, TransitionKind, is_impairment
 from earwitness.presentation import headline
 
 log = structlog.get_logger()
@@ -25,6 +25,8 @@ class Links:
     acks: AckLinks | None = None  # without a public address nobody could follow them
 
     def incident(self, incident_id: str) -> str:
+        if is_impairment(incident_id):
+            return f"{self.base}/"  # the first page shows what is impaired
         return f"{self.base}/{'digests' if is_digest(incident_id) else 'incidents'}/{incident_id}"
 
     def evidence(self) -> str:
@@ -74,7 +76,8 @@ def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: boo
 
 def _ack_url(change: Change, links: Links) -> str | None:
     """Return a link that acknowledges, where there is something to acknowledge and somebody to follow it."""
-    nothing = change.incident.status is not Status.OPEN or is_digest(change.incident.id)
+    incident = change.incident
+    nothing = incident.status is not Status.OPEN or is_digest(incident.id) or incident.of_monitor
     if links.acks is None or nothing or not change.hook:
         return None
     return links.acks.url(change.incident.id, change.hook, change.now)

@@ -22,7 +22,7 @@ from earwitness.hooks.base import HookOutcome, Reason
 from earwitness.impairments import Impairments
 from earwitness.metrics import Metrics
 from earwitness.model import Commanded
-from earwitness.store import failover, outbox, owed, verdicts
+from earwitness.store import failover, impairment_notices, outbox, owed, verdicts
 from earwitness.store.outbox import Attempt, Backlog
 from earwitness.store.store import Store
 from earwitness.transport.client import WebClient
@@ -31,8 +31,10 @@ log = structlog.get_logger()
 
 
 def _bound(connection: Connection) -> set[str]:
-    """Return the hooks that know of an open incident, and so will be told of its end."""
-    return {hook for i in verdicts.open_incidents(connection) for hook in owed.told(connection, i.id)}
+    """Return the hooks that know of an open incident, or that the monitor is impaired, and so will be told of its end."""
+    notice = impairment_notices.going_on(connection)
+    open_ones = [*verdicts.open_incidents(connection), *([notice] if notice else [])]
+    return {hook for i in open_ones for hook in owed.told(connection, i.id)}
 
 
 async def _unheard(_command: Commanded) -> None:

@@ -16,6 +16,11 @@ def advice_on(config: Config) -> Iterator[str]:
     except PromptError as error:
         yield f"prompts: {error}"
     yield from _on_controls(config)
+    if not config.network.known_good and any(probe.call is None for probe in config.probes.values()):
+        yield (
+            "network.known_good: no address is named, so when our own uplink is down it looks as if the targets were; "
+            "name one or two that are known to answer"
+        )
     yield from _on_browsers(config)
     if not config.hooks:
         yield "hooks: there is none, so nobody is told of incidents; they are shown in the console and at /metrics"

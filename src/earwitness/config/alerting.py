@@ -82,6 +82,13 @@ class EscalationSpec(Spec):
         return self
 
 
+class MonitorAlertsSpec(Spec):
+    """Whom to tell when the monitor itself is impaired, and after how long."""
+
+    to: Texts | None = None  # hooks; by default all that are told of a Sev1
+    after: Annotated[Duration, Field(ge=0, le=86400)] = 120.0  # what passes sooner is not told
+
+
 class HeartbeatSpec(WithSecret):
     """An address outside that is asked while everything works; whoever watches it tells when that stops."""
 

@@ -27,6 +27,8 @@ def broken_references(tree: Section) -> Iterator[Problem]:
         yield from _of_route(tree, index, route)
     for name, hook in section(tree, "hooks").items():
         yield from _of_alert_call(tree, name, section(hook, "call"))
+    told = texts(section(tree, "monitor_alerts"), "to")
+    yield from unknown_names(tree, ("monitor_alerts", "to"), told, list(section(tree, "hooks")), "hook")
     for name, ladder in section(tree, "escalations").items():
         yield from _of_escalation(tree, name, ladder)
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from earwitness.config.alerting import EscalationSpec, HeartbeatSpec, RouteSpec, StormCap
+from earwitness.config.alerting import EscalationSpec, HeartbeatSpec, MonitorAlertsSpec, RouteSpec, StormCap
 from earwitness.config.browser import BrowserProcessSpec
 from earwitness.config.carriers import CarrierSpec
 from earwitness.config.cron import Cron, parse_cron
@@ -49,6 +49,7 @@ from earwitness.hooks.slack import SlackSpec
 from earwitness.hooks.teams import TeamsSpec
 from earwitness.hooks.twilio import TwilioSmsSpec
 from earwitness.hooks.webhook import WebhookSpec
+from earwitness.model import Severity
 from earwitness.probes import KINDS
 from earwitness.probes.browser_spec import BrowserSpec
 from earwitness.probes.context import Kind
@@ -270,6 +271,7 @@ class Config(Spec):
     hooks: dict[Name, HookSpec] = Field(default_factory=dict)
     routes: tuple[RouteSpec, ...] = ()
     escalations: dict[Name, EscalationSpec] = Field(default_factory=dict)
+    monitor_alerts: MonitorAlertsSpec = MonitorAlertsSpec()
     heartbeat: HeartbeatSpec | None = None
 
     @model_validator(mode="after")
@@ -325,6 +327,14 @@ class Config(Spec):
             for host in dependency.hosts
         }
         return HostMap(owners)
+
+    @property
+    def told_of_impairments(self) -> tuple[str, ...]:
+        """The hooks that are told when the monitor is impaired."""
+        if self.monitor_alerts.to is not None:
+            return self.monitor_alerts.to
+        grave = [r.to for r in self.routes if not r.match.severity or Severity.SEV1 in r.match.severity]
+        return tuple(dict.fromkeys(hook for hooks in grave for hook in hooks)) if self.routes else tuple(self.hooks)
 
     def environment_of(self, probe: ProbeSpec) -> str:
         """A probe's own environment, else its journey's, else the configuration's."""

@@ -10,7 +10,17 @@ from earwitness.model.events import (
     Reconfigured,
     Ticked,
 )
-from earwitness.model.incidents import Argument, Cause, Harm, Incident, Request, TimelineEntry, Transition, WouldBe
+from earwitness.model.incidents import (
+    Argument,
+    Cause,
+    Harm,
+    Incident,
+    Request,
+    TimelineEntry,
+    Transition,
+    WouldBe,
+    is_impairment,
+)
 from earwitness.model.quiet import MaintenanceRule, Match, Mode, Mute, QuietKind, QuietPeriod, Times
 from earwitness.model.rules import DependencyRule, JourneyRule, ProbeRule, Rules
 from earwitness.model.severity_rules import DEFAULT_SEVERITY_RULES, CriticalPeriod, Facts, SeverityMatch, SeverityRule
@@ -90,6 +100,7 @@ __all__ = [
     "Why",
     "Workaround",
     "WouldBe",
+    "is_impairment",
     "outcome_of",
     "without_doubt",
     "worse",

@@ -83,6 +83,16 @@ class Incident:
     merged_into: str | None = None  # the incident in which its probes went on
     split_from: str | None = None  # the incident that people split it from: they are not merged again
 
+    @property
+    def of_monitor(self) -> bool:
+        """Whether it stands for what the monitor itself cannot do, which is no incident of any customer's."""
+        return is_impairment(self.id)
+
+
+def is_impairment(incident_id: str) -> bool:
+    """Return whether the id is that of a notice that the monitor is impaired."""
+    return incident_id.startswith("impairment-")
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:

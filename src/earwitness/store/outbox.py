@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 from earwitness.model import TransitionKind
 from earwitness.store import digests, failover
 from earwitness.store.owed import OWED
-from earwitness.store.tables import attempts, deliveries, incidents
+from earwitness.store.tables import attempts, deliveries, impairment_notices, incidents
 
 _UNSURE = ("timeout", "connection", "interrupted", "server_error", "bad_reply", "monitor_fault")
 _earlier = aliased(deliveries)
@@ -257,8 +257,9 @@ def forget_before(connection: Connection, moment: float) -> None:
 
     Those of an incident that goes on stay: they say who is to hear of its end.
     """
-    going_on = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
+    open_ones = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
+    notices = select(impairment_notices.c.id).where(impairment_notices.c.closed_at.is_(None))
     settled = and_(deliveries.c.at < moment, deliveries.c.state.not_in(OWED))
-    old = and_(settled, deliveries.c.incident.not_in(going_on))
+    old = and_(settled, deliveries.c.incident.not_in(open_ones.union(notices)))
     connection.execute(delete(attempts).where(attempts.c.delivery.in_(select(deliveries.c.seq).where(old))))
     connection.execute(delete(deliveries).where(old))

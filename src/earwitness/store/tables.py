@@ -142,6 +142,27 @@ digests = Table(
     Column("closed_at", Float, comment="when the last of its incidents was over"),
 )
 
+impairment_notices = Table(
+    "impairment_notices",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("opened_at", Float, nullable=False),
+    Column("closed_at", Float, comment="when nothing was impaired any more"),
+    Column("document", Text, nullable=False, comment="the stand-in Incident that hooks are told of"),
+    Index("impairment_notices_by_end", "closed_at"),
+)
+
+evidence_links = Table(
+    "evidence_links",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("incident", String(40), nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("taken_back_at", Float),
+    Index("evidence_links_by_incident", "incident"),
+)
+
 used_once = Table(
     "used_once",
     metadata,
