@@ -1,12 +1,15 @@
 """`earwitness check`, as a pipeline runs it."""
 
+import asyncio
 import json
+from datetime import datetime
 from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
 from daemon import cli
 from shop_config import call_config, call_probe, web_config
+from web_servers import raw_server
 
 
 @pytest.fixture
@@ -68,8 +71,15 @@ async def test_probes_are_chosen_by_name_and_by_environment_and_repeated(check, 
     ("arguments", "words"),
     [
         (("--probe", "nobody"), "there is no probe nobody; there are card-web, bank-web, staging-web"),
-        (("--environment", "nowhere"), "no probe belongs to the environment nowhere"),
-        (("--probe", "card-web", "--environment", "staging"), "no probe"),
+        (("--environment", "nowhere"), "no probe belongs to the environment nowhere; there are production, staging"),
+        (
+            ("--probe", "card-web", "--environment", "staging"),
+            "none of these probes belongs to the environment staging",
+        ),
+        (("--rate", "many"), "'many' is no rate; write runs in a time, such as 5/s"),
+        (("--rate", "0/s"), "'0/s' is no rate"),
+        (("--fail-on", "sev1"), "--fail-on takes finding, incident, diverted, blocked; not sev1"),
+        (("--test-window", "Load test!"), "'Load test!' is no name for a test"),
         (("--max-spend", "much"), "'much' is not an amount of money"),
     ],
 )
@@ -97,6 +107,117 @@ async def test_the_junit_report_tells_failures_from_errors(check, simulator, tmp
     cases = {case.get("name"): [child.tag for child in case] for case in suite}
     assert cases == {"card-web": ["failure"], "bank-web": ["error"], "staging-web": []}
     assert "502" in suite.find(".//failure").get("message")
+
+
+def shop(simulator, workaround="pay-bank"):
+    """The card can be paid for by bank, too."""
+    config = web_config(simulator.url)
+    config["journeys"]["pay-card"]["workaround"] = workaround
+    return config
+
+
+async def judgements(check, config, *arguments):
+    ended = await check(config, "--json", *arguments)
+    return ended.returncode, json.loads(ended.stdout)
+
+
+async def test_what_fails_is_judged_as_the_daemon_would(check, simulator):
+    simulator.faults.turn_on("card-processor-down")
+    code, runs = await judgements(check, shop(simulator), "--probe", "card-web")
+    assert [(o["probe"], o["why"]) for o in runs] == [
+        ("card-web", "manual"),
+        ("card-web", "confirm"),
+        ("bank-web", "workaround"),
+    ]
+    said = runs[0]["judgement"]
+    assert (code, said["severity"], said["argument"]["rule"]) == (
+        1,
+        "sev2",
+        "default: blocked, but a workaround passes",
+    )
+    assert "bank-web" in said["reason"]
+    assert runs[2]["judgement"] is None
+    simulator.faults.turn_on("bank-down")
+    _, runs = await judgements(check, shop(simulator), "--probe", "card-web")
+    assert runs[0]["judgement"]["severity"] == "sev1"
+
+
+async def test_a_pipeline_reads_the_severity_and_the_reason(check, simulator, tmp_path):
+    simulator.faults.turn_on("card-processor-down")
+    ended = await check(shop(simulator), "--junit", tmp_path / "report.xml")
+    failure = ET.parse(tmp_path / "report.xml").getroot().find(".//failure")
+    assert failure.get("type") == "sev2"
+    assert "a workaround passes" in failure.text
+    assert "Sev2: " in ended.stdout
+    assert failure.text in ended.stdout
+
+
+async def test_another_environment_makes_a_defect(check, simulator):
+    simulator.faults.turn_on("staging-down")
+    code, runs = await judgements(check, pages(simulator), "--environment", "staging")
+    assert (code, runs[0]["judgement"]["severity"]) == (1, "nonprod")
+
+
+async def test_what_a_test_finds_is_a_defect_and_names_the_test(check, simulator):
+    simulator.faults.turn_on("card-processor-down")
+    window = ("--test-window", "recovery-drill", "--repeat", "5", "--probe", "card-web")
+    code, runs = await judgements(check, shop(simulator), *window)
+    assert code == 1
+    assert {o["environment"] for o in runs} == {"recovery-drill"}
+    assert {o["judgement"]["severity"] for o in runs if o["probe"] == "card-web"} == {"nonprod"}
+
+
+@pytest.mark.parametrize(("concurrent", "code"), [("6", 0), ("5", 1)])
+async def test_a_load_test_runs_one_probe_many_times_at_once(check, simulator, concurrent, code):
+    waiting, enough = [], asyncio.Event()
+
+    async def answer_when_six_have_come(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        waiting.append(writer)
+        if len(waiting) == 6:
+            enough.set()
+        await enough.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+
+    async with raw_server(answer_when_six_have_come) as port:
+        config = shop(simulator)
+        config["probes"]["card-web"] |= {"every": "1m"}
+        config["probes"]["card-web"]["http"] |= {"url": f"http://127.0.0.1:{port}/", "timeout": "5s"}
+        ended = await check(config, "--probe", "card-web", "--repeat", "6", "--concurrent", concurrent)
+        enough.set()
+    assert ended.returncode == code, ended.stdout
+    assert ended.stdout.count("│ card-web") == 1, "a line a probe, not a line a run"
+
+
+async def test_a_load_test_is_no_faster_than_it_may_be(check, simulator):
+    code, runs = await judgements(check, shop(simulator), "--probe", "card-web", "--repeat", "3", "--rate", "2/s")
+    began = sorted(datetime.fromisoformat(o["started_at"]) for o in runs)
+    assert (code, len(began)) == (0, 3)
+    assert (began[-1] - began[0]).total_seconds() > 0.5
+
+
+@pytest.mark.parametrize(("fail_on", "code"), [("finding", 1), ("incident", 0), ("blocked", 0)])
+async def test_a_nuisance_once_need_not_stop_a_pipeline(check, simulator, fail_on, code):
+    config = shop(simulator)
+    simulator.faults.turn_on("card-processor-down")
+    config["effects"] = {"wrong_status": "nuisance"}
+    ended = await check(config, "--fail-on", fail_on)
+    assert ended.returncode == code
+    assert "not confirmed by further runs" in ended.stdout
+
+
+async def test_a_workaround_that_telephones_is_not_called_without_leave(check, simulator, http):
+    config = call_config(simulator.url, probes={"card-phone": call_probe()})
+    config["probes"]["web"] = web_config(simulator.url)["probes"]["card-web"] | {"journey": "shop"}
+    config["journeys"]["shop"] = {"workaround": ["card-phone"]}
+    simulator.faults.turn_on("card-processor-down")
+    code, runs = await judgements(check, config, "--probe", "web")
+    assert (code, [o["why"] for o in runs]) == (1, ["manual", "confirm"])
+    assert await dialled(simulator, http) == 0
+    _, runs = await judgements(check, config, "--probe", "web", "--max-spend", "1 USD")
+    assert [(o["probe"], o["why"]) for o in runs[2:]] == [("card-phone", "workaround"), ("card-phone", "confirm")]
+    assert await dialled(simulator, http) == 2
 
 
 async def test_a_report_that_cannot_be_written_is_no_finding(check, simulator, tmp_path):

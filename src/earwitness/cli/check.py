@@ -1,30 +1,31 @@
-"""`earwitness check`: probes run once, in a pipeline, without a daemon. It opens nothing and tells nobody."""
+"""`earwitness check`: probes run once, in a pipeline, and judged as the daemon would. It opens nothing and tells nobody."""
 
 import asyncio
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
-from rich.text import Text
 
+from earwitness.cli.check_report import as_json_text, junit_report, print_verdict
 from earwitness.cli.once import STORE, CannotRunError, Once
+from earwitness.cli.verdict import FAIL_ON, Verdict, judged
+from earwitness.clock import SystemClock
 from earwitness.config.fields import Money
+from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
-from earwitness.model import Channel, Observation, Outcome
-from earwitness.presentation import observation_json
+from earwitness.dispatch.pace import Pace
+from earwitness.model import Channel, Observation, Request
 
-_COLOUR = {Outcome.OK: "green", Outcome.FINDING: "red", Outcome.UNKNOWN: "yellow", Outcome.SKIPPED: "yellow"}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to run, how often, and what it may cost."""
+    """What to run, how often and how fast, what it may cost, and as part of which test."""
 
     probes: tuple[str, ...]
     environment: str | None
@@ -32,19 +33,41 @@ class Selection:
     concurrent: int
     data_dir: Path | None
     max_spend: Money | None
+    rate: float | None = None  # runs begun a second
+    test_window: str | None = None
+
+    @property
+    def may_telephone(self) -> bool:
+        return self.data_dir is not None or self.max_spend is not None
 
 
-async def check_once(config: Config, chosen: Selection, *, junit: Path | None, as_json: bool) -> int:
+def parse_rate(text: str | None) -> float | None:
+    """Return runs a second from `5/s` or `30/m`. Raises ValueError."""
+    if text is None:
+        return None
+    number, _, unit = text.partition("/")
+    if unit not in _SECONDS or not number.isascii() or not number.isdigit() or int(number) < 1:
+        raise ValueError(f"{text!r} is no rate; write runs in a time, such as 5/s or 30/m")
+    return int(number) / _SECONDS[unit]
+
+
+def parse_fail_on(text: str) -> str:
+    if text not in FAIL_ON:
+        raise ValueError(f"--fail-on takes {', '.join(FAIL_ON)}; not {text}")
+    return text
+
+
+async def check_once(config: Config, chosen: Selection, *, junit: Path | None, as_json: bool, fail_on: str) -> int:
     """Return the exit code. Raises ValueError for a selection that makes no sense, CannotRunError for our own trouble."""
     names = _select(config, chosen)
-    seen = await _run(config, names, chosen, quiet=as_json)
+    verdict = await _run(_tested(config, chosen.test_window), names, chosen, quiet=as_json)
     if junit:
-        await asyncio.to_thread(_write, junit, junit_report(seen))
+        await asyncio.to_thread(_write, junit, junit_report(verdict))
     if as_json:
-        typer.echo(json.dumps([observation_json(o, "evidence") for o in seen], ensure_ascii=False))
+        typer.echo(as_json_text(verdict))
     else:
-        Console().print(_table(seen))
-    return exit_code(seen)
+        print_verdict(verdict, chosen.repeat)
+    return verdict.exit_code(fail_on)
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -52,14 +75,6 @@ def _write(file: Path, content: bytes) -> None:
         file.write_bytes(content)
     except OSError as error:
         raise CannotRunError(f"{file} cannot be written: {error.strerror}") from error
-
-
-def exit_code(seen: Sequence[Observation]) -> int:
-    """1 if anything was found, else 3 if anything could not be told, else 0."""
-    outcomes = {o.outcome for o in seen}
-    if Outcome.FINDING in outcomes:
-        return 1
-    return 3 if outcomes & {Outcome.UNKNOWN, Outcome.SKIPPED} else 0
 
 
 def _select(config: Config, chosen: Selection) -> list[str]:
@@ -72,7 +87,9 @@ def _select(config: Config, chosen: Selection) -> list[str]:
         if (not chosen.probes or name in chosen.probes) and chosen.environment in (None, config.environment_of(probe))
     ]
     if not names:
-        raise ValueError(f"no probe belongs to the environment {chosen.environment}")
+        there = dict.fromkeys(config.environment_of(probe) for probe in config.probes.values())
+        which = "none of these probes" if chosen.probes else "no probe"
+        raise ValueError(f"{which} belongs to the environment {chosen.environment}; there are {', '.join(there)}")
     if chosen.data_dir is not None and not (chosen.data_dir / STORE).is_file():
         raise ValueError(f"{chosen.data_dir} holds no daemon's data; give the --data-dir that the daemon runs with")
     if chosen.data_dir is not None and chosen.max_spend is not None:
@@ -80,47 +97,54 @@ def _select(config: Config, chosen: Selection) -> list[str]:
             "give either --data-dir, to spend from the daemon's budget, or --max-spend, to spend beside it"
         )
     calls = [name for name in names if config.probes[name].kind.channel is Channel.CALL]
-    if calls and chosen.data_dir is None and chosen.max_spend is None:
+    if calls and not chosen.may_telephone:
         raise ValueError(
             f"{calls[0]} telephones, which costs money; give --max-spend '1 USD', or --data-dir of the daemon"
         )
     return names
 
 
-async def _run(config: Config, names: Sequence[str], chosen: Selection, *, quiet: bool) -> list[Observation]:
-    room = asyncio.Semaphore(chosen.concurrent)
+def _tested(config: Config, window: str | None) -> Config:
+    """Return the configuration with all of it outside production, in an environment named after the test, if there is one."""
+    if window is None:
+        return config
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", window):
+        raise ValueError(
+            f"{window!r} is no name for a test; write such as load-test-3, in small letters, digits, - and _"
+        )
+    sections = {
+        key: {name: spec.model_copy(update={"environment": None}) for name, spec in getattr(config, key).items()}
+        for key in ("journeys", "probes")
+    }
+    return config.model_copy(update={**sections, "environment": window, "production_environments": ()})
+
+
+async def _run(config: Config, names: Sequence[str], chosen: Selection, *, quiet: bool) -> Verdict:
+    rules = rules_of(config)
     with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
         task = progress.add_task("checking", total=len(names) * chosen.repeat)
         async with Once.of(config, data_dir=chosen.data_dir, max_spend=chosen.max_spend) as once:
+            seen = await _runs(once, names, chosen, lambda: progress.advance(task))
+            progress.update(task, description="confirming")
 
-            async def checked(name: str) -> Observation:
-                async with room:
-                    observation = await once.run(name)
-                progress.advance(task)
-                return observation
+            async def asked(request: Request) -> Observation | None:
+                if rules.probes[request.probe].channel is Channel.CALL and not chosen.may_telephone:
+                    return None
+                return await once.asked(replace(request, not_after=float("inf")))
 
-            return await asyncio.gather(*(checked(name) for _ in range(chosen.repeat) for name in names))
-
-
-def _table(seen: Sequence[Observation]) -> Table:
-    table = Table("probe", "outcome", "took", "what was found")
-    for o in seen:
-        text = "; ".join(f.message for f in o.findings) or o.skipped or ""
-        table.add_row(o.run.probe, Text(o.outcome, _COLOUR[o.outcome]), f"{o.duration:.2f} s", Text(text))
-    return table
+            return await judged(seen, rules, asked)
 
 
-def junit_report(seen: Sequence[Observation]) -> bytes:
-    """Return JUnit XML: a finding is a failure, what the monitor could not tell is an error."""
-    suite = ET.Element("testsuite", name="earwitness", tests=str(len(seen)))
-    counts = {Outcome.FINDING: "failure", Outcome.UNKNOWN: "error", Outcome.SKIPPED: "skipped"}
-    for tag in counts.values():
-        name = {"failure": "failures", "error": "errors"}.get(tag, tag)
-        suite.set(name, str(sum(counts.get(o.outcome) == tag for o in seen)))
-    for o in seen:
-        case = ET.SubElement(suite, "testcase", classname=o.run.journey, name=o.run.probe, time=f"{o.duration:.3f}")
-        if o.outcome in counts:
-            message = "; ".join(f.message for f in o.findings) or o.skipped or ""
-            ET.SubElement(case, counts[o.outcome], message=message)
-    report: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
-    return report
+async def _runs(once: Once, names: Sequence[str], chosen: Selection, done: Callable[[], None]) -> list[Observation]:
+    """Run each probe as often as wanted, of all probes and of one at most so many at once, and none sooner than the rate allows."""
+    room, pace = asyncio.Semaphore(chosen.concurrent), Pace(chosen.rate, SystemClock()) if chosen.rate else None
+
+    async def checked(name: str) -> Observation:
+        async with room:
+            if pace is not None:
+                await pace.turn()
+            observation = await once.run(name)
+        done()
+        return observation
+
+    return await asyncio.gather(*(checked(name) for _ in range(chosen.repeat) for name in names))

@@ -118,7 +118,14 @@ def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
     probe: Annotated[list[str] | None, typer.Option(help="Run this probe only; may be repeated.")] = None,
     environment: Annotated[str | None, typer.Option(help="Run the probes of this environment only.")] = None,
     repeat: Annotated[int, typer.Option(min=1, help="How often to run each probe.")] = 1,
-    concurrent: Annotated[int, typer.Option(min=1, help="How many runs at once.")] = 10,
+    concurrent: Annotated[int, typer.Option(min=1, help="How many runs at once, of one probe too.")] = 10,
+    rate: Annotated[str | None, typer.Option(help="How many runs to begin in a time, such as 5/s or 30/m.")] = None,
+    test_window: Annotated[
+        str | None, typer.Option(help="The test that these runs are part of: what they find is no production incident.")
+    ] = None,
+    fail_on: Annotated[
+        str, typer.Option(help="Exit with 1 from this on: finding, incident (confirmed), diverted, blocked.")
+    ] = "finding",
     data_dir: Annotated[Path | None, typer.Option(help="Take calls from the budget of this daemon's data.")] = None,
     max_spend: Annotated[str | None, typer.Option(help="What calls may cost in all, such as '1 USD'.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
@@ -126,7 +133,7 @@ def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
     as_json: AsJson = False,
 ) -> None:
     """Run probes once, without a daemon: 0 all passed, 1 findings, 2 bad config, 3 the monitor could not tell."""
-    from earwitness.cli.check import Selection, check_once  # noqa: PLC0415
+    from earwitness.cli.check import Selection, check_once, parse_fail_on, parse_rate  # noqa: PLC0415
     from earwitness.cli.once import CannotRunError  # noqa: PLC0415
     from earwitness.config.fields import parse_money  # noqa: PLC0415
     from earwitness.config.load import ConfigError, load_config  # noqa: PLC0415
@@ -138,8 +145,10 @@ def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
         loaded = load_config(config)
         mask.learn(loaded)
         spend = parse_money(max_spend) if max_spend else None
-        chosen = Selection(tuple(probe or ()), environment, repeat, concurrent, data_dir, spend)
-        code = asyncio.run(check_once(loaded, chosen, junit=junit, as_json=as_json))
+        chosen = Selection(
+            tuple(probe or ()), environment, repeat, concurrent, data_dir, spend, parse_rate(rate), test_window
+        )
+        code = asyncio.run(check_once(loaded, chosen, junit=junit, as_json=as_json, fail_on=parse_fail_on(fail_on)))
     except (ConfigError, ValueError) as error:
         _fail(str(error), EXIT_CONFIG)
     except CannotRunError as error:

@@ -19,7 +19,7 @@ from earwitness.dispatch.local import Dispatcher
 from earwitness.dispatch.ports import Lasting, Ports
 from earwitness.evidence.storage import EvidenceStorage
 from earwitness.metrics import Metrics
-from earwitness.model import Observation
+from earwitness.model import Observation, Request
 from earwitness.store.store import Store
 from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.transport.client import WebClient
@@ -72,12 +72,21 @@ class Once:
                     opened.close()
 
     async def run(self, probe: str) -> Observation:
+        """Run a probe, beside its other runs."""
         assert self._dispatcher is not None
-        run = self._dispatcher.run_now(probe)
-        return await self._results.setdefault(run.id, asyncio.get_running_loop().create_future())
+        return await self._result(self._dispatcher.run_now(probe, beside=True).id)
+
+    async def asked(self, wanted: Request) -> Observation:
+        """Make a run that the judge asks for."""
+        assert self._dispatcher is not None
+        self._dispatcher.request(wanted)
+        return await self._result(wanted.key)
+
+    def _result(self, key: str) -> asyncio.Future[Observation]:
+        return self._results.setdefault(key, asyncio.get_running_loop().create_future())
 
     async def _take(self, observation: Observation) -> None:
-        self._results[observation.run.id].set_result(observation)
+        self._result(observation.run.request or observation.run.id).set_result(observation)
 
 
 def open_ledger(path: Path) -> Store:

@@ -137,11 +137,11 @@ class Dispatcher:
         """Start what the judge asked for, as soon as the probe is free."""
         self._spawn(self._requested(wanted))
 
-    def run_now(self, name: str) -> Run:
-        """Start a run that a person asked for, as soon as the probe is free. Raises KeyError for an unknown probe."""
+    def run_now(self, name: str, *, beside: bool = False) -> Run:
+        """Start a run that a person asked for, as soon as the probe is free, or beside its other runs. Raises KeyError for an unknown probe."""
         probe = self._config.probes[name]
         run = self._run_of(name, probe, Why.MANUAL)
-        self._spawn(self._when_free(run, probe))
+        self._spawn(self._execute(run, probe, _nothing) if beside else self._when_free(run, probe))
         return run
 
     def resume(self, run: Run) -> None:
