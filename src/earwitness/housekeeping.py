@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.clock import CLOCK_SLACK
 from earwitness.console.house import House
-from earwitness.store import history, impairment_notices, outbox, quiet, spend, used, verdicts
+from earwitness.store import evidence_links, history, impairment_notices, outbox, quiet, spend, used, verdicts
 
 log = structlog.get_logger()
 
@@ -28,6 +28,7 @@ def _forget(connection: Connection, before: float) -> int:
     spend.forget_alerts_before(connection, before)
     quiet.forget_before(connection, before)
     impairment_notices.forget_before(connection, before)
+    evidence_links.forget_before(connection, before)
     return history.forget_before(connection, before)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -126,6 +127,7 @@ async def test_explain_gives_facts_rule_and_what_would_change_it(house):
         "condition": "without that rule, by default: blocked, and no workaround passes",
     } in argument["would_be"]
     lines = (await run(house, "explain", incident["id"])).splitlines()
+    assert lines[1:3] == ["  cause   banks, confidence 0.67", "          for it: bank; against it: nothing"]
     assert any(line.startswith("  rule    severity_rules[0]: journey bank: few pay so") for line in lines)
     assert "severity_rules[0]" in (await house.api.get(f"/incidents/{incident['id']}")).text
     await mends(house, "bank")
@@ -186,7 +188,20 @@ async def test_a_silence_mutes_and_its_end_tells(house):
         (("silence", "add", "--for", "1h"), "say what to be silent about"),
         (("silence", "add", "--probe", "crad", "--for", "1h"), "did you mean card?"),
         (("silence", "add", "--probe", "card", "--for", "soon"), "is not a duration"),
-        (("silence", "add", "--severity", "sev9", "--for", "1h"), "sev1"),
+        (("silence", "add", "--severity", "sev9", "--for", "1h"), "severity 0: Input should be 'sev1', 'sev2'"),
+        (("silence", "add", "--probe", "card", "--for", "400d"), "--for: Input should be less than or equal to"),
+        (("silence", "add", "--incident", "inc-0", "--for", "1h"), "inc-0 is no open incident\n"),
+        (("silence", "add", "--probe", "card"), "an end is required"),
+        (("silence", "add", "--probe", "card", "--for", "1h", "--until", "2099-01-01T00:00Z"), "either how long"),
+        (("silence", "add", "--probe", "card", "--until", "2020-01-01T00:00Z"), "over before it begins"),
+        (("silence", "add", "--probe", "card", "--until", "2099-01-01T00:00Z"), "more than a year"),
+        (("silence", "add", "--probe", "card", "--until", "2020-01-01"), "--until: Input should"),
+        (("maintenance", "add", "--for", "1h"), "say which probes are meant"),
+        (("maintenance", "add", "--for", "1h", "--all", "--probe", "card"), "say which probes are meant"),
+        (("incidents", "list", "--status", "foo"), "status"),
+        (("incidents", "share", "inc-0"), "there is no incident inc-0"),
+        (("incidents", "share", "inc-0", "--for", "soon"), "is not a duration"),
+        (("incidents", "unshare", "nonsense"), "there is no link nonsense"),
         (("silence", "end", "silence-0"), "there is no silence silence-0"),
         (("maintenance", "end", "nightly"), "what the configuration plans is ended there"),
         (("maintenance", "add", "--probe", "card", "--for", "1h", "--mode", "pause"), "stop"),
@@ -196,11 +211,65 @@ async def test_a_silence_mutes_and_its_end_tells(house):
 async def test_what_cannot_be_done_is_answered(house, arguments, said):
     done = await cli(*arguments, "--url", house.url)
     assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+    assert "{" not in done.stderr, "what a person reads is no JSON"
+
+
+async def test_maintenance_may_mean_everything_and_end_at_a_time(house):
+    ends = datetime.now(UTC) + timedelta(days=2)
+    begins = ends - timedelta(days=1)
+    times = ("--from", begins.isoformat(), "--until", ends.isoformat())
+    made = await asks(house, "maintenance", "add", "--all", *times)
+    assert (made["match"], made["active"]) == ({}, False)
+    assert [
+        datetime.fromisoformat(made[key]) - at < timedelta(seconds=1)
+        for key, at in (("begins", begins), ("ends", ends))
+    ]
+    await run(house, "maintenance", "end", made["id"])
+
+
+@pytest.mark.parametrize(("key", "longest"), [("who", 200), ("note", 10_000)])
+async def test_what_people_say_has_a_limit(house, key, longest):
+    (incident,) = await breaks(house, "bank")
+    said = {"who": "kim", "note": "fine"}
+    too_long = await house.api.post(f"/api/v1/incidents/{incident['id']}/note", json=said | {key: "x" * (longest + 1)})
+    assert too_long.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    just = await house.api.post(f"/api/v1/incidents/{incident['id']}/note", json=said | {key: "x" * longest})
+    assert just.status_code == httpx.codes.OK
+    await mends(house, "bank")
+
+
+async def test_what_people_say_does_not_steer_a_terminal(house):
+    (incident,) = await breaks(house, "crm")
+    await run(house, "incidents", "note", incident["id"], "red \x1b[31m and \x9b31m and \u202e backwards")
+    shown = await run(house, "incidents", "show", incident["id"])
+    assert "red [31m and 31m and  backwards" in shown
+    await mends(house, "crm")
+
+
+async def test_evidence_is_shared_found_again_and_taken_back(house):
+    (incident,) = await breaks(house, "card")
+    url = (await run(house, "incidents", "share", incident["id"], "--for", "1h")).strip()
+    other = await asks(house, "incidents", "share", incident["id"])
+    (old,) = [link for link in await asks(house, "incidents", "links", incident["id"]) if link["id"] != other["id"]]
+    assert (old["url"], old["state"], old["incident"]) == (url, "good", incident["id"])
+    assert (await house.api.get(url)).headers["content-type"] == "application/zip"
+    page = (await house.api.get(f"/incidents/{incident['id']}")).text
+    assert f"/unshare/{old['id']}" in page
+    await run(house, "incidents", "unshare", old["id"])
+    assert (await house.api.get(url)).status_code == httpx.codes.GONE
+    assert (await house.api.get(other["url"])).status_code == httpx.codes.OK
+    listed = await run(house, "incidents", "links")
+    assert f"{old['id']}  {incident['id']}  taken back" in listed
+    shared = await house.api.post(f"/incidents/{incident['id']}/share")
+    assert shared.status_code == httpx.codes.SEE_OTHER
+    newest = (await asks(house, "incidents", "links"))[0]
+    gone = await house.api.post(f"/incidents/{incident['id']}/unshare/{newest['id']}")
+    assert gone.headers["location"] == f"/incidents/{incident['id']}#shared"
+    assert (await house.api.get(newest["url"])).status_code == httpx.codes.GONE
+    await mends(house, "card")
 
 
 async def test_a_silence_needs_an_end(house):
-    done = await cli("silence", "add", "--probe", "card", "--url", house.url)
-    assert (done.returncode, "--for" in done.stderr) == (2, True)
     reply = await house.api.post("/api/v1/silences", json={"probe": ["card"]})
     assert reply.status_code == httpx.codes.UNPROCESSABLE_ENTITY
 

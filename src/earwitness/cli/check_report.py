@@ -7,10 +7,10 @@ from statistics import median
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from earwitness.cli.terminal import Terminal, clean
 from earwitness.cli.verdict import Verdict
 from earwitness.model import Incident, Observation, Outcome
 from earwitness.presentation import SEVERITY_WORDS, argument_json, observation_json
@@ -21,12 +21,12 @@ _TAGS = {Outcome.FINDING: "failure", Outcome.UNKNOWN: "error", Outcome.SKIPPED: 
 
 def print_verdict(verdict: Verdict, repeat: int) -> None:
     """Print a line for each run, or with many runs for each probe; then what the daemon would have opened."""
-    terminal = Console()
+    terminal = Terminal()
     runs = [*verdict.asked, *verdict.added]
     terminal.print(_summary(verdict.asked) if repeat > 1 else _table(runs))
     for incident in verdict.incidents:
         terminal.print(f"{SEVERITY_WORDS[incident.severity]}: {incident.title}", style="bold", soft_wrap=True)
-        terminal.print(Text(incident.reason), soft_wrap=True)
+        terminal.print(incident.reason, soft_wrap=True)
     believed = {probe for incident in verdict.incidents for probe in incident.probes}
     for name in sorted({o.run.probe for o in verdict.asked if o.outcome is Outcome.FINDING} - believed):
         terminal.print(f"{name}: found, but not confirmed by further runs; the daemon would open nothing yet")
@@ -57,7 +57,7 @@ def _summary(runs: Iterable[Observation]) -> Table:
 
 
 def _found(seen: Observation) -> str:
-    return "; ".join(f.message for f in seen.findings) or seen.skipped or ""
+    return clean("; ".join(f.message for f in seen.findings) or seen.skipped or "")
 
 
 def as_json_text(verdict: Verdict) -> str:

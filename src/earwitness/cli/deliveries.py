@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from earwitness.cli.daemon_api import HERE, AsJson, TokenFile, Url, ask, console
+from earwitness.cli.daemon_api import HERE, AsJson, TokenFile, Url, ask
+from earwitness.cli.terminal import Terminal
 
 app = typer.Typer(help="What was told to whom, by a running daemon.", no_args_is_help=True)
 
@@ -27,7 +28,7 @@ def list_(
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    terminal = console()
+    terminal = Terminal()
     for row in found:
         terminal.print(_shown(row), soft_wrap=True)
     if not found:

@@ -9,7 +9,9 @@ import typer
 from rich import box
 from rich.table import Table
 
-from earwitness.cli.daemon_api import HERE, AsJson, TokenFile, Url, ask, console, fail
+from earwitness.cli.daemon_api import HERE, AsJson, TokenFile, Url, ask, fail
+from earwitness.cli.terminal import Terminal, clean
+from earwitness.config.fields import parse_duration
 
 app = typer.Typer(help="Incidents of a running daemon.", no_args_is_help=True)
 
@@ -21,9 +23,9 @@ def list_(url: Url = HERE, token_file: TokenFile = None, status: str | None = No
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
     elif found and status == "suspected":
-        console().print("\n".join(f"{s['failing_since'][:16].replace('T', ' ')}  {s['title']}" for s in found))
+        Terminal().print("\n".join(f"{s['failing_since'][:16].replace('T', ' ')}  {s['title']}" for s in found))
     else:
-        console().print(_listed(found) if found else "no incidents")
+        Terminal().print(_listed(found) if found else "no incidents")
 
 
 def _listed(found: list[dict[str, Any]]) -> Table:
@@ -33,7 +35,7 @@ def _listed(found: list[dict[str, Any]]) -> Table:
         table.add_column(column, no_wrap=True)
     table.add_column("what", ratio=1)
     for i in found:
-        table.add_row(i["id"], i["severity"], i["status"], i["opened_at"][:16].replace("T", " "), i["title"])
+        table.add_row(i["id"], i["severity"], i["status"], i["opened_at"][:16].replace("T", " "), clean(i["title"]))
     return table
 
 
@@ -44,7 +46,7 @@ def show(incident: str, url: Url = HERE, token_file: TokenFile = None, *, as_jso
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    terminal = console()
+    terminal = Terminal()
     terminal.print(f"{found['severity']} {found['title']}  ({found['status']})", style="bold", soft_wrap=True)
     if found["muted"]:
         terminal.print(f"muted by {found['muted']['by']} until {found['muted']['until']}", soft_wrap=True)
@@ -141,6 +143,51 @@ def evidence(
     typer.echo(str(target))
 
 
+@app.command()
+def share(
+    incident: str,
+    lasts: Annotated[str, typer.Option("--for", help="How long the link is good, such as 7d; 30 days at most.")] = "7d",
+    url: Url = HERE,
+    token_file: TokenFile = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make a link to an incident's evidence for somebody without a login. It can be taken back."""
+    try:
+        seconds = parse_duration(lasts)
+    except ValueError as error:
+        fail(str(error))
+    made = ask("POST", url, f"incidents/{incident}/evidence-links", token_file, params={"seconds": seconds}).json()
+    typer.echo(json.dumps(made, ensure_ascii=False) if as_json else made["url"])
+
+
+@app.command()
+def links(
+    incident: Annotated[str | None, typer.Argument(help="Of this incident only.")] = None,
+    url: Url = HERE,
+    token_file: TokenFile = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the links to evidence that were given out."""
+    found = ask("GET", url, "evidence-links", token_file, params={"incident": incident} if incident else None).json()
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    for link in found:
+        until = link["expires_at"][:16].replace("T", " ")
+        Terminal().print(f"{link['id']}  {link['incident']}  {link['state']}  until {until}", soft_wrap=True)
+    if not found:
+        typer.echo("no links")
+
+
+@app.command()
+def unshare(link: str, url: Url = HERE, token_file: TokenFile = None, *, as_json: AsJson = False) -> None:
+    """Take a link back: from now on it leads nowhere."""
+    done = ask("DELETE", url, f"evidence-links/{link}", token_file).json()
+    typer.echo(json.dumps(done) if as_json else f"{link} leads nowhere any more")
+
+
 def explain(incident: str, url: Url = HERE, token_file: TokenFile = None, *, as_json: AsJson = False) -> None:
     """Print the argument of an incident: the facts used, the cause, and what would change the verdict."""
     found = ask("GET", url, f"incidents/{incident}", token_file).json()
@@ -148,10 +195,21 @@ def explain(incident: str, url: Url = HERE, token_file: TokenFile = None, *, as_
         told = {key: found[key] for key in ("id", "severity", "reason", "argument", "cause")}
         typer.echo(json.dumps(told, ensure_ascii=False))
         return
-    terminal = console()
+    terminal = Terminal()
     terminal.print(found["reason"], soft_wrap=True)
-    for line in _argued(found["argument"] or {"journeys": [], "would_be": []}):
+    for line in (*_caused(found["cause"]), *_argued(found["argument"] or {"journeys": [], "would_be": []})):
         terminal.print(line, soft_wrap=True)
+
+
+def _caused(cause: dict[str, Any]) -> Iterator[str]:
+    if cause["dependency"] is None:
+        yield "  cause   none is shared by what fails"
+        return
+    against = ", ".join(cause["against"]) or "nothing"
+    yield f"  cause   {cause['dependency']}, confidence {cause['confidence']:.2f}"
+    yield f"          for it: {', '.join(cause['for'])}; against it: {against}"
+    if cause["alternatives"]:
+        yield f"          as good: {', '.join(cause['alternatives'])}"
 
 
 def _argued(argument: dict[str, Any]) -> Iterator[str]:

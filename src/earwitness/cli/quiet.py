@@ -5,13 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from earwitness.cli.daemon_api import HERE, AsJson, TokenFile, Url, ask, console
+from earwitness.cli.daemon_api import HERE, AsJson, TokenFile, Url, ask
+from earwitness.cli.terminal import Terminal
 
 maintenance = typer.Typer(help="When people work on something, and nobody is to be told.", no_args_is_help=True)
 silence = typer.Typer(help="What nobody is to be told of, for a while.", no_args_is_help=True)
 
-Lasts = Annotated[str, typer.Option("--for", help="How long, such as 2h; an end is required.")]
+Lasts = Annotated[str | None, typer.Option("--for", help="How long, such as 2h; this or --until is required.")]
+Until = Annotated[str | None, typer.Option(help="When it ends, with its zone, such as 2026-12-01T06:00+01:00.")]
 BeginsIn = Annotated[str, typer.Option("--in", help="When it begins, from now, such as 30m.")]
+From = Annotated[str | None, typer.Option("--from", help="When it begins, instead of --in, as --until.")]
 Names = Annotated[list[str] | None, typer.Option()]
 Who = Annotated[str, typer.Option(help="Who says so.")]
 Why = Annotated[str, typer.Option(help="The reason, shown with what is muted.")]
@@ -19,13 +22,16 @@ Why = Annotated[str, typer.Option(help="The reason, shown with what is muted.")]
 
 @maintenance.command("add")
 def add_maintenance(  # noqa: PLR0913, PLR0917  Each matcher is an option.
-    lasts: Lasts,
+    lasts: Lasts = None,
+    until: Until = None,
     begins_in: BeginsIn = "0s",
+    begins_at: From = None,
     probe: Names = None,
     journey: Names = None,
     environment: Names = None,
     owner: Names = None,
     dependency: Names = None,
+    everything: Annotated[bool, typer.Option("--all", help="All probes are meant.")] = False,
     mode: Annotated[str, typer.Option(help="mute: probe and tell nobody; stop: do not probe.")] = "mute",
     who: Who = "cli",
     why: Why = "",
@@ -36,14 +42,17 @@ def add_maintenance(  # noqa: PLR0913, PLR0917  Each matcher is an option.
 ) -> None:
     """Set a maintenance. What is still open when it ends is told then."""
     match = {"probe": probe, "journey": journey, "environment": environment, "owner": owner, "dependency": dependency}
-    said = {"lasts": lasts, "begins_in": begins_in, "mode": mode, "who": who, "why": why}
-    _show(ask("POST", url, "maintenance", token_file, json={**said, **_named(match)}).json(), as_json)
+    said = {"mode": mode, "who": who, "why": why, "all": everything}
+    times = _times(lasts, until, begins_in, begins_at)
+    _show(ask("POST", url, "maintenance", token_file, json={**said, **times, **_named(match)}).json(), as_json)
 
 
 @silence.command("add")
 def add_silence(  # noqa: PLR0913, PLR0917  Each matcher is an option.
-    lasts: Lasts,
+    lasts: Lasts = None,
+    until: Until = None,
     begins_in: BeginsIn = "0s",
+    begins_at: From = None,
     probe: Names = None,
     journey: Names = None,
     severity: Names = None,
@@ -57,8 +66,11 @@ def add_silence(  # noqa: PLR0913, PLR0917  Each matcher is an option.
 ) -> None:
     """Set a silence. What is still open when it ends is told then."""
     match = {"probe": probe, "journey": journey, "severity": severity, "incident": incident}
-    said = {"lasts": lasts, "begins_in": begins_in, "who": who, "why": why}
-    _show(ask("POST", url, "silences", token_file, json={**said, **_named(match)}).json(), as_json)
+    times = _times(lasts, until, begins_in, begins_at)
+    _show(
+        ask("POST", url, "silences", token_file, json={"who": who, "why": why, **times, **_named(match)}).json(),
+        as_json,
+    )
 
 
 @maintenance.command("list")
@@ -85,6 +97,11 @@ def end_silence(period: str, url: Url = HERE, token_file: TokenFile = None, *, a
     _ended(ask("POST", url, f"silences/{period}/end", token_file).json(), as_json)
 
 
+def _times(lasts: str | None, until: str | None, begins_in: str, begins_at: str | None) -> dict[str, str]:
+    said = {"lasts": lasts, "ends_at": until, "begins_in": begins_in, "begins_at": begins_at}
+    return {key: value for key, value in said.items() if value is not None}
+
+
 def _named(match: dict[str, list[str] | None]) -> dict[str, list[str]]:
     return {key: names for key, names in match.items() if names}
 
@@ -93,7 +110,7 @@ def _list(found: list[dict[str, Any]], nothing: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    terminal = console()
+    terminal = Terminal()
     for period in found:
         terminal.print(_line(period), soft_wrap=True)
     if not found:

@@ -22,20 +22,20 @@ class Command(BaseModel):
     """Who acts, and what they say."""
 
     model_config = ConfigDict(extra="forbid")
-    who: str = "api"
-    note: str = ""
+    who: str = Field(default="api", min_length=1, max_length=200)
+    note: str = Field(default="", max_length=10_000)
 
 
 class Merge(Command):
     """Which incident survives."""
 
-    into: str
+    into: str = Field(max_length=100)
 
 
 class Split(Command):
     """Which probes get an incident of their own."""
 
-    probes: list[str] = Field(min_length=1)
+    probes: list[str] = Field(min_length=1, max_length=10_000)
 
 
 api = APIRouter(prefix="/api/v1")

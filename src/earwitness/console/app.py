@@ -34,9 +34,9 @@ def create_app(house: House) -> ASGIApp:
     app.include_router(api)
     app.include_router(baselines)
     app.include_router(quiet)
+    app.include_router(sharing)  # before the pages, which take any other action on an incident
     app.include_router(pages)
     app.include_router(acknowledging)
-    app.include_router(sharing)
     app.include_router(callbacks)
     app.state.switchboard = house.switchboard
     app.include_router(telephone)

@@ -12,10 +12,11 @@ from markupsafe import Markup
 
 from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json, send_again, suspected_json
 from earwitness.console.house import House
+from earwitness.console.sharing import links_json
 from earwitness.console.waveform import picture_of
 from earwitness.model import Commanded, Observation
 from earwitness.presentation import incident_json, observation_json, quiet_json
-from earwitness.store import digests, history, outbox, verdicts
+from earwitness.store import digests, evidence_links, history, outbox, verdicts
 
 pages = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(Path(__file__).parent / "templates")
@@ -74,6 +75,7 @@ async def incident(request: Request, house: InHouse, incident_id: str) -> Respon
         "titles": _dependency_titles(house),
         "observations": [await _shown(o, house) for o in seen if o],
         "deliveries": await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident_id, limit=50)),
+        "links": links_json(house, await house.store.read(lambda c: evidence_links.made(c, incident_id))),
         "now": house.clock.now(),
     }
     return templates.TemplateResponse(request, "incident.html", shown)

@@ -1,10 +1,10 @@
 """Maintenance and silences over the API: what is planned, what people set, and how they end it."""
 
 import secrets
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from earwitness.config.fields import Duration, Texts
 from earwitness.config.known_keys import nearest
@@ -24,9 +24,25 @@ class _Asked(BaseModel):
     who: str = Field(default="api", min_length=1, max_length=200)
     why: str = Field(default="", max_length=1000)
     begins_in: Duration = Field(default=0.0, ge=0, le=_LONGEST)
-    lasts: Duration = Field(gt=0, le=_LONGEST)
+    begins_at: AwareDatetime | None = None  # instead of begins_in
+    lasts: Annotated[Duration, Field(gt=0, le=_LONGEST)] | None = None
+    ends_at: AwareDatetime | None = None  # instead of lasts
     probe: Texts = ()
     journey: Texts = ()
+
+    def span(self, now: float) -> tuple[float, float]:
+        """Return from when until when, epoch seconds. Raises HTTPException where that makes no sense."""
+        if (self.lasts is None) is (self.ends_at is None):
+            raise HTTPException(422, "say either how long it lasts or when it ends; an end is required")
+        if self.begins_at is not None and self.begins_in:
+            raise HTTPException(422, "say either in how long it begins or when")
+        begins = now + self.begins_in if self.begins_at is None else self.begins_at.timestamp()
+        ends = begins + (self.lasts or 0.0) if self.ends_at is None else self.ends_at.timestamp()
+        if ends <= max(begins, now):
+            raise HTTPException(422, "it would be over before it begins; look at the times and their zone")
+        if ends > now + _LONGEST:
+            raise HTTPException(422, "it would last for more than a year; plan it in the configuration")
+        return begins, ends
 
 
 class MaintenanceAsked(_Asked):
@@ -35,6 +51,7 @@ class MaintenanceAsked(_Asked):
     owner: Texts = ()
     dependency: Texts = ()
     channel: tuple[Channel, ...] = ()
+    all: bool = False  # everything is meant
 
 
 class SilenceAsked(_Asked):
@@ -67,6 +84,8 @@ async def silences(house: InHouse) -> list[dict[str, Any]]:
 @quiet.post("/maintenance", status_code=201)
 async def add_maintenance(house: InHouse, asked: MaintenanceAsked) -> dict[str, Any]:
     match = Match(asked.probe, asked.journey, asked.environment, asked.owner, asked.dependency, asked.channel)
+    if asked.all is (match != Match()):
+        raise HTTPException(422, "say which probes are meant: by probe, journey, environment and so on, or all of them")
     return await _begin(house, QuietKind.MAINTENANCE, asked, match, asked.mode)
 
 
@@ -96,10 +115,8 @@ def _set_by_people(house: House, kind: QuietKind) -> list[dict[str, Any]]:
 async def _begin(house: House, kind: QuietKind, asked: _Asked, match: Match, mode: Mode) -> dict[str, Any]:
     _check_names(house, match)
     now = house.clock.now()
-    begins = now + asked.begins_in
-    made = QuietPeriod(
-        f"{kind}-{secrets.token_hex(4)}", kind, match, begins, begins + asked.lasts, now, asked.who, asked.why, mode
-    )
+    begins, ends = asked.span(now)
+    made = QuietPeriod(f"{kind}-{secrets.token_hex(4)}", kind, match, begins, ends, now, asked.who, asked.why, mode)
     await house.commit.submit(QuietBegun(now, made))
     return quiet_json(made, now)
 
@@ -118,7 +135,7 @@ def _check_names(house: House, match: Match) -> None:
     for key, names in known.items():
         for name in getattr(match, key):
             if name not in names:
-                close = nearest(name, names)
+                close = nearest(name, names) if key != "incident" else None  # ids are not spelled, they are copied
                 advice = f"; did you mean {close}?" if close else ""
                 raise HTTPException(422, f"{name} is no {'open incident' if key == 'incident' else key}{advice}")
 
