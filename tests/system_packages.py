@@ -21,6 +21,7 @@ PACKAGES = {  # Debian's package: a command that it brings
     "systemd": "systemd-analyze",
     "procps": "kill",
     "faketime": "faketime",
+    "curl": "curl",
 }
 WHERE = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian's packages ask before they start a daemon

@@ -97,7 +97,7 @@ async def test_a_flow_stops_where_a_customer_would_and_cleans_up(observe, checko
     assert list(drawer.named) == [
         f"{number:02}-{name}-{kind}.txt"
         for number, name in enumerate(["login-page", "login", "basket", "pay"], 1)
-        for kind in ("request", "response")
+        for kind in ("request", "curl", "response")
     ]
     assert "card_processor_unavailable" in drawer.named["04-pay-response.txt"]
     assert all(not visitor.basket for visitor in checkout.app.state.checkout.visitors.values())

@@ -11,16 +11,12 @@ manifest.json       the SHA-256 and size of each
 import hashlib
 import io
 import json
-import re
-import shlex
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from earwitness.evidence.storage import EvidenceStorage
 from earwitness.model import Evidence
-
-_REQUEST = re.compile(r"\b([A-Z]{3,10}) (https?://\S+)$")
 
 
 def bundle(
@@ -41,7 +37,7 @@ def bundle(
         add("incident.json", _json(incident))
         add("argument.txt", "\n".join(_argued(incident)).encode())
         add("observations.json", _json(observations))
-        add("reproduce.sh", "\n".join(_reproduced(observations)).encode())
+        add("reproduce.sh", "\n".join(_reproduced(observations, storage)).encode())
         for file in evidence:
             name = f"{file.sha256[:12]}-{file.name}"
             path = storage.path(file.sha256)
@@ -63,16 +59,18 @@ def _argued(incident: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{entry['at']}  {entry['kind']}  {entry['text']}" for entry in incident["timeline"])
 
 
-def _reproduced(observations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _reproduced(observations: Sequence[Mapping[str, Any]], storage: EvidenceStorage) -> Iterator[str]:
     """Yield the script line by line. What is secret in a request is masked here as elsewhere, and has to be filled in."""
     yield "#!/bin/sh"
+    yield "# What is shown as *** was secret: fill it in first. A flow's later requests need what its earlier ones were given."
     for seen in observations:
         facts = seen["facts"]
         yield f"\n# {seen['probe']}, {seen['started_at']}: {seen['outcome']}"
         if "to" in facts:
             sid = facts.get("call_sid", "none")
             yield f"# called {facts['to']} from {facts.get('from')}; call SID {sid}"
-        requests = [found.groups() for step in seen["steps"] if (found := _REQUEST.search(step["name"]))]
-        if not requests and str(facts.get("url", "")).startswith("http"):
-            requests = [("GET", str(facts["url"]))]
-        yield from (f"curl --include --request {method} {shlex.quote(url)}" for method, url in requests)
+        for file in seen["evidence"]:
+            path = storage.path(file["url"].rpartition("/")[2])
+            if file["kind"] == "curl" and path.is_file():
+                yield f"# {file['name']}"
+                yield path.read_text("utf-8").rstrip("\n")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from earwitness.model import Evidence
 from earwitness.probes.context import RunContext
 from earwitness.probes.endpoint import THEIRS
+from earwitness.probes.http_curl import curl_line
 from earwitness.probes.http_visit import Visit
 from earwitness.transport.redaction import Redaction
 
@@ -29,6 +30,7 @@ def _texts(visit: Visit, redaction: Redaction) -> Iterator[tuple[str, str]]:
     head = f"{visit.request.method} {redaction.url(visit.request.url)}\n{redaction.headers(visit.request.headers)}"
     body = redaction.text(visit.request.content.decode("utf-8", "replace"))[:_LONGEST]
     yield "request", "\n".join([head, body, *(f"-> {redaction.text(hop)}" for hop in visit.trail.hops)])
+    yield "curl", curl_line(visit.request, redaction)
     if visit.answer is not None:
         lines = f"HTTP {redaction.text(visit.answer.status_line)}\n{redaction.headers(visit.answer.headers)}\n"
         yield "response", lines + redaction.text(visit.answer.text)[:_LONGEST]
