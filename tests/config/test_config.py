@@ -168,6 +168,9 @@ dial: {allow: ["+12025550199"]}
     assert any(line.startswith("network.known_good: no address") for line in told)
     hooks = "network: {known_good: https://www.example}\nhooks: {on-call: {webhook: {url: 'https://alerts.example/', secret: long-enough}}}\n"
     assert list(advice_on(load(WEB + hooks))) == []
+    over = "maintenance: {move: {from: 2020-01-01, until: 2020-02-01}}\n"
+    (said,) = advice_on(load(WEB + hooks + over))
+    assert said.startswith("maintenance.move: it is over since 2020-02-01T00:00:00.000")
     only_minor = "routes: [{match: {severity: sev3}, to: [on-call]}]\n"
     assert list(advice_on(load(WEB + hooks + only_minor))) == [
         "routes: none is for sev1, so nobody is told of the worst"

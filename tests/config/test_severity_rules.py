@@ -97,7 +97,7 @@ def test_effects_of_all_probes_and_of_one(tmp_path):
         [
             {"match": {"effect": "blocked", "workaround": ["passes", "fails"]}, "severity": "sev2"},
             {"match": {"effect": "blocked", "workaround": "none"}, "severity": "sev2"},
-            {"match": {"effect": "blocked", "failure": "busy"}, "severity": "sev1"},
+            {"match": {"effect": "blocked", "failure": "slow"}, "severity": "sev1"},
         ],
         [
             {"match": {"calendar": "office"}, "severity": "sev1"},
@@ -124,6 +124,8 @@ def test_a_rule_that_the_rules_before_it_shadow_is_refused(tmp_path, rules):
         {"journey": "next"},  # a rule that names no environment is for production
         {"channel": "call"},
         {"calendar": "office", "outside": "office"},
+        {"scope": "carrier"},  # nothing telephones
+        {"failure": "prompt_missing"},
     ],
 )
 def test_a_rule_that_contradicts_itself_or_what_is_configured_is_refused(tmp_path, match):
@@ -139,10 +141,90 @@ def test_a_rule_that_contradicts_itself_or_what_is_configured_is_refused(tmp_pat
         [{"dependency": "gateway"}],
         [{"environment": "staging"}],
         [{"production": "false", "effect": "blocked"}],
-        [{"scope": "carrier"}, {"scope": ["number", "everywhere"], "failure": "busy"}, {"failure": ["busy", "slow"]}],
         [{"journey": "pay", "workaround": "passes"}, {"journey": "pay"}],
     ],
 )
 def test_a_rule_that_can_match_is_taken(tmp_path, rules):
     config = load(tmp_path, yaml.safe_dump({"severity_rules": [{"match": m, "severity": "sev2"} for m in rules]}))
     assert len(config.severity_rules) == len(rules)
+
+
+CALLS = """
+carriers: {main: {twilio: {account_sid: AC1, auth_token: token, from: "+12025550143"}}}
+dial: {allow: ["+12025550199"]}
+"""
+PHONE = """  phone: {journey: pay, every: 5m, call: {to: "+12025550199", steps: [{listen: 5s}]}}"""
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [{"scope": "carrier"}, {"scope": ["number", "everywhere"], "failure": "busy"}, {"failure": ["busy", "slow"]}],
+        [{"channel": "http", "failure": "prompt_missing"}],  # page and telephone of one journey may fail together
+    ],
+)
+def test_what_telephones_meets_rules_for_calls(tmp_path, monkeypatch, rules):
+    monkeypatch.setitem(globals(), "BASE", BASE.replace("probes:\n", f"probes:\n{PHONE}\n") + CALLS)
+    assert load(tmp_path, yaml.safe_dump({"severity_rules": [{"match": m, "severity": "sev2"} for m in rules]}))
+    (message,) = refused(tmp_path, {"match": {"channel": "http", "scope": "carrier"}, "severity": "sev2"})
+    assert "nothing that is configured meets all of it" in message
+    (message,) = refused(tmp_path, {"match": {"journey": "bank", "failure": "busy"}, "severity": "sev2"})
+    assert "nothing that is configured meets all of it" in message
+
+
+def test_whoever_has_hosts_may_be_the_cause(tmp_path):
+    hosted = "dependencies: {form: {hosts: form.example}, cards: {depends_on: [gateway]}, gateway: {}}"
+    text = BASE.replace("dependencies: {cards: {depends_on: [gateway]}, gateway: {}}", hosted)
+    path = tmp_path / "earwitness.yaml"
+    path.write_text(text + "severity_rules: [{match: {dependency: form}, severity: sev3}]")
+    assert load_config(path, {})
+
+
+def test_many_calendars_are_tried_in_time(tmp_path):
+    names = [f"c{n}" for n in range(40)]
+    calendars = {"office": {"hours": "08:00-18:00"}} | {name: {"hours": "08:00-18:00"} for name in names}
+    rules = [{"match": {"calendar": name}, "severity": "sev2"} for name in names]
+    text = BASE.replace('calendars: {office: {hours: "08:00-18:00"}}\n', "")
+    path = tmp_path / "earwitness.yaml"
+    path.write_text(text + yaml.safe_dump({"calendars": calendars, "severity_rules": rules}))
+    assert len(load_config(path, {}).severity_rules) == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "said"),
+    [
+        (
+            "maintenance: {m: {cron: '0 2 * * *', duration: 1h, match: {probe: web, journey: bank}}}",
+            "maintenance.m",
+            "no probe",
+        ),
+        (
+            "critical_periods: {p: {calendar: office, raise: {sev2: sev1}, match: {channel: call}}}",
+            "critical_periods.p",
+            "no probe",
+        ),
+    ],
+)
+def test_a_section_that_means_no_probe_is_refused(tmp_path, text, where, said):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    (problem,) = caught.value.problems
+    assert problem.key.startswith(where)
+    assert said in problem.message
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("bank: {owner: banking}", "bank: {owner: banking, workaround: [web]}"), "pay -> bank -> pay is a circle"),
+        (
+            ("workaround: [bank]", "workaround: [next]"),
+            "these workarounds are tried in staging, the journey in production",
+        ),
+    ],
+)
+def test_a_workaround_that_helps_nobody_is_refused(tmp_path, change, said):
+    path = tmp_path / "earwitness.yaml"
+    path.write_text(BASE.replace(*change))
+    with pytest.raises(ConfigError, match=said):
+        load_config(path, {})

@@ -1,12 +1,12 @@
 """Maintenance, critical periods and calendars in time zones, on the two days a year on which the clocks change."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from earwitness.config.judging import CalendarSpec, MaintenanceSpec
-from earwitness.config.times import instant
+from earwitness.config.times import Calendar, Outside, instant
 
 LONDON, NEW_YORK = "Europe/London", "America/New_York"
 
@@ -154,3 +154,16 @@ def test_a_calendar_of_all_hours_never_ends_for_long():
 
 def test_days_may_go_over_the_weekend():
     assert CalendarSpec.model_validate({"days": ["fri-mon"]}).days == {4, 5, 6, 0}
+
+
+def test_a_long_closure_ends_when_it_does():
+    """A calendar of one weekday, with a month of holidays, is closed until the weekday after them."""
+    closed = frozenset(date(2026, 12, day) for day in range(1, 32))
+    mondays = Calendar(frozenset({0}), 8 * 60, 18 * 60, "UTC", closed)
+    at = datetime(2026, 12, 7, 12, tzinfo=UTC).timestamp()
+    assert Outside(mondays).ends(at) == datetime(2027, 1, 4, 8, tzinfo=UTC).timestamp()
+    assert mondays.ends(at) is None
+
+
+def test_what_always_holds_does_not_end_within_a_year():
+    assert Calendar(frozenset(range(7)), 0, 24 * 60, "UTC").ends(0.0) > 366 * 86400

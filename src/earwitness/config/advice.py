@@ -4,8 +4,12 @@ from collections.abc import Iterator
 
 from earwitness.audio.words import PromptError
 from earwitness.browser.executable import NoBrowserError, find_browser
+from earwitness.clock import SystemClock
+from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
+from earwitness.config.times import Once
 from earwitness.model import Severity
+from earwitness.presentation import iso_time
 from earwitness.telephony.references import unchecked_texts
 
 
@@ -21,6 +25,7 @@ def advice_on(config: Config) -> Iterator[str]:
             "network.known_good: no address is named, so when our own uplink is down it looks as if the targets were; "
             "name one or two that are known to answer"
         )
+    yield from _on_what_is_over(config)
     yield from _on_browsers(config)
     if not config.hooks:
         yield "hooks: there is none, so nobody is told of incidents; they are shown in the console and at /metrics"
@@ -35,6 +40,14 @@ def _on_controls(config: Config) -> Iterator[str]:
             f"carriers.{name}: there is no control call, so a failed call may be blamed on the number where the account or the "
             'carrier is at fault; add control: {to: "+..."}, a number that is known to answer'
         )
+
+
+def _on_what_is_over(config: Config) -> Iterator[str]:
+    now, rules = SystemClock().now(), rules_of(config)
+    for key in ("maintenance", "critical_periods"):
+        for name, section in getattr(rules, key).items():
+            if isinstance(section.times, Once) and section.times.until <= now:
+                yield f"{key}.{name}: it is over since {iso_time(section.times.until)}; remove it, or give it new times"
 
 
 def _on_browsers(config: Config) -> Iterator[str]:

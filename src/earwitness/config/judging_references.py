@@ -50,11 +50,11 @@ def _of_match(tree: Section, at: _Path, match: Section, known: Mapping[str, list
 
 
 def _circles(tree: Section, of: str, key: str, advice: str) -> Iterator[Problem]:
-    """Yield one problem for each circle, at the first of its members in the configuration."""
-    edges = {
-        name: [n for n in texts(part, key) if n != name or of == "dependencies"]
-        for name, part in section(tree, of).items()
-    }
+    """Yield one problem for each circle, at the first of its members in the configuration. A probe stands for its journey."""
+    journey_of = {name: next(iter(texts(probe, "journey")), name) for name, probe in section(tree, "probes").items()}
+    edges = {name: [journey_of.get(n, n) for n in texts(part, key)] for name, part in section(tree, of).items()}
+    if of == "journeys":  # its own probe may be a way round another
+        edges = {name: [n for n in others if n != name] for name, others in edges.items()}
     told: set[str] = set()
     for name in edges:
         circle = _circle_from(name, edges)

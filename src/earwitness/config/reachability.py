@@ -1,10 +1,11 @@
-"""Severity rules that can never decide anything: contradictory by themselves, or shadowed by the rules before them.
+"""What is configured and can never have an effect: severity rules that contradict themselves or are shadowed, and sections that no probe meets.
 
 Every situation that the rules tell apart is tried against the judge's own table: each kind of probe, with each effect, workaround, class of
 failure, scope and calendar that a rule names, and one that none names.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import chain, combinations, product
 from typing import TypeVar
@@ -12,9 +13,23 @@ from typing import TypeVar
 from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
 from earwitness.config.yaml import Problem, Section, locate
-from earwitness.model import Effect, Facts, Failure, ProbeRule, Rules, Scope, SeverityRule, Workaround
+from earwitness.judge.matching import means_probe
+from earwitness.model import (
+    CALL_FAILURES,
+    Channel,
+    Effect,
+    Facts,
+    Failure,
+    ProbeRule,
+    Rules,
+    Scope,
+    SeverityRule,
+    Workaround,
+)
 
 T = TypeVar("T")
+_WEB = (Channel.HTTP, Channel.BROWSER)
+_FEW = 6  # calendars of which every set is tried
 
 
 def rules_that_never_match(tree: Section, config: Config) -> Iterator[Problem]:
@@ -24,7 +39,8 @@ def rules_that_never_match(tree: Section, config: Config) -> Iterator[Problem]:
     rules = rules_of(config)
     own = rules.severity_rules[: len(config.severity_rules)]
     decided_by: list[set[int]] = [set() for _ in own]  # for each rule, the rules that decide where it fits
-    for facts in _situations(rules, own):
+    hosted = [name for name, dependency in config.dependencies.items() if dependency.hosts]
+    for facts in _situations(rules, own, hosted):
         fitting = [index for index, rule in enumerate(own) if rule.match.fits(facts)]
         for index in fitting:
             decided_by[index].add(fitting[0])
@@ -45,17 +61,34 @@ def _problem(tree: Section, index: int, before: list[int]) -> Problem:
     return Problem(locate(tree, ("severity_rules", index)), f"severity_rules[{index}]", message)
 
 
-def _situations(rules: Rules, own: Sequence[SeverityRule]) -> Iterator[Facts]:
+def _situations(rules: Rules, own: Sequence[SeverityRule], hosted: Sequence[str]) -> Iterator[Facts]:
     failures = [frozenset({failure}) for failure in _named(rule.match.failure for rule in own)]
     calendars = _named(chain(rule.match.calendar, rule.match.outside) for rule in own)
-    moments = [frozenset(c) for size in range(len(calendars) + 1) for c in combinations(calendars, size)]
-    for facts in dict.fromkeys(kind for probe in rules.probes.values() for kind in _kinds(probe, rules, own)):
-        for failure, scope, moment in product([*failures, frozenset[Failure]()], Scope, moments):
+    moments = [frozenset(c) for size in _sizes(len(calendars)) for c in combinations(calendars, size)]
+    kinds = (kind for name in rules.probes for kind in _kinds(name, rules, own, hosted))
+    for facts in dict.fromkeys(kinds):
+        scopes = Scope if facts.channel == {Channel.CALL} else [Scope.EVERYWHERE]
+        met = [failure for failure in failures if _can_meet(facts.channel, *failure)]
+        for failure, scope, moment in product([*met, frozenset[Failure]()], scopes, moments):
             yield replace(facts, failure=failure, scope=scope, calendar=moment)
 
 
-def _kinds(probe: ProbeRule, rules: Rules, own: Sequence[SeverityRule]) -> Iterator[Facts]:
-    """Yield what can befall the probe, as far as the rules tell it apart."""
+def _sizes(calendars: int) -> list[int]:
+    """Return of how many calendars at once the sets are tried: of many, only few or nearly all, since rules tell no more apart."""
+    if calendars <= _FEW:
+        return list(range(calendars + 1))
+    return [0, 1, 2, calendars - 2, calendars - 1, calendars]
+
+
+def _can_meet(channels: AbstractSet[Channel], failure: Failure) -> bool:
+    """Whether a probe of one of the channels can fail so."""
+    by_call = failure in CALL_FAILURES
+    return failure is Failure.SLOW or any((channel is Channel.CALL) is by_call for channel in channels)
+
+
+def _kinds(name: str, rules: Rules, own: Sequence[SeverityRule], hosted: Sequence[str]) -> Iterator[Facts]:
+    """Yield what can befall the probe, alone or with the others of its journey, as far as the rules tell it apart."""
+    probe = rules.probes[name]
     owner = rules.journeys[probe.journey].owner
     plain = Facts(
         journey=probe.journey if any(probe.journey in rule.match.journey for rule in own) else "",
@@ -71,11 +104,39 @@ def _kinds(probe: ProbeRule, rules: Rules, own: Sequence[SeverityRule]) -> Itera
         calendar=frozenset(),
     )
     fares = list(Workaround) if rules.workarounds.get(probe.journey) else [Workaround.NONE]
-    causes = [frozenset[str](), *(frozenset({d, *rules.dependencies[d].depends_on}) for d in probe.depends_on)]
-    for cause in causes:
-        yield from (replace(plain, dependency=cause, workaround=fare) for fare in fares)
-        yield from (replace(plain, dependency=cause, effect=effect) for effect in (Effect.DIVERTED, Effect.NUISANCE))
+    beside = [rules.probes[other] for other in rules.tried_by[probe.journey]]
+    together = frozenset(other.channel for other in beside if other.environment == probe.environment)
+    for cause, channels in product(_causes(probe, rules, hosted), dict.fromkeys((plain.channel, together))):
+        blamed = replace(plain, dependency=cause, channel=channels)
+        yield from (replace(blamed, workaround=fare) for fare in fares)
+        yield from (replace(blamed, effect=effect) for effect in (Effect.DIVERTED, Effect.NUISANCE))
+
+
+def _causes(probe: ProbeRule, rules: Rules, hosted: Sequence[str]) -> list[frozenset[str]]:
+    """Return what may be blamed for the probe's failure: nothing, what it needs, and on the web whoever has hosts."""
+    named = dict.fromkeys((*probe.depends_on, *(hosted if probe.channel in _WEB else ())))
+    return [frozenset(), *(frozenset({name, *rules.dependencies[name].depends_on}) for name in named)]
 
 
 def _named(lists: Iterable[Iterable[T]]) -> list[T]:
     return list(dict.fromkeys(name for names in lists for name in names))
+
+
+# --- sections that mean nothing --------------------------------------------------------------------------------------
+
+
+def sections_that_mean_nothing(tree: Section, config: Config) -> Iterator[Problem]:
+    """Yield a problem for each maintenance or critical period that no probe meets, and each workaround that can help nobody."""
+    rules = rules_of(config)
+    for key in ("maintenance", "critical_periods"):
+        for name, section in getattr(rules, key).items():
+            if not any(means_probe(section.match, probe, rules) for probe in rules.probes):
+                message = "no probe that is configured meets all of match; correct it, or remove it"
+                yield Problem(locate(tree, (key, name)), f"{key}.{name}.match", message)
+    for name in rules.journeys:
+        there = {rules.probes[probe].environment for probe in rules.tried_by[name]}
+        ways = {rules.probes[probe].environment for probe in rules.workarounds[name]}
+        if there and ways and there.isdisjoint(ways):
+            where = f"{' and '.join(sorted(ways))}, the journey in {' and '.join(sorted(there))}"
+            message = f"these workarounds are tried in {where}; name one of the same environment"
+            yield Problem(locate(tree, ("journeys", name, "workaround")), f"journeys.{name}.workaround", message)

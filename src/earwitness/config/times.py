@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from earwitness.config.cron import Cron
 
-_LOOK_AHEAD = 9  # days in which a calendar is expected to change; a week and a holiday
+_LOOK_AHEAD = 400  # days in which a calendar changes, if it ever does: holidays are days of a year
 _MINUTES = 24 * 60  # of a day
 
 
@@ -99,19 +99,19 @@ class Calendar:
         return day.weekday() in self.days and day not in self.holidays
 
     def _change(self, at: float) -> float:
-        holds = self.holds(at)
-        moments = sorted(m for m in self._boundaries(at) if m > at)
-        return next((m for m in moments if self.holds(m) is not holds), at + _LOOK_AHEAD * 86400)
-
-    def _boundaries(self, at: float) -> Iterator[float]:
-        zone = ZoneInfo(self.zone)
+        never = at + _LOOK_AHEAD * 86400
+        if not self.days or (len(self.days), self.begins, self.until, self.holidays) == (7, 0, _MINUTES, frozenset()):
+            return never
+        holds, zone = self.holds(at), ZoneInfo(self.zone)
         today = datetime.fromtimestamp(at, zone).date()
-        for days in range(_LOOK_AHEAD + 1):
-            midnight = datetime.combine(today + timedelta(days=days), time())
-            for minute in (0, self.begins, self.until):
-                local = midnight + timedelta(minutes=minute % _MINUTES)
-                yield instant(local, zone)
-                yield instant(local, zone, last=True)
+        moments = (m for day in range(_LOOK_AHEAD) for m in self._boundaries(today + timedelta(days=day), zone))
+        return next((m for m in moments if m > at and self.holds(m) is not holds), never)
+
+    def _boundaries(self, day: date, zone: ZoneInfo) -> list[float]:
+        """Return the moments of a day at which it may change, in order."""
+        minutes = (minute % _MINUTES for minute in (0, self.begins, self.until))
+        local = [datetime.combine(day, time()) + timedelta(minutes=minute) for minute in minutes]
+        return sorted(instant(moment, zone, last=last) for moment in local for last in (False, True))
 
 
 @dataclass(frozen=True, slots=True)

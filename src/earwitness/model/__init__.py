@@ -25,6 +25,7 @@ from earwitness.model.quiet import MaintenanceRule, Match, Mode, Mute, QuietKind
 from earwitness.model.rules import DependencyRule, JourneyRule, ProbeRule, Rules
 from earwitness.model.severity_rules import DEFAULT_SEVERITY_RULES, CriticalPeriod, Facts, SeverityMatch, SeverityRule
 from earwitness.model.words import (
+    CALL_FAILURES,
     Attribution,
     Channel,
     Effect,
@@ -50,6 +51,7 @@ from earwitness.model.words import (
 )
 
 __all__ = [
+    "CALL_FAILURES",
     "DEFAULT_SEVERITY_RULES",
     "Argument",
     "Attribution",

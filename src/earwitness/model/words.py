@@ -160,6 +160,28 @@ class Failure(StrEnum):
     MONITOR_ERROR = "monitor_error"
 
 
+CALL_FAILURES = frozenset(  # what only a call can meet
+    {
+        Failure.NEVER_CONNECTED,
+        Failure.BUSY,
+        Failure.UNOBTAINABLE,
+        Failure.NO_ANSWER,
+        Failure.EARLY_HANGUP,
+        Failure.DEAD_AIR,
+        Failure.ONE_WAY,
+        Failure.WRONG_PROMPT,
+        Failure.PROMPT_MISSING,
+        Failure.PROMPT_TRUNCATED,
+        Failure.DTMF_IGNORED,
+        Failure.PROMPT_CHANGED,
+        Failure.MISROUTED,
+        Failure.HOLD_TOO_LONG,
+        Failure.NOT_SILENT,
+        Failure.POOR_AUDIO,
+    }
+)
+
+
 class Workaround(StrEnum):
     """How a blocked journey's workarounds fare: one lets customers through, all fail or are unseen, none is named."""
 
