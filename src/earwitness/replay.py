@@ -10,9 +10,12 @@ from heapq import merge
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, select
+from sqlalchemy.exc import DBAPIError
 
 from earwitness.alerting.routing import Router
-from earwitness.judge import State, judge
+from earwitness.config.schema import Config
+from earwitness.dispatch.effects import with_effects
+from earwitness.judge import State, judge, stopped_by
 from earwitness.model import (
     Event,
     Incident,
@@ -25,6 +28,7 @@ from earwitness.model import (
     Ticked,
     Transition,
     TransitionKind,
+    Why,
     worse,
 )
 from earwitness.store import quiet
@@ -51,6 +55,7 @@ class Replayed:
 
     observations: int = 0
     passed_over: int = 0  # of probes that the configuration does not have
+    stopped: int = 0  # that a planned maintenance of the configuration would have kept from being made
     courses: dict[str, Course] = field(default_factory=dict)
     alerts: Counter[str] = field(default_factory=Counter)
     asked: int = 0
@@ -74,9 +79,19 @@ def replay(
     return done
 
 
+def seen_by(config: Config, history: Iterable[Observation]) -> Iterator[Observation]:
+    """Yield the observations with the effects that the configuration declares. What an earlier one declared stays, where this one is silent."""
+    for seen in history:
+        probe = config.probes.get(seen.run.probe)
+        yield with_effects(seen, config, probe) if probe else seen
+
+
 def _events(history: Iterable[Observation], rules: Rules, done: Replayed, held: set[str]) -> Iterator[Observed]:
     for seen in history:
         done.observations += 1
+        if seen.run.why is not Why.MANUAL and stopped_by(seen.run.probe, (), rules, seen.started_at):
+            done.stopped += 1
+            continue
         done.passed_over += seen.run.probe not in rules.probes
         if seen.run.request is not None:
             held.add(seen.run.request)
@@ -106,12 +121,18 @@ def _note(transition: Transition, router: Router, done: Replayed) -> None:
 
 
 class History:
-    """The database of a daemon, opened for reading only, also beside a running one. Raises OSError when there is none."""
+    """The database of a daemon, opened for reading only, also beside a running one. Raises OSError when there is none, or it is none."""
 
     def __init__(self, database: Path) -> None:
         if not database.is_file():
             raise FileNotFoundError(f"{database} does not exist; give the --data-dir that the daemon runs with")
         self._engine = create_engine(f"sqlite:///file:{database.resolve()}?mode=ro&uri=true")
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(select(observation_table.c.run).limit(1)).first()
+        except DBAPIError as error:
+            self.close()
+            raise OSError(f"{database} is no database of a daemon: {error.orig}") from error
 
     def observations(self, since: float) -> Iterator[Observation]:
         """Yield what was observed since this moment (epoch seconds), in the order in which it ended."""

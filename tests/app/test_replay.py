@@ -1,18 +1,23 @@
 """`earwitness replay`, over the history of a real daemon and over made ones."""
 
+import asyncio
 import json
 
 import pytest
 import yaml
-from daemon import Daemon, cli, serve_receiver
+from daemon import PATIENCE, Daemon, cli, serve_receiver
 from judge_world import World, rules_of
-from shop_config import web_config
+from shop_config import PAY_STEPS, call_config, call_probe, carrier, web_config
 from virtual import until
 
 from earwitness.alerting.routing import Router, route
 from earwitness.config.alerting import MatchSpec
-from earwitness.model import Effect, Observed, Severity
-from earwitness.replay import replay
+from earwitness.config.rules import rules_of as rules_of_config
+from earwitness.config.schema import Config
+from earwitness.model import Channel, Effect, Failure, Finding, Observation, Observed, Run, Severity, Why
+from earwitness.rehearing import Rehearing
+from earwitness.replay import replay, seen_by
+from earwitness.simulator.server import Simulator
 
 PROBES = {"web": ("pay", ["cards"]), "phone": ("pay", ["cards"]), "bank": ("bank", ["bank"])}
 
@@ -114,13 +119,98 @@ async def test_the_history_of_a_running_daemon_is_judged_and_stays_as_it_is(tmp_
             await daemon.close()
 
 
+def day_config(**more):
+    """A configuration that fits the probes of the bad day."""
+    web = {"every": "1m", "http": {"url": "https://shop.example/"}}
+    plain = {"environment": "production", "journeys": {"pay": {}, "bank": {}}}
+    probes = {"web": web | {"journey": "pay"}, "phone": web | {"journey": "pay"}, "bank": web | {"journey": "bank"}}
+    return Config.model_validate({**plain, "probes": probes, **more})
+
+
+def replayed(world, config):
+    return replay(seen_by(config, world.history), rules_of_config(config), ROUTER)
+
+
+def test_effects_of_the_configuration_are_those_that_count():
+    world = a_bad_day()
+    failures = {f.failure.value for seen in world.history for f in seen.findings}
+    worst = {c.worst for c in replayed(world, day_config()).courses.values()}
+    assert Severity.SEV1 in worst
+    milder = replayed(world, day_config(effects=dict.fromkeys(failures, "nuisance")))
+    assert {c.worst for c in milder.courses.values()} == {Severity.SEV3}
+
+
+def test_what_maintenance_would_have_stopped_was_not_seen():
+    world = a_bad_day()
+    all_day = {"from": "1970-01-01", "until": "2099-01-01", "mode": "stop", "match": {"journey": "pay"}}
+    done = replayed(world, day_config(maintenance={"move": all_day}))
+    assert done.stopped == sum(seen.run.probe in ("web", "phone") for seen in world.history)
+    assert {i for c in done.courses.values() for i in c.incident.probes} == {"bank"}
+
+
+async def test_recordings_that_were_kept_are_heard_again(tmp_path):
+    """A call that was right but for its wording, by a configuration that expected other words."""
+    async with Simulator(speed=30) as simulator:
+        daemon = Daemon(tmp_path)
+        steps = [*PAY_STEPS[:-1], {"expect": "You are through to the mortgage team"}]
+        config = call_config(simulator.url, probes={"phone": call_probe(steps=steps)})
+        daemon.configure(config)
+        await daemon.start()
+        try:
+            for _ in range(2):
+                (await daemon.api.post("/api/v1/probes/phone/run")).raise_for_status()
+
+            async def opened():
+                return (await daemon.api.get("/api/v1/incidents")).json()
+
+            await until(opened, PATIENCE)
+        finally:
+            await daemon.close()
+        config["probes"]["phone"]["call"]["steps"] = PAY_STEPS
+        better = tmp_path / "better.yaml"
+        better.write_text(yaml.safe_dump(config))
+        told = []
+        for more in ((), ("--recordings",)):
+            ended = await cli("replay", "--config", better, "--data-dir", daemon.data, "--since", "1h", "--json", *more)
+            assert ended.returncode == 0, ended.stderr
+            told.append(json.loads(ended.stdout))
+    as_found, again = told
+    assert [i["worst"] for i in as_found["incidents"]] == ["sev1"]
+    assert as_found["recordings"] is None
+    assert again["incidents"] == [], again["recordings"]
+    assert again["recordings"]["heard"] == again["recordings"]["changed"] >= 2
+    assert again["recordings"]["lost"] == 0
+
+
+def test_a_recording_that_cannot_be_heard_leaves_its_run_as_it_was(tmp_path):
+    config = Config.model_validate(
+        {
+            "environment": "production",
+            "journeys": {"pay": {}},
+            "probes": {"phone": {"journey": "pay", **call_probe(), "depends_on": []} | {"journey": "pay"}},
+            "carriers": {"main": carrier("http://127.0.0.1:9")},
+        }
+    )
+    rehearing = Rehearing(config, tmp_path)
+    file = asyncio.run(rehearing._storage.save(b"no sound", kind="recording", media_type="audio/wav", name="r.wav"))
+    run = Run("r1", "phone", "pay", Channel.CALL, "here", "production", Why.SCHEDULED, 0.0)
+    seen = Observation(run, 0.0, 1.0, (Finding(Failure.DEAD_AIR, "silence"),), evidence=(file,))
+    assert rehearing.again(seen) == seen
+    assert (rehearing.heard, rehearing.lost) == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(("--since", "7"), "not a duration"), (("--data-dir", "/nowhere"), "does not exist")],
+    [
+        (("--since", "7"), "not a duration"),
+        (("--data-dir", "/nowhere"), "does not exist"),
+        (("--data-dir", "."), "is no database of a daemon"),
+    ],
 )
 async def test_what_cannot_be_replayed_is_said_plainly(tmp_path, simulator, arguments, words):
     file = tmp_path / "earwitness.yaml"
     file.write_text(yaml.safe_dump(web_config(simulator.url)))
-    ended = await cli("replay", "--config", file, *arguments)
+    (tmp_path / "earwitness.db").touch()
+    ended = await cli("replay", "--config", file, *(str(tmp_path) if a == "." else a for a in arguments))
     assert ended.returncode == 2
     assert words in ended.stderr

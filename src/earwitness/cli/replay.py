@@ -19,6 +19,9 @@ def replay(
     data_dir: Annotated[Path, typer.Option(help="Where the daemon keeps its data.")] = Path("earwitness-data"),
     since: Annotated[str, typer.Option(help="How far back, such as 30d or 12h.")] = "7d",
     *,
+    recordings: Annotated[
+        bool, typer.Option("--recordings", help="Hear recordings that were kept again, by the steps and limits of now.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Judge stored history by this configuration's rules: what would have opened, how bad, how many alerts. Changes nothing."""
@@ -27,7 +30,7 @@ def replay(
     from earwitness.config.fields import parse_duration  # noqa: PLC0415
     from earwitness.config.load import ConfigError, load_config  # noqa: PLC0415
     from earwitness.config.rules import rules_of  # noqa: PLC0415
-    from earwitness.replay import History  # noqa: PLC0415
+    from earwitness.replay import History, seen_by  # noqa: PLC0415
     from earwitness.replay import replay as judge_again  # noqa: PLC0415
 
     try:
@@ -41,22 +44,33 @@ def replay(
         _fail(str(error), _EXIT_CONFIG)
     with Console(stderr=True).status("judging ..."):
         silenced = history.quiet_events(begin)
-        done = judge_again(history.observations(begin), rules_of(loaded), Router.of(loaded), silenced)
+        seen = history.observations(begin)
+        rehearing = _rehearing(loaded, data_dir) if recordings else None
+        seen = map(rehearing.again, seen) if rehearing else seen
+        done = judge_again(seen_by(loaded, seen), rules_of(loaded), Router.of(loaded), silenced)
         then = history.incidents(begin)
     history.close()
-    told = _told(done, then)
+    told = _told(done, then, rehearing)
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
     else:
         _print(told)
 
 
-def _told(done: Any, then: list[Incident]) -> dict[str, Any]:
+def _rehearing(config: Any, data_dir: Path) -> Any:
+    from earwitness.rehearing import Rehearing  # noqa: PLC0415 - loads numpy
+
+    return Rehearing(config, data_dir)
+
+
+def _told(done: Any, then: list[Incident], rehearing: Any) -> dict[str, Any]:
     from earwitness.presentation import incident_json  # noqa: PLC0415
 
     return {
         "observations": done.observations,
         "passed_over": done.passed_over,
+        "stopped": done.stopped,
+        "recordings": {key: getattr(rehearing, key) for key in ("heard", "changed", "lost")} if rehearing else None,
         "incidents": [
             {**incident_json(c.incident, "evidence"), "worst": c.worst.value, "alerts": dict(c.told)}
             for c in done.courses.values()
@@ -79,6 +93,15 @@ def _print(told: dict[str, Any]) -> None:
     console.print(f"by this configuration: {_counted(now)}; as it was: {_counted(Counter(told['then']))}")
     if told["would_have_asked"]:
         console.print(f"would have asked for {told['would_have_asked']} runs that history does not hold")
+    if told["recordings"]:
+        heard = told["recordings"]
+        console.print(
+            f"{heard['heard']} recordings heard again, {heard['changed']} with other findings, {heard['lost']} unusable"
+        )
+    if told["stopped"]:
+        console.print(
+            f"{told['stopped']} observations are of times in which a maintenance of this configuration stops the probe"
+        )
     if told["passed_over"]:
         console.print(f"{told['passed_over']} observations are of probes that this configuration does not have")
 
