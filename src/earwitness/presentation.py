@@ -177,7 +177,8 @@ def argument_json(argument: Argument) -> dict[str, Any]:
                 "workaround": harm.workaround.value,
                 "failing": list(harm.failing),
                 "workarounds_passing": list(harm.passing),
-                "workarounds_not_passing": list(harm.untested),
+                "workarounds_not_passing": [*harm.broken, *harm.untested],
+                "workarounds_untested": list(harm.untested),
             }
             for harm in argument.harms
         ],

@@ -53,7 +53,8 @@ def test_the_default_table_names_the_rule_by_which_it_judged(effect, environment
 
 def test_what_would_change_it_names_the_severity_and_the_condition():
     incident = opened(rules_of({"web": ("pay", []), "bank": ("bank", [])}, BANK))
-    assert incident.argument.harms[0].workaround is Workaround.FAILS
+    harm = incident.argument.harms[0]
+    assert (harm.workaround, harm.broken, harm.untested) == (Workaround.UNTESTED, (), ("bank",))
     assert incident.argument.would_be == (WouldBe(Severity.SEV2, "if bank passed"),)
     assert "It would be Sev2 if bank passed." in incident.reason
 
@@ -65,6 +66,35 @@ def test_a_workaround_that_passes_is_part_of_the_facts():
     (harm,) = world.open[0].argument.harms
     assert (harm.workaround, harm.passing, harm.failing) == (Workaround.PASSES, ("bank",), ("web",))
     assert world.open[0].argument.would_be == (WouldBe(Severity.SEV1, "if bank failed"),)
+
+
+def test_a_workaround_that_was_seen_to_fail_is_told_apart_from_one_that_nobody_tested():
+    world = World(rules_of({"web": ("pay", []), "bank": ("bank", [])}, BANK))
+    world.fails("bank")
+    world.fails("web", times=2)
+    (harm,) = world.open[0].argument.harms
+    assert (harm.workaround, harm.broken, harm.untested) == (Workaround.FAILS, ("bank",), ())
+    assert "No workaround for “Pay” passes: bank did not." in world.open[0].reason
+
+
+def test_a_workaround_that_passed_in_the_incident_and_was_not_seen_since_is_told_so():
+    world = World(rules_of({"web": ("pay", ["crm"]), "more": ("buy", ["crm"]), "bank": ("bank", [])}, BANK))
+    world.passes("bank")
+    world.fails("web", times=2)
+    world.now += 600
+    world.fails("more")
+    (incident,) = world.open
+    held = incident.argument.harms[0]
+    assert (held.workaround, held.passing, held.untested, held.held) == (Workaround.PASSES, (), ("bank",), ("bank",))
+    assert "passed when it was last seen: bank could not be tested lately" in incident.reason
+
+
+def test_a_rule_may_ask_for_workarounds_that_nobody_tested():
+    rule = SeverityRule("severity_rules[0]", SeverityMatch(True, workaround=(Workaround.UNTESTED,)), Severity.SEV2)
+    rules = replace(
+        rules_of({"web": ("pay", []), "bank": ("bank", [])}, BANK), severity_rules=(rule, *DEFAULT_SEVERITY_RULES)
+    )
+    assert opened(rules).severity is Severity.SEV2
 
 
 def test_outside_production_it_says_what_it_would_be_inside():

@@ -39,9 +39,9 @@ class Verdict:
     times: tuple[str, ...]  # calendars and critical periods that held
 
 
-def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
-    """Return how bad the group's failures are, and why."""
-    journeys = judged_journeys(group, state, rules, now)
+def assess(group: Group, state: State, rules: Rules, now: float, began_at: float | None = None) -> Verdict:
+    """Return how bad the group's failures are, and why; `began_at` says since when their incident is open."""
+    journeys = judged_journeys(group, state, rules, now, began_at)
     worst = worst_of(journeys)
     environment, production = worst.facts.environment, worst.facts.production
     calls = located_calls(group, state)
@@ -104,10 +104,17 @@ def _place(environment: str, production: bool) -> str:
 
 def _workaround(journey: Judged, rules: Rules) -> str:
     title, harm = rules.journeys[journey.harm.journey].title, journey.harm
+    broken = f"; {', '.join(harm.broken)} did not pass" if harm.broken else ""
     if harm.passing:
         return f"A workaround for “{title}” passes: {', '.join(harm.passing)}."
+    if harm.held:
+        return f"A workaround for “{title}” passed when it was last seen: {', '.join(harm.held)} could not be tested lately."
     if harm.untested:
-        return f"No workaround for “{title}” passes: {', '.join(harm.untested)} did not."
+        return (
+            f"Whether “{title}” has a workaround is not known: {', '.join(harm.untested)} could not be tested{broken}."
+        )
+    if harm.broken:
+        return f"No workaround for “{title}” passes: {', '.join(harm.broken)} did not."
     return f"No workaround is named for “{title}”."
 
 
@@ -167,10 +174,10 @@ def _changes(worst: Judged, rules: Rules, now: float) -> Iterator[tuple[Judged, 
     if not facts.production:
         yield _if(worst, rules, now, production=True), "if the environment were listed under production_environments"
         return
-    if harm.passing:
-        yield _if(worst, rules, now, workaround=Workaround.FAILS), f"if {' and '.join(harm.passing)} failed"
-    elif harm.untested:
-        yield _if(worst, rules, now, workaround=Workaround.PASSES), f"if {' or '.join(harm.untested)} passed"
+    if works := harm.passing or harm.held:
+        yield _if(worst, rules, now, workaround=Workaround.FAILS), f"if {' and '.join(works)} failed"
+    elif unseen := (*harm.broken, *harm.untested):
+        yield _if(worst, rules, now, workaround=Workaround.PASSES), f"if {' or '.join(unseen)} passed"
     elif harm.effect is Effect.BLOCKED:
         passes = _if(worst, rules, now, workaround=Workaround.PASSES)
         yield passes, "if the journey had a workaround that passes"

@@ -58,7 +58,7 @@ def _refitted(state: State, incident: Incident, rules: Rules, at: float) -> Judg
     if fitted == incident and incident.cause.dependency in (None, *rules.dependencies):
         return Judgement(state)
     group = replace(correlate(state, rules, left, incident.failing_since, at), members=left)
-    verdict = assess(group, state, rules, at)
+    verdict = assess(group, state, rules, at, incident.began_at)
     changed, transitions = incidents.reassessed(fitted, group.cause, verdict, at)
     if not transitions:
         changed, noted = incidents.noted(changed, at, TransitionKind.NOTE, "the configuration of its probes changed")

@@ -71,6 +71,7 @@ def reopened(
         observations=tuple(dict.fromkeys((*ended.observations, *(m.failed.run for m in members if m.failed)))),
         muted=None,
         reopened=times,
+        reopened_at=now,
     )
     flaps = ", flapping" if again.flapping else ""
     return noted(again, now, TransitionKind.REOPEN, f"reopened{flaps}: {again.title}. {again.reason}")

@@ -18,7 +18,7 @@ _FLAPS = 2  # times that an incident comes back until it has to stay well as lon
 def attach(state: State, home: Incident, probe: ProbeState, group: Group, rules: Rules, now: float) -> Judgement:
     """Let the probe's failure join the incident; `group` holds all its members then, with their common cause."""
     attached, told = incidents.attached(home, probe, group, rules, now)
-    verdict = assess(group, state, rules, now)
+    verdict = assess(group, state, rules, now, home.began_at)
     judged, changes = incidents.reassessed(attached, group.cause, verdict, now)
     judged = incidents.argued(judged, group.cause, verdict)
     requests = workaround_runs(judged, rules, now) if judged.journeys != home.journeys else []
@@ -91,12 +91,13 @@ def reassess(state: State, incident: Incident, rules: Rules, now: float, why: st
             return Judgement(state)
         return resolve(state, incident, now, "every probe of the incident passes again")
     group = replace(correlate(state, rules, members, incident.failing_since, now), members=tuple(members))
-    severity = worst_of(judged_journeys(group, state, rules, now)).severity
+    severity = worst_of(judged_journeys(group, state, rules, now, incident.began_at)).severity
     if severity is incident.severity and group.cause.dependency == incident.cause.dependency:
         return Judgement(state)
     if worse(incident.severity, severity) and not any(state.probes[name].failing for name in members):
         return Judgement(state)  # it is about to end, and was as bad as it was told
-    changed, transitions = incidents.reassessed(incident, group.cause, assess(group, state, rules, now), now, why)
+    verdict = assess(group, state, rules, now, incident.began_at)
+    changed, transitions = incidents.reassessed(incident, group.cause, verdict, now, why)
     return Judgement(state.with_incident(changed), transitions)
 
 

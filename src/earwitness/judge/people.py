@@ -70,7 +70,8 @@ def _opened_of(state: State, whole: Incident, probes: tuple[str, ...], command: 
     if all(state.probes[name].recovered(rules.resolve_after) for name in probes):
         return Judgement(state)  # what passes needs no incident
     trigger = next(state.probes[name] for name in probes if state.probes[name].failed)
-    opened, told = incidents.opened(group, trigger, state, assess(group, state, rules, command.at), rules, command.at)
+    verdict = assess(group, state, rules, command.at, whole.began_at)
+    opened, told = incidents.opened(group, trigger, state, verdict, rules, command.at)
     identity = incidents.identity(f"{whole.id} {len(whole.timeline)}")
     opened = replace(opened, id=identity, split_from=whole.id)
     return Judgement(state.with_incident(opened), [replace(told, incident=opened)])

@@ -33,7 +33,11 @@ class Harm:
     workaround: Workaround
     failing: tuple[str, ...]  # probes
     passing: tuple[str, ...] = ()  # workarounds that pass
-    untested: tuple[str, ...] = ()  # workarounds that block too, or were not seen to work lately
+    broken: tuple[str, ...] = ()  # workarounds that were seen to block too
+    untested: tuple[str, ...] = ()  # workarounds of which nobody could tell lately
+    held: tuple[
+        str, ...
+    ] = ()  # those of the untested that passed in this incident, which holds until they are seen again
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,15 @@ class Incident:
     times: tuple[str, ...] = ()  # calendars and critical periods that held when it was last judged
     muted: Mute | None = None
     reopened: int = 0  # how often it came back after its end
+    reopened_at: float | None = None  # when it came back for the last time
     flapping: bool = False  # whether its probes come and go
     merged_into: str | None = None  # the incident in which its probes went on
     split_from: str | None = None  # the incident that people split it from: they are not merged again
+
+    @property
+    def began_at(self) -> float:
+        """When it opened, or opened again: what was seen from then on is of this incident."""
+        return self.opened_at if self.reopened_at is None else self.reopened_at
 
 
 @dataclass(frozen=True, slots=True)

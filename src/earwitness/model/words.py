@@ -161,10 +161,11 @@ class Failure(StrEnum):
 
 
 class Workaround(StrEnum):
-    """How a blocked journey's workarounds fare: one lets customers through, all fail or are unseen, none is named."""
+    """How a blocked journey's workarounds fare: one lets customers through, all fail, nobody could tell of one lately, none is named."""
 
     PASSES = "passes"
     FAILS = "fails"
+    UNTESTED = "untested"
     NONE = "none"
 
 
