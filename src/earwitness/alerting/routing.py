@@ -73,9 +73,11 @@ class Router:
         if transition.kind in _FOLLOW_UPS:  # of what came back while it was muted, people know the end already
             known = [] if muted and muted.known is None else told
             return [Recipient(hook, failover=self.after(hook, matched)) for hook in known]
-        if transition.kind not in _NEWS or muted:
+        if muted or transition.kind not in (*_NEWS, TransitionKind.ATTACH):
             return []
         wanted = dict.fromkeys([*told, *_instead_of(refused, matched)])
+        if transition.kind is TransitionKind.ATTACH:  # what joins is news to those only whom it concerns first
+            wanted = {hook: None for hook in wanted if hook not in told}
         return [self._timed(hook, matched, incident, now) for hook in wanted]
 
     def _timed(self, hook: str, matched: Sequence[RouteSpec], incident: Incident, now: float) -> Recipient:
