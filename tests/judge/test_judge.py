@@ -273,6 +273,43 @@ def test_a_dependency_that_is_named_twice_counts_once(world):
     assert w.open == []
 
 
+SHARED = {name: (name, ["x"]) for name in ("a", "b", "c")}
+
+
+def test_a_second_failure_that_the_cause_of_the_first_cannot_explain_is_told_once_and_stays(world):
+    w = world(SHARED)
+    w.fails("b", times=2)
+    w.passes("a")  # x works after b began to fail, and before c did
+    w.fails("c", times=2)
+    assert w.kinds == ["open", "open", "note"]
+    first, second = w.open
+    assert (first.probes, first.cause.dependency) == (("b",), None)
+    assert (second.probes, second.cause.dependency, second.cause.supporting) == (("c",), "x", ("c",))
+    w.passes("a")
+    w.fails("c")
+    assert [i.cause.dependency for i in w.open] == [None, None]
+    assert w.kinds == ["open", "open", "note", "note"]
+
+
+def test_a_failure_that_a_pass_shows_to_be_older_than_the_fault_confirms_nothing(world):
+    w = world(SHARED)
+    w.fails("b")
+    w.passes("a")
+    w.fails("c")
+    assert w.open == [], "what fails b is not what fails c: neither has repeated itself"
+
+
+def test_two_incidents_whose_common_cause_shows_later_become_one(world):
+    w = world(SHARED)
+    w.fails("b", times=2)
+    w.passes("a")
+    w.fails("c", times=2)
+    w.fails("a")
+    w.fails("b")
+    (incident,) = w.open
+    assert (set(incident.probes), incident.cause.dependency) == ({"a", "b", "c"}, "x")
+
+
 def test_a_failure_with_another_cause_does_not_join(world):
     w = world({"a": ("one", ["d1", "d2"]), "c": ("two", ["d1"]), "b": ("three", ["d2"])})
     w.fails("a")

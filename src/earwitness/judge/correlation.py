@@ -7,6 +7,7 @@ Order comes from the configuration, never from names.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import inf
 
 from earwitness.judge.state import SERIOUS, ProbeState, State
 from earwitness.model import Cause, Incident, Rules
@@ -45,7 +46,7 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
     if not blamed and not any(len(g.members) > 1 for g in groups):
         ways = _shared(rules.probes[name].reaches for name in seeds)
         reached = _explanations(ways, seeds, state, rules, since, now)
-        groups = [g for g in reached if len(g.members) > 1 and not _ruled_out(g, state, rules)] or groups
+        groups = [g for g in reached if len(g.members) > 1] or groups
     if not groups:
         against = _contradicting(state, rules, seeds, since)
         return Group(Cause(None, confidence(len(seeds), len(against), 1), seeds, against), seeds, since)
@@ -86,27 +87,26 @@ def _explanations(
 def _explained_by(
     dependency: str, seeds: tuple[str, ...], state: State, rules: Rules, since: float, now: float
 ) -> Group | None:
+    """Return the seeds with all that fails for the same reason; None if the dependency was seen to work since they fail."""
     environment, kind = rules.probes[seeds[0]].environment, serious(state.probes[seeds[0]])
-    members: list[str] = []
     known = frozenset(seeds)
     undeclared = [n for n in seeds if dependency not in (*rules.probes[n].depends_on, *rules.probes[n].reaches)]
-    for name in (*rules.dependents[dependency], *undeclared):
-        probe = state.probes.get(name)
-        if probe is None or rules.probes[name].environment != environment:
-            continue
-        if name in known or (probe.failing and serious(probe) is kind and recent(probe, rules, now)):
-            members.append(name)
-        elif _passed_since(probe, since):
-            return None
-    began = min([since, *(state.probes[name].since for name in members if state.probes[name].failing)])
-    supporting = tuple(members)
+    probes = [
+        probe
+        for name in (*rules.dependents[dependency], *undeclared)
+        if (probe := state.probes.get(name)) and rules.probes[name].environment == environment
+    ]
+    worked_at = max((p.started_at for p in probes if not p.failing and p.probe not in known), default=-inf)
+    if worked_at > since:
+        return None
+    members = [
+        p
+        for p in probes
+        if p.probe in known or (p.failing and p.since >= worked_at and serious(p) is kind and recent(p, rules, now))
+    ]
+    began = min([since, *(p.since for p in members if p.failing)])
+    supporting = tuple(p.probe for p in members)
     return Group(Cause(dependency, confidence(len(supporting), 0, 1), supporting), supporting, began)
-
-
-def _ruled_out(group: Group, state: State, rules: Rules) -> bool:
-    """Whether a probe that goes the same way passed since the first of the group began to fail."""
-    others = (state.probes.get(n) for n in rules.dependents[group.cause.dependency or ""] if n not in group.members)
-    return any(probe is not None and _passed_since(probe, group.since) for probe in others)
 
 
 def _with_alternatives(group: Group, alternatives: tuple[str, ...]) -> Group:
@@ -152,7 +152,13 @@ def home_of(
             continue
         if incident.cause.dependency == group.cause.dependency or set(group.members) & set(incident.probes):
             members = (*incident.probes, probe.probe)
-            joined = correlate(state, rules, members, min(incident.failing_since, group.since), now)
-            if joined.cause.dependency is not None:
-                return incident, replace(joined, members=members)
+            joined = in_common(state, rules, members, min(incident.failing_since, group.since), now)
+            if joined is not None:
+                return incident, joined
     return None, None
+
+
+def in_common(state: State, rules: Rules, members: tuple[str, ...], since: float, now: float) -> Group | None:
+    """Return the members as one group if one cause explains them all: by nothing else do failures become one incident."""
+    found = correlate(state, rules, (n for n in members if n in rules.probes and n in state.probes), since, now)
+    return replace(found, members=members) if found.cause.dependency is not None else None

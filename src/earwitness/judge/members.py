@@ -5,7 +5,7 @@ from dataclasses import replace
 from earwitness.judge import incidents
 from earwitness.judge.argument import assess
 from earwitness.judge.control import request_of
-from earwitness.judge.correlation import Group, correlate, home_of, kind_of, serious
+from earwitness.judge.correlation import Group, correlate, home_of, in_common, kind_of, serious
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.severity import judged_journeys, workaround_probes, worst_of
 from earwitness.judge.state import ProbeState, State
@@ -125,7 +125,10 @@ def absorb(state: State, absorbed: Incident, survivor: Incident, why: str, rules
 
 
 def joined_by_cause(judged: Judgement, rules: Rules, now: float) -> Judgement:
-    """Let the older of two incidents that turned out to have one cause absorb the younger, unless people parted them."""
+    """Let the older of two incidents that turned out to have one cause absorb the younger, unless people parted them.
+
+    Where the cause that both were told with cannot explain both, they are judged anew: one of them has another.
+    """
     for key in dict.fromkeys(t.incident.id for t in judged.transitions):
         incident = judged.state.incidents.get(key)
         twin = _twin(judged.state, incident) if incident else None
@@ -133,7 +136,12 @@ def joined_by_cause(judged: Judgement, rules: Rules, now: float) -> Judgement:
             continue
         older, younger = sorted((incident, twin), key=lambda i: (i.opened_at, i.failing_since, i.id))
         title = rules.dependencies[incident.cause.dependency or ""].title
-        judged = judged.then(absorb(judged.state, younger, older, f"both are caused by {title}", rules, now))
+        since = min(older.failing_since, younger.failing_since)
+        if in_common(judged.state, rules, (*older.probes, *younger.probes), since, now):
+            judged = judged.then(absorb(judged.state, younger, older, f"both are caused by {title}", rules, now))
+            continue
+        for one in (older, younger):
+            judged = judged.then(reassess(judged.state, one, rules, now))
     return judged
 
 
