@@ -310,6 +310,56 @@ def test_two_incidents_whose_common_cause_shows_later_become_one(world):
     assert (set(incident.probes), incident.cause.dependency) == ({"a", "b", "c"}, "x")
 
 
+def test_a_dependency_that_works_again_is_not_blamed_for_the_one_that_goes_on_failing(world):
+    w = world(SHARED)
+    for name in SHARED:
+        w.fails(name)
+    assert w.open[0].cause.dependency == "x"
+    for _ in range(3):
+        w.passes("b", "c")
+        w.fails("a")
+    (incident,) = w.open
+    assert (incident.cause.dependency, incident.cause.supporting) == (None, ("a",))
+    assert incident.cause.contradicting == ("b", "c")
+    assert w.transitions[-1].text == "the cause is now taken to be unknown"
+    w.passes("a", "a")
+    assert w.open == []
+
+
+def test_what_only_the_failing_ones_need_is_suspected_once_the_others_are_well(world):
+    w = world({"a": ("a", ["x", "y"]), "b": ("b", ["x"])})
+    w.fails("b")
+    w.fails("a")
+    assert w.open[0].cause.dependency == "x"
+    for _ in range(3):
+        w.passes("b")
+        w.fails("a")
+    assert (w.open[0].cause.dependency, w.open[0].cause.supporting) == ("y", ("a",))
+
+
+def test_members_that_recover_one_by_one_contradict_nothing(world):
+    w = world(SHARED)
+    for name in SHARED:
+        w.fails(name)
+    w.passes("b", "b", "c", "c")
+    assert w.open[0].cause.dependency == "x", "nobody has looked at a since"
+    w.fails("a")
+    w.passes("a", "b", "c", "a")
+    assert w.open == []
+
+
+def test_what_breaks_again_before_all_are_well_joins_the_incident(world):
+    w = world({**SHARED, "d": ("d", ["x"])})
+    for name in SHARED:
+        w.fails(name)
+    w.passes("b", "b")
+    w.fails("d")
+    w.fails("b")
+    (incident,) = w.open
+    assert set(incident.probes) == {"a", "b", "c", "d"}
+    assert incident.cause.dependency == "x"
+
+
 def test_a_failure_with_another_cause_does_not_join(world):
     w = world({"a": ("one", ["d1", "d2"]), "c": ("two", ["d1"]), "b": ("three", ["d2"])})
     w.fails("a")

@@ -71,5 +71,7 @@ def set_back(state: State, at: float) -> Judgement:
     """Let no run lie in the future, or every later one would seem to be overtaken by it."""
     for probe in [p for p in state.probes.values() if p.started_at > at]:
         usable_at = min(probe.usable_at, at) if probe.usable_at is not None else None
-        state = state.with_probe(replace(probe, started_at=at, since=min(probe.since, at), usable_at=usable_at))
+        well_at = min(probe.well_at, at) if probe.well_at is not None else None
+        since = min(probe.since, at)
+        state = state.with_probe(replace(probe, started_at=at, since=since, usable_at=usable_at, well_at=well_at))
     return Judgement(state)

@@ -5,8 +5,10 @@ probe alone. A dependency whose own host failed, as the findings of all say, goe
 Order comes from the configuration, never from names.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from math import inf
 
 from earwitness.judge.state import SERIOUS, ProbeState, State
@@ -36,10 +38,10 @@ class Group:
 def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, now: float) -> Group:
     """Return the group of failures that the seeds belong to; `since` is when the first of them began to fail.
 
-    The seeds are failing probes that are known to belong together: one probe, or the members of an open incident.
-    Members of an incident do not contradict it when they recover one by one.
+    The seeds are failing probes that are known to belong together: one probe, or the members of an open incident. Members of an
+    incident do not contradict it when they recover one by one, only when others that failed before still fail afterwards.
     """
-    seeds = tuple(sorted(set(seeds), key=rules.order.__getitem__))
+    seeds = _without_the_well(tuple(sorted(set(seeds), key=rules.order.__getitem__)), state)
     groups = _explanations(_shared(_needs(name, state, rules) for name in seeds), seeds, state, rules, since, now)
     blamed = [g for g in groups if all(_blamed(name, state, rules) == g.cause.dependency for name in seeds)]
     groups = blamed or groups
@@ -58,6 +60,20 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
 def confidence(supporting: int, contradicting: int, explanations: int) -> float:
     """Laplace's rule of succession over the probes that depend on the cause, shared among equally good explanations."""
     return round((supporting + 1) / (supporting + contradicting + 2) / explanations, 2)
+
+
+def _without_the_well(seeds: tuple[str, ...], state: State) -> tuple[str, ...]:
+    """Leave out the seeds that recovered for sure while others failed from before their recovery until after it."""
+    probes = [state.probes[name] for name in seeds]
+    failing = sorted((p.since, p.started_at) for p in probes if p.failing)
+    since = [began for began, _ in failing]
+    failed_at = list(accumulate((latest for _, latest in failing), max))  # by those that began so early, the latest
+    well = set()
+    for p in probes:
+        earlier = bisect_left(since, p.since)
+        if p.well_at is not None and earlier and failed_at[earlier - 1] > p.well_at:
+            well.add(p.probe)
+    return tuple(name for name in seeds if name not in well) if well else seeds
 
 
 def _blamed(name: str, state: State, rules: Rules) -> str | None:

@@ -41,6 +41,7 @@ class ProbeState:
     tries: tuple[Try, ...] = ()  # the latest calls of a telephone probe, control calls among them
     control_asked_at: float | None = None  # when a control call was last asked for
     told: tuple[str, ...] = ()  # the latest runs that were judged, so that none counts twice
+    well_at: float | None = None  # when the run began by whose pass its recovery is believed; None while it is not
 
     @property
     def failing(self) -> bool:
@@ -86,7 +87,7 @@ def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> Probe
         control_asked_at=previous.control_asked_at if previous else None,
         told=told_of(previous, seen),
     )
-    return replace(probe, broken=_broken(previous, probe, rules))
+    return replace(probe, broken=_broken(previous, probe, rules), well_at=_well_at(previous, probe, rules))
 
 
 def told_of(previous: ProbeState | None, seen: Observation) -> tuple[str, ...]:
@@ -104,6 +105,13 @@ def _broken(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> boo
     if probe.failing and probe.effect is Effect.BLOCKED and probe.streak >= rules.open_after:
         return True
     return previous is not None and previous.broken and not probe.recovered(rules.resolve_after)
+
+
+def _well_at(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> float | None:
+    if not probe.recovered(rules.resolve_after):
+        return None
+    known = previous.well_at if previous else None
+    return probe.started_at if known is None else known
 
 
 def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
