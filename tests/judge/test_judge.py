@@ -419,6 +419,46 @@ def test_a_first_pass_asks_the_members_that_still_fail(world):
     assert len(w.requests) == 2
 
 
+def test_many_recoveries_wait_for_three_confirmations_at_most(world):
+    names = [f"p{n}" for n in range(200)]
+    w = world({name: ("j", ["x"]) for name in names})
+    for name in names:
+        w.fails(name)
+    w.requests.clear()
+    for name in names:
+        w.see(name, took=0.1)
+    assert len(w.requests) <= 6, "of the first three, two answered by their own runs and had to be looked at again"
+    w.requests.clear()
+    for name in names:
+        w.see(name, took=0.1)
+    assert w.open == []
+    assert len(w.requests) <= 6
+
+
+def test_many_changes_of_effect_wait_for_three_confirmations_at_most(world):
+    names = [f"p{n}" for n in range(50)]
+    w = world({name: ("j", ["x"]) for name in names})
+    for name in names:
+        w.fails(name)
+    w.requests.clear()
+    for name in names:
+        w.fails(name, Effect.DIVERTED)
+    assert len(w.requests) == 3
+
+
+def test_a_confirmation_that_never_came_is_waited_for_no_longer_than_it_was_asked_for(world):
+    w = world(CARD)
+    w.fails("pay-on-web", times=2)
+    w.fails("pay-by-phone")
+    for name in ("pay-on-web", "pay-by-phone"):
+        w.passes(name)
+    w.now += 600
+    w.fails("pay-on-web")
+    w.requests.clear()
+    w.passes("pay-on-web")
+    assert "pay-on-web" in [r.probe for r in w.requests]
+
+
 def test_observations_doubled_or_overtaken_change_nothing(world):
     w = world(CARD)
     w.fails("pay-on-web")

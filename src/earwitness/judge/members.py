@@ -1,6 +1,7 @@
 """Incidents that are open: what joins them, what their probes say, and how they end."""
 
 from dataclasses import replace
+from itertools import islice
 
 from earwitness.judge import incidents
 from earwitness.judge.argument import assess
@@ -9,7 +10,7 @@ from earwitness.judge.correlation import Group, correlate, home_of, in_common, k
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.severity import judged_journeys, workaround_probes, worst_of
 from earwitness.judge.state import ProbeState, State
-from earwitness.model import Incident, Request, Rules, Severity, TransitionKind, Why, worse
+from earwitness.model import Awaited, Incident, Request, Rules, Severity, TransitionKind, Why, worse
 
 CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is worth three extra runs
 _FLAPS = 2  # times that an incident comes back until it has to stay well as long as it may come back
@@ -35,12 +36,42 @@ def member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rule
     flapping = _flapping(state, incident, probe, rules, now)
     incident = flapping.state.incidents[incident.id]
     reassessed = flapping.then(reassess(flapping.state, incident, rules, now))
-    requests: list[Request] = []
-    if incident.id in reassessed.state.incidents and not probe.failing:
-        requests = _is_it_over(reassessed.state, incident, probe, rules, now)
-    elif probe.failing and probe.latest_effect is not probe.effect:  # another effect: look again before it counts
-        requests = [request_of(Why.CONFIRM, probe.run, probe.probe, rules, now, incident.id)]
-    return Judgement(reassessed.state, reassessed.transitions, requests)
+    still = reassessed.state.incidents.get(incident.id)
+    if still is None:
+        return reassessed
+    return reassessed.then(_looked_at_again(reassessed.state, still, probe, rules, now))
+
+
+def _looked_at_again(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    """Ask at once for the runs that decide something, a few at a time: as long as so many have not answered, for no more."""
+    wanted = _undecided(state, incident, probe, rules)
+    if not wanted:
+        return Judgement(state)
+    awaited = [a for a in incident.awaited if _is_awaited(a, state, rules, now)]
+    known = {a.probe for a in awaited}
+    asked = [name for name in wanted if name not in known][: max(CONFIRMATIONS_PER_CAUSE - len(awaited), 0)]
+    changed = replace(incident, awaited=(*awaited, *(Awaited(name, now) for name in asked)))
+    requests = [request_of(Why.CONFIRM, probe.run, name, rules, now, incident.id) for name in asked]
+    return Judgement(state.with_incident(changed) if changed != incident else state, requests=requests)
+
+
+def _undecided(state: State, incident: Incident, probe: ProbeState, rules: Rules) -> list[str]:
+    """Return the probes to look at again: one that passes or fails otherwise for the first time; then those that still count as failing."""
+    if probe.failing:
+        return [probe.probe] if probe.latest_effect is not probe.effect else []
+    unsure = [probe.probe] if probe.streak < rules.resolve_after else []
+    if probe.streak != 1:
+        return unsure
+    others = (n for n in incident.probes if n != probe.probe and n in state.probes and state.probes[n].failing)
+    return [*unsure, *islice(others, CONFIRMATIONS_PER_CAUSE)]
+
+
+def _is_awaited(run: Awaited, state: State, rules: Rules, now: float) -> bool:
+    """Whether the run has neither been seen nor come too late: requests are good for so long."""
+    probe, rule = state.probes.get(run.probe), rules.probes.get(run.probe)
+    if probe is None or rule is None:
+        return False
+    return probe.started_at < run.asked_at and now <= run.asked_at + rule.interval + rule.budget
 
 
 def _flapping(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
@@ -73,14 +104,6 @@ def _shrunk(state: State, incident: Incident, left: tuple[str, ...], home: str, 
         return Judgement(state.without_incident(incident.id), [incidents.resolved(incident, now, why, home)])
     changed, noted = incidents.noted(replace(incident, probes=left), now, TransitionKind.NOTE, why)
     return Judgement(state.with_incident(changed), [noted])
-
-
-def _is_it_over(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> list[Request]:
-    """A member passes again: look twice, and ask the others that still count as failing."""
-    unsure = [probe.probe] if probe.streak < rules.resolve_after else []
-    others = [n for n in incident.probes if n in state.probes and state.probes[n].failing and n != probe.probe]
-    asked = [*unsure, *others][:CONFIRMATIONS_PER_CAUSE] if probe.streak == 1 else unsure
-    return [request_of(Why.CONFIRM, probe.run, name, rules, now, incident.id) for name in asked]
 
 
 def reassess(state: State, incident: Incident, rules: Rules, now: float, why: str = "") -> Judgement:

@@ -10,7 +10,17 @@ from earwitness.model.events import (
     Reconfigured,
     Ticked,
 )
-from earwitness.model.incidents import Argument, Cause, Harm, Incident, Request, TimelineEntry, Transition, WouldBe
+from earwitness.model.incidents import (
+    Argument,
+    Awaited,
+    Cause,
+    Harm,
+    Incident,
+    Request,
+    TimelineEntry,
+    Transition,
+    WouldBe,
+)
 from earwitness.model.quiet import MaintenanceRule, Match, Mode, Mute, QuietKind, QuietPeriod, Times
 from earwitness.model.rules import DependencyRule, JourneyRule, ProbeRule, Rules
 from earwitness.model.severity_rules import DEFAULT_SEVERITY_RULES, CriticalPeriod, Facts, SeverityMatch, SeverityRule
@@ -43,6 +53,7 @@ __all__ = [
     "DEFAULT_SEVERITY_RULES",
     "Argument",
     "Attribution",
+    "Awaited",
     "Cause",
     "Channel",
     "ClockSetBack",

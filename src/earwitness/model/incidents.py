@@ -62,6 +62,14 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """A run of a probe of the incident that was asked for and has not answered."""
+
+    probe: str
+    asked_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     id: str
     severity: Severity
@@ -85,6 +93,7 @@ class Incident:
     reopened: int = 0  # how often it came back after its end
     reopened_at: float | None = None  # when it came back for the last time
     flapping: bool = False  # whether its probes come and go
+    awaited: tuple[Awaited, ...] = ()  # confirmations of its probes
     merged_into: str | None = None  # the incident in which its probes went on
     split_from: str | None = None  # the incident that people split it from: they are not merged again
 
