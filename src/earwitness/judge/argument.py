@@ -16,7 +16,7 @@ from earwitness.judge.severity import (
 from earwitness.judge.state import State
 from earwitness.model import Argument, Cause, Effect, Rules, Severity, Workaround, WouldBe
 
-_LABEL = {
+LABEL = {
     Severity.SEV1: "Sev1",
     Severity.SEV2: "Sev2",
     Severity.SEV3: "Sev3",
@@ -59,7 +59,7 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
         title=_title(worst, group.cause, rules, None if production else environment),
         reason=" ".join(
             [
-                f"{_LABEL[worst.severity]}, because "
+                f"{LABEL[worst.severity]}, because "
                 + "; ".join(_said(j, state, rules, production) for j in journeys)
                 + ".",
                 _place(environment, production),
@@ -67,7 +67,7 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
                 _cause(group.cause, rules),
                 *[located.sentence for located in calls.values() if located is not None][:_MOST_NAMED],
                 _rule(worst),
-                *(f"It would be {_LABEL[w.severity]} {w.condition}." for w in argument.would_be),
+                *(f"It would be {LABEL[w.severity]} {w.condition}." for w in argument.would_be),
             ]
         ),
         argument=argument,
@@ -143,8 +143,8 @@ def _names(probes: tuple[str, ...]) -> str:
 def _rule(worst: Judged) -> str:
     why = f" ({worst.rule.why})" if worst.rule.why else ""
     counts = (
-        f"; it counts as {_LABEL[worst.severity]} in {' and '.join(worst.periods)}, instead of "
-        f"{_LABEL[worst.rule.severity]}"
+        f"; it counts as {LABEL[worst.severity]} in {' and '.join(worst.periods)}, instead of "
+        f"{LABEL[worst.rule.severity]}"
         if worst.periods
         else ""
     )

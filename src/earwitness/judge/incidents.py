@@ -21,6 +21,7 @@ from earwitness.model import (
 
 _RENEWED_AFTER = 300.0  # seconds
 _FLAPPING = "It is flapping: it fails, passes and fails again."
+_UNSTEADY = "It is flapping: its severity rose, fell and rose again."
 
 
 def opened(
@@ -34,7 +35,7 @@ def opened(
         severity=verdict.severity,
         status=Status.OPEN,
         title=verdict.title,
-        reason=_reason(verdict, flapping),
+        reason=f"{verdict.reason} {_FLAPPING}" if flapping else verdict.reason,
         environment=rules.probes[trigger.probe].environment,
         journeys=tuple(dict.fromkeys(rules.probes[name].journey for name in group.members)),
         probes=group.members,
@@ -72,6 +73,7 @@ def reopened(
         muted=None,
         reopened=times,
         reopened_at=now,
+        better_since=None,
     )
     flaps = ", flapping" if again.flapping else ""
     return noted(again, now, TransitionKind.REOPEN, f"reopened{flaps}: {again.title}. {again.reason}")
@@ -100,8 +102,10 @@ def _only_comes_and_goes(members: list[ProbeState], rules: Rules) -> bool:
     return not repeated and any(m.comes_and_goes(rules.open_after) for m in members)
 
 
-def _reason(verdict: Verdict, flapping: bool) -> str:
-    return f"{verdict.reason} {_FLAPPING}" if flapping else verdict.reason
+def _reason(verdict: Verdict, incident: Incident) -> str:
+    if incident.unsteady:
+        return f"{verdict.reason} {_UNSTEADY}"
+    return f"{verdict.reason} {_FLAPPING}" if incident.flapping else verdict.reason
 
 
 def attached(
@@ -128,11 +132,13 @@ def reassessed(
     While nothing of that changes, the argument stays as it was told: an incident whose probes recover one by one keeps saying
     what it was about.
     """
+    kind = TransitionKind.RAISE if worse(verdict.severity, incident.severity) else TransitionKind.LOWER
+    if not why and verdict.severity is not incident.severity:
+        incident = _swung(incident, kind)
     changed = argued(incident, cause, verdict)
     if verdict.severity is not incident.severity:
-        kind = TransitionKind.RAISE if worse(verdict.severity, incident.severity) else TransitionKind.LOWER
-        happened = f"{why}: " if why else ""
-        text = f"{happened}{incident.severity} -> {verdict.severity}. {verdict.reason}"
+        happened = f"{why}: " if why else "flapping, " if changed.unsteady else ""
+        text = f"{happened}{incident.severity} -> {verdict.severity}. {changed.reason}"
     elif cause.dependency != incident.cause.dependency:
         kind, text = TransitionKind.NOTE, f"the cause is now taken to be {cause.dependency or 'unknown'}"
     else:
@@ -141,13 +147,21 @@ def reassessed(
     return after, [transition]
 
 
+def _swung(incident: Incident, kind: TransitionKind) -> Incident:
+    """Remember that probes moved its severity; what calendars and people do to it is no flapping."""
+    if kind is TransitionKind.LOWER:
+        return replace(incident, eased=True)
+    unsteady = incident.eased
+    return replace(incident, unsteady=incident.unsteady or unsteady, flapping=incident.flapping or unsteady)
+
+
 def argued(incident: Incident, cause: Cause, verdict: Verdict) -> Incident:
     """Return the incident with a new argument."""
     return replace(
         incident,
         severity=verdict.severity,
         title=verdict.title,
-        reason=_reason(verdict, incident.flapping),
+        reason=_reason(verdict, incident),
         cause=cause,
         argument=verdict.argument,
         times=verdict.times,

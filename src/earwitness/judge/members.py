@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import islice
 
 from earwitness.judge import incidents
-from earwitness.judge.argument import assess
+from earwitness.judge.argument import LABEL, Verdict, assess
 from earwitness.judge.control import request_of
 from earwitness.judge.correlation import Group, correlate, home_of, in_common, kind_of, serious
 from earwitness.judge.judgement import Judgement
@@ -19,7 +19,7 @@ _FLAPS = 2  # times that an incident comes back until it has to stay well as lon
 def attach(state: State, home: Incident, probe: ProbeState, group: Group, rules: Rules, now: float) -> Judgement:
     """Let the probe's failure join the incident; `group` holds all its members then, with their common cause."""
     attached, told = incidents.attached(home, probe, group, rules, now)
-    verdict = assess(group, state, rules, now, home.began_at)
+    attached, verdict = held_at_the_worse(attached, assess(group, state, rules, now, home.began_at), rules, now)
     judged, changes = incidents.reassessed(attached, group.cause, verdict, now)
     judged = incidents.argued(judged, group.cause, verdict)
     requests = workaround_runs(judged, rules, now) if judged.journeys != home.journeys else []
@@ -115,13 +115,36 @@ def reassess(state: State, incident: Incident, rules: Rules, now: float, why: st
         return resolve(state, incident, now, "every probe of the incident passes again")
     group = replace(correlate(state, rules, members, incident.failing_since, now), members=tuple(members))
     severity = worst_of(judged_journeys(group, state, rules, now, incident.began_at)).severity
-    if severity is incident.severity and group.cause.dependency == incident.cause.dependency:
+    same = severity is incident.severity and group.cause.dependency == incident.cause.dependency
+    if same and incident.better_since is None:
         return Judgement(state)
     if worse(incident.severity, severity) and not any(state.probes[name].failing for name in members):
         return Judgement(state)  # it is about to end, and was as bad as it was told
     verdict = assess(group, state, rules, now, incident.began_at)
-    changed, transitions = incidents.reassessed(incident, group.cause, verdict, now, why)
+    patient, verdict = held_at_the_worse(incident, verdict, rules, now, planned=bool(why))
+    changed, transitions = incidents.reassessed(patient, group.cause, verdict, now, why)
+    if not transitions and patient.better_since != incident.better_since:
+        changed = incidents.argued(changed, group.cause, verdict)  # it says why it stays as it is, or is so again
     return Judgement(state.with_incident(changed), transitions)
+
+
+def held_at_the_worse(
+    incident: Incident, verdict: Verdict, rules: Rules, now: float, *, planned: bool = False
+) -> tuple[Incident, Verdict]:
+    """Once the severity has risen, fallen and risen again, let it fall only after it was better for as long as what ends may reopen.
+
+    What is planned, such as the end of a critical period, lowers at once.
+    """
+    if not worse(incident.severity, verdict.severity):
+        return replace(incident, better_since=None), verdict
+    if not incident.unsteady or (planned and incident.better_since is None):
+        return incident, verdict
+    since = now if incident.better_since is None else incident.better_since
+    if now - since >= rules.reopen_within:
+        return replace(incident, better_since=None), verdict
+    stays = f"It stays {LABEL[incident.severity]} until it has been better for {rules.reopen_within / 60:g} min."
+    held = replace(verdict, severity=incident.severity, reason=f"{verdict.reason} {stays}")
+    return replace(incident, better_since=since), held
 
 
 def _has_to_stay_well(state: State, incident: Incident, members: list[str], rules: Rules, now: float) -> bool:

@@ -92,7 +92,10 @@ class Incident:
     muted: Mute | None = None
     reopened: int = 0  # how often it came back after its end
     reopened_at: float | None = None  # when it came back for the last time
-    flapping: bool = False  # whether its probes come and go
+    flapping: bool = False  # whether its probes, or its severity, come and go
+    eased: bool = False  # whether it was lowered by what probes saw
+    unsteady: bool = False  # whether it rose again after that: from then on the worse severity stays for a while
+    better_since: float | None = None  # while it stays, since when the probes alone would have lowered it
     awaited: tuple[Awaited, ...] = ()  # confirmations of its probes
     merged_into: str | None = None  # the incident in which its probes went on
     split_from: str | None = None  # the incident that people split it from: they are not merged again
