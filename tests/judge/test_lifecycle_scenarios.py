@@ -173,6 +173,49 @@ SCENARIOS = {
         at 30m: mend pay-web
         expect within 3m: told resolve
         expect open: 1""",
+    "split by a person, ended and failing again: its own incident is open again, and whoever heard of its end hears of it": """
+        probe a of one needs crm
+        probe b of two needs crm
+        at 1m: break crm
+        expect within 2m: open sev1
+        expect within 2m: attach
+        at 5m: split b
+        expect within 1s: told open sev1
+        at 8m: mend b
+        expect within 3m: told resolve
+        expect open: 1
+        at 12m: fail b
+        expect within 2m: told reopen sev1
+        expect open: 2
+        expect nothing told for 10m""",
+    "split by a person, and failing again much later: it is still not joined to the first": """
+        probe a of one needs crm
+        probe b of two needs crm
+        at 1m: break crm
+        expect within 2m: open sev1
+        expect within 2m: attach
+        at 5m: split b
+        at 8m: mend b
+        expect within 3m: told resolve
+        at 60m: fail b
+        expect within 2m: told open sev1
+        expect open: 2
+        expect nothing told for 10m""",
+    "split by a person, both ended and both failing again: each is open again for itself": """
+        probe a of one needs crm
+        probe b of two needs crm
+        at 1m: break crm
+        expect within 2m: open sev1
+        expect within 2m: attach
+        at 5m: split b
+        at 8m: mend crm
+        expect within 3m: told resolve
+        expect within 3m: told resolve
+        at 12m: break crm
+        expect within 2m: told reopen
+        expect within 2m: told reopen
+        expect open: 2
+        expect nothing told for 10m""",
     "a note tells nobody": ALONE
     + """
         at 1m: fail web

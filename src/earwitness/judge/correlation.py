@@ -164,7 +164,7 @@ def home_of(
     for incident in state.open_incidents():
         if incident.environment != rules.probes[probe.probe].environment or group.cause.dependency is None:
             continue
-        if serious(probe) is not kind_of(incident, state):
+        if serious(probe) is not kind_of(incident, state) or probe.probe in incident.parted:
             continue
         if incident.cause.dependency == group.cause.dependency or set(group.members) & set(incident.probes):
             members = (*incident.probes, probe.probe)

@@ -81,6 +81,7 @@ def reopened(
 
 def merged(survivor: Incident, absorbed: Incident, why: str, now: float) -> tuple[Incident, Transition]:
     """Take over what the absorbed incident has."""
+    members = {*survivor.probes, *absorbed.probes}
     grown = replace(
         survivor,
         probes=(*survivor.probes, *absorbed.probes),
@@ -88,6 +89,7 @@ def merged(survivor: Incident, absorbed: Incident, why: str, now: float) -> tupl
         failing_since=min(survivor.failing_since, absorbed.failing_since),
         evidence=tuple(dict.fromkeys((*survivor.evidence, *absorbed.evidence))),
         observations=tuple(dict.fromkeys((*survivor.observations, *absorbed.observations))),
+        parted=tuple(n for n in dict.fromkeys((*survivor.parted, *absorbed.parted)) if n not in members),
     )
     return noted(grown, now, TransitionKind.ATTACH, f"{absorbed.id} was merged into this: {why}")
 

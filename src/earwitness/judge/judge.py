@@ -105,8 +105,10 @@ def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> J
 
 def _opened(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> Judgement:
     """Open an incident, or again the one that ended a moment ago."""
+    again = _ended_lately(state, group, probe, rules, now)
+    if again is not None:
+        group = replace(group, members=tuple(name for name in group.members if name not in again.parted))
     verdict = assess(group, state, rules, now)
-    again = _ended_lately(state, group, rules, now)
     if again is None:
         incident, told = incidents.opened(group, probe, state, verdict, rules, now)
     else:
@@ -116,20 +118,21 @@ def _opened(state: State, group: Group, probe: ProbeState, rules: Rules, now: fl
     return Judgement(state.with_incident(incident), [told], wanted)
 
 
-def _ended_lately(state: State, group: Group, rules: Rules, now: float) -> Incident | None:
-    """Return the latest of the incidents that ended within the window, of the same probe or the same cause."""
-    environment = rules.probes[group.members[0]].environment
+def _ended_lately(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> Incident | None:
+    """Return the latest of the incidents that ended within the window: of the probe itself, else of its company or the same cause."""
+    environment = rules.probes[probe.probe].environment
     found = [
         incident
         for incident in state.ended.values()
         if incident.resolved_at is not None
         and now - incident.resolved_at < rules.reopen_within
         and incident.environment == environment
+        and probe.probe not in incident.parted
         and (
             set(incident.probes) & set(group.members) or group.cause.dependency in {incident.cause.dependency} - {None}
         )
     ]
-    return max(found, key=lambda incident: (incident.resolved_at, incident.id), default=None)
+    return max(found, key=lambda i: (probe.probe in i.probes, i.resolved_at, i.id), default=None)
 
 
 def _without_members_of_others(state: State, group: Group) -> Group:

@@ -195,7 +195,7 @@ def _twin(state: State, incident: Incident) -> Incident | None:
     if incident.cause.dependency is None:
         return None
     for other in state.open_incidents():
-        parted = incident.split_from == other.id or other.split_from == incident.id
+        parted = not {*incident.parted}.isdisjoint(other.probes) or not {*other.parted}.isdisjoint(incident.probes)
         same = (other.environment, other.cause.dependency) == (incident.environment, incident.cause.dependency)
         if same and other.id != incident.id and not parted and kind_of(other, state) is kind_of(incident, state):
             return other

@@ -98,7 +98,8 @@ class Incident:
     better_since: float | None = None  # while it stays, since when the probes alone would have lowered it
     awaited: tuple[Awaited, ...] = ()  # confirmations of its probes
     merged_into: str | None = None  # the incident in which its probes went on
-    split_from: str | None = None  # the incident that people split it from: they are not merged again
+    split_from: str | None = None  # the incident that people split it from
+    parted: tuple[str, ...] = ()  # probes that people split off it, or it off them: they are not joined to it again
 
     @property
     def began_at(self) -> float:
