@@ -7,6 +7,7 @@ from judge_world import World, rules_of
 
 from earwitness.judge import State, judge
 from earwitness.model import (
+    DEFAULT_SEVERITY_RULES,
     Attribution,
     ClockSetBack,
     Commanded,
@@ -18,6 +19,8 @@ from earwitness.model import (
     Reconfigured,
     Rules,
     Severity,
+    SeverityMatch,
+    SeverityRule,
     Status,
     Transition,
     Why,
@@ -215,6 +218,38 @@ def test_after_a_persons_resolve_it_takes_two_more_failures(world):
     assert w.open == []
     w.fails("web")
     assert len(w.open) == 1
+
+
+def test_what_people_resolve_while_it_fails_is_not_called_flapping(world):
+    w = world({"web": ("shop", [])})
+    w.fails("web", times=2)
+    for _ in range(3):
+        w.tell(Commanded(w.now, w.open[0].id, "resolve", "ana"))
+        w.fails("web", times=2)
+    (incident,) = w.open
+    assert (incident.reopened, incident.flapping) == (3, False)
+    w.passes("web", "web")
+    assert w.open == [], "it need not stay well for ten minutes"
+
+
+def test_no_cause_has_no_confidence(world):
+    w = world({"web": ("shop", [])})
+    w.fails("web", times=2)
+    assert (w.open[0].cause.dependency, w.open[0].cause.confidence) == (None, 0.0)
+
+
+def test_other_severity_rules_count_at_once_and_the_timeline_says_why(world):
+    w = world(CARD)
+    w.fails("pay-on-web", times=2)
+    mild = SeverityRule("severity_rules[0]: pay", SeverityMatch(journey=("pay-by-card",)), Severity.SEV3)
+    w.rules = replace(w.rules, severity_rules=(mild, *DEFAULT_SEVERITY_RULES))
+    w.tell(Reconfigured(w.now))
+    (incident,) = w.open
+    assert incident.severity is Severity.SEV3
+    assert incident.timeline[-1].text.startswith("the configuration changed: sev1 -> sev3. Sev3, because")
+    assert "Rule: severity_rules[0]: pay" in incident.reason
+    w.tell(Reconfigured(w.now))
+    assert w.kinds == ["open", "lower"], "the same configuration says nothing new"
 
 
 def test_failures_long_ago_are_not_failures_that_come_and_go(world):

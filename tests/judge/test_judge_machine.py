@@ -145,7 +145,7 @@ class JudgeMachine(RuleBasedStateMachine):
     def _resolved(self, incident):
         """What came back twice has stayed well for ten minutes, or a person or the configuration ended it."""
         ended = incident.timeline[-1].text
-        if incident.reopened >= 2 and ended == "every probe of the incident passes again":
+        if incident.relapses >= 2 and ended == "every probe of the incident passes again":
             members = [self.state.probes[name] for name in incident.probes if name in self.state.probes]
             assert all(self.now - probe.since >= 600 for probe in members)
 

@@ -12,6 +12,8 @@ from earwitness.judge.severity import times_at
 from earwitness.judge.state import State
 from earwitness.model import Incident, Rules, TransitionKind
 
+_CHANGED = "the configuration changed"
+
 
 def ticked(state: State, at: float, rules: Rules) -> Judgement:
     """Forget what is over, and judge anew where a calendar or a critical period began or ended."""
@@ -34,7 +36,7 @@ def _at_other_times(state: State, incident: Incident, times: tuple[str, ...], ru
 
 
 def reconfigured(state: State, at: float, rules: Rules) -> Judgement:
-    """Forget the probes that are gone, resolve what nothing watches any more, and see the rest with the new names."""
+    """Forget the probes that are gone, resolve what nothing watches any more, and judge the rest by the new names and rules."""
     for name in [name for name in state.probes if name not in rules.probes]:
         state = replace(state, probes=state.probes.delete(name))
     judged = Judgement(state)
@@ -56,10 +58,10 @@ def _refitted(state: State, incident: Incident, rules: Rules, at: float) -> Judg
         environment=rules.probes[left[0]].environment,
     )
     if fitted == incident and incident.cause.dependency in (None, *rules.dependencies):
-        return Judgement(state)
+        return reassess(state, incident, rules, at, _CHANGED)
     group = replace(correlate(state, rules, left, incident.failing_since, at), members=left)
     verdict = assess(group, state, rules, at, incident.began_at)
-    changed, transitions = incidents.reassessed(fitted, group.cause, verdict, at)
+    changed, transitions = incidents.reassessed(fitted, group.cause, verdict, at, _CHANGED)
     if not transitions:
         changed, noted = incidents.noted(changed, at, TransitionKind.NOTE, "the configuration of its probes changed")
         transitions = [noted]

@@ -51,7 +51,7 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
         groups = [g for g in reached if len(g.members) > 1] or groups
     if not groups:
         against = _contradicting(state, rules, seeds, since)
-        return Group(Cause(None, confidence(len(seeds), len(against), 1), seeds, against), seeds, since)
+        return Group(Cause(None, 0.0, seeds, against), seeds, since)
     best = max(groups, key=lambda g: len(g.members))
     equals = [g.cause.dependency for g in groups if g is not best and set(g.members) == set(best.members)]
     return _with_alternatives(best, tuple(name for name in equals if name))

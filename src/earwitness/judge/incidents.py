@@ -60,9 +60,10 @@ def reopened(
 ) -> tuple[Incident, Transition]:
     """The incident that ended a moment ago is open again, with what fails now, and nobody looks after it yet."""
     members = [state.probes[name] for name in group.members]
-    times = ended.reopened + 1
+    over_at = ended.opened_at if ended.resolved_at is None else ended.resolved_at
+    relapses = ended.relapses + all(m.since > over_at for m in members)
     again = replace(
-        argued(replace(ended, flapping=ended.flapping or times > 1), group.cause, verdict),
+        argued(replace(ended, flapping=ended.flapping or relapses > 1), group.cause, verdict),
         status=Status.OPEN,
         resolved_at=None,
         acknowledged_by=None,
@@ -71,7 +72,8 @@ def reopened(
         evidence=tuple(dict.fromkeys((*ended.evidence, *_evidence(members)))),
         observations=tuple(dict.fromkeys((*ended.observations, *(m.failed.run for m in members if m.failed)))),
         muted=None,
-        reopened=times,
+        reopened=ended.reopened + 1,
+        relapses=relapses,
         reopened_at=now,
         better_since=None,
     )

@@ -149,7 +149,7 @@ def held_at_the_worse(
 
 def _has_to_stay_well(state: State, incident: Incident, members: list[str], rules: Rules, now: float) -> bool:
     """What came back twice is not told as resolved again until it has passed for as long as it may come back."""
-    if incident.reopened < _FLAPS:
+    if incident.relapses < _FLAPS:
         return False
     return any(now - state.probes[name].since < rules.reopen_within for name in members)
 

@@ -18,7 +18,7 @@ class Cause:
     """What explains the failures. `supporting` and `contradicting` are names of probes."""
 
     dependency: str | None
-    confidence: float  # 0..1, defined in docs/judgement.md
+    confidence: float  # 0..1, defined in docs/judgement.md; 0 where no cause is named
     supporting: tuple[str, ...]
     contradicting: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()  # dependencies that explain the failures just as well
@@ -91,6 +91,7 @@ class Incident:
     times: tuple[str, ...] = ()  # calendars and critical periods that held when it was last judged
     muted: Mute | None = None
     reopened: int = 0  # how often it came back after its end
+    relapses: int = 0  # how often of these its probes had passed in between
     reopened_at: float | None = None  # when it came back for the last time
     flapping: bool = False  # whether its probes, or its severity, come and go
     eased: bool = False  # whether it was lowered by what probes saw
