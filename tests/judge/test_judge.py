@@ -1,3 +1,5 @@
+import itertools
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,7 @@ from earwitness.judge import State, judge
 from earwitness.model import (
     DEFAULT_SEVERITY_RULES,
     Attribution,
+    Cause,
     ClockSetBack,
     Commanded,
     Effect,
@@ -22,6 +25,7 @@ from earwitness.model import (
     SeverityMatch,
     SeverityRule,
     Status,
+    Ticked,
     Transition,
     Why,
 )
@@ -492,6 +496,70 @@ def test_a_confirmation_that_never_came_is_waited_for_no_longer_than_it_was_aske
     w.requests.clear()
     w.passes("pay-on-web")
     assert "pay-on-web" in [r.probe for r in w.requests]
+
+
+def _flood(size):
+    """Let so many probes of one dependency fail in a moment, fail again, and recover."""
+    names = [f"p{n}" for n in range(size)]
+    w = World(rules_of({name: (f"j{n % 20}", ["x"]) for n, name in enumerate(names)}))
+    finding = Finding(Failure.WRONG_BODY, "it broke")
+    for round_ in ((finding,), (finding,), (), ()):
+        for name in names:
+            w.see(name, *round_, took=0.5 / size)
+        w.now += 60
+        w.tell(Ticked(w.now))
+        yield w
+
+
+def test_a_flood_of_one_cause_is_one_incident_that_names_all():
+    failing, again, passing, over = ((tuple(w.open), list(w.kinds)) for w in _flood(5000))
+    ((incident,), kinds) = failing
+    assert (len(incident.probes), len(incident.observations)) == (5000, 5000)
+    assert incident.cause == Cause("x", 1.0, tuple(f"p{n}" for n in range(5000)))
+    assert sum(len(harm.failing) for harm in incident.argument.harms) == 5000
+    assert set(kinds) == {"open", "attach"}
+    assert kinds.count("open") == 1
+    assert (len(again[0]), len(passing[0]), over[0]) == (1, 1, ())
+    assert over[1][-1] == "resolve"
+    assert len(over[1]) == len(kinds) + 1, "nobody was told of anything but its beginning and its end"
+
+
+def _work(size):
+    """Return how many functions are called, ours and the language's, to judge a flood of so many probes."""
+    calls = itertools.count()
+    sys.setprofile(lambda _frame, event, _arg: next(calls) if event.endswith("call") else None)
+    try:
+        for _ in _flood(size):
+            pass
+    finally:
+        sys.setprofile(None)
+    return next(calls)
+
+
+def test_the_work_for_a_flood_grows_with_its_size_not_with_its_square():
+    assert _work(1200) < 6 * _work(300)
+
+
+def test_a_large_incident_gets_worse_at_once():
+    names = [f"p{n}" for n in range(100)]
+    w = World(rules_of({name: (name, ["x"]) for name in names}))
+    for name in names:
+        w.fails(name, Effect.DIVERTED, took=0.001)
+    assert w.open[0].severity is Severity.SEV2
+    w.fails("p1", times=2, took=0.001)
+    assert w.open[0].severity is Severity.SEV1, "within the second in which it was judged in full"
+
+
+def test_what_a_large_incident_put_off_is_made_up_for_by_the_next_tick():
+    names = [f"p{n}" for n in range(75)]
+    w = World(rules_of({name: (name, ["x"]) for name in names}))
+    for name in names:
+        w.fails(name, took=0.001)
+    assert len(w.open[0].probes) == 75
+    assert len(w.open[0].argument.harms) < 75
+    w.tell(Ticked(w.now))
+    assert len(w.open[0].argument.harms) == 75
+    assert w.open[0].cause.supporting == tuple(names)
 
 
 def test_observations_doubled_or_overtaken_change_nothing(world):

@@ -1,6 +1,6 @@
 """Who is told of what, when, and who takes over."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from earwitness.config.alerting import MatchSpec, RouteSpec
@@ -32,20 +32,18 @@ class Matcher:
     location: str = "local"  # where this daemon runs
 
     def matches(self, match: MatchSpec, incident: Incident, now: float) -> bool:
-        owners = {self.owners.get(journey) for journey in incident.journeys}
-        channels = {self.channels.get(probe) for probe in incident.probes}
         return (
             (not match.severity or incident.severity in match.severity)
             and _overlap(match.journey, incident.journeys)
-            and _overlap(match.owner, owners)
+            and _overlap(match.owner, (self.owners.get(journey) for journey in incident.journeys))
             and _overlap(match.environment, (incident.environment,))
-            and _overlap(match.channel, channels)
+            and _overlap(match.channel, (self.channels.get(probe) for probe in incident.probes))
             and _overlap(match.location, (self.location,))
             and (match.time is None or match.time.contains(now))
         )
 
 
-def _overlap(wanted: Collection[object], found: Collection[object]) -> bool:
+def _overlap(wanted: Collection[object], found: Iterable[object]) -> bool:
     return not wanted or not set(wanted).isdisjoint(found)
 
 

@@ -16,12 +16,15 @@ _CHANGED = "the configuration changed"
 
 
 def ticked(state: State, at: float, rules: Rules) -> Judgement:
-    """Forget what is over, and judge anew where a calendar or a critical period began or ended."""
+    """Forget what is over, and judge anew where a calendar or a critical period began or ended, or where a judgement is due."""
     judged = Judgement(without_what_is_over(state, at).without_ended(at - rules.reopen_within))
     times = times_at(rules, at)
     for incident in judged.state.open_incidents():
+        pace = judged.state.pace.get(incident.id)
         if incident.times != times:
             judged = judged.then(_at_other_times(judged.state, incident, times, rules, at))
+        elif pace is not None and pace.behind:
+            judged = judged.then(reassess(judged.state, incident, rules, at))
     return judged
 
 

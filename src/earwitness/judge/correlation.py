@@ -88,6 +88,13 @@ def _needs(name: str, state: State, rules: Rules) -> tuple[str, ...]:
     return declared if blamed is None or blamed in declared else (*declared, blamed)
 
 
+def explains(dependency: str | None, name: str, state: State, rules: Rules) -> bool:
+    """Whether the probe needs the dependency, or goes that way, and its finding blames no other."""
+    if dependency is None or _blamed(name, state, rules) not in (None, dependency):
+        return False
+    return dependency in _needs(name, state, rules) or dependency in rules.probes[name].reaches
+
+
 def _shared(of_each: Iterable[tuple[str, ...]]) -> list[str]:
     """Return what every seed has."""
     first, *others = dict.fromkeys(of_each)

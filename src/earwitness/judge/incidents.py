@@ -20,6 +20,7 @@ from earwitness.model import (
 )
 
 _RENEWED_AFTER = 300.0  # seconds
+_LOOKED_AT = 100  # files
 _FLAPPING = "It is flapping: it fails, passes and fails again."
 _UNSTEADY = "It is flapping: its severity rose, fell and rose again."
 
@@ -117,12 +118,13 @@ def attached(
 ) -> tuple[Incident, Transition]:
     """Add one more failing probe, with what it saw."""
     assert probe.failed
+    journey = rules.probes[probe.probe].journey
     grown = replace(
         incident,
         probes=group.members,
-        journeys=tuple(dict.fromkeys((*incident.journeys, rules.probes[probe.probe].journey))),
+        journeys=incident.journeys if journey in incident.journeys else (*incident.journeys, journey),
         failing_since=min(incident.failing_since, group.since),
-        evidence=tuple(dict.fromkeys((*incident.evidence, *probe.failed.evidence))),
+        evidence=_with(incident.evidence, probe.failed.evidence),
         observations=(*incident.observations, probe.failed.run),
     )
     return noted(grown, now, TransitionKind.ATTACH, f"{probe.probe} fails too: {probe.failed.message}")
@@ -195,6 +197,12 @@ def by(command: Commanded) -> str:
 def noted(incident: Incident, now: float, kind: TransitionKind, text: str) -> tuple[Incident, Transition]:
     after = replace(incident, timeline=(*incident.timeline, TimelineEntry(now, kind, text)))
     return after, Transition(after, kind, now, text)
+
+
+def _with(known: tuple[Evidence, ...], files: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """Add the files that are new; among very many only the latest are looked at, so that thousands of probes may join."""
+    latest = known[-_LOOKED_AT:]
+    return (*known, *(file for file in dict.fromkeys(files) if file not in latest))
 
 
 def _evidence(members: list[ProbeState]) -> tuple[Evidence, ...]:

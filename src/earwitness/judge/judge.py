@@ -11,12 +11,14 @@ from earwitness.judge.layers import with_control
 from earwitness.judge.members import (
     CONFIRMATIONS_PER_CAUSE,
     attach,
+    attach_at_once,
     joined_by_cause,
     member_seen,
     reassess,
     second_opinions,
     workaround_runs,
 )
+from earwitness.judge.pace import evident_home
 from earwitness.judge.people import commanded
 from earwitness.judge.state import SERIOUS, ProbeState, State, after, told_of
 from earwitness.model import (
@@ -89,6 +91,9 @@ def _judged(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgem
 
 
 def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    evident = evident_home(state, probe, rules, now)
+    if evident is not None:
+        return attach_at_once(state, evident, probe, rules, now)
     group = correlate(state, rules, [probe.probe], probe.since, now)
     home, joined = home_of(state, group, rules, probe, now)
     if home and joined:
@@ -114,7 +119,7 @@ def _opened(state: State, group: Group, probe: ProbeState, rules: Rules, now: fl
     else:
         incident, told = incidents.reopened(again, group, state, verdict, rules, now)
         state = replace(state, ended=state.ended.delete(again.id))
-    wanted = [*workaround_runs(incident, rules, now), *second_opinions(state, incident, rules, now)]
+    wanted = [*workaround_runs(incident, rules, now, incident.journeys), *second_opinions(state, incident, rules, now)]
     return Judgement(state.with_incident(incident), [told], wanted)
 
 

@@ -8,6 +8,7 @@ from earwitness.judge.argument import LABEL, Verdict, assess
 from earwitness.judge.control import request_of
 from earwitness.judge.correlation import Group, correlate, home_of, in_common, kind_of, serious
 from earwitness.judge.judgement import Judgement
+from earwitness.judge.pace import all_recovered, judged_in_full, makes_worse, put_off, waits
 from earwitness.judge.severity import judged_journeys, workaround_probes, worst_of
 from earwitness.judge.state import ProbeState, State
 from earwitness.model import Awaited, Incident, Request, Rules, Severity, TransitionKind, Why, worse
@@ -16,16 +17,26 @@ CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is wo
 _FLAPS = 2  # times that an incident comes back until it has to stay well as long as it may come back
 
 
+def attach_at_once(state: State, home: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    """Let the probe's failure join a large incident whose cause explains it; the argument names it when it is judged in full again."""
+    group = Group(home.cause, (*home.probes, probe.probe), probe.since)
+    attached, told = incidents.attached(home, probe, group, rules, now)
+    requests = []
+    if len(attached.journeys) > len(home.journeys):
+        requests = workaround_runs(attached, rules, now, (rules.probes[probe.probe].journey,))
+    return Judgement(put_off(state.with_member(attached, probe.probe), attached, grown=True), [told], requests)
+
+
 def attach(state: State, home: Incident, probe: ProbeState, group: Group, rules: Rules, now: float) -> Judgement:
     """Let the probe's failure join the incident; `group` holds all its members then, with their common cause."""
     attached, told = incidents.attached(home, probe, group, rules, now)
     attached, verdict = held_at_the_worse(attached, assess(group, state, rules, now, home.began_at), rules, now)
     judged, changes = incidents.reassessed(attached, group.cause, verdict, now)
     judged = incidents.argued(judged, group.cause, verdict)
-    requests = workaround_runs(judged, rules, now) if judged.journeys != home.journeys else []
+    requests = workaround_runs(judged, rules, now, judged.journeys) if judged.journeys != home.journeys else []
     if group.cause.dependency != home.cause.dependency:
         requests += second_opinions(state, judged, rules, now)
-    return Judgement(state.with_incident(judged), [told, *changes], requests)
+    return Judgement(judged_in_full(state.with_incident(judged), judged.id, now), [told, *changes], requests)
 
 
 def member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
@@ -35,21 +46,32 @@ def member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rule
         return moved
     flapping = _flapping(state, incident, probe, rules, now)
     incident = flapping.state.incidents[incident.id]
-    reassessed = flapping.then(reassess(flapping.state, incident, rules, now))
+    reassessed = flapping.then(_reassess_in_time(flapping.state, incident, probe, rules, now))
     still = reassessed.state.incidents.get(incident.id)
     if still is None:
         return reassessed
     return reassessed.then(_looked_at_again(reassessed.state, still, probe, rules, now))
 
 
+def _reassess_in_time(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    """Judge the incident anew; one of many probes only if this one decides something, or a while after it was judged last."""
+    if waits(state, incident, now):
+        state, over = all_recovered(state, incident, rules)
+        if not over and not (probe.failing and makes_worse(state, incident, probe, rules, now)):
+            return Judgement(put_off(state, incident))
+    return reassess(state, incident, rules, now)
+
+
 def _looked_at_again(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
     """Ask at once for the runs that decide something, a few at a time: as long as so many have not answered, for no more."""
+    awaited = [a for a in incident.awaited if _is_awaited(a, state, rules, now)]
+    if len(awaited) >= CONFIRMATIONS_PER_CAUSE:
+        return Judgement(state)
     wanted = _undecided(state, incident, probe, rules)
     if not wanted:
         return Judgement(state)
-    awaited = [a for a in incident.awaited if _is_awaited(a, state, rules, now)]
     known = {a.probe for a in awaited}
-    asked = [name for name in wanted if name not in known][: max(CONFIRMATIONS_PER_CAUSE - len(awaited), 0)]
+    asked = [name for name in wanted if name not in known][: CONFIRMATIONS_PER_CAUSE - len(awaited)]
     changed = replace(incident, awaited=(*awaited, *(Awaited(name, now) for name in asked)))
     requests = [request_of(Why.CONFIRM, probe.run, name, rules, now, incident.id) for name in asked]
     return Judgement(state.with_incident(changed) if changed != incident else state, requests=requests)
@@ -108,23 +130,30 @@ def _shrunk(state: State, incident: Incident, left: tuple[str, ...], home: str, 
 
 def reassess(state: State, incident: Incident, rules: Rules, now: float, why: str = "") -> Judgement:
     """Judge the incident anew; `why` says what happened, where no run of a probe did."""
+    judged = _reassessed(state, incident, rules, now, why)
+    return replace(judged, state=judged_in_full(judged.state, incident.id, now))
+
+
+def _reassessed(state: State, incident: Incident, rules: Rules, now: float, why: str) -> Judgement:
     members = [name for name in incident.probes if name in rules.probes and name in state.probes]
-    if all(state.probes[name].recovered(rules.resolve_after) for name in members):
+    state, over = all_recovered(state, incident, rules)
+    if over:
         if _has_to_stay_well(state, incident, members, rules, now):
             return Judgement(state)
         return resolve(state, incident, now, "every probe of the incident passes again")
     group = replace(correlate(state, rules, members, incident.failing_since, now), members=tuple(members))
     severity = worst_of(judged_journeys(group, state, rules, now, incident.began_at)).severity
     same = severity is incident.severity and group.cause.dependency == incident.cause.dependency
-    if same and incident.better_since is None:
+    grown = incident.id in state.pace and state.pace[incident.id].grown
+    if same and incident.better_since is None and not grown:
         return Judgement(state)
     if worse(incident.severity, severity) and not any(state.probes[name].failing for name in members):
         return Judgement(state)  # it is about to end, and was as bad as it was told
     verdict = assess(group, state, rules, now, incident.began_at)
     patient, verdict = held_at_the_worse(incident, verdict, rules, now, planned=bool(why))
     changed, transitions = incidents.reassessed(patient, group.cause, verdict, now, why)
-    if not transitions and patient.better_since != incident.better_since:
-        changed = incidents.argued(changed, group.cause, verdict)  # it says why it stays as it is, or is so again
+    if not transitions and (grown or patient.better_since != incident.better_since):
+        changed = incidents.argued(patient, group.cause, verdict)  # it names all, or says why it stays as it is
     return Judgement(state.with_incident(changed), transitions)
 
 
@@ -230,11 +259,9 @@ def _looked_since(probe: ProbeState | None, moment: float) -> bool:
     return probe is not None and probe.started_at > moment
 
 
-def workaround_runs(incident: Incident, rules: Rules, now: float) -> list[Request]:
-    """Ask the workarounds of the incident's journeys whether they work."""
-    names = dict.fromkeys(
-        n for journey in incident.journeys for n in workaround_probes(journey, incident.environment, rules)
-    )
+def workaround_runs(incident: Incident, rules: Rules, now: float, journeys: tuple[str, ...]) -> list[Request]:
+    """Ask the workarounds of these journeys of the incident whether they work."""
+    names = dict.fromkeys(n for journey in journeys for n in workaround_probes(journey, incident.environment, rules))
     return [
         request_of(Why.WORKAROUND, incident.id, name, rules, now, incident.id)
         for name in names

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Self
 
 from immutables import Map
@@ -126,6 +127,20 @@ def _failed(seen: Observation, effect: Effect) -> Failed:
     return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency)
 
 
+MANY = 50  # probes: an incident of more is not judged in full by each run
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When an incident of many probes was judged in full, and what happened since."""
+
+    judged_at: float
+    size: int  # how many probes it had then
+    behind: bool = False  # whether something happened since that it was not judged by
+    grown: bool = False  # whether probes joined since that its argument does not name
+    failing: int = 0  # the place among its probes of one that had not recovered
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Immutable and shared: a change makes a new one in logarithmic time."""
@@ -135,6 +150,7 @@ class State:
     holders: Map[str, str] = field(default_factory=Map)  # probe -> the open incident that holds it
     quiet: Map[str, QuietPeriod] = field(default_factory=Map)  # maintenance and silences that people set
     ended: Map[str, Incident] = field(default_factory=Map)  # that resolved of late, and may open again
+    pace: Map[str, Pace] = field(default_factory=Map)  # of open incidents of many probes
 
     @classmethod
     def of(
@@ -152,6 +168,7 @@ class State:
             Map(holders),
             Map({q.id: q for q in quiet}),
             Map({i.id: i for i in ended}),
+            Map({i.id: Pace(-inf, 0, behind=True, grown=True) for i in incidents if len(i.probes) > MANY}),
         )
 
     def with_probe(self, probe: ProbeState) -> "State":
@@ -170,6 +187,17 @@ class State:
             holders = changed.finish()
         return replace(self, incidents=self.incidents.set(incident.id, incident), holders=holders)
 
+    def with_member(self, incident: Incident, probe: str) -> "State":
+        """One more probe is of the incident."""
+        holders = self.holders.set(probe, incident.id)
+        return replace(self, incidents=self.incidents.set(incident.id, incident), holders=holders)
+
+    def with_pace(self, incident_id: str, pace: Pace) -> "State":
+        return replace(self, pace=self.pace.set(incident_id, pace))
+
+    def _without_pace(self, incident_id: str) -> Map[str, Pace]:
+        return self.pace.delete(incident_id) if incident_id in self.pace else self.pace
+
     def with_ended(self, incident: Incident) -> "State":
         """The incident is over, and is remembered as long as it may open again."""
         state = self.without_incident(incident.id)
@@ -186,7 +214,12 @@ class State:
     def dissolved(self, incident_id: str) -> "State":
         """Its probes go on as they are, in another incident."""
         incident = self.incidents[incident_id]
-        return replace(self, incidents=self.incidents.delete(incident_id), holders=self._without_holders(incident))
+        return replace(
+            self,
+            incidents=self.incidents.delete(incident_id),
+            holders=self._without_holders(incident),
+            pace=self._without_pace(incident_id),
+        )
 
     def without_incident(self, incident_id: str) -> "State":
         """The incident is over: what its probes did before says nothing about what they do from here on."""
@@ -200,6 +233,7 @@ class State:
             probes=probes.finish(),
             incidents=self.incidents.delete(incident_id),
             holders=self._without_holders(incident),
+            pace=self._without_pace(incident_id),
         )
 
     def _without_holders(self, incident: Incident | None) -> Map[str, str]:
