@@ -5,6 +5,7 @@ from typing import Any
 
 from earwitness.model import (
     Argument,
+    Attribution,
     Cause,
     Evidence,
     Incident,
@@ -85,6 +86,7 @@ def incident_json(incident: Incident, evidence_url: str) -> dict[str, Any]:
             "against": list(cause.contradicting),
             "alternatives": list(cause.alternatives),
         },
+        "attribution": (incident.argument.attribution if incident.argument else Attribution.UNKNOWN).value,
         "opened_at": iso_time(incident.opened_at),
         "resolved_at": iso_time(incident.resolved_at),
         "acknowledged_by": incident.acknowledged_by,
@@ -169,6 +171,7 @@ def argument_json(argument: Argument) -> dict[str, Any]:
         "why": argument.why,
         "production": argument.production,
         "scope": argument.scope.value,
+        "attribution": argument.attribution.value,
         "critical_periods": list(argument.periods),
         "journeys": [
             {

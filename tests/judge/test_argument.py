@@ -6,9 +6,14 @@ import pytest
 from judge_world import World, rules_of
 
 from earwitness.config.times import Once
+from earwitness.judge.attribution import attributed
+from earwitness.judge.correlation import Group
 from earwitness.model import (
     DEFAULT_SEVERITY_RULES,
+    Attribution,
+    Cause,
     CriticalPeriod,
+    DependencyRule,
     Effect,
     Failure,
     Finding,
@@ -166,6 +171,44 @@ def test_a_rule_by_calendar_holds_inside_it_only():
 
 def test_a_failure_of_a_page_has_no_narrower_scope():
     assert opened(rules_of({"web": ("pay", [])})).argument.scope is Scope.EVERYWHERE
+
+
+def _attribution(rules, *attributions):
+    world = World(rules)
+    probes = list(rules.probes)
+    for probe, attribution in zip(probes, attributions, strict=False):
+        for _ in range(2):
+            world.see(probe, Finding(Failure.WRONG_BODY, "it broke", attribution=attribution))
+    return world.open[0].argument.attribution, world.open[0].reason
+
+
+@pytest.mark.parametrize(
+    ("third_party", "attribution", "words"),
+    [
+        (True, Attribution.THIRD_PARTY, "It is attributed to a third party."),
+        (False, Attribution.TARGET, "It is attributed to the target itself."),
+    ],
+)
+def test_a_cause_is_whose_the_configuration_says(third_party, attribution, words):
+    rules = rules_of({"web": ("pay", ["cards"])})
+    rules = replace(rules, dependencies={"cards": DependencyRule("Cards", third_party)})
+    found, reason = _attribution(rules, Attribution.TARGET)
+    assert found is attribution
+    assert words in reason
+
+
+@pytest.mark.parametrize("attribution", [Attribution.TARGET, Attribution.THIRD_PARTY])
+def test_without_a_cause_the_findings_say_whose_fault_it_is(attribution):
+    assert _attribution(rules_of({"web": ("pay", [])}), attribution)[0] is attribution
+
+
+def test_findings_that_differ_are_nobodys():
+    rules = rules_of({"web": ("pay", []), "app": ("pay", [])})
+    world = World(rules)
+    world.see("app", Finding(Failure.WRONG_BODY, "it broke", attribution=Attribution.THIRD_PARTY))
+    world.see("web", Finding(Failure.WRONG_BODY, "it broke"))
+    group = Group(Cause(None, 0.0, ("web", "app")), ("web", "app"), world.now)
+    assert attributed(group, {}, world.state, rules) is Attribution.UNKNOWN
 
 
 def test_a_crowd_of_probes_is_counted_rather_than_named():

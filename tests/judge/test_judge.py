@@ -432,6 +432,22 @@ def test_after_the_clock_was_set_back_runs_count_again(world):
     assert w.open[0].severity is Severity.SEV1
 
 
+def test_after_the_clock_was_set_back_an_open_incident_counts_from_then(world):
+    w = world(SHARED)
+    w.fails("b", times=2)
+    w.passes("b")
+    w.now -= 86400
+    w.tell(ClockSetBack(w.now))
+    assert w.open[0].failing_since == w.now
+    w.fails("b")
+    w.requests.clear()
+    w.passes("b")
+    assert [r.probe for r in w.requests] == ["b"], "what was asked for before is not waited for"
+    w.passes("a")
+    w.fails("b")
+    assert w.open[0].cause.dependency is None
+
+
 def test_many_failures_of_one_cause_ask_for_three_confirmations_at_most(world):
     w = world({f"p{n}": ("j", ["d"]) for n in range(20)}, open_after=10)
     for n in range(9):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from earwitness.judge.attribution import attributed, said
 from earwitness.judge.correlation import Group
 from earwitness.judge.severity import (
     Judged,
@@ -44,7 +45,7 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
     journeys = judged_journeys(group, state, rules, now, began_at)
     worst = worst_of(journeys)
     environment, production = worst.facts.environment, worst.facts.production
-    calls = located_calls(group, state)
+    calls = located_calls(group, state, rules)
     argument = Argument(
         harms=tuple(j.harm for j in journeys),
         production=production,
@@ -53,6 +54,7 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
         scope=worst.facts.scope,
         periods=worst.periods,
         would_be=tuple(_would_be(worst, journeys, rules, now)),
+        attribution=attributed(group, calls, state, rules),
     )
     return Verdict(
         severity=worst.severity,
@@ -65,6 +67,7 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
                 _place(environment, production),
                 *(_workaround(j, rules) for j in journeys if j.harm.effect is Effect.BLOCKED and production),
                 _cause(group.cause, rules),
+                said(argument.attribution),
                 *[located.sentence for located in calls.values() if located is not None][:_MOST_NAMED],
                 _rule(worst),
                 *(f"It would be {LABEL[w.severity]} {w.condition}." for w in argument.would_be),

@@ -49,7 +49,7 @@ def judged_journeys(
         probe = state.probes[name]
         if not probe.recovered(rules.resolve_after):
             failing.setdefault(rules.probes[name].journey, []).append(probe)
-    scope, calendars = scope_of(group, state), calendars_at(rules, now)
+    scope, calendars = scope_of(group, state, rules), calendars_at(rules, now)
     judged = []
     for journey, probes in failing.items():
         harm = _harm(journey, probes, state, rules, now, began_at)
@@ -98,18 +98,27 @@ def workaround_probes(journey: str, environment: str, rules: Rules) -> tuple[str
     return tuple(n for n in rules.workarounds.get(journey, ()) if rules.probes[n].environment == environment)
 
 
-def scope_of(group: Group, state: State) -> Scope:
+def scope_of(group: Group, state: State, rules: Rules) -> Scope:
     """Return whether all that fails fails only through one carrier, or only from one number of ours."""
     if not all(state.probes[name].tries for name in group.members):
         return Scope.EVERYWHERE  # a probe that does not telephone fails too
-    scopes = {located.scope if located else Scope.EVERYWHERE for located in located_calls(group, state).values()}
+    calls = located_calls(group, state, rules)
+    scopes = {located.scope if located else Scope.EVERYWHERE for located in calls.values()}
     return scopes.pop() if len(scopes) == 1 else Scope.EVERYWHERE
 
 
-def located_calls(group: Group, state: State) -> dict[str, Located | None]:
+def located_calls(group: Group, state: State, rules: Rules) -> dict[str, Located | None]:
     """Return which layer the calls of each telephone probe point to; None where none failed."""
     members = (probe for name in group.members if (probe := state.probes[name]).tries)
-    return {m.probe: locate(m.tries, m.since if m.failing else group.since) for m in members}
+    return {m.probe: locate(m.tries, _since(m, group, rules)) for m in members}
+
+
+def _since(probe: ProbeState, group: Group, rules: Rules) -> float:
+    """Return from when on the probe's calls speak of its failure: of what comes and goes, those in between too."""
+    if not probe.failing:
+        return group.since
+    comes_and_goes = probe.streak < rules.open_after and probe.comes_and_goes(rules.open_after)
+    return min(probe.since, probe.serious_of_late[0]) if comes_and_goes else probe.since
 
 
 def _facts(

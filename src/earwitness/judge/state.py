@@ -8,7 +8,18 @@ from typing import Self
 from immutables import Map
 
 from earwitness.judge.layers import Try, with_try
-from earwitness.model import Effect, Evidence, Failure, Incident, Observation, Outcome, QuietPeriod, Rules, worst_effect
+from earwitness.model import (
+    Attribution,
+    Effect,
+    Evidence,
+    Failure,
+    Incident,
+    Observation,
+    Outcome,
+    QuietPeriod,
+    Rules,
+    worst_effect,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,7 @@ class Failed:
     evidence: tuple[Evidence, ...]
     failure: Failure | None = None  # an earlier version did not keep it
     dependency: str | None = None  # whose host it was that failed
+    attribution: Attribution = Attribution.TARGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,7 @@ def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
 
 def _failed(seen: Observation, effect: Effect) -> Failed:
     worst = next(f for f in seen.findings if f.effect is effect)
-    return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency)
+    return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency, worst.attribution)
 
 
 MANY = 50  # probes: an incident of more is not judged in full by each run

@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 
 from earwitness.model.quiet import Mute
-from earwitness.model.words import Effect, Evidence, Scope, Severity, Status, TransitionKind, Why, Workaround
+from earwitness.model.words import (
+    Attribution,
+    Effect,
+    Evidence,
+    Scope,
+    Severity,
+    Status,
+    TransitionKind,
+    Why,
+    Workaround,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,7 @@ class Argument:
     scope: Scope = Scope.EVERYWHERE
     periods: tuple[str, ...] = ()  # critical periods that made it count as more, or less
     would_be: tuple[WouldBe, ...] = ()
+    attribution: Attribution = Attribution.UNKNOWN  # whose fault it is taken to be
 
 
 @dataclass(frozen=True, slots=True)
