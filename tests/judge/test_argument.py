@@ -102,6 +102,19 @@ def test_a_rule_may_ask_for_workarounds_that_nobody_tested():
     assert opened(rules).severity is Severity.SEV2
 
 
+def test_the_runs_that_decided_severity_and_cause_are_named_besides_those_that_failed():
+    world = World(rules_of({"web": ("pay", ["crm"]), "bank": ("bank", []), "more": ("buy", ["crm"])}, BANK))
+    world.passes("bank")  # run-1
+    world.fails("web", times=2)  # run-2, run-3
+    assert world.open[0].weighed == ("run-1",)
+    world.passes("more")  # run-4
+    world.fails("web")  # run-5
+    (incident,) = world.open
+    assert incident.cause.contradicting == ("more",)
+    assert incident.weighed == ("run-1", "run-4")
+    assert incident.observations == ("run-3",)
+
+
 def test_outside_production_it_says_what_it_would_be_inside():
     incident = opened(rules_of({"web": ("pay", [], "staging")}), effect=Effect.DIVERTED)
     condition = "if the environment were listed under production_environments"

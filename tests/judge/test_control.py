@@ -119,6 +119,14 @@ def test_without_a_control_number_two_failures_are_enough():
     assert "no control call was made" in world.open[0].reason
 
 
+def test_the_control_call_is_named_among_the_runs_that_decided():
+    world = Phone()
+    world.call(BLOCKED)
+    world.control()
+    world.call(BLOCKED, why=Why.CONFIRM)
+    assert world.open[0].weighed == ("run-2",)
+
+
 def test_a_web_page_that_fails_too_needs_no_control_call():
     world = Phone()
     world.call(BLOCKED)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from earwitness.judge.attribution import attributed, said
 from earwitness.judge.correlation import Group
+from earwitness.judge.layers import control_of
 from earwitness.judge.severity import (
     Judged,
     counted,
@@ -38,6 +40,7 @@ class Verdict:
     reason: str
     argument: Argument
     times: tuple[str, ...]  # calendars and critical periods that held
+    weighed: tuple[str, ...] = ()  # the runs of others that decided it
 
 
 def assess(group: Group, state: State, rules: Rules, now: float, began_at: float | None = None) -> Verdict:
@@ -75,7 +78,20 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
         ),
         argument=argument,
         times=times_at(rules, now),
+        weighed=tuple(_weighed(group, journeys, state)),
     )
+
+
+def _weighed(group: Group, journeys: list[Judged], state: State) -> Iterator[str]:
+    """Yield the latest runs of the workarounds, of what speaks against a cause or for it from outside, and of the control calls."""
+    workarounds = [n for j in journeys for n in (*j.harm.passing, *j.harm.broken, *j.harm.held)]
+    members, cause = frozenset(group.members), group.cause
+    others = [n for n in (*cause.contradicting, *cause.supporting) if n not in members]
+    for name in dict.fromkeys((*workarounds[:_MOST_NAMED], *cause.contradicting[:_MOST_NAMED], *others[:_MOST_NAMED])):
+        yield state.probes[name].run
+    calls = (state.probes[n] for n in group.members if state.probes[n].tries)
+    controls = (control_of(probe.tries, group.since) for probe in islice(calls, _MOST_NAMED))
+    yield from (control.run for control in controls if control is not None)
 
 
 def _title(journey: Judged, cause: Cause, rules: Rules, environment: str | None) -> str:

@@ -20,7 +20,7 @@ from earwitness.model import (
 )
 
 _RENEWED_AFTER = 300.0  # seconds
-_LOOKED_AT = 100  # files
+_LOOKED_AT = 100  # files, or runs
 _FLAPPING = "It is flapping: it fails, passes and fails again."
 _UNSTEADY = "It is flapping: its severity rose, fell and rose again."
 
@@ -46,6 +46,7 @@ def opened(
         evidence=_evidence(members),
         observations=tuple(m.failed.run for m in members if m.failed),
         argument=verdict.argument,
+        weighed=verdict.weighed,
         times=verdict.times,
         flapping=flapping,
     )
@@ -92,6 +93,7 @@ def merged(survivor: Incident, absorbed: Incident, why: str, now: float) -> tupl
         failing_since=min(survivor.failing_since, absorbed.failing_since),
         evidence=tuple(dict.fromkeys((*survivor.evidence, *absorbed.evidence))),
         observations=tuple(dict.fromkeys((*survivor.observations, *absorbed.observations))),
+        weighed=_weighed(survivor.weighed, absorbed.weighed),
         parted=tuple(n for n in dict.fromkeys((*survivor.parted, *absorbed.parted)) if n not in members),
     )
     return noted(grown, now, TransitionKind.ATTACH, f"{absorbed.id} was merged into this: {why}")
@@ -170,8 +172,14 @@ def argued(incident: Incident, cause: Cause, verdict: Verdict) -> Incident:
         reason=_reason(verdict, incident),
         cause=cause,
         argument=verdict.argument,
+        weighed=_weighed(incident.weighed, verdict.weighed),
         times=verdict.times,
     )
+
+
+def _weighed(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
+    """Remember what decided earlier verdicts too, the latest of very many."""
+    return tuple(dict.fromkeys((*before, *now)))[-_LOOKED_AT:]
 
 
 def is_new_acknowledgement(incident: Incident, command: Commanded) -> bool:

@@ -98,6 +98,9 @@ class Incident:
     timeline: tuple[TimelineEntry, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     observations: tuple[str, ...] = ()  # run ids whose observations carried the evidence
+    weighed: tuple[
+        str, ...
+    ] = ()  # run ids of workarounds, control calls and other probes that decided severity and cause
     argument: Argument | None = None  # of incidents that an earlier version judged there is none
     times: tuple[str, ...] = ()  # calendars and critical periods that held when it was last judged
     muted: Mute | None = None
