@@ -231,8 +231,8 @@ def _write_deliveries(connection: Connection, committed: Committed, router: Rout
         if incident.merged_into is not None:
             knew[incident.merged_into] = list(told)
         elif transition.kind is TransitionKind.ATTACH and not incident.muted:
-            newcomers = [hook for hook in knew.pop(incident.id, []) if hook not in told]
-            recipients = [Recipient(hook) for hook in newcomers]
+            reached = {*told, *(recipient.hook for recipient in recipients)}
+            recipients += [Recipient(hook) for hook in knew.pop(incident.id, []) if hook not in reached]
         # The hook whose provider brought it about knows.
         owed.add_deliveries(connection, transition, [r for r in recipients if r.hook != via], now)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from earwitness.model import (
     Argument,
+    Attribution,
     Cause,
     Evidence,
     Incident,
@@ -88,6 +89,7 @@ def incident_json(incident: Incident, evidence_url: str) -> dict[str, Any]:
             "against": list(cause.contradicting),
             "alternatives": list(cause.alternatives),
         },
+        "attribution": (incident.argument.attribution if incident.argument else Attribution.UNKNOWN).value,
         "opened_at": iso_time(incident.opened_at),
         "resolved_at": iso_time(incident.resolved_at),
         "acknowledged_by": incident.acknowledged_by,
@@ -172,6 +174,7 @@ def argument_json(argument: Argument) -> dict[str, Any]:
         "why": argument.why,
         "production": argument.production,
         "scope": argument.scope.value,
+        "attribution": argument.attribution.value,
         "critical_periods": list(argument.periods),
         "journeys": [
             {
@@ -180,7 +183,8 @@ def argument_json(argument: Argument) -> dict[str, Any]:
                 "workaround": harm.workaround.value,
                 "failing": list(harm.failing),
                 "workarounds_passing": list(harm.passing),
-                "workarounds_not_passing": list(harm.untested),
+                "workarounds_not_passing": [*harm.broken, *harm.untested],
+                "workarounds_untested": list(harm.untested),
             }
             for harm in argument.harms
         ],

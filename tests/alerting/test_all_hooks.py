@@ -60,7 +60,7 @@ def test_every_hook_takes_part_in_these_tests():
 
 
 @pytest.mark.parametrize("name", HOOKS)
-@pytest.mark.parametrize("kind", [k for k in TransitionKind if k not in ("attach", "note")])
+@pytest.mark.parametrize("kind", [k for k in TransitionKind if k is not TransitionKind.NOTE])
 def test_a_good_provider_is_told_of_every_change(name, kind):
     sent, outcome = hold(name, notice(kind))
     assert (outcome.result, outcome.reason) == ("delivered", Reason.OK)

@@ -6,9 +6,14 @@ import pytest
 from judge_world import World, rules_of
 
 from earwitness.config.times import Once
+from earwitness.judge.attribution import attributed
+from earwitness.judge.correlation import Group
 from earwitness.model import (
     DEFAULT_SEVERITY_RULES,
+    Attribution,
+    Cause,
     CriticalPeriod,
+    DependencyRule,
     Effect,
     Failure,
     Finding,
@@ -53,7 +58,8 @@ def test_the_default_table_names_the_rule_by_which_it_judged(effect, environment
 
 def test_what_would_change_it_names_the_severity_and_the_condition():
     incident = opened(rules_of({"web": ("pay", []), "bank": ("bank", [])}, BANK))
-    assert incident.argument.harms[0].workaround is Workaround.FAILS
+    harm = incident.argument.harms[0]
+    assert (harm.workaround, harm.broken, harm.untested) == (Workaround.UNTESTED, (), ("bank",))
     assert incident.argument.would_be == (WouldBe(Severity.SEV2, "if bank passed"),)
     assert "It would be Sev2 if bank passed." in incident.reason
 
@@ -65,6 +71,48 @@ def test_a_workaround_that_passes_is_part_of_the_facts():
     (harm,) = world.open[0].argument.harms
     assert (harm.workaround, harm.passing, harm.failing) == (Workaround.PASSES, ("bank",), ("web",))
     assert world.open[0].argument.would_be == (WouldBe(Severity.SEV1, "if bank failed"),)
+
+
+def test_a_workaround_that_was_seen_to_fail_is_told_apart_from_one_that_nobody_tested():
+    world = World(rules_of({"web": ("pay", []), "bank": ("bank", [])}, BANK))
+    world.fails("bank")
+    world.fails("web", times=2)
+    (harm,) = world.open[0].argument.harms
+    assert (harm.workaround, harm.broken, harm.untested) == (Workaround.FAILS, ("bank",), ())
+    assert "No workaround for “Pay” passes: bank did not." in world.open[0].reason
+
+
+def test_a_workaround_that_passed_in_the_incident_and_was_not_seen_since_is_told_so():
+    world = World(rules_of({"web": ("pay", ["crm"]), "more": ("buy", ["crm"]), "bank": ("bank", [])}, BANK))
+    world.passes("bank")
+    world.fails("web", times=2)
+    world.now += 600
+    world.fails("more")
+    (incident,) = world.open
+    held = incident.argument.harms[0]
+    assert (held.workaround, held.passing, held.untested, held.held) == (Workaround.PASSES, (), ("bank",), ("bank",))
+    assert "passed when it was last seen: bank could not be tested lately" in incident.reason
+
+
+def test_a_rule_may_ask_for_workarounds_that_nobody_tested():
+    rule = SeverityRule("severity_rules[0]", SeverityMatch(True, workaround=(Workaround.UNTESTED,)), Severity.SEV2)
+    rules = replace(
+        rules_of({"web": ("pay", []), "bank": ("bank", [])}, BANK), severity_rules=(rule, *DEFAULT_SEVERITY_RULES)
+    )
+    assert opened(rules).severity is Severity.SEV2
+
+
+def test_the_runs_that_decided_severity_and_cause_are_named_besides_those_that_failed():
+    world = World(rules_of({"web": ("pay", ["crm"]), "bank": ("bank", []), "more": ("buy", ["crm"])}, BANK))
+    world.passes("bank")  # run-1
+    world.fails("web", times=2)  # run-2, run-3
+    assert world.open[0].weighed == ("run-1",)
+    world.passes("more")  # run-4
+    world.fails("web")  # run-5
+    (incident,) = world.open
+    assert incident.cause.contradicting == ("more",)
+    assert incident.weighed == ("run-1", "run-4")
+    assert incident.observations == ("run-3",)
 
 
 def test_outside_production_it_says_what_it_would_be_inside():
@@ -136,6 +184,44 @@ def test_a_rule_by_calendar_holds_inside_it_only():
 
 def test_a_failure_of_a_page_has_no_narrower_scope():
     assert opened(rules_of({"web": ("pay", [])})).argument.scope is Scope.EVERYWHERE
+
+
+def _attribution(rules, *attributions):
+    world = World(rules)
+    probes = list(rules.probes)
+    for probe, attribution in zip(probes, attributions, strict=False):
+        for _ in range(2):
+            world.see(probe, Finding(Failure.WRONG_BODY, "it broke", attribution=attribution))
+    return world.open[0].argument.attribution, world.open[0].reason
+
+
+@pytest.mark.parametrize(
+    ("third_party", "attribution", "words"),
+    [
+        (True, Attribution.THIRD_PARTY, "It is attributed to a third party."),
+        (False, Attribution.TARGET, "It is attributed to the target itself."),
+    ],
+)
+def test_a_cause_is_whose_the_configuration_says(third_party, attribution, words):
+    rules = rules_of({"web": ("pay", ["cards"])})
+    rules = replace(rules, dependencies={"cards": DependencyRule("Cards", third_party)})
+    found, reason = _attribution(rules, Attribution.TARGET)
+    assert found is attribution
+    assert words in reason
+
+
+@pytest.mark.parametrize("attribution", [Attribution.TARGET, Attribution.THIRD_PARTY])
+def test_without_a_cause_the_findings_say_whose_fault_it_is(attribution):
+    assert _attribution(rules_of({"web": ("pay", [])}), attribution)[0] is attribution
+
+
+def test_findings_that_differ_are_nobodys():
+    rules = rules_of({"web": ("pay", []), "app": ("pay", [])})
+    world = World(rules)
+    world.see("app", Finding(Failure.WRONG_BODY, "it broke", attribution=Attribution.THIRD_PARTY))
+    world.see("web", Finding(Failure.WRONG_BODY, "it broke"))
+    group = Group(Cause(None, 0.0, ("web", "app")), ("web", "app"), world.now)
+    assert attributed(group, {}, world.state, rules) is Attribution.UNKNOWN
 
 
 def test_a_crowd_of_probes_is_counted_rather_than_named():

@@ -17,6 +17,7 @@ from earwitness.model import (
     Observed,
     Outcome,
     Run,
+    Scope,
     Severity,
     Why,
 )
@@ -118,6 +119,14 @@ def test_without_a_control_number_two_failures_are_enough():
     assert "no control call was made" in world.open[0].reason
 
 
+def test_the_control_call_is_named_among_the_runs_that_decided():
+    world = Phone()
+    world.call(BLOCKED)
+    world.control()
+    world.call(BLOCKED, why=Why.CONFIRM)
+    assert world.open[0].weighed == ("run-2",)
+
+
 def test_a_web_page_that_fails_too_needs_no_control_call():
     world = Phone()
     world.call(BLOCKED)
@@ -130,6 +139,23 @@ def test_another_carrier_that_fails_too_needs_no_control_call():
     world.call(BLOCKED)
     world.call(BLOCKED, probe="second")
     assert len(world.open) == 1
+
+
+@pytest.mark.parametrize(
+    ("passing", "attribution", "scope"),
+    [
+        ({"from_": B}, Attribution.MONITOR, Scope.NUMBER),
+        ({"probe": "second"}, Attribution.TARGET, Scope.EVERYWHERE),  # another probe's calls are not compared
+    ],
+)
+def test_what_the_calls_point_to_says_whose_fault_it_is(passing, attribution, scope):
+    world = Phone(control=False)
+    for _ in range(2):
+        world.call(BLOCKED)
+        world.call(**passing)
+    world.call(BLOCKED)
+    argument = world.open[0].argument
+    assert (argument.attribution, argument.scope) == (attribution, scope)
 
 
 def test_a_nuisance_asks_for_no_control_call():

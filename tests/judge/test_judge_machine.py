@@ -108,7 +108,7 @@ class JudgeMachine(RuleBasedStateMachine):
         self.known = {}  # incident -> its severity by the transitions; none once it is resolved
         self.over = set()  # incidents that resolved
         self.mail = {}  # incident -> (kind, severity) of what the hook was told, in order
-        self.parted = set()  # pairs that people split
+        self.parted = set()  # probes of incidents that people split
         self.taken = []  # observations of probes that have been configured ever since
 
     def tell(self, event):
@@ -145,7 +145,7 @@ class JudgeMachine(RuleBasedStateMachine):
     def _resolved(self, incident):
         """What came back twice has stayed well for ten minutes, or a person or the configuration ended it."""
         ended = incident.timeline[-1].text
-        if incident.reopened >= 2 and ended == "every probe of the incident passes again":
+        if incident.relapses >= 2 and ended == "every probe of the incident passes again":
             members = [self.state.probes[name] for name in incident.probes if name in self.state.probes]
             assert all(self.now - probe.since >= 600 for probe in members)
 
@@ -236,9 +236,8 @@ class JudgeMachine(RuleBasedStateMachine):
     def a_person_splits(self, data):
         incident = data.draw(st.sampled_from(sorted(self.state.incidents)))
         probes = data.draw(st.sets(st.sampled_from(self.state.incidents[incident].probes), min_size=1))
-        known = set(self.known)
+        self.parted |= set(self.state.incidents[incident].probes)
         self.tell(Commanded(self.now, incident, "split", "Kim", probes=tuple(sorted(probes))))
-        self.parted |= {frozenset({incident, fresh}) for fresh in set(self.known) - known}
 
     @rule(
         probe=st.sampled_from([(), ("web",), ("ivr", "web"), ("bank", "page")]),
@@ -313,7 +312,11 @@ class JudgeMachine(RuleBasedStateMachine):
             for b in open_:
                 same = (a.environment, a.cause.dependency) == (b.environment, b.cause.dependency)
                 if a.id < b.id and same and kind_of(a, self.state) is kind_of(b, self.state):
-                    assert frozenset({a.id, b.id}) in self.parted
+                    assert set(a.parted) & set(b.probes) or set(b.parted) & set(a.probes)
+
+    @invariant()
+    def only_what_people_split_is_kept_apart(self):
+        assert all(self.parted.issuperset(incident.parted) for incident in self.state.incidents.values())
 
     @invariant()
     def no_incident_mixes_production_with_what_is_not(self):

@@ -173,6 +173,49 @@ SCENARIOS = {
         at 30m: mend pay-web
         expect within 3m: told resolve
         expect open: 1""",
+    "split by a person, ended and failing again: its own incident is open again, and whoever heard of its end hears of it": """
+        probe a of one needs crm
+        probe b of two needs crm
+        at 1m: break crm
+        expect within 2m: open sev1
+        expect within 2m: attach
+        at 5m: split b
+        expect within 1s: told open sev1
+        at 8m: mend b
+        expect within 3m: told resolve
+        expect open: 1
+        at 12m: fail b
+        expect within 2m: told reopen sev1
+        expect open: 2
+        expect nothing told for 10m""",
+    "split by a person, and failing again much later: it is still not joined to the first": """
+        probe a of one needs crm
+        probe b of two needs crm
+        at 1m: break crm
+        expect within 2m: open sev1
+        expect within 2m: attach
+        at 5m: split b
+        at 8m: mend b
+        expect within 3m: told resolve
+        at 60m: fail b
+        expect within 2m: told open sev1
+        expect open: 2
+        expect nothing told for 10m""",
+    "split by a person, both ended and both failing again: each is open again for itself": """
+        probe a of one needs crm
+        probe b of two needs crm
+        at 1m: break crm
+        expect within 2m: open sev1
+        expect within 2m: attach
+        at 5m: split b
+        at 8m: mend crm
+        expect within 3m: told resolve
+        expect within 3m: told resolve
+        at 12m: break crm
+        expect within 2m: told reopen
+        expect within 2m: told reopen
+        expect open: 2
+        expect nothing told for 10m""",
     "a note tells nobody": ALONE
     + """
         at 1m: fail web
@@ -199,6 +242,53 @@ SCENARIOS = {
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario(name):
     play(SCENARIOS[name])
+
+
+WITH_WORKAROUND = """
+    probe a of j1
+    probe w of j2
+    workaround of j1: w
+    at 1m: fail a
+"""
+
+
+def _swings_of(kinds_at, stage):
+    """Return what the hook was told of the incident of `a`."""
+    incidents = [t for _, t in stage.said if "a" in t.incident.probes and t.kind.value in kinds_at]
+    return [t.kind.value for t in incidents]
+
+
+def test_a_workaround_that_comes_and_goes_for_an_hour_raises_and_lowers_once():
+    flaps = "\n".join(f"at {minute}m: {'fail' if minute % 6 == 2 else 'mend'} w" for minute in range(2, 62, 3))
+    stage = play(WITH_WORKAROUND + flaps)
+    stage.until(3700)
+    assert _swings_of(("open", "raise", "lower"), stage) == ["open", "raise", "lower", "raise"]
+    (incident,) = [i for i in stage.state.incidents.values() if "a" in i.probes]
+    assert incident.severity.value == "sev1"
+    assert "flapping" in next(t.text for _, t in reversed(stage.said) if t.kind.value == "raise")
+    assert "its severity rose, fell and rose again" in incident.reason
+    stage.act("mend w")
+    stage.until(4100)
+    assert incident.id in stage.state.incidents
+    assert _swings_of(("lower",), stage) == ["lower"], "it has not been well for ten minutes"
+    assert "It stays Sev1" in stage.state.incidents[incident.id].reason
+    stage.until(4300)
+    assert _swings_of(("lower",), stage) == ["lower", "lower"]
+    assert stage.state.incidents[incident.id].severity.value == "sev2"
+
+
+def test_an_effect_that_comes_and_goes_is_held_at_the_worse_as_well():
+    changes = "\n".join(f"at {minute}m: fail a{' diverted' if minute % 8 == 4 else ''}" for minute in range(4, 60, 4))
+    stage = play("probe a of j1\nat 1m: fail a\n" + changes)
+    stage.until(3700)
+    assert _swings_of(("raise", "lower"), stage) == ["lower", "raise"]
+
+
+def test_what_calendars_raise_and_lower_is_no_flapping():
+    periods = "\n".join(f"critical p{n} of j1 from {n}m to {n + 10}m: sev2 as sev1" for n in (10, 30, 50))
+    stage = play(f"probe a of j1\n{periods}\nat 1m: fail a diverted")
+    stage.until(4000)
+    assert _swings_of(("raise", "lower"), stage) == ["raise", "lower"] * 3
 
 
 def test_an_hour_of_flapping_is_told_a_bounded_number_of_times():

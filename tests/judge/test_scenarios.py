@@ -186,6 +186,50 @@ SCENARIOS = {
         at 0s: unknown phone
         at 1m: fail web
         expect within 2m: open sev1""",
+    "a workaround that nobody can test any more raises nothing": """
+        probe a of j1
+        probe w of j2
+        workaround of j1: w
+        at 1m: fail a
+        expect within 2m: open sev2
+        at 5m: unknown w
+        expect nothing for 1h""",
+    "a workaround that maintenance stopped raises nothing": """
+        probe a of j1
+        probe w of j2
+        workaround of j1: w
+        maintenance m of w from 3m to 40m stop
+        at 1m: fail a
+        expect within 2m: open sev2
+        expect nothing for 30m""",
+    "a workaround that nobody could test for a while is believed broken once it is seen to fail": """
+        probe a of j1
+        probe w of j2
+        workaround of j1: w
+        at 1m: fail a
+        expect within 2m: open sev2
+        at 5m: unknown w
+        at 20m: fail w
+        expect within 2m: raise sev1""",
+    "of two workarounds the one that worked breaks, and the other was never seen: raised": """
+        probe a of j1
+        probe w of j2
+        probe v of j2
+        workaround of j1: j2
+        at 0s: unknown v
+        at 1m: fail a
+        expect within 2m: open sev2
+        at 5m: fail w
+        expect within 3m: raise sev1""",
+    "a workaround that is seen for the first time lowers": """
+        probe a of j1
+        probe w of j2
+        workaround of j1: w
+        at 0s: unknown w
+        at 1m: fail a
+        expect within 2m: open sev1
+        at 5m: mend w
+        expect within 2m: lower sev2""",
     "a named probe is a workaround": """
         probe web of shop
         probe phone of shop-by-phone

@@ -1,6 +1,6 @@
 """Who is told of what, when, and who takes over."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from earwitness.config.alerting import MatchSpec, RouteSpec
@@ -32,20 +32,18 @@ class Matcher:
     location: str = "local"  # where this daemon runs
 
     def matches(self, match: MatchSpec, incident: Incident, now: float) -> bool:
-        owners = {self.owners.get(journey) for journey in incident.journeys}
-        channels = {self.channels.get(probe) for probe in incident.probes}
         return (
             (not match.severity or incident.severity in match.severity)
             and _overlap(match.journey, incident.journeys)
-            and _overlap(match.owner, owners)
+            and _overlap(match.owner, (self.owners.get(journey) for journey in incident.journeys))
             and _overlap(match.environment, (incident.environment,))
-            and _overlap(match.channel, channels)
+            and _overlap(match.channel, (self.channels.get(probe) for probe in incident.probes))
             and _overlap(match.location, (self.location,))
             and (match.time is None or match.time.contains(now))
         )
 
 
-def _overlap(wanted: Collection[object], found: Collection[object]) -> bool:
+def _overlap(wanted: Collection[object], found: Iterable[object]) -> bool:
     return not wanted or not set(wanted).isdisjoint(found)
 
 
@@ -73,9 +71,11 @@ class Router:
         if transition.kind in _FOLLOW_UPS:  # of what came back while it was muted, people know the end already
             known = [] if muted and muted.known is None else told
             return [Recipient(hook, failover=self.after(hook, matched)) for hook in known]
-        if transition.kind not in _NEWS or muted:
+        if muted or transition.kind not in (*_NEWS, TransitionKind.ATTACH):
             return []
         wanted = dict.fromkeys([*told, *_instead_of(refused, matched)])
+        if transition.kind is TransitionKind.ATTACH:  # what joins is news to those only whom it concerns first
+            wanted = {hook: None for hook in wanted if hook not in told}
         return [self._timed(hook, matched, incident, now) for hook in wanted]
 
     def _timed(self, hook: str, matched: Sequence[RouteSpec], incident: Incident, now: float) -> Recipient:

@@ -219,6 +219,7 @@ def _argued(argument: dict[str, Any]) -> Iterator[str]:
         yield f"  fact    {journey['journey']}: {journey['effect']}, workaround {journey['workaround']} ({failing})"
     if argument["journeys"]:
         yield f"  fact    {'production' if argument['production'] else 'not production'}, scope {argument['scope']}"
+        yield f"  fact    attributed to {argument['attribution']}"
         yield f"  rule    {argument['rule']}: {argument['why']}" if argument["why"] else f"  rule    {argument['rule']}"
     yield from (f"  period  {name}" for name in argument.get("critical_periods", ()))
     yield from (f"  change  {w['severity']} {w['condition']}" for w in argument["would_be"])

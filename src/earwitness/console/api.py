@@ -97,9 +97,13 @@ async def evidence_zip(house: InHouse, incident_id: str) -> Response:
 async def archive(house: House, incident_id: str) -> Response:
     """Return the evidence of an incident as one zip."""
     found = await find(house, incident_id)
-    runs = await house.store.read(lambda c: [history.observation(c, run) for run in found.observations[-_MOST_RUNS:]])
-    seen = [observation_json(run, EVIDENCE) for run in runs if run is not None]
-    content = await asyncio.to_thread(bundle, incident_json(found, EVIDENCE), seen, found.evidence, house.evidence)
+    chosen = dict.fromkeys(found.observations[-_MOST_RUNS:], "failed")
+    chosen |= {run: "weighed" for run in found.weighed if run not in chosen}
+    runs = await house.store.read(lambda c: [history.observation(c, run) for run in chosen])
+    seen = [observation_json(run, EVIDENCE) | {"role": chosen[run.run.id]} for run in runs if run is not None]
+    weighed = (file for run in runs if run is not None and chosen[run.run.id] == "weighed" for file in run.evidence)
+    files = tuple(dict.fromkeys((*found.evidence, *weighed)))
+    content = await asyncio.to_thread(bundle, incident_json(found, EVIDENCE), seen, files, house.evidence)
     named = {"content-disposition": f'attachment; filename="{incident_id}.zip"'}
     return Response(content, media_type="application/zip", headers=named)
 

@@ -2,7 +2,8 @@
 
 incident.json       the incident as the API shows it
 argument.txt        why it has its severity, in words, and its timeline
-observations.json   the runs that it rests on: steps with their times, findings, numbers dialled, call SIDs, URLs, measures
+observations.json   the runs that it rests on: steps with their times, findings, numbers dialled, call SIDs, URLs, measures; their role
+                    is `failed`, or `weighed` for those of workarounds, control calls and other probes that decided severity and cause
 reproduce.sh        the requests of these runs as curl lines, and the numbers that were called
 HASH-NAME           the files: recordings, transcripts, scripts, requests and answers, screenshots
 manifest.json       the SHA-256 and size of each

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
+from earwitness.judge.attribution import attributed, said
 from earwitness.judge.correlation import Group
+from earwitness.judge.layers import control_of
 from earwitness.judge.severity import (
     Judged,
     counted,
@@ -16,7 +19,7 @@ from earwitness.judge.severity import (
 from earwitness.judge.state import State
 from earwitness.model import Argument, Cause, Effect, Rules, Severity, Workaround, WouldBe
 
-_LABEL = {
+LABEL = {
     Severity.SEV1: "Sev1",
     Severity.SEV2: "Sev2",
     Severity.SEV3: "Sev3",
@@ -37,14 +40,15 @@ class Verdict:
     reason: str
     argument: Argument
     times: tuple[str, ...]  # calendars and critical periods that held
+    weighed: tuple[str, ...] = ()  # the runs of others that decided it
 
 
-def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
-    """Return how bad the group's failures are, and why."""
-    journeys = judged_journeys(group, state, rules, now)
+def assess(group: Group, state: State, rules: Rules, now: float, began_at: float | None = None) -> Verdict:
+    """Return how bad the group's failures are, and why; `began_at` says since when their incident is open."""
+    journeys = judged_journeys(group, state, rules, now, began_at)
     worst = worst_of(journeys)
     environment, production = worst.facts.environment, worst.facts.production
-    calls = located_calls(group, state)
+    calls = located_calls(group, state, rules)
     argument = Argument(
         harms=tuple(j.harm for j in journeys),
         production=production,
@@ -53,26 +57,41 @@ def assess(group: Group, state: State, rules: Rules, now: float) -> Verdict:
         scope=worst.facts.scope,
         periods=worst.periods,
         would_be=tuple(_would_be(worst, journeys, rules, now)),
+        attribution=attributed(group, calls, state, rules),
     )
     return Verdict(
         severity=worst.severity,
         title=_title(worst, group.cause, rules, None if production else environment),
         reason=" ".join(
             [
-                f"{_LABEL[worst.severity]}, because "
+                f"{LABEL[worst.severity]}, because "
                 + "; ".join(_said(j, state, rules, production) for j in journeys)
                 + ".",
                 _place(environment, production),
                 *(_workaround(j, rules) for j in journeys if j.harm.effect is Effect.BLOCKED and production),
                 _cause(group.cause, rules),
+                said(argument.attribution),
                 *[located.sentence for located in calls.values() if located is not None][:_MOST_NAMED],
                 _rule(worst),
-                *(f"It would be {_LABEL[w.severity]} {w.condition}." for w in argument.would_be),
+                *(f"It would be {LABEL[w.severity]} {w.condition}." for w in argument.would_be),
             ]
         ),
         argument=argument,
         times=times_at(rules, now),
+        weighed=tuple(_weighed(group, journeys, state)),
     )
+
+
+def _weighed(group: Group, journeys: list[Judged], state: State) -> Iterator[str]:
+    """Yield the latest runs of the workarounds, of what speaks against a cause or for it from outside, and of the control calls."""
+    workarounds = [n for j in journeys for n in (*j.harm.passing, *j.harm.broken, *j.harm.held)]
+    members, cause = frozenset(group.members), group.cause
+    others = [n for n in (*cause.contradicting, *cause.supporting) if n not in members]
+    for name in dict.fromkeys((*workarounds[:_MOST_NAMED], *cause.contradicting[:_MOST_NAMED], *others[:_MOST_NAMED])):
+        yield state.probes[name].run
+    calls = (state.probes[n] for n in group.members if state.probes[n].tries)
+    controls = (control_of(probe.tries, group.since) for probe in islice(calls, _MOST_NAMED))
+    yield from (control.run for control in controls if control is not None)
 
 
 def _title(journey: Judged, cause: Cause, rules: Rules, environment: str | None) -> str:
@@ -104,10 +123,17 @@ def _place(environment: str, production: bool) -> str:
 
 def _workaround(journey: Judged, rules: Rules) -> str:
     title, harm = rules.journeys[journey.harm.journey].title, journey.harm
+    broken = f"; {', '.join(harm.broken)} did not pass" if harm.broken else ""
     if harm.passing:
         return f"A workaround for “{title}” passes: {', '.join(harm.passing)}."
+    if harm.held:
+        return f"A workaround for “{title}” passed when it was last seen: {', '.join(harm.held)} could not be tested lately."
     if harm.untested:
-        return f"No workaround for “{title}” passes: {', '.join(harm.untested)} did not."
+        return (
+            f"Whether “{title}” has a workaround is not known: {', '.join(harm.untested)} could not be tested{broken}."
+        )
+    if harm.broken:
+        return f"No workaround for “{title}” passes: {', '.join(harm.broken)} did not."
     return f"No workaround is named for “{title}”."
 
 
@@ -136,8 +162,8 @@ def _names(probes: tuple[str, ...]) -> str:
 def _rule(worst: Judged) -> str:
     why = f" ({worst.rule.why})" if worst.rule.why else ""
     counts = (
-        f"; it counts as {_LABEL[worst.severity]} in {' and '.join(worst.periods)}, instead of "
-        f"{_LABEL[worst.rule.severity]}"
+        f"; it counts as {LABEL[worst.severity]} in {' and '.join(worst.periods)}, instead of "
+        f"{LABEL[worst.rule.severity]}"
         if worst.periods
         else ""
     )
@@ -167,10 +193,10 @@ def _changes(worst: Judged, rules: Rules, now: float) -> Iterator[tuple[Judged, 
     if not facts.production:
         yield _if(worst, rules, now, production=True), "if the environment were listed under production_environments"
         return
-    if harm.passing:
-        yield _if(worst, rules, now, workaround=Workaround.FAILS), f"if {' and '.join(harm.passing)} failed"
-    elif harm.untested:
-        yield _if(worst, rules, now, workaround=Workaround.PASSES), f"if {' or '.join(harm.untested)} passed"
+    if works := harm.passing or harm.held:
+        yield _if(worst, rules, now, workaround=Workaround.FAILS), f"if {' and '.join(works)} failed"
+    elif unseen := (*harm.broken, *harm.untested):
+        yield _if(worst, rules, now, workaround=Workaround.PASSES), f"if {' or '.join(unseen)} passed"
     elif harm.effect is Effect.BLOCKED:
         passes = _if(worst, rules, now, workaround=Workaround.PASSES)
         yield passes, "if the journey had a workaround that passes"

@@ -12,14 +12,19 @@ from earwitness.judge.severity import times_at
 from earwitness.judge.state import State
 from earwitness.model import Incident, Rules, TransitionKind
 
+_CHANGED = "the configuration changed"
+
 
 def ticked(state: State, at: float, rules: Rules) -> Judgement:
-    """Forget what is over, and judge anew where a calendar or a critical period began or ended."""
+    """Forget what is over, and judge anew where a calendar or a critical period began or ended, or where a judgement is due."""
     judged = Judgement(without_what_is_over(state, at).without_ended(at - rules.reopen_within))
     times = times_at(rules, at)
     for incident in judged.state.open_incidents():
+        pace = judged.state.pace.get(incident.id)
         if incident.times != times:
             judged = judged.then(_at_other_times(judged.state, incident, times, rules, at))
+        elif pace is not None and pace.behind:
+            judged = judged.then(reassess(judged.state, incident, rules, at))
     return judged
 
 
@@ -34,7 +39,7 @@ def _at_other_times(state: State, incident: Incident, times: tuple[str, ...], ru
 
 
 def reconfigured(state: State, at: float, rules: Rules) -> Judgement:
-    """Forget the probes that are gone, resolve what nothing watches any more, and see the rest with the new names."""
+    """Forget the probes that are gone, resolve what nothing watches any more, and judge the rest by the new names and rules."""
     for name in [name for name in state.probes if name not in rules.probes]:
         state = replace(state, probes=state.probes.delete(name))
     judged = Judgement(state)
@@ -56,10 +61,10 @@ def _refitted(state: State, incident: Incident, rules: Rules, at: float) -> Judg
         environment=rules.probes[left[0]].environment,
     )
     if fitted == incident and incident.cause.dependency in (None, *rules.dependencies):
-        return Judgement(state)
+        return reassess(state, incident, rules, at, _CHANGED)
     group = replace(correlate(state, rules, left, incident.failing_since, at), members=left)
-    verdict = assess(group, state, rules, at)
-    changed, transitions = incidents.reassessed(fitted, group.cause, verdict, at)
+    verdict = assess(group, state, rules, at, incident.began_at)
+    changed, transitions = incidents.reassessed(fitted, group.cause, verdict, at, _CHANGED)
     if not transitions:
         changed, noted = incidents.noted(changed, at, TransitionKind.NOTE, "the configuration of its probes changed")
         transitions = [noted]
@@ -68,8 +73,19 @@ def _refitted(state: State, incident: Incident, rules: Rules, at: float) -> Judg
 
 
 def set_back(state: State, at: float) -> Judgement:
-    """Let no run lie in the future, or every later one would seem to be overtaken by it."""
+    """Let no run lie in the future, or every later one would seem to be overtaken by it; nor what incidents count from."""
     for probe in [p for p in state.probes.values() if p.started_at > at]:
         usable_at = min(probe.usable_at, at) if probe.usable_at is not None else None
-        state = state.with_probe(replace(probe, started_at=at, since=min(probe.since, at), usable_at=usable_at))
+        well_at = min(probe.well_at, at) if probe.well_at is not None else None
+        since = min(probe.since, at)
+        state = state.with_probe(replace(probe, started_at=at, since=since, usable_at=usable_at, well_at=well_at))
+    for incident in [i for i in state.open_incidents() if max(i.failing_since, i.began_at, i.better_since or at) > at]:
+        state = state.with_incident(
+            replace(
+                incident,
+                failing_since=min(incident.failing_since, at),
+                better_since=None if incident.better_since is None else min(incident.better_since, at),
+                awaited=(),
+            )
+        )
     return Judgement(state)

@@ -5,8 +5,11 @@ probe alone. A dependency whose own host failed, as the findings of all say, goe
 Order comes from the configuration, never from names.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
+from math import inf
 
 from earwitness.judge.state import SERIOUS, ProbeState, State
 from earwitness.model import Cause, Incident, Rules
@@ -35,20 +38,20 @@ class Group:
 def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, now: float) -> Group:
     """Return the group of failures that the seeds belong to; `since` is when the first of them began to fail.
 
-    The seeds are failing probes that are known to belong together: one probe, or the members of an open incident.
-    Members of an incident do not contradict it when they recover one by one.
+    The seeds are failing probes that are known to belong together: one probe, or the members of an open incident. Members of an
+    incident do not contradict it when they recover one by one, only when others that failed before still fail afterwards.
     """
-    seeds = tuple(sorted(set(seeds), key=rules.order.__getitem__))
+    seeds = _without_the_well(tuple(sorted(set(seeds), key=rules.order.__getitem__)), state)
     groups = _explanations(_shared(_needs(name, state, rules) for name in seeds), seeds, state, rules, since, now)
     blamed = [g for g in groups if all(_blamed(name, state, rules) == g.cause.dependency for name in seeds)]
     groups = blamed or groups
     if not blamed and not any(len(g.members) > 1 for g in groups):
         ways = _shared(rules.probes[name].reaches for name in seeds)
         reached = _explanations(ways, seeds, state, rules, since, now)
-        groups = [g for g in reached if len(g.members) > 1 and not _ruled_out(g, state, rules)] or groups
+        groups = [g for g in reached if len(g.members) > 1] or groups
     if not groups:
         against = _contradicting(state, rules, seeds, since)
-        return Group(Cause(None, confidence(len(seeds), len(against), 1), seeds, against), seeds, since)
+        return Group(Cause(None, 0.0, seeds, against), seeds, since)
     best = max(groups, key=lambda g: len(g.members))
     equals = [g.cause.dependency for g in groups if g is not best and set(g.members) == set(best.members)]
     return _with_alternatives(best, tuple(name for name in equals if name))
@@ -57,6 +60,20 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
 def confidence(supporting: int, contradicting: int, explanations: int) -> float:
     """Laplace's rule of succession over the probes that depend on the cause, shared among equally good explanations."""
     return round((supporting + 1) / (supporting + contradicting + 2) / explanations, 2)
+
+
+def _without_the_well(seeds: tuple[str, ...], state: State) -> tuple[str, ...]:
+    """Leave out the seeds that recovered for sure while others failed from before their recovery until after it."""
+    probes = [state.probes[name] for name in seeds]
+    failing = sorted((p.since, p.started_at) for p in probes if p.failing)
+    since = [began for began, _ in failing]
+    failed_at = list(accumulate((latest for _, latest in failing), max))  # by those that began so early, the latest
+    well = set()
+    for p in probes:
+        earlier = bisect_left(since, p.since)
+        if p.well_at is not None and earlier and failed_at[earlier - 1] > p.well_at:
+            well.add(p.probe)
+    return tuple(name for name in seeds if name not in well) if well else seeds
 
 
 def _blamed(name: str, state: State, rules: Rules) -> str | None:
@@ -69,6 +86,13 @@ def _needs(name: str, state: State, rules: Rules) -> tuple[str, ...]:
     """Return what the probe depends on, as declared or as it turned out."""
     declared, blamed = rules.probes[name].depends_on, _blamed(name, state, rules)
     return declared if blamed is None or blamed in declared else (*declared, blamed)
+
+
+def explains(dependency: str | None, name: str, state: State, rules: Rules) -> bool:
+    """Whether the probe needs the dependency, or goes that way, and its finding blames no other."""
+    if dependency is None or _blamed(name, state, rules) not in (None, dependency):
+        return False
+    return dependency in _needs(name, state, rules) or dependency in rules.probes[name].reaches
 
 
 def _shared(of_each: Iterable[tuple[str, ...]]) -> list[str]:
@@ -86,27 +110,26 @@ def _explanations(
 def _explained_by(
     dependency: str, seeds: tuple[str, ...], state: State, rules: Rules, since: float, now: float
 ) -> Group | None:
+    """Return the seeds with all that fails for the same reason; None if the dependency was seen to work since they fail."""
     environment, kind = rules.probes[seeds[0]].environment, serious(state.probes[seeds[0]])
-    members: list[str] = []
     known = frozenset(seeds)
     undeclared = [n for n in seeds if dependency not in (*rules.probes[n].depends_on, *rules.probes[n].reaches)]
-    for name in (*rules.dependents[dependency], *undeclared):
-        probe = state.probes.get(name)
-        if probe is None or rules.probes[name].environment != environment:
-            continue
-        if name in known or (probe.failing and serious(probe) is kind and recent(probe, rules, now)):
-            members.append(name)
-        elif _passed_since(probe, since):
-            return None
-    began = min([since, *(state.probes[name].since for name in members if state.probes[name].failing)])
-    supporting = tuple(members)
+    probes = [
+        probe
+        for name in (*rules.dependents[dependency], *undeclared)
+        if (probe := state.probes.get(name)) and rules.probes[name].environment == environment
+    ]
+    worked_at = max((p.started_at for p in probes if not p.failing and p.probe not in known), default=-inf)
+    if worked_at > since:
+        return None
+    members = [
+        p
+        for p in probes
+        if p.probe in known or (p.failing and p.since >= worked_at and serious(p) is kind and recent(p, rules, now))
+    ]
+    began = min([since, *(p.since for p in members if p.failing)])
+    supporting = tuple(p.probe for p in members)
     return Group(Cause(dependency, confidence(len(supporting), 0, 1), supporting), supporting, began)
-
-
-def _ruled_out(group: Group, state: State, rules: Rules) -> bool:
-    """Whether a probe that goes the same way passed since the first of the group began to fail."""
-    others = (state.probes.get(n) for n in rules.dependents[group.cause.dependency or ""] if n not in group.members)
-    return any(probe is not None and _passed_since(probe, group.since) for probe in others)
 
 
 def _with_alternatives(group: Group, alternatives: tuple[str, ...]) -> Group:
@@ -148,11 +171,17 @@ def home_of(
     for incident in state.open_incidents():
         if incident.environment != rules.probes[probe.probe].environment or group.cause.dependency is None:
             continue
-        if serious(probe) is not kind_of(incident, state):
+        if serious(probe) is not kind_of(incident, state) or probe.probe in incident.parted:
             continue
         if incident.cause.dependency == group.cause.dependency or set(group.members) & set(incident.probes):
             members = (*incident.probes, probe.probe)
-            joined = correlate(state, rules, members, min(incident.failing_since, group.since), now)
-            if joined.cause.dependency is not None:
-                return incident, replace(joined, members=members)
+            joined = in_common(state, rules, members, min(incident.failing_since, group.since), now)
+            if joined is not None:
+                return incident, joined
     return None, None
+
+
+def in_common(state: State, rules: Rules, members: tuple[str, ...], since: float, now: float) -> Group | None:
+    """Return the members as one group if one cause explains them all: by nothing else do failures become one incident."""
+    found = correlate(state, rules, (n for n in members if n in rules.probes and n in state.probes), since, now)
+    return replace(found, members=members) if found.cause.dependency is not None else None

@@ -20,7 +20,9 @@ from earwitness.model import (
 )
 
 _RENEWED_AFTER = 300.0  # seconds
+_LOOKED_AT = 100  # files, or runs
 _FLAPPING = "It is flapping: it fails, passes and fails again."
+_UNSTEADY = "It is flapping: its severity rose, fell and rose again."
 
 
 def opened(
@@ -34,7 +36,7 @@ def opened(
         severity=verdict.severity,
         status=Status.OPEN,
         title=verdict.title,
-        reason=_reason(verdict, flapping),
+        reason=f"{verdict.reason} {_FLAPPING}" if flapping else verdict.reason,
         environment=rules.probes[trigger.probe].environment,
         journeys=tuple(dict.fromkeys(rules.probes[name].journey for name in group.members)),
         probes=group.members,
@@ -44,6 +46,7 @@ def opened(
         evidence=_evidence(members),
         observations=tuple(m.failed.run for m in members if m.failed),
         argument=verdict.argument,
+        weighed=verdict.weighed,
         times=verdict.times,
         flapping=flapping,
     )
@@ -59,9 +62,10 @@ def reopened(
 ) -> tuple[Incident, Transition]:
     """The incident that ended a moment ago is open again, with what fails now, and nobody looks after it yet."""
     members = [state.probes[name] for name in group.members]
-    times = ended.reopened + 1
+    over_at = ended.opened_at if ended.resolved_at is None else ended.resolved_at
+    relapses = ended.relapses + all(m.since > over_at for m in members)
     again = replace(
-        argued(replace(ended, flapping=ended.flapping or times > 1), group.cause, verdict),
+        argued(replace(ended, flapping=ended.flapping or relapses > 1), group.cause, verdict),
         status=Status.OPEN,
         resolved_at=None,
         acknowledged_by=None,
@@ -70,7 +74,10 @@ def reopened(
         evidence=tuple(dict.fromkeys((*ended.evidence, *_evidence(members)))),
         observations=tuple(dict.fromkeys((*ended.observations, *(m.failed.run for m in members if m.failed)))),
         muted=None,
-        reopened=times,
+        reopened=ended.reopened + 1,
+        relapses=relapses,
+        reopened_at=now,
+        better_since=None,
     )
     flaps = ", flapping" if again.flapping else ""
     return noted(again, now, TransitionKind.REOPEN, f"reopened{flaps}: {again.title}. {again.reason}")
@@ -78,6 +85,7 @@ def reopened(
 
 def merged(survivor: Incident, absorbed: Incident, why: str, now: float) -> tuple[Incident, Transition]:
     """Take over what the absorbed incident has."""
+    members = {*survivor.probes, *absorbed.probes}
     grown = replace(
         survivor,
         probes=(*survivor.probes, *absorbed.probes),
@@ -85,6 +93,8 @@ def merged(survivor: Incident, absorbed: Incident, why: str, now: float) -> tupl
         failing_since=min(survivor.failing_since, absorbed.failing_since),
         evidence=tuple(dict.fromkeys((*survivor.evidence, *absorbed.evidence))),
         observations=tuple(dict.fromkeys((*survivor.observations, *absorbed.observations))),
+        weighed=_weighed(survivor.weighed, absorbed.weighed),
+        parted=tuple(n for n in dict.fromkeys((*survivor.parted, *absorbed.parted)) if n not in members),
     )
     return noted(grown, now, TransitionKind.ATTACH, f"{absorbed.id} was merged into this: {why}")
 
@@ -99,8 +109,10 @@ def _only_comes_and_goes(members: list[ProbeState], rules: Rules) -> bool:
     return not repeated and any(m.comes_and_goes(rules.open_after) for m in members)
 
 
-def _reason(verdict: Verdict, flapping: bool) -> str:
-    return f"{verdict.reason} {_FLAPPING}" if flapping else verdict.reason
+def _reason(verdict: Verdict, incident: Incident) -> str:
+    if incident.unsteady:
+        return f"{verdict.reason} {_UNSTEADY}"
+    return f"{verdict.reason} {_FLAPPING}" if incident.flapping else verdict.reason
 
 
 def attached(
@@ -108,12 +120,13 @@ def attached(
 ) -> tuple[Incident, Transition]:
     """Add one more failing probe, with what it saw."""
     assert probe.failed
+    journey = rules.probes[probe.probe].journey
     grown = replace(
         incident,
         probes=group.members,
-        journeys=tuple(dict.fromkeys((*incident.journeys, rules.probes[probe.probe].journey))),
+        journeys=incident.journeys if journey in incident.journeys else (*incident.journeys, journey),
         failing_since=min(incident.failing_since, group.since),
-        evidence=tuple(dict.fromkeys((*incident.evidence, *probe.failed.evidence))),
+        evidence=_with(incident.evidence, probe.failed.evidence),
         observations=(*incident.observations, probe.failed.run),
     )
     return noted(grown, now, TransitionKind.ATTACH, f"{probe.probe} fails too: {probe.failed.message}")
@@ -127,11 +140,13 @@ def reassessed(
     While nothing of that changes, the argument stays as it was told: an incident whose probes recover one by one keeps saying
     what it was about.
     """
+    kind = TransitionKind.RAISE if worse(verdict.severity, incident.severity) else TransitionKind.LOWER
+    if not why and verdict.severity is not incident.severity:
+        incident = _swung(incident, kind)
     changed = argued(incident, cause, verdict)
     if verdict.severity is not incident.severity:
-        kind = TransitionKind.RAISE if worse(verdict.severity, incident.severity) else TransitionKind.LOWER
-        happened = f"{why}: " if why else ""
-        text = f"{happened}{incident.severity} -> {verdict.severity}. {verdict.reason}"
+        happened = f"{why}: " if why else "flapping, " if changed.unsteady else ""
+        text = f"{happened}{incident.severity} -> {verdict.severity}. {changed.reason}"
     elif cause.dependency != incident.cause.dependency:
         kind, text = TransitionKind.NOTE, f"the cause is now taken to be {cause.dependency or 'unknown'}"
     else:
@@ -140,17 +155,31 @@ def reassessed(
     return after, [transition]
 
 
+def _swung(incident: Incident, kind: TransitionKind) -> Incident:
+    """Remember that probes moved its severity; what calendars and people do to it is no flapping."""
+    if kind is TransitionKind.LOWER:
+        return replace(incident, eased=True)
+    unsteady = incident.eased
+    return replace(incident, unsteady=incident.unsteady or unsteady, flapping=incident.flapping or unsteady)
+
+
 def argued(incident: Incident, cause: Cause, verdict: Verdict) -> Incident:
     """Return the incident with a new argument."""
     return replace(
         incident,
         severity=verdict.severity,
         title=verdict.title,
-        reason=_reason(verdict, incident.flapping),
+        reason=_reason(verdict, incident),
         cause=cause,
         argument=verdict.argument,
+        weighed=_weighed(incident.weighed, verdict.weighed),
         times=verdict.times,
     )
+
+
+def _weighed(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
+    """Remember what decided earlier verdicts too, the latest of very many."""
+    return tuple(dict.fromkeys((*before, *now)))[-_LOOKED_AT:]
 
 
 def is_new_acknowledgement(incident: Incident, command: Commanded) -> bool:
@@ -176,6 +205,12 @@ def by(command: Commanded) -> str:
 def noted(incident: Incident, now: float, kind: TransitionKind, text: str) -> tuple[Incident, Transition]:
     after = replace(incident, timeline=(*incident.timeline, TimelineEntry(now, kind, text)))
     return after, Transition(after, kind, now, text)
+
+
+def _with(known: tuple[Evidence, ...], files: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """Add the files that are new; among very many only the latest are looked at, so that thousands of probes may join."""
+    latest = known[-_LOOKED_AT:]
+    return (*known, *(file for file in dict.fromkeys(files) if file not in latest))
 
 
 def _evidence(members: list[ProbeState]) -> tuple[Evidence, ...]:

@@ -11,12 +11,14 @@ from earwitness.judge.layers import with_control
 from earwitness.judge.members import (
     CONFIRMATIONS_PER_CAUSE,
     attach,
+    attach_at_once,
     joined_by_cause,
     member_seen,
     reassess,
     second_opinions,
     workaround_runs,
 )
+from earwitness.judge.pace import evident_home
 from earwitness.judge.people import commanded
 from earwitness.judge.state import SERIOUS, ProbeState, State, after, told_of
 from earwitness.model import (
@@ -89,6 +91,9 @@ def _judged(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgem
 
 
 def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    evident = evident_home(state, probe, rules, now)
+    if evident is not None:
+        return attach_at_once(state, evident, probe, rules, now)
     group = correlate(state, rules, [probe.probe], probe.since, now)
     home, joined = home_of(state, group, rules, probe, now)
     if home and joined:
@@ -105,31 +110,34 @@ def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> J
 
 def _opened(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> Judgement:
     """Open an incident, or again the one that ended a moment ago."""
+    again = _ended_lately(state, group, probe, rules, now)
+    if again is not None:
+        group = replace(group, members=tuple(name for name in group.members if name not in again.parted))
     verdict = assess(group, state, rules, now)
-    again = _ended_lately(state, group, rules, now)
     if again is None:
         incident, told = incidents.opened(group, probe, state, verdict, rules, now)
     else:
         incident, told = incidents.reopened(again, group, state, verdict, rules, now)
         state = replace(state, ended=state.ended.delete(again.id))
-    wanted = [*workaround_runs(incident, rules, now), *second_opinions(state, incident, rules, now)]
+    wanted = [*workaround_runs(incident, rules, now, incident.journeys), *second_opinions(state, incident, rules, now)]
     return Judgement(state.with_incident(incident), [told], wanted)
 
 
-def _ended_lately(state: State, group: Group, rules: Rules, now: float) -> Incident | None:
-    """Return the latest of the incidents that ended within the window, of the same probe or the same cause."""
-    environment = rules.probes[group.members[0]].environment
+def _ended_lately(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> Incident | None:
+    """Return the latest of the incidents that ended within the window: of the probe itself, else of its company or the same cause."""
+    environment = rules.probes[probe.probe].environment
     found = [
         incident
         for incident in state.ended.values()
         if incident.resolved_at is not None
         and now - incident.resolved_at < rules.reopen_within
         and incident.environment == environment
+        and probe.probe not in incident.parted
         and (
             set(incident.probes) & set(group.members) or group.cause.dependency in {incident.cause.dependency} - {None}
         )
     ]
-    return max(found, key=lambda incident: (incident.resolved_at, incident.id), default=None)
+    return max(found, key=lambda i: (probe.probe in i.probes, i.resolved_at, i.id), default=None)
 
 
 def _without_members_of_others(state: State, group: Group) -> Group:

@@ -1,30 +1,42 @@
 """Incidents that are open: what joins them, what their probes say, and how they end."""
 
 from dataclasses import replace
+from itertools import islice
 
 from earwitness.judge import incidents
-from earwitness.judge.argument import assess
+from earwitness.judge.argument import LABEL, Verdict, assess
 from earwitness.judge.control import request_of
-from earwitness.judge.correlation import Group, correlate, home_of, kind_of, serious
+from earwitness.judge.correlation import Group, correlate, home_of, in_common, kind_of, serious
 from earwitness.judge.judgement import Judgement
+from earwitness.judge.pace import all_recovered, judged_in_full, makes_worse, put_off, waits
 from earwitness.judge.severity import judged_journeys, workaround_probes, worst_of
 from earwitness.judge.state import ProbeState, State
-from earwitness.model import Incident, Request, Rules, Severity, TransitionKind, Why, worse
+from earwitness.model import Awaited, Incident, Request, Rules, Severity, TransitionKind, Why, worse
 
 CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is worth three extra runs
 _FLAPS = 2  # times that an incident comes back until it has to stay well as long as it may come back
 
 
+def attach_at_once(state: State, home: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    """Let the probe's failure join a large incident whose cause explains it; the argument names it when it is judged in full again."""
+    group = Group(home.cause, (*home.probes, probe.probe), probe.since)
+    attached, told = incidents.attached(home, probe, group, rules, now)
+    requests = []
+    if len(attached.journeys) > len(home.journeys):
+        requests = workaround_runs(attached, rules, now, (rules.probes[probe.probe].journey,))
+    return Judgement(put_off(state.with_member(attached, probe.probe), attached, grown=True), [told], requests)
+
+
 def attach(state: State, home: Incident, probe: ProbeState, group: Group, rules: Rules, now: float) -> Judgement:
     """Let the probe's failure join the incident; `group` holds all its members then, with their common cause."""
     attached, told = incidents.attached(home, probe, group, rules, now)
-    verdict = assess(group, state, rules, now)
+    attached, verdict = held_at_the_worse(attached, assess(group, state, rules, now, home.began_at), rules, now)
     judged, changes = incidents.reassessed(attached, group.cause, verdict, now)
     judged = incidents.argued(judged, group.cause, verdict)
-    requests = workaround_runs(judged, rules, now) if judged.journeys != home.journeys else []
+    requests = workaround_runs(judged, rules, now, judged.journeys) if judged.journeys != home.journeys else []
     if group.cause.dependency != home.cause.dependency:
         requests += second_opinions(state, judged, rules, now)
-    return Judgement(state.with_incident(judged), [told, *changes], requests)
+    return Judgement(judged_in_full(state.with_incident(judged), judged.id, now), [told, *changes], requests)
 
 
 def member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
@@ -34,13 +46,54 @@ def member_seen(state: State, incident: Incident, probe: ProbeState, rules: Rule
         return moved
     flapping = _flapping(state, incident, probe, rules, now)
     incident = flapping.state.incidents[incident.id]
-    reassessed = flapping.then(reassess(flapping.state, incident, rules, now))
-    requests: list[Request] = []
-    if incident.id in reassessed.state.incidents and not probe.failing:
-        requests = _is_it_over(reassessed.state, incident, probe, rules, now)
-    elif probe.failing and probe.latest_effect is not probe.effect:  # another effect: look again before it counts
-        requests = [request_of(Why.CONFIRM, probe.run, probe.probe, rules, now, incident.id)]
-    return Judgement(reassessed.state, reassessed.transitions, requests)
+    reassessed = flapping.then(_reassess_in_time(flapping.state, incident, probe, rules, now))
+    still = reassessed.state.incidents.get(incident.id)
+    if still is None:
+        return reassessed
+    return reassessed.then(_looked_at_again(reassessed.state, still, probe, rules, now))
+
+
+def _reassess_in_time(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    """Judge the incident anew; one of many probes only if this one decides something, or a while after it was judged last."""
+    if waits(state, incident, now):
+        state, over = all_recovered(state, incident, rules)
+        if not over and not (probe.failing and makes_worse(state, incident, probe, rules, now)):
+            return Judgement(put_off(state, incident))
+    return reassess(state, incident, rules, now)
+
+
+def _looked_at_again(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    """Ask at once for the runs that decide something, a few at a time: as long as so many have not answered, for no more."""
+    awaited = [a for a in incident.awaited if _is_awaited(a, state, rules, now)]
+    if len(awaited) >= CONFIRMATIONS_PER_CAUSE:
+        return Judgement(state)
+    wanted = _undecided(state, incident, probe, rules)
+    if not wanted:
+        return Judgement(state)
+    known = {a.probe for a in awaited}
+    asked = [name for name in wanted if name not in known][: CONFIRMATIONS_PER_CAUSE - len(awaited)]
+    changed = replace(incident, awaited=(*awaited, *(Awaited(name, now) for name in asked)))
+    requests = [request_of(Why.CONFIRM, probe.run, name, rules, now, incident.id) for name in asked]
+    return Judgement(state.with_incident(changed) if changed != incident else state, requests=requests)
+
+
+def _undecided(state: State, incident: Incident, probe: ProbeState, rules: Rules) -> list[str]:
+    """Return the probes to look at again: one that passes or fails otherwise for the first time; then those that still count as failing."""
+    if probe.failing:
+        return [probe.probe] if probe.latest_effect is not probe.effect else []
+    unsure = [probe.probe] if probe.streak < rules.resolve_after else []
+    if probe.streak != 1:
+        return unsure
+    others = (n for n in incident.probes if n != probe.probe and n in state.probes and state.probes[n].failing)
+    return [*unsure, *islice(others, CONFIRMATIONS_PER_CAUSE)]
+
+
+def _is_awaited(run: Awaited, state: State, rules: Rules, now: float) -> bool:
+    """Whether the run has neither been seen nor come too late: requests are good for so long."""
+    probe, rule = state.probes.get(run.probe), rules.probes.get(run.probe)
+    if probe is None or rule is None:
+        return False
+    return probe.started_at < run.asked_at and now <= run.asked_at + rule.interval + rule.budget
 
 
 def _flapping(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
@@ -75,34 +128,57 @@ def _shrunk(state: State, incident: Incident, left: tuple[str, ...], home: str, 
     return Judgement(state.with_incident(changed), [noted])
 
 
-def _is_it_over(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> list[Request]:
-    """A member passes again: look twice, and ask the others that still count as failing."""
-    unsure = [probe.probe] if probe.streak < rules.resolve_after else []
-    others = [n for n in incident.probes if n in state.probes and state.probes[n].failing and n != probe.probe]
-    asked = [*unsure, *others][:CONFIRMATIONS_PER_CAUSE] if probe.streak == 1 else unsure
-    return [request_of(Why.CONFIRM, probe.run, name, rules, now, incident.id) for name in asked]
-
-
 def reassess(state: State, incident: Incident, rules: Rules, now: float, why: str = "") -> Judgement:
     """Judge the incident anew; `why` says what happened, where no run of a probe did."""
+    judged = _reassessed(state, incident, rules, now, why)
+    return replace(judged, state=judged_in_full(judged.state, incident.id, now))
+
+
+def _reassessed(state: State, incident: Incident, rules: Rules, now: float, why: str) -> Judgement:
     members = [name for name in incident.probes if name in rules.probes and name in state.probes]
-    if all(state.probes[name].recovered(rules.resolve_after) for name in members):
+    state, over = all_recovered(state, incident, rules)
+    if over:
         if _has_to_stay_well(state, incident, members, rules, now):
             return Judgement(state)
         return resolve(state, incident, now, "every probe of the incident passes again")
     group = replace(correlate(state, rules, members, incident.failing_since, now), members=tuple(members))
-    severity = worst_of(judged_journeys(group, state, rules, now)).severity
-    if severity is incident.severity and group.cause.dependency == incident.cause.dependency:
+    severity = worst_of(judged_journeys(group, state, rules, now, incident.began_at)).severity
+    same = severity is incident.severity and group.cause.dependency == incident.cause.dependency
+    grown = incident.id in state.pace and state.pace[incident.id].grown
+    if same and incident.better_since is None and not grown:
         return Judgement(state)
     if worse(incident.severity, severity) and not any(state.probes[name].failing for name in members):
         return Judgement(state)  # it is about to end, and was as bad as it was told
-    changed, transitions = incidents.reassessed(incident, group.cause, assess(group, state, rules, now), now, why)
+    verdict = assess(group, state, rules, now, incident.began_at)
+    patient, verdict = held_at_the_worse(incident, verdict, rules, now, planned=bool(why))
+    changed, transitions = incidents.reassessed(patient, group.cause, verdict, now, why)
+    if not transitions and (grown or patient.better_since != incident.better_since):
+        changed = incidents.argued(patient, group.cause, verdict)  # it names all, or says why it stays as it is
     return Judgement(state.with_incident(changed), transitions)
+
+
+def held_at_the_worse(
+    incident: Incident, verdict: Verdict, rules: Rules, now: float, *, planned: bool = False
+) -> tuple[Incident, Verdict]:
+    """Once the severity has risen, fallen and risen again, let it fall only after it was better for as long as what ends may reopen.
+
+    What is planned, such as the end of a critical period, lowers at once.
+    """
+    if not worse(incident.severity, verdict.severity):
+        return replace(incident, better_since=None), verdict
+    if not incident.unsteady or (planned and incident.better_since is None):
+        return incident, verdict
+    since = now if incident.better_since is None else incident.better_since
+    if now - since >= rules.reopen_within:
+        return replace(incident, better_since=None), verdict
+    stays = f"It stays {LABEL[incident.severity]} until it has been better for {rules.reopen_within / 60:g} min."
+    held = replace(verdict, severity=incident.severity, reason=f"{verdict.reason} {stays}")
+    return replace(incident, better_since=since), held
 
 
 def _has_to_stay_well(state: State, incident: Incident, members: list[str], rules: Rules, now: float) -> bool:
     """What came back twice is not told as resolved again until it has passed for as long as it may come back."""
-    if incident.reopened < _FLAPS:
+    if incident.relapses < _FLAPS:
         return False
     return any(now - state.probes[name].since < rules.reopen_within for name in members)
 
@@ -124,7 +200,10 @@ def absorb(state: State, absorbed: Incident, survivor: Incident, why: str, rules
 
 
 def joined_by_cause(judged: Judgement, rules: Rules, now: float) -> Judgement:
-    """Let the older of two incidents that turned out to have one cause absorb the younger, unless people parted them."""
+    """Let the older of two incidents that turned out to have one cause absorb the younger, unless people parted them.
+
+    Where the cause that both were told with cannot explain both, they are judged anew: one of them has another.
+    """
     for key in dict.fromkeys(t.incident.id for t in judged.transitions):
         incident = judged.state.incidents.get(key)
         twin = _twin(judged.state, incident) if incident else None
@@ -132,7 +211,12 @@ def joined_by_cause(judged: Judgement, rules: Rules, now: float) -> Judgement:
             continue
         older, younger = sorted((incident, twin), key=lambda i: (i.opened_at, i.failing_since, i.id))
         title = rules.dependencies[incident.cause.dependency or ""].title
-        judged = judged.then(absorb(judged.state, younger, older, f"both are caused by {title}", rules, now))
+        since = min(older.failing_since, younger.failing_since)
+        if in_common(judged.state, rules, (*older.probes, *younger.probes), since, now):
+            judged = judged.then(absorb(judged.state, younger, older, f"both are caused by {title}", rules, now))
+            continue
+        for one in (older, younger):
+            judged = judged.then(reassess(judged.state, one, rules, now))
     return judged
 
 
@@ -140,7 +224,7 @@ def _twin(state: State, incident: Incident) -> Incident | None:
     if incident.cause.dependency is None:
         return None
     for other in state.open_incidents():
-        parted = incident.split_from == other.id or other.split_from == incident.id
+        parted = not {*incident.parted}.isdisjoint(other.probes) or not {*other.parted}.isdisjoint(incident.probes)
         same = (other.environment, other.cause.dependency) == (incident.environment, incident.cause.dependency)
         if same and other.id != incident.id and not parted and kind_of(other, state) is kind_of(incident, state):
             return other
@@ -175,11 +259,9 @@ def _looked_since(probe: ProbeState | None, moment: float) -> bool:
     return probe is not None and probe.started_at > moment
 
 
-def workaround_runs(incident: Incident, rules: Rules, now: float) -> list[Request]:
-    """Ask the workarounds of the incident's journeys whether they work."""
-    names = dict.fromkeys(
-        n for journey in incident.journeys for n in workaround_probes(journey, incident.environment, rules)
-    )
+def workaround_runs(incident: Incident, rules: Rules, now: float, journeys: tuple[str, ...]) -> list[Request]:
+    """Ask the workarounds of these journeys of the incident whether they work."""
+    names = dict.fromkeys(n for journey in journeys for n in workaround_probes(journey, incident.environment, rules))
     return [
         request_of(Why.WORKAROUND, incident.id, name, rules, now, incident.id)
         for name in names

@@ -54,7 +54,10 @@ def _split(state: State, incident: Incident, command: Commanded, rules: Rules) -
     if not left or not watched or unknown:
         return Judgement(state)
     shrunk = replace(
-        incident, probes=left, journeys=tuple(dict.fromkeys(rules.probes[n].journey for n in left if n in rules.probes))
+        incident,
+        probes=left,
+        journeys=tuple(dict.fromkeys(rules.probes[n].journey for n in left if n in rules.probes)),
+        parted=tuple(dict.fromkeys((*incident.parted, *parted))),
     )
     shrunk, noted = incidents.noted(
         shrunk, command.at, TransitionKind.NOTE, f"{', '.join(parted)} split off {incidents.by(command)}"
@@ -70,7 +73,9 @@ def _opened_of(state: State, whole: Incident, probes: tuple[str, ...], command: 
     if all(state.probes[name].recovered(rules.resolve_after) for name in probes):
         return Judgement(state)  # what passes needs no incident
     trigger = next(state.probes[name] for name in probes if state.probes[name].failed)
-    opened, told = incidents.opened(group, trigger, state, assess(group, state, rules, command.at), rules, command.at)
+    verdict = assess(group, state, rules, command.at, whole.began_at)
+    opened, told = incidents.opened(group, trigger, state, verdict, rules, command.at)
     identity = incidents.identity(f"{whole.id} {len(whole.timeline)}")
-    opened = replace(opened, id=identity, split_from=whole.id)
+    apart = tuple(name for name in (*whole.parted, *whole.probes) if name not in probes)
+    opened = replace(opened, id=identity, split_from=whole.id, parted=apart)
     return Judgement(state.with_incident(opened), [replace(told, incident=opened)])

@@ -10,7 +10,7 @@ from dataclasses import replace
 from earwitness.judge import incidents
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.matching import means_incident, means_probe
-from earwitness.judge.state import State
+from earwitness.judge.state import MANY, State
 from earwitness.model import (
     Incident,
     Match,
@@ -74,15 +74,28 @@ def quietened(judged: Judgement, rules: Rules, now: float, *, everywhere: bool) 
         incident = state.incidents.get(key)
         if incident is None:
             continue
+        kinds = {t.kind for t in transitions if t.incident.id == key}
+        if kinds == {TransitionKind.ATTACH} and _goes_on(incident, state, rules, now):
+            continue
         wanted = muted_by(incident, state.quiet.values(), rules, now)
         if wanted is None and incident.muted is None:
             continue
-        fresh = any(t.kind in _TELLS and t.incident.id == key for t in transitions)
+        fresh = not kinds.isdisjoint(_TELLS)
         changed, told = _with(incident, wanted, now, fresh=fresh)
         if fresh:
             transitions = [_muted(t, changed) if t.incident.id == key else t for t in transitions]
         state, transitions = state.with_incident(changed), [*transitions, *told]
     return Judgement(state, transitions, judged.requests)
+
+
+def _goes_on(incident: Incident, state: State, rules: Rules, now: float) -> bool:
+    """Whether what mutes the incident means the probe too that joined last: of thousands not each has to be looked at for each."""
+    if incident.muted is None or len(incident.probes) <= MANY:
+        return False
+    return any(
+        mute.by == incident.muted.by and not match.severity and means_probe(match, incident.probes[-1], rules)
+        for match, _, mute in _quiet_now(state.quiet.values(), rules, now)
+    )
 
 
 def _muted(transition: Transition, incident: Incident) -> Transition:

@@ -37,17 +37,22 @@ class Judged:
     periods: tuple[str, ...] = ()  # critical periods that changed it
 
 
-def judged_journeys(group: Group, state: State, rules: Rules, now: float) -> list[Judged]:
-    """Return the judgement on each journey that fails, in the order of the configuration."""
+def judged_journeys(
+    group: Group, state: State, rules: Rules, now: float, began_at: float | None = None
+) -> list[Judged]:
+    """Return the judgement on each journey that fails, in the order of the configuration.
+
+    Of an incident, `began_at` says since when it is open: a workaround that worked in this time is not called broken unseen.
+    """
     failing: dict[str, list[ProbeState]] = {}
     for name in group.members:
         probe = state.probes[name]
         if not probe.recovered(rules.resolve_after):
             failing.setdefault(rules.probes[name].journey, []).append(probe)
-    scope, calendars = scope_of(group, state), calendars_at(rules, now)
+    scope, calendars = scope_of(group, state, rules), calendars_at(rules, now)
     judged = []
     for journey, probes in failing.items():
-        harm = _harm(journey, probes, state, rules, now)
+        harm = _harm(journey, probes, state, rules, now, began_at)
         judged.append(judged_by_table(harm, _facts(harm, probes, group, scope, calendars, rules), rules, now))
     return judged
 
@@ -93,18 +98,27 @@ def workaround_probes(journey: str, environment: str, rules: Rules) -> tuple[str
     return tuple(n for n in rules.workarounds.get(journey, ()) if rules.probes[n].environment == environment)
 
 
-def scope_of(group: Group, state: State) -> Scope:
+def scope_of(group: Group, state: State, rules: Rules) -> Scope:
     """Return whether all that fails fails only through one carrier, or only from one number of ours."""
     if not all(state.probes[name].tries for name in group.members):
         return Scope.EVERYWHERE  # a probe that does not telephone fails too
-    scopes = {located.scope if located else Scope.EVERYWHERE for located in located_calls(group, state).values()}
+    calls = located_calls(group, state, rules)
+    scopes = {located.scope if located else Scope.EVERYWHERE for located in calls.values()}
     return scopes.pop() if len(scopes) == 1 else Scope.EVERYWHERE
 
 
-def located_calls(group: Group, state: State) -> dict[str, Located | None]:
+def located_calls(group: Group, state: State, rules: Rules) -> dict[str, Located | None]:
     """Return which layer the calls of each telephone probe point to; None where none failed."""
     members = (probe for name in group.members if (probe := state.probes[name]).tries)
-    return {m.probe: locate(m.tries, m.since if m.failing else group.since) for m in members}
+    return {m.probe: locate(m.tries, _since(m, group, rules)) for m in members}
+
+
+def _since(probe: ProbeState, group: Group, rules: Rules) -> float:
+    """Return from when on the probe's calls speak of its failure: of what comes and goes, those in between too."""
+    if not probe.failing:
+        return group.since
+    comes_and_goes = probe.streak < rules.open_after and probe.comes_and_goes(rules.open_after)
+    return min(probe.since, probe.serious_of_late[0]) if comes_and_goes else probe.since
 
 
 def _facts(
@@ -127,24 +141,58 @@ def _facts(
     )
 
 
-def _harm(name: str, failing: list[ProbeState], state: State, rules: Rules, now: float) -> Harm:
+def _harm(name: str, failing: list[ProbeState], state: State, rules: Rules, now: float, began_at: float | None) -> Harm:
     effects = {p.effect for p in failing}
     harm = Harm(name, next(e for e in _EFFECTS if e in effects), Workaround.NONE, tuple(p.probe for p in failing))
     if harm.effect is not Effect.BLOCKED:
         return harm
     workarounds = workaround_probes(name, rules.probes[failing[0].probe].environment, rules)
-    passing = tuple(w for w in workarounds if _works(state.probes.get(w), rules, now))
-    untested = tuple(w for w in workarounds if w not in passing)
-    fares = Workaround.PASSES if passing else Workaround.FAILS if untested else Workaround.NONE
-    return replace(harm, workaround=fares, passing=passing, untested=untested)
+    seen = {w: state.probes.get(w) for w in workarounds}
+    passing = tuple(w for w in workarounds if _worked(seen[w], rules, now))
+    others = [w for w in workarounds if w not in passing]
+    held = tuple(w for w in others if began_at is not None and _worked(seen[w], rules, began_at))
+    broken = tuple(w for w in others if w not in held and _blocks(seen[w], rules, now))
+    untested = tuple(w for w in others if w not in broken)
+    return replace(
+        harm,
+        workaround=_fares(passing, broken, untested, held),
+        passing=passing,
+        broken=broken,
+        untested=untested,
+        held=held,
+    )
 
 
-def _works(probe: ProbeState | None, rules: Rules, now: float) -> bool:
-    """Whether customers got through by it when it was last due, and it is not known to be broken.
+def _fares(
+    passing: tuple[str, ...], broken: tuple[str, ...], untested: tuple[str, ...], held: tuple[str, ...]
+) -> Workaround:
+    """What nobody could tell changes nothing: a workaround that passed goes on passing until it is seen to fail."""
+    if passing or held:
+        return Workaround.PASSES
+    if untested:
+        return Workaround.UNTESTED
+    return Workaround.FAILS if broken else Workaround.NONE
+
+
+def _worked(probe: ProbeState | None, rules: Rules, moment: float) -> bool:
+    """Whether customers got through by it when it was last due before this moment, or later, and it is not known to be broken.
 
     Slow or annoying is good enough for a workaround; an old success proves nothing.
     """
     if probe is None or probe.usable_at is None or probe.broken:
         return False
+    return probe.usable_at >= moment - _patience(probe, rules)
+
+
+def _blocks(probe: ProbeState | None, rules: Rules, now: float) -> bool:
+    """Whether customers were blocked by it twice in a row, or when it was last due and nothing else is known of it."""
+    if probe is None:
+        return False
+    lately = probe.started_at >= now - _patience(probe, rules)
+    return probe.broken or (probe.failing and probe.latest_effect is Effect.BLOCKED and lately)
+
+
+def _patience(probe: ProbeState, rules: Rules) -> float:
+    """Return for how many seconds a result of the probe counts: two of its intervals."""
     rule = rules.probes[probe.probe]
-    return probe.usable_at >= now - 2 * (rule.interval + rule.budget)
+    return 2 * (rule.interval + rule.budget)

@@ -2,12 +2,24 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Self
 
 from immutables import Map
 
 from earwitness.judge.layers import Try, with_try
-from earwitness.model import Effect, Evidence, Failure, Incident, Observation, Outcome, QuietPeriod, Rules, worst_effect
+from earwitness.model import (
+    Attribution,
+    Effect,
+    Evidence,
+    Failure,
+    Incident,
+    Observation,
+    Outcome,
+    QuietPeriod,
+    Rules,
+    worst_effect,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +32,7 @@ class Failed:
     evidence: tuple[Evidence, ...]
     failure: Failure | None = None  # an earlier version did not keep it
     dependency: str | None = None  # whose host it was that failed
+    attribution: Attribution = Attribution.TARGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,7 @@ class ProbeState:
     tries: tuple[Try, ...] = ()  # the latest calls of a telephone probe, control calls among them
     control_asked_at: float | None = None  # when a control call was last asked for
     told: tuple[str, ...] = ()  # the latest runs that were judged, so that none counts twice
+    well_at: float | None = None  # when the run began by whose pass its recovery is believed; None while it is not
 
     @property
     def failing(self) -> bool:
@@ -86,7 +100,7 @@ def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> Probe
         control_asked_at=previous.control_asked_at if previous else None,
         told=told_of(previous, seen),
     )
-    return replace(probe, broken=_broken(previous, probe, rules))
+    return replace(probe, broken=_broken(previous, probe, rules), well_at=_well_at(previous, probe, rules))
 
 
 def told_of(previous: ProbeState | None, seen: Observation) -> tuple[str, ...]:
@@ -106,6 +120,13 @@ def _broken(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> boo
     return previous is not None and previous.broken and not probe.recovered(rules.resolve_after)
 
 
+def _well_at(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> float | None:
+    if not probe.recovered(rules.resolve_after):
+        return None
+    known = previous.well_at if previous else None
+    return probe.started_at if known is None else known
+
+
 def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
     """In the middle of failing, another effect counts when it is seen twice in a row."""
     if previous is None or not previous.failing or previous.latest_effect is latest:
@@ -115,7 +136,21 @@ def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
 
 def _failed(seen: Observation, effect: Effect) -> Failed:
     worst = next(f for f in seen.findings if f.effect is effect)
-    return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency)
+    return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency, worst.attribution)
+
+
+MANY = 50  # probes: an incident of more is not judged in full by each run
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When an incident of many probes was judged in full, and what happened since."""
+
+    judged_at: float
+    size: int  # how many probes it had then
+    behind: bool = False  # whether something happened since that it was not judged by
+    grown: bool = False  # whether probes joined since that its argument does not name
+    failing: int = 0  # the place among its probes of one that had not recovered
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +162,7 @@ class State:
     holders: Map[str, str] = field(default_factory=Map)  # probe -> the open incident that holds it
     quiet: Map[str, QuietPeriod] = field(default_factory=Map)  # maintenance and silences that people set
     ended: Map[str, Incident] = field(default_factory=Map)  # that resolved of late, and may open again
+    pace: Map[str, Pace] = field(default_factory=Map)  # of open incidents of many probes
 
     @classmethod
     def of(
@@ -144,6 +180,7 @@ class State:
             Map(holders),
             Map({q.id: q for q in quiet}),
             Map({i.id: i for i in ended}),
+            Map({i.id: Pace(-inf, 0, behind=True, grown=True) for i in incidents if len(i.probes) > MANY}),
         )
 
     def with_probe(self, probe: ProbeState) -> "State":
@@ -162,6 +199,17 @@ class State:
             holders = changed.finish()
         return replace(self, incidents=self.incidents.set(incident.id, incident), holders=holders)
 
+    def with_member(self, incident: Incident, probe: str) -> "State":
+        """One more probe is of the incident."""
+        holders = self.holders.set(probe, incident.id)
+        return replace(self, incidents=self.incidents.set(incident.id, incident), holders=holders)
+
+    def with_pace(self, incident_id: str, pace: Pace) -> "State":
+        return replace(self, pace=self.pace.set(incident_id, pace))
+
+    def _without_pace(self, incident_id: str) -> Map[str, Pace]:
+        return self.pace.delete(incident_id) if incident_id in self.pace else self.pace
+
     def with_ended(self, incident: Incident) -> "State":
         """The incident is over, and is remembered as long as it may open again."""
         state = self.without_incident(incident.id)
@@ -178,7 +226,12 @@ class State:
     def dissolved(self, incident_id: str) -> "State":
         """Its probes go on as they are, in another incident."""
         incident = self.incidents[incident_id]
-        return replace(self, incidents=self.incidents.delete(incident_id), holders=self._without_holders(incident))
+        return replace(
+            self,
+            incidents=self.incidents.delete(incident_id),
+            holders=self._without_holders(incident),
+            pace=self._without_pace(incident_id),
+        )
 
     def without_incident(self, incident_id: str) -> "State":
         """The incident is over: what its probes did before says nothing about what they do from here on."""
@@ -192,6 +245,7 @@ class State:
             probes=probes.finish(),
             incidents=self.incidents.delete(incident_id),
             holders=self._without_holders(incident),
+            pace=self._without_pace(incident_id),
         )
 
     def _without_holders(self, incident: Incident | None) -> Map[str, str]:

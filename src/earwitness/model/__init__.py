@@ -12,6 +12,7 @@ from earwitness.model.events import (
 )
 from earwitness.model.incidents import (
     Argument,
+    Awaited,
     Cause,
     Harm,
     Incident,
@@ -55,6 +56,7 @@ __all__ = [
     "DEFAULT_SEVERITY_RULES",
     "Argument",
     "Attribution",
+    "Awaited",
     "Cause",
     "Channel",
     "ClockSetBack",

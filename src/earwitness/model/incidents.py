@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 
 from earwitness.model.quiet import Mute
-from earwitness.model.words import Effect, Evidence, Scope, Severity, Status, TransitionKind, Why, Workaround
+from earwitness.model.words import (
+    Attribution,
+    Effect,
+    Evidence,
+    Scope,
+    Severity,
+    Status,
+    TransitionKind,
+    Why,
+    Workaround,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +28,7 @@ class Cause:
     """What explains the failures. `supporting` and `contradicting` are names of probes."""
 
     dependency: str | None
-    confidence: float  # 0..1, defined in docs/judgement.md
+    confidence: float  # 0..1, defined in docs/judgement.md; 0 where no cause is named
     supporting: tuple[str, ...]
     contradicting: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()  # dependencies that explain the failures just as well
@@ -33,7 +43,11 @@ class Harm:
     workaround: Workaround
     failing: tuple[str, ...]  # probes
     passing: tuple[str, ...] = ()  # workarounds that pass
-    untested: tuple[str, ...] = ()  # workarounds that block too, or were not seen to work lately
+    broken: tuple[str, ...] = ()  # workarounds that were seen to block too
+    untested: tuple[str, ...] = ()  # workarounds of which nobody could tell lately
+    held: tuple[
+        str, ...
+    ] = ()  # those of the untested that passed in this incident, which holds until they are seen again
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,15 @@ class Argument:
     scope: Scope = Scope.EVERYWHERE
     periods: tuple[str, ...] = ()  # critical periods that made it count as more, or less
     would_be: tuple[WouldBe, ...] = ()
+    attribution: Attribution = Attribution.UNKNOWN  # whose fault it is taken to be
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A run of a probe of the incident that was asked for and has not answered."""
+
+    probe: str
+    asked_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +98,28 @@ class Incident:
     timeline: tuple[TimelineEntry, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     observations: tuple[str, ...] = ()  # run ids whose observations carried the evidence
+    weighed: tuple[
+        str, ...
+    ] = ()  # run ids of workarounds, control calls and other probes that decided severity and cause
     argument: Argument | None = None  # of incidents that an earlier version judged there is none
     times: tuple[str, ...] = ()  # calendars and critical periods that held when it was last judged
     muted: Mute | None = None
     reopened: int = 0  # how often it came back after its end
-    flapping: bool = False  # whether its probes come and go
+    relapses: int = 0  # how often of these its probes had passed in between
+    reopened_at: float | None = None  # when it came back for the last time
+    flapping: bool = False  # whether its probes, or its severity, come and go
+    eased: bool = False  # whether it was lowered by what probes saw
+    unsteady: bool = False  # whether it rose again after that: from then on the worse severity stays for a while
+    better_since: float | None = None  # while it stays, since when the probes alone would have lowered it
+    awaited: tuple[Awaited, ...] = ()  # confirmations of its probes
     merged_into: str | None = None  # the incident in which its probes went on
-    split_from: str | None = None  # the incident that people split it from: they are not merged again
+    split_from: str | None = None  # the incident that people split it from
+    parted: tuple[str, ...] = ()  # probes that people split off it, or it off them: they are not joined to it again
+
+    @property
+    def began_at(self) -> float:
+        """When it opened, or opened again: what was seen from then on is of this incident."""
+        return self.opened_at if self.reopened_at is None else self.reopened_at
 
     @property
     def of_monitor(self) -> bool:

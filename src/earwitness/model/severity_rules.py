@@ -106,7 +106,7 @@ DEFAULT_SEVERITY_RULES = (
         "default: blocked, and no workaround passes",
         SeverityMatch(effect=(Effect.BLOCKED,)),
         Severity.SEV1,
-        "the system has ceased to do its work, and there is no workaround",
+        "the system has ceased to do its work, and no workaround is known to work",
     ),
     SeverityRule(
         "default: diverted",

@@ -183,10 +183,11 @@ CALL_FAILURES = frozenset(  # what only a call can meet
 
 
 class Workaround(StrEnum):
-    """How a blocked journey's workarounds fare: one lets customers through, all fail or are unseen, none is named."""
+    """How a blocked journey's workarounds fare: one lets customers through, all fail, nobody could tell of one lately, none is named."""
 
     PASSES = "passes"
     FAILS = "fails"
+    UNTESTED = "untested"
     NONE = "none"
 
 

@@ -19,7 +19,7 @@ def save_incidents(connection: Connection, changed: Sequence[Incident]) -> None:
     connection.execute(insert(incidents), [_row(i) for i in rows.values()])
     for incident in rows.values():
         known = set(connection.scalars(select(held.c.run).where(held.c.incident == incident.id)))
-        fresh = [run for run in dict.fromkeys(incident.observations) if run not in known]
+        fresh = [run for run in dict.fromkeys((*incident.observations, *incident.weighed)) if run not in known]
         if fresh:
             connection.execute(insert(held), [{"run": run, "incident": incident.id} for run in fresh])
 
