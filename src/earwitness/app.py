@@ -41,7 +41,7 @@ from earwitness.evidence.links import EvidenceLinks
 from earwitness.evidence.storage import EvidenceStorage
 from earwitness.housekeeping import Housekeeping
 from earwitness.impairments import Impairments
-from earwitness.judge import stopped_by
+from earwitness.judge import stopped_by, tested_by
 from earwitness.logs import SecretMask
 from earwitness.metrics import Metrics
 from earwitness.model import Observed, ProbeRule, Reconfigured, Run
@@ -167,7 +167,7 @@ class App:
         self._dispatcher = Dispatcher(
             config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
         )
-        self._dispatcher.heed(self._stopped_by)
+        self._dispatcher.heed(self._stopped_by, self._tested_by)
         self._schedule = Schedule(self._clock, self._dispatcher.on_due)
         self._postroom = Postroom(
             store,
@@ -211,6 +211,9 @@ class App:
 
     def _stopped_by(self, probe: str) -> str | None:
         return stopped_by(probe, self._commit.state.quiet.values(), self._rules, self._clock.now())
+
+    def _tested_by(self, probe: str, at: float) -> str:
+        return tested_by(probe, self._rules, at) if probe in self._rules.probes else ""
 
     def _ready(self) -> bool:
         serving = self._started.is_set() and not self._stopping.is_set()

@@ -21,6 +21,7 @@ def _moments(now: float, state: State, rules: Rules) -> Iterator[float]:
     yield from (moment for period in state.quiet.values() for moment in (period.begins, period.ends))
     planned = [plan.times for plan in rules.maintenance.values()]
     planned += [period.times for period in rules.critical_periods.values()]
+    planned += [window.times for window in rules.test_windows.values()]
     yield from (end for times in planned if (end := times.ends(now)) is not None)
 
 

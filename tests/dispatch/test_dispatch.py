@@ -391,6 +391,15 @@ async def test_a_probe_that_maintenance_stops_is_not_run_and_the_record_says_why
     assert await store.read(history.unfinished_runs) == []
 
 
+async def test_runs_that_begin_in_a_test_window_are_tagged_with_it(stage):
+    s = stage(web={}, other={})
+    s.dispatcher.heed(lambda _probe: None, lambda probe, at: "drill" if probe == "web" and at else "")
+    await s.dispatcher.on_due(Due("web", 60_000))
+    await s.dispatcher.on_due(Due("other", 60_000))
+    await s.outcomes(2)
+    assert {seen.run.probe: seen.facts.get("test_window") for seen in s.seen} == {"web": "drill", "other": None}
+
+
 async def test_maintenance_does_not_keep_a_person_from_looking(stage):
     s = stage()
     s.dispatcher.heed(lambda _probe: "maintenance deploy")

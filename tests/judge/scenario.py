@@ -8,6 +8,7 @@
     dependency card-processor needs gateway
     maintenance deploy of gateway from 5m to 20m    or: from 5m to 20m stop; of a probe, journey or dependency
     critical friday of pay-by-card from 5m to 20m: sev2 as sev1
+    test drill of pay-by-card from 5m to 20m
     rule nuisance of pay-by-card: sev2              tried before the default table; "of" names a journey
     reopen within 10m
 
@@ -68,6 +69,7 @@ from earwitness.model import (
     Severity,
     SeverityMatch,
     SeverityRule,
+    TestWindow,
     Ticked,
     Why,
 )
@@ -76,7 +78,7 @@ _START = 1_700_000_000.0
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _QUIET = {"attach", "note", "mute"}  # what is no news to anybody who was told
 _CAST = {word: word for word in ("probe", "workaround", "dependency", "maintenance", "rule", "reopen")}
-_CAST["critical"] = "critical_period"
+_CAST |= {"critical": "critical_period", "test": "test_window"}
 
 
 class BrokenPromiseError(AssertionError):
@@ -100,6 +102,7 @@ class Stage:
     table: list = field(default_factory=list)  # severity rules
     planned: dict = field(default_factory=dict)  # maintenance
     critical: dict = field(default_factory=dict)
+    tests: dict = field(default_factory=dict)  # test windows
     latest: dict = field(default_factory=dict)  # probe -> what was last told of it
     knows: set = field(default_factory=set)  # incidents that the hook was told of
     minute: float = 0.0  # the latest tick
@@ -146,6 +149,10 @@ class Stage:
         name, what, times, before, after = found.groups()
         self.critical[name] = (what, times, (Severity(before), Severity(after)))
 
+    def test_window(self, words):
+        name, what, times = re.fullmatch(r"(\S+) of (\S+) (from \w+ to \w+)", words).groups()
+        self.tests[name] = TestWindow(self._match(what), self._times(times))
+
     def rule(self, words):
         effect, journey, severity = re.fullmatch(r"(\w+)(?: of (\S+))?: (\w+)", words).groups()
         match = SeverityMatch(True, effect=(Effect(effect),), journey=(journey,) if journey else ())
@@ -185,6 +192,7 @@ class Stage:
             critical_periods={
                 n: CriticalPeriod(self._match(w), self._times(t), (c,)) for n, (w, t, c) in self.critical.items()
             },
+            test_windows=self.tests,
             **self.settings,
         )
         for place, (name, rule) in enumerate(self.probes.items()):

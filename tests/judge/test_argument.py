@@ -23,6 +23,7 @@ from earwitness.model import (
     Severity,
     SeverityMatch,
     SeverityRule,
+    TestWindow,
     Workaround,
     WouldBe,
 )
@@ -147,6 +148,16 @@ def test_a_critical_period_is_named_with_what_it_counts_as():
     assert (incident.severity, incident.argument.periods) == (Severity.SEV1, ("friday",))
     assert "it counts as Sev1 in friday, instead of Sev2" in incident.reason
     assert WouldBe(Severity.SEV2, "outside friday") in incident.argument.would_be
+
+
+def test_a_test_window_is_named_and_what_it_would_be_without():
+    rules = replace(rules_of({"web": ("pay", [])}), test_windows={"drill": TestWindow(Match(), ALWAYS)})
+    incident = opened(rules, effect=Effect.BLOCKED)
+    assert (incident.severity, incident.argument.production) == (Severity.NONPROD, False)
+    assert incident.title.endswith("fails in drill")
+    assert "It began in the test window drill, while people tested on purpose" in incident.reason
+    assert "Rule: default: found in a test window" in incident.reason
+    assert WouldBe(Severity.SEV1, "if it outlasted drill") in incident.argument.would_be
 
 
 def test_two_critical_periods_count_one_after_the_other():

@@ -203,6 +203,33 @@ SCENARIOS = {
         critical friday of shop from 1m to 60m: sev2 as sev1
         at 2m: fail web
         expect within 2m: open nonprod""",
+    "what begins to fail while people test is a defect, and is over with it": ALONE
+    + """
+        test drill of shop from 2m to 20m
+        at 3m: fail web
+        expect within 2m: told open nonprod
+        at 10m: mend web
+        expect within 2m: told resolve
+        expect nothing for 20m""",
+    "what outlasts the test is an outage": ALONE
+    + """
+        test drill of shop from 2m to 20m
+        at 3m: fail web
+        expect within 2m: told open nonprod
+        expect nothing for 14m
+        at 1199s: fail web
+        expect within 61s: told raise sev1""",
+    "what failed before the test stays an outage": ALONE
+    + """
+        test drill of shop from 5m to 20m
+        at 1m: fail web
+        expect within 2m: told open sev1
+        expect nothing for 20m""",
+    "a test of one journey excuses no other": CAST
+    + """
+        test drill of pay-by-bank from 1m to 60m
+        at 2m: fail pay-web
+        expect within 2m: open sev1""",
     "a period that begins while the incident is about to end raises nothing": ALONE
     + """
         critical friday of shop from 5m to 20m: sev2 as sev1

@@ -44,7 +44,7 @@ def _on_controls(config: Config) -> Iterator[str]:
 
 def _on_what_is_over(config: Config) -> Iterator[str]:
     now, rules = SystemClock().now(), rules_of(config)
-    for key in ("maintenance", "critical_periods"):
+    for key in ("maintenance", "critical_periods", "test_windows"):
         for name, section in getattr(rules, key).items():
             if isinstance(section.times, Once) and section.times.until <= now:
                 yield f"{key}.{name}: it is over since {iso_time(section.times.until)}; remove it, or give it new times"

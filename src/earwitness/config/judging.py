@@ -153,6 +153,14 @@ class MaintenanceSpec(TimesSpec):
     why: str = ""
 
 
+class TestWindowSpec(TimesSpec):
+    """When people test on purpose, such as a load test or a recovery drill: what fails then is a defect, no outage."""
+
+    __test__ = False  # no class of tests, whatever pytest makes of its name
+    match: CoverSpec = CoverSpec()
+    why: str = ""
+
+
 class CriticalPeriodSpec(TimesSpec):
     """When severities count as others, such as Black Friday."""
 

@@ -1,4 +1,4 @@
-"""Names in severity rules, calendars, critical periods and maintenance that point to nothing, and circles of dependencies."""
+"""Names in severity rules, calendars, critical periods, test windows and maintenance that point to nothing, and circles of dependencies."""
 
 from collections.abc import Iterator, Mapping
 
@@ -20,7 +20,7 @@ def broken_judging_references(tree: Section) -> Iterator[Problem]:
     for index, rule in enumerate(tree.get("severity_rules") or ()):
         at = ("severity_rules", index, "match")
         yield from _of_match(tree, at, section(rule, "match"), known)
-    for key in ("critical_periods", "maintenance"):
+    for key in ("critical_periods", "test_windows", "maintenance"):
         for name, period in section(tree, key).items():
             yield from _of_match(tree, (key, name, "match"), section(period, "match"), known)
             for way in ("calendar", "outside"):

@@ -128,7 +128,7 @@ def _named(lists: Iterable[Iterable[T]]) -> list[T]:
 def sections_that_mean_nothing(tree: Section, config: Config) -> Iterator[Problem]:
     """Yield a problem for each maintenance or critical period that no probe meets, and each workaround that can help nobody."""
     rules = rules_of(config)
-    for key in ("maintenance", "critical_periods"):
+    for key in ("maintenance", "critical_periods", "test_windows"):
         for name, section in getattr(rules, key).items():
             if not any(means_probe(section.match, probe, rules) for probe in rules.probes):
                 message = "no probe that is configured meets all of match; correct it, or remove it"

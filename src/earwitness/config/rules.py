@@ -13,6 +13,7 @@ from earwitness.model import (
     ProbeRule,
     Rules,
     SeverityRule,
+    TestWindow,
 )
 from earwitness.probes.http_templates import names_in
 
@@ -37,6 +38,10 @@ def rules_of(config: Config) -> Rules:
         critical_periods={
             name: CriticalPeriod(period.match.match, period.times(config.calendars), period.counts_as)
             for name, period in config.critical_periods.items()
+        },
+        test_windows={
+            name: TestWindow(window.match.match, window.times(config.calendars))
+            for name, window in config.test_windows.items()
         },
         maintenance={
             name: MaintenanceRule(plan.match.match, plan.times(config.calendars), plan.mode, plan.why)

@@ -32,6 +32,7 @@ from earwitness.config.judging import (
     Effects,
     MaintenanceSpec,
     SeverityRuleSpec,
+    TestWindowSpec,
     Zone,
 )
 from earwitness.config.network import NetworkSpec
@@ -264,6 +265,7 @@ class Config(Spec):
     severity_rules: tuple[SeverityRuleSpec, ...] = ()  # tried before the default table
     calendars: dict[Name, CalendarSpec] = Field(default_factory=dict)
     critical_periods: dict[Name, CriticalPeriodSpec] = Field(default_factory=dict)
+    test_windows: dict[Name, TestWindowSpec] = Field(default_factory=dict)
     maintenance: dict[Name, MaintenanceSpec] = Field(default_factory=dict)
     incidents: IncidentSpec = IncidentSpec()
     history: HistorySpec = HistorySpec()

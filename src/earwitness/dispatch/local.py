@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -63,15 +64,21 @@ class Dispatcher:
         self._metrics = metrics
         self._on_observed = on_observed
         self._stopped_by: Callable[[str], str | None] = lambda _probe: None
+        self._tested_by: Callable[[str, float], str] = _untested
         self._busy: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.failing = False  # whether the store refuses to take what is to be run
         self._config, self._ports = config, ports
         self._make_room()
 
-    def heed(self, stopped_by: Callable[[str], str | None]) -> None:
-        """Skip the runs of probes that a maintenance stops; `stopped_by` returns which one does so now."""
-        self._stopped_by = stopped_by
+    def heed(
+        self, stopped_by: Callable[[str], str | None], tested_by: Callable[[str, float], str] | None = None
+    ) -> None:
+        """Skip the runs of probes that a maintenance stops, and tag those that a test window means.
+
+        `stopped_by` returns which one does so now, `tested_by` which one did so at a moment.
+        """
+        self._stopped_by, self._tested_by = stopped_by, tested_by or _untested
 
     def reconfigure(self, config: Config, ports: Ports) -> None:
         """Start what comes from now on by another configuration; what runs goes on, and so do limits that did not change."""
@@ -286,7 +293,7 @@ class Dispatcher:
         ctx = self._ports.context(run, released, ledger)
         try:
             async with limit:
-                return with_effects(await work(probe.spec, ctx), self._config, probe)
+                return self._tagged(with_effects(await work(probe.spec, ctx), self._config, probe))
         except TimeoutError:
             message = "the probe did not end in its own time"
             log.error("probe_hung", probe=run.probe, run=run.id)  # noqa: TRY400  There is nothing to trace.
@@ -298,6 +305,10 @@ class Dispatcher:
                 await self._give_back(ledger, run)
         await self._abandon(ledger, run)
         return ctx.observe(findings=[_our_fault(Failure.MONITOR_ERROR, message)])
+
+    def _tagged(self, seen: Observation) -> Observation:
+        window = self._tested_by(seen.run.probe, seen.started_at)
+        return replace(seen, facts={**seen.facts, "test_window": window}) if window else seen
 
     def _ledger(self, run: Run) -> Ledger:
         journey = self._config.journeys.get(run.journey)
@@ -366,6 +377,10 @@ def _begin(connection: Connection, run: Run, now: float) -> bool:
 
 def _our_fault(failure: Failure, message: str) -> Finding:
     return Finding(failure, message, Effect.NONE, Attribution.MONITOR)
+
+
+def _untested(_probe: str, _at: float) -> str:
+    return ""
 
 
 def _nothing() -> None:

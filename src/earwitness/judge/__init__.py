@@ -3,6 +3,7 @@
 from earwitness.judge.judge import judge
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.quiet import stopped_by
+from earwitness.judge.severity import tested_by
 from earwitness.judge.state import ProbeState, State
 
-__all__ = ["Judgement", "ProbeState", "State", "judge", "stopped_by"]
+__all__ = ["Judgement", "ProbeState", "State", "judge", "stopped_by", "tested_by"]

@@ -61,13 +61,13 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
     )
     return Verdict(
         severity=worst.severity,
-        title=_title(worst, group.cause, rules, None if production else environment),
+        title=_title(worst, group.cause, rules, None if production else worst.facts.test_window or environment),
         reason=" ".join(
             [
                 f"{LABEL[worst.severity]}, because "
                 + "; ".join(_said(j, state, rules, production) for j in journeys)
                 + ".",
-                _place(environment, production),
+                _place(worst),
                 *(_workaround(j, rules) for j in journeys if j.harm.effect is Effect.BLOCKED and production),
                 _cause(group.cause, rules),
                 said(argument.attribution),
@@ -115,9 +115,12 @@ def _said(journey: Judged, state: State, rules: Rules, production: bool) -> str:
     return f"{harm} ({seen})"
 
 
-def _place(environment: str, production: bool) -> str:
-    if production:
+def _place(worst: Judged) -> str:
+    environment = worst.facts.environment
+    if worst.facts.production:
         return f"The environment, {environment}, is production."
+    if worst.facts.test_window:
+        return f"It began in the test window {worst.facts.test_window}, while people tested on purpose, and that is not over."
     return f"The environment, {environment}, is not production: no customer is affected, however bad it is."
 
 
@@ -190,6 +193,9 @@ def _changes(worst: Judged, rules: Rules, now: float) -> Iterator[tuple[Judged, 
     if worst.periods:
         plain = replace(worst, severity=worst.rule.severity)
         yield plain, f"outside {' and '.join(worst.periods)}"
+    if facts.test_window:
+        yield _if(worst, rules, now, production=True, test_window=""), f"if it outlasted {facts.test_window}"
+        return
     if not facts.production:
         yield _if(worst, rules, now, production=True), "if the environment were listed under production_environments"
         return

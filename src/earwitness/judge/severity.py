@@ -49,11 +49,11 @@ def judged_journeys(
         probe = state.probes[name]
         if not probe.recovered(rules.resolve_after):
             failing.setdefault(rules.probes[name].journey, []).append(probe)
-    scope, calendars = scope_of(group, state, rules), calendars_at(rules, now)
+    scope = scope_of(group, state, rules)
     judged = []
     for journey, probes in failing.items():
         harm = _harm(journey, probes, state, rules, now, began_at)
-        judged.append(judged_by_table(harm, _facts(harm, probes, group, scope, calendars, rules), rules, now))
+        judged.append(judged_by_table(harm, _facts(harm, probes, group, scope, rules, now), rules, now))
     return judged
 
 
@@ -88,9 +88,19 @@ def calendars_at(rules: Rules, now: float) -> frozenset[str]:
 
 
 def times_at(rules: Rules, now: float) -> tuple[str, ...]:
-    """Return the calendars and critical periods that hold at this moment: while they do not change, no severity does for them."""
-    critical = (name for name, period in rules.critical_periods.items() if period.times.ends(now) is not None)
-    return (*(name for name in rules.calendars if name in calendars_at(rules, now)), *critical)
+    """Return the calendars, critical periods and test windows that hold at this moment: while they do not change, no severity does for them."""
+    planned = {name: period.times for name, period in rules.critical_periods.items()}
+    planned |= {name: window.times for name, window in rules.test_windows.items()}
+    holding = (name for name, times in planned.items() if times.ends(now) is not None)
+    return (*(name for name in rules.calendars if name in calendars_at(rules, now)), *holding)
+
+
+def tested_by(probe: str, rules: Rules, *moments: float) -> str:
+    """Return the test window that means the probe and holds at all these moments; empty if there is none."""
+    for name, window in rules.test_windows.items():
+        if all(window.times.ends(moment) is not None for moment in moments) and means_probe(window.match, probe, rules):
+            return name
+    return ""
 
 
 def workaround_probes(journey: str, environment: str, rules: Rules) -> tuple[str, ...]:
@@ -121,23 +131,23 @@ def _since(probe: ProbeState, group: Group, rules: Rules) -> float:
     return min(probe.since, probe.serious_of_late[0]) if comes_and_goes else probe.since
 
 
-def _facts(
-    harm: Harm, failing: list[ProbeState], group: Group, scope: Scope, calendars: frozenset[str], rules: Rules
-) -> Facts:
+def _facts(harm: Harm, failing: list[ProbeState], group: Group, scope: Scope, rules: Rules, now: float) -> Facts:
     environment = rules.probes[harm.failing[0]].environment
+    windows = [tested_by(p.probe, rules, p.since, now) for p in failing]
     cause = group.cause.dependency
     return Facts(
         journey=harm.journey,
         owner=rules.journeys[harm.journey].owner,
         environment=environment,
-        production=environment in rules.production,
+        production=environment in rules.production and not all(windows),
         effect=harm.effect,
         workaround=harm.workaround,
         dependency=frozenset({cause, *rules.dependencies[cause].depends_on} if cause else ()),
         channel=frozenset[Channel](rules.probes[name].channel for name in harm.failing),
         failure=frozenset(p.failed.failure for p in failing if p.failed and p.failed.failure),
         scope=scope,
-        calendar=calendars,
+        calendar=calendars_at(rules, now),
+        test_window=windows[0] if all(windows) else "",
     )
 
 

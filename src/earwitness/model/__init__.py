@@ -24,7 +24,14 @@ from earwitness.model.incidents import (
 )
 from earwitness.model.quiet import MaintenanceRule, Match, Mode, Mute, QuietKind, QuietPeriod, Times
 from earwitness.model.rules import DependencyRule, JourneyRule, ProbeRule, Rules
-from earwitness.model.severity_rules import DEFAULT_SEVERITY_RULES, CriticalPeriod, Facts, SeverityMatch, SeverityRule
+from earwitness.model.severity_rules import (
+    DEFAULT_SEVERITY_RULES,
+    CriticalPeriod,
+    Facts,
+    SeverityMatch,
+    SeverityRule,
+    TestWindow,
+)
 from earwitness.model.words import (
     CALL_FAILURES,
     Attribution,
@@ -96,6 +103,7 @@ __all__ = [
     "SeverityRule",
     "Status",
     "Step",
+    "TestWindow",
     "Ticked",
     "TimelineEntry",
     "Times",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from earwitness.model.quiet import MaintenanceRule, Times
-from earwitness.model.severity_rules import DEFAULT_SEVERITY_RULES, CriticalPeriod, SeverityRule
+from earwitness.model.severity_rules import DEFAULT_SEVERITY_RULES, CriticalPeriod, SeverityRule, TestWindow
 from earwitness.model.words import Channel
 
 
@@ -51,6 +51,7 @@ class Rules:
     severity_rules: tuple[SeverityRule, ...] = DEFAULT_SEVERITY_RULES
     calendars: Mapping[str, Times] = field(default_factory=dict)
     critical_periods: Mapping[str, CriticalPeriod] = field(default_factory=dict)
+    test_windows: Mapping[str, TestWindow] = field(default_factory=dict)
     maintenance: Mapping[str, MaintenanceRule] = field(default_factory=dict)
     order: Mapping[str, int] = field(init=False)  # probe -> its place in the configuration
     dependents: Mapping[str, tuple[str, ...]] = field(init=False)  # dependency, host or number -> probes that need it

@@ -26,6 +26,7 @@ class Facts:
     failure: AbstractSet[Failure]
     scope: Scope
     calendar: AbstractSet[str]  # the calendars that this moment lies in
+    test_window: str = ""  # in which all of it was found; then it is not production
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class SeverityMatch:
     """What a rule is for; what is not named matches all. A rule that names no environment is for production."""
 
     production: bool | None = None
+    tested: bool | None = None  # whether it was found in a test window
     environment: tuple[str, ...] = ()
     journey: tuple[str, ...] = ()
     owner: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class SeverityMatch:
     def fits(self, facts: Facts) -> bool:
         return (
             self.production in (None, facts.production)
+            and self.tested in (None, bool(facts.test_window))
             and _one_of(self.environment, facts.environment)
             and _one_of(self.journey, facts.journey)
             and _one_of(self.owner, facts.owner)
@@ -89,7 +92,22 @@ class CriticalPeriod:
     counts_as: tuple[tuple[Severity, Severity], ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class TestWindow:
+    """A time in which people test on purpose: what begins to fail in it, and ends in it, is a defect."""
+
+    __test__ = False  # no class of tests, whatever pytest makes of its name
+    match: Match
+    times: Times
+
+
 DEFAULT_SEVERITY_RULES = (
+    SeverityRule(
+        "default: found in a test window",
+        SeverityMatch(tested=True),
+        Severity.NONPROD,
+        "found while people tested on purpose: a defect, not an outage",
+    ),
     SeverityRule(
         "default: not production",
         SeverityMatch(production=False),
