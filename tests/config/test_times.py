@@ -1,9 +1,11 @@
 """Maintenance, critical periods and calendars in time zones, on the two days a year on which the clocks change."""
 
+import sys
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
 from earwitness.config.judging import CalendarSpec, MaintenanceSpec
 from earwitness.config.times import Calendar, Outside, instant
@@ -167,3 +169,22 @@ def test_a_long_closure_ends_when_it_does():
 
 def test_what_always_holds_does_not_end_within_a_year():
     assert Calendar(frozenset(range(7)), 0, 24 * 60, "UTC").ends(0.0) > 366 * 86400
+
+
+def test_public_holidays_are_known_by_country():
+    office = CalendarSpec.model_validate({"holidays_of": ["GB-SCT", "DE"], "holidays": ["2026-07-01"]}).times
+    closed = {"2026-07-01": "ours", "2026-01-02": "Scotland's", "2026-10-03": "Germany's", "2026-12-25": "both's"}
+    assert not any(office.holds(utc(f"{day}T12:00")) for day in closed)
+    assert office.holds(utc("2026-07-02T12:00"))
+
+
+@pytest.mark.parametrize("place", ["XX", "GB-XX", "Nowhere", ""])
+def test_a_place_whose_holidays_nobody_knows_is_refused(place):
+    with pytest.raises(ValidationError, match="is no place whose holidays are known"):
+        CalendarSpec.model_validate({"holidays_of": place})
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "holidays", None)
+    with pytest.raises(ValidationError, match=r"pip install 'earwitness\[holidays\]'"):
+        CalendarSpec.model_validate({"holidays_of": "FR-IDF"})

@@ -6,12 +6,13 @@ from datetime import date, datetime
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from earwitness.config.cron import Cron, parse_cron
 from earwitness.config.fields import Duration, Flag, Spec, Texts, as_list, problem
 from earwitness.config.hours import parse_days, parse_zone
 from earwitness.config.known_keys import nearest
+from earwitness.config.public_holidays import public_holidays
 from earwitness.config.times import Calendar, Once, Outside, Recurring, instant
 from earwitness.model import (
     Channel,
@@ -65,6 +66,14 @@ def _date(value: Any) -> date:
         raise problem(f"{value!r} is not a date; write it as 2026-12-25") from error
 
 
+def _place(value: str) -> str:
+    public_holidays(value)  # raises what is wrong with it
+    return value
+
+
+Place = Annotated[str, AfterValidator(_place)]
+
+
 class CalendarSpec(Spec):
     """Business hours, or any other hours of the week."""
 
@@ -74,10 +83,15 @@ class CalendarSpec(Spec):
     )
     hours: Annotated[tuple[int, int], BeforeValidator(_hours, json_schema_input_type=str)] = (0, 24 * 60)
     holidays: tuple[Annotated[date, BeforeValidator(_date)], ...] = ()
+    holidays_of: Annotated[tuple[Place, ...], BeforeValidator(as_list)] = ()  # countries, or parts of one
 
     @property
     def times(self) -> Calendar:
-        return Calendar(self.days, *self.hours, self.timezone, frozenset(self.holidays))
+        return Calendar(self.days, *self.hours, self.timezone, self._closed)
+
+    @property
+    def _closed(self) -> frozenset[date]:
+        return frozenset(self.holidays).union(*(public_holidays(place) for place in self.holidays_of))
 
 
 class TimesSpec(Spec):
