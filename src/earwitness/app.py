@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import os
 import signal
@@ -10,11 +9,9 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import structlog
-from alembic.util import CommandError
-from sqlalchemy.exc import DBAPIError
 
 from earwitness.alerting.ack_links import AckLinks, read_or_make_key
 from earwitness.alerting.couriers import LONGEST_PAUSE
@@ -34,6 +31,7 @@ from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
 from earwitness.console.app import create_app
 from earwitness.console.house import House
+from earwitness.data_dir import locked, open_store
 from earwitness.dispatch.errands import Errands
 from earwitness.dispatch.local import Dispatcher
 from earwitness.dispatch.ports import Lasting, Ports
@@ -59,40 +57,6 @@ log = structlog.get_logger()
 _SWITCH = 0.001  # seconds after which a thread, such as one that renders metrics, lets the event loop go on; Python's own is 5 ms
 _LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message, and of an answer that nobody reads
 _DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
-
-
-class AlreadyRunningError(Exception):
-    """Another daemon uses this data directory."""
-
-
-class UnusableStoreError(Exception):
-    """The database in the data directory cannot be opened."""
-
-
-def _open_store(path: Path) -> Store:
-    try:
-        return Store.open(path)
-    except (DBAPIError, CommandError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        advice = "restore a backup, or move it away to begin anew"
-        if "locked" in str(cause):
-            advice = "another program holds it, such as a backup or a database browser; end that, and start again"
-        raise UnusableStoreError(f"{path} cannot be opened: {cause}; {advice}") from error
-
-
-@contextlib.contextmanager
-def _locked(data_dir: Path) -> Any:
-    """Hold the data directory for this process alone."""
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock: IO[str]
-    with (data_dir / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise AlreadyRunningError(
-                f"another daemon runs in {data_dir}; stop it, or give another --data-dir"
-            ) from error
-        yield
 
 
 class App:
@@ -128,9 +92,9 @@ class App:
         """
         config = load_config(self._path)
         self._mask.learn(config)
-        with _locked(self._data_dir), contextlib.closing(listen(*config.http.address)) as listener:
+        with locked(self._data_dir), contextlib.closing(listen(*config.http.address)) as listener:
             self.url = "http://{}:{}".format(*listener.getsockname()[:2])
-            store = await asyncio.to_thread(_open_store, self._data_dir / "earwitness.db")
+            store = await asyncio.to_thread(open_store, self._data_dir / "earwitness.db")
             try:
                 self._wire(config, store)
                 await self._commit.load()
@@ -147,28 +111,55 @@ class App:
     # --- wiring ------------------------------------------------------------------------------------------------------
 
     def _wire(self, config: Config, store: Store) -> None:
-        self._config = config
-        self._rules = rules_of(config)
-        self._store = store
+        self._config, self._rules, self._store = config, rules_of(config), store
+        self._wire_ground(config)
+        self._wire_work(config, store)
+        self._wire_alerting(store)
+        self._house = House(
+            config=config,
+            rules=self._rules,
+            clock=self._clock,
+            store=store,
+            evidence=self._evidence,
+            metrics=self._metrics,
+            impairments=self._impairments,
+            commit=self._commit,
+            dispatcher=self._dispatcher,
+            switchboard=self._switchboard,
+            baselines=self._baselines,
+            pages=self._pages,
+            ack_links=self._ack_links,
+            evidence_links=self._evidence_links,
+            wake_couriers=self._postroom.wake,
+            ready=self._ready,
+            alive=self._alive,
+        )
+
+    def _wire_ground(self, config: Config) -> None:
+        """Set up what all others stand on."""
         self._evidence = EvidenceStorage(self._data_dir / "evidence")
         self._baselines, self._switchboard = Baselines(self._data_dir / FOLDER), Switchboard()
-        self._metrics = Metrics(self._location)
+        self._pages = PageBaselines(self._data_dir / FOLDER)
         key = read_or_make_key(self._data_dir / "ack.key")
-        self._ack_links, self._evidence_links = (
-            AckLinks(key, self._public_url()),
-            EvidenceLinks(key, self._public_url()),
-        )
+        self._ack_links = AckLinks(key, self._public_url())
+        self._evidence_links = EvidenceLinks(key, self._public_url())
+        self._metrics = Metrics(self._location)
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
-        self._pages = PageBaselines(self._data_dir / FOLDER)
         self._browser = BrowserEngine(lambda: self._web, config.browser, self._metrics.browser)
+
+    def _wire_work(self, config: Config, store: Store) -> None:
+        """Set up what runs probes and judges what they see."""
         self._commit = CommitLoop(store, self._clock, self._rules, Router.of(config, self._location), self._publish)
         self._dispatcher = Dispatcher(
             config, store, self._clock, self._metrics, self._ports(), lambda seen: self._commit.submit(Observed(seen))
         )
         self._dispatcher.heed(self._stopped_by, self._tested_by)
         self._schedule = Schedule(self._clock, self._dispatcher.on_due)
+
+    def _wire_alerting(self, store: Store) -> None:
+        """Set up what tells people."""
         self._postroom = Postroom(
             store,
             self._clock,
@@ -188,25 +179,6 @@ class App:
             lambda: self._config.heartbeat if self._started.is_set() else None,
             lambda seconds: self._web.client(timeout=seconds, body_limit=_LARGEST_MESSAGE),
             self._impairments,
-        )
-        self._house = House(
-            config=config,
-            rules=self._rules,
-            clock=self._clock,
-            store=store,
-            evidence=self._evidence,
-            metrics=self._metrics,
-            impairments=self._impairments,
-            commit=self._commit,
-            dispatcher=self._dispatcher,
-            switchboard=self._switchboard,
-            baselines=self._baselines,
-            pages=self._pages,
-            ack_links=self._ack_links,
-            evidence_links=self._evidence_links,
-            wake_couriers=self._postroom.wake,
-            ready=self._ready,
-            alive=self._alive,
         )
 
     def _stopped_by(self, probe: str) -> str | None:

@@ -62,8 +62,9 @@ def run(
     log_level: Annotated[LogLevel, typer.Option(case_sensitive=False)] = LogLevel.INFO,
 ) -> None:
     """Run the daemon. SIGHUP reloads the configuration, SIGTERM stops cleanly."""
-    from earwitness.app import AlreadyRunningError, UnusableStoreError, run_daemon  # noqa: PLC0415  Other commands start faster without.
+    from earwitness.app import run_daemon  # noqa: PLC0415  Other commands start faster without.
     from earwitness.config.load import ConfigError  # noqa: PLC0415
+    from earwitness.data_dir import AlreadyRunningError, UnusableStoreError  # noqa: PLC0415
     from earwitness.logs import SecretMask, set_up_logs  # noqa: PLC0415
     from earwitness.serving import CannotListenError  # noqa: PLC0415
 
