@@ -146,6 +146,15 @@ def test_the_place_that_a_call_was_misrouted_to_is_named():
     assert report.steps[2].note.startswith("put through to lost-cards")
 
 
+def test_a_menu_that_is_said_again_and_again_after_our_key_heard_no_key():
+    """Also while we wait on hold: what was said before the key is no comfort for who waits."""
+    menu = replace(WELCOME, major=8.0)
+    said = ((0.6, "welcome"), (KEY + 1.5, "welcome"), (KEY + 12, "welcome"), (KEY + 22, "welcome"))
+    assert results(judged(line(*said, seconds=44), (menu, PRESS, HOLD)))[2] is Result.KEY_IGNORED
+    said = ((0.6, "welcome"), (KEY + 1.5, "holiday"), (KEY + 12, "holiday"), (KEY + 22, "holiday"))
+    assert results(judged(line(*said, seconds=44), (menu, PRESS, HOLD)))[2] is Result.STILL_HOLDING
+
+
 @pytest.mark.parametrize(("silent", "result"), [(True, Result.OK), (False, Result.NOISY_LINE)])
 def test_silence_can_be_waited_for(silent, result):
     step = PlannedStep("silence 2s", "silence", wait=6, silence=2.0, major=5.0)

@@ -78,6 +78,15 @@ def test_tones_of_one_call_come_in_order():
     assert [tone.name for tone in find_tones(line)] == [ToneName.RING_BACK, ToneName.SIT]
 
 
+@pytest.mark.parametrize("beside", [391.5, 408.5])
+@pytest.mark.parametrize("kind", ["uk reorder", "uk busy"])
+def test_a_vowel_of_nearly_the_same_pitch_before_a_tone_is_no_part_of_it(kind, beside):
+    name, sound = TONES[kind]
+    vowel = cadence(((beside,), 0.12), (REST, 0.05), ((beside, 488.7), 0.12))
+    found = find_tones(telephone(placed([(0.5, vowel), (1.8, sound)], 12)))
+    assert [tone.name for tone in found if tone.start > 1.5] == [name]
+
+
 def test_a_ring_cut_by_the_answer_is_still_ringing():
     line = telephone(placed([(0.0, cadence(((440, 480), 1.9), (REST, 4), ((440, 480), 0.6)))], 9))
     assert [tone.name for tone in find_tones(line)] == [ToneName.RING_BACK]

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from earwitness.audio.frames import Timed
-from earwitness.audio.sinusoids import Burst, find_bursts
+from earwitness.audio.sinusoids import Burst, find_bursts, in_tune
 from earwitness.audio.tones import Tone, ToneName
 from earwitness.audio.wav import Samples
 
@@ -45,7 +45,7 @@ def _trains(bursts: Sequence[Burst]) -> Iterator[list[Burst]]:
             if burst.near(train[0].tones) and burst.start - train[-1].end < _RING_PAUSE[1]:
                 train.append(burst)
         left = [burst for burst in left if burst not in train]
-        yield train
+        yield from in_tune(train)
 
 
 def _is_alone(train: Sequence[Burst], every: Sequence[Burst]) -> bool:

@@ -273,7 +273,11 @@ class Explainer:
         on_hold = self._on_hold(question)
         if on_hold is not None or self._is_cut_short(question):
             return on_hold
-        comfort = next((p for p in heard if p.whole and self._is_said_again(p, question.anchor)), None)
+        before = (
+            {p.name for p in self._heard(0.0, question.anchor)} if question.after_key else set()
+        )  # a menu, not a comfort
+        new = (p for p in heard if p.whole and p.name not in before)
+        comfort = next((p for p in new if self._is_said_again(p, question.anchor)), None)
         if comfort is None:
             return None
         waited = min(question.until, self.listener.duration) - question.anchor

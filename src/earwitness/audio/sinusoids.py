@@ -4,6 +4,7 @@ Frames of 64 ms, 20 ms apart, are transformed; a frame counts when its one or tw
 same frequencies in a row are a burst. 64 ms tell 440 from 480 Hz, and a lost packet spoils four frames, which are bridged.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +22,8 @@ _QUIETEST = 10 ** (-48 / 10)  # mean square of a frame
 _ONE = 0.72  # share of the power that a single tone holds; 10 dB over noise it is 0.9
 _TWO = 0.70  # and two
 _SECOND = 0.12  # of the stronger one's power, that the weaker of two must have; a clipped tone's harmonic has less
+_IN_TUNE = 4.0  # Hz by which the bursts of one tone may differ
+_CHOIR = 4  # bursts from which on most of them say what the tone is
 _SAME = 12.0  # Hz
 _BRIDGE = 6  # frames from one to the next of a burst: a lost packet spoils four
 _FEWEST = 4  # frames
@@ -47,6 +50,16 @@ class Burst:
     def near(self, tones: tuple[float, ...], tolerance: float = _SAME) -> bool:
         """Say whether it has these frequencies, give or take `tolerance` Hz."""
         return _alike(self.tones, tones, tolerance)
+
+
+def in_tune(train: Sequence[Burst]) -> list[list[Burst]]:
+    """Return the bursts of one tone, and apart from them each at either end that is out of tune with most: a vowel before a network's tone."""
+    if len(train) < _CHOIR:
+        return [list(train)]
+    middle = tuple(sorted(each)[len(train) // 2] for each in zip(*(burst.tones for burst in train), strict=True))
+    fits = [place for place, burst in enumerate(train) if burst.near(middle, _IN_TUNE)]
+    first, last = (fits[0], fits[-1]) if fits else (0, len(train) - 1)
+    return [list(train[first : last + 1]), *([burst] for burst in (*train[:first], *train[last + 1 :]))]
 
 
 @dataclass(slots=True)

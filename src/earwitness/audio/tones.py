@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from earwitness.audio.modem import find_answers
-from earwitness.audio.sinusoids import Burst, find_bursts
+from earwitness.audio.sinusoids import Burst, find_bursts, in_tune
 from earwitness.audio.wav import Samples
 
 
@@ -156,7 +156,7 @@ def _trains(bursts: Sequence[Burst]) -> Iterator[list[Burst]]:
             if burst.start - train[-1].end < _LONGEST_PAUSE and burst.near(train[0].tones):
                 train.append(burst)
                 left.remove(burst)
-        yield train
+        yield from in_tune(train)
 
 
 def _named(train: Sequence[Burst], bursts: Sequence[Burst]) -> list[Tone]:
