@@ -219,6 +219,15 @@ def test_our_own_words_are_found_on_our_channel():
     assert report.steps[2].delay == pytest.approx(1.0, abs=0.1)
 
 
+def test_before_our_words_were_due_the_side_that_speaks_is_theirs():
+    """After them it may have been us."""
+    script = (WELCOME, PlannedStep("say representative", "say"))
+    stranger = [(0.5, murmur(78, 2.0))]
+    assert results(judged(call(*stranger, ours=(), seconds=4), script))[0] == "wrong"
+    with pytest.raises(ChannelError, match="cannot be told"):
+        judged(call(*stranger, ours=(), seconds=9), script)
+
+
 @pytest.mark.parametrize(
     ("recording", "said"),
     [

@@ -50,8 +50,10 @@ def analyse(
     recording = at_telephone_rate(recording)
     keys = "".join(_tones(step.keys) for step in script)
     expected = [prompt for step in script for text in step.expect for prompt in library.find(text)]
-    we_speak = any(step.verb == "say" for step in script)
-    sides = tell_sides(recording, keys, _first_action(script), expected, we_speak=we_speak, far_end=far_end)
+    came_to_speak = far_end is not None or recording.duration > _due(script, "say") - _PUNCTUAL  # live, waits are the longest
+    we_speak = came_to_speak and any(step.verb == "say" for step in script)
+    first_key_at = _due(script, "press") + _PUNCTUAL
+    sides = tell_sides(recording, keys, first_key_at, expected, we_speak=we_speak, far_end=far_end)
     return _Walk(sides, script, library, phrases, make_engine).run()
 
 
@@ -59,10 +61,10 @@ def _tones(keys: str) -> str:
     return keys.replace("w", "").replace("W", "")
 
 
-def _first_action(script: Sequence[PlannedStep]) -> float:
-    """Return when our first key is due, seconds after the answer, with the time that the carrier may take."""
-    first = next((place for place, step in enumerate(script) if step.verb == "press"), len(script))
-    return sum(step.wait for step in script[:first]) + _PUNCTUAL
+def _due(script: Sequence[PlannedStep], verb: str) -> float:
+    """Return when the first step of this verb is due by the script, seconds after the answer."""
+    first = next((place for place, step in enumerate(script) if step.verb == verb), len(script))
+    return sum(step.wait for step in script[:first])
 
 
 @dataclass(frozen=True, slots=True)
