@@ -50,8 +50,9 @@ def analyse(
     recording = at_telephone_rate(recording)
     keys = "".join(_tones(step.keys) for step in script)
     expected = [prompt for step in script for text in step.expect for prompt in library.find(text)]
-    came_to_speak = far_end is not None or recording.duration > _due(script, "say") - _PUNCTUAL  # live, waits are the longest
-    we_speak = came_to_speak and any(step.verb == "say" for step in script)
+    live = far_end is not None  # then we speak as soon as may be, else not before it is due
+    we_may = live or recording.duration > _due(script, "say") - _PUNCTUAL
+    we_speak = we_may and any(step.verb == "say" for step in script)
     first_key_at = _due(script, "press") + _PUNCTUAL
     sides = tell_sides(recording, keys, first_key_at, expected, we_speak=we_speak, far_end=far_end)
     return _Walk(sides, script, library, phrases, make_engine).run()
