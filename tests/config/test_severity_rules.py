@@ -95,7 +95,7 @@ def test_effects_of_all_probes_and_of_one(tmp_path):
         ],
         [{"match": {}, "severity": "sev2"}, {"match": {"effect": "blocked"}, "severity": "sev1"}],
         [
-            {"match": {"effect": "blocked", "workaround": ["passes", "fails"]}, "severity": "sev2"},
+            {"match": {"effect": "blocked", "workaround": ["passes", "fails", "untested"]}, "severity": "sev2"},
             {"match": {"effect": "blocked", "workaround": "none"}, "severity": "sev2"},
             {"match": {"effect": "blocked", "failure": "busy"}, "severity": "sev1"},
         ],
