@@ -175,6 +175,7 @@ def argument_json(argument: Argument) -> dict[str, Any]:
         "production": argument.production,
         "scope": argument.scope.value,
         "attribution": argument.attribution.value,
+        "locations": {"failing": list(argument.failing_from), "passing": list(argument.passing_from)},
         "critical_periods": list(argument.periods),
         "journeys": [
             {

@@ -141,6 +141,9 @@ async def test_a_note_stands_in_the_timeline_and_tells_nobody(house):
     rows = await house.get("deliveries", incident=incident["id"])
     assert {row["kind"] for row in rows} == {"open"}
     await mends(house, "card")
+    await run(house, "incidents", "note", incident["id"], "it was the bank", "--who", "kim")
+    over = await house.get(f"incidents/{incident['id']}")
+    assert (over["status"], over["timeline"][-1]["text"]) == ("resolved", "kim: it was the bank")
 
 
 async def test_merge_and_split(house):

@@ -64,12 +64,12 @@ class World:
         self.requests += judged.requests
         return judged
 
-    def see(self, probe, *findings, evidence=(), took=1.0, started=None):
+    def see(self, probe, *findings, evidence=(), took=1.0, started=None, location="here"):
         self.now += took
         self.runs += 1
         rule = self.rules.probes[probe]
         run = Run(
-            f"run-{self.runs}", probe, rule.journey, rule.channel, "here", rule.environment, Why.SCHEDULED, self.now
+            f"run-{self.runs}", probe, rule.journey, rule.channel, location, rule.environment, Why.SCHEDULED, self.now
         )
         started = self.now - took if started is None else started
         return self.tell(Observed(Observation(run, started, took, tuple(findings), evidence=tuple(evidence))))

@@ -611,6 +611,23 @@ def test_people_acknowledge_once_and_resolve(world):
     assert w.transitions[-1].incident.resolved_at == w.now
 
 
+def test_people_write_into_an_incident_that_is_over(world):
+    w = world(CARD)
+    w.fails("pay-on-web", times=2)
+    w.passes("pay-on-web", "pay-on-web")
+    ended = w.transitions[-1].incident
+    for text in ("it was the certificate", "renewal is automated now"):
+        w.tell(Commanded(w.now, ended.id, "note", "ana", text, ended=ended))
+    noted = w.transitions[-1].incident
+    assert [e.text for e in noted.timeline[-2:]] == ["ana: it was the certificate", "ana: renewal is automated now"]
+    assert (noted.status, noted.resolved_at, w.open) == (Status.RESOLVED, ended.resolved_at, [])
+    assert w.kinds == ["open", "resolve", "note", "note"]
+    w.tell(Commanded(w.now, ended.id, "acknowledge", "ana", ended=ended))
+    assert w.kinds[-1] == "note", "nothing else is done to it"
+    w.fails("pay-on-web", times=2)
+    assert len(w.open[0].timeline) == len(noted.timeline) + 1, "what is open again kept its notes"
+
+
 def test_an_incident_whose_probes_are_removed_resolves_and_says_so(world):
     w = world(CARD)
     w.fails("pay-on-web", times=2)

@@ -34,6 +34,7 @@ from earwitness.model import (
     Rules,
     Run,
     Severity,
+    Status,
     Ticked,
     TransitionKind,
     Why,
@@ -108,6 +109,8 @@ class JudgeMachine(RuleBasedStateMachine):
         self.known = {}  # incident -> its severity by the transitions; none once it is resolved
         self.over = set()  # incidents that resolved
         self.mail = {}  # incident -> (kind, severity) of what the hook was told, in order
+        self.ended = {}  # incidents that resolved, as they were then
+        self.raised = {}  # incident -> when its severity rose
         self.parted = set()  # probes of incidents that people split
         self.taken = []  # observations of probes that have been configured ever since
 
@@ -115,6 +118,11 @@ class JudgeMachine(RuleBasedStateMachine):
         judged = judge(self.state, event, self.rules)
         self.log.append((event, self.rules))
         self.state = judged.state
+        begun, over = (
+            {t.incident.id for t in judged.transitions if t.kind in kinds}
+            for kinds in ((TransitionKind.OPEN, TransitionKind.REOPEN), (TransitionKind.RESOLVE,))
+        )
+        assert not begun & over, "nobody is paged for what dissolves in the same moment"
         for transition in judged.transitions:
             self._heard(transition)
             self._delivered(transition)
@@ -125,6 +133,9 @@ class JudgeMachine(RuleBasedStateMachine):
 
     def _heard(self, transition):
         incident, kind = transition.incident, transition.kind
+        if kind is TransitionKind.NOTE and incident.id in self.over:
+            assert incident.status is Status.RESOLVED, "people may write into what is over"
+            return
         if kind is TransitionKind.OPEN:
             assert incident.id not in self.known, "an incident opens once"
             assert incident.id not in self.over, "what ended is reopened, not opened"
@@ -134,13 +145,23 @@ class JudgeMachine(RuleBasedStateMachine):
             assert incident.id in self.known, f"{kind} of an incident that is not open"
         if kind not in TELLS_SEVERITY:
             assert incident.severity is self.known[incident.id], "severity never changes silently"
+        self._swings(transition)
         if kind is TransitionKind.RESOLVE:
+            self.ended[incident.id] = incident
             del self.known[incident.id]
             self.over.add(incident.id)
             self._resolved(incident)
         else:
             self.known[incident.id] = incident.severity
             self.over.discard(incident.id)
+
+    def _swings(self, transition):
+        """Once its severity rose, fell and rose again, it falls only after it was better for ten minutes, unless that is planned."""
+        incident, kind = transition.incident, transition.kind
+        if kind is TransitionKind.RAISE:
+            self.raised[incident.id] = self.now
+        elif kind is TransitionKind.LOWER and transition.text.startswith("flapping, ") and incident.id in self.raised:
+            assert self.now - self.raised[incident.id] >= 600
 
     def _resolved(self, incident):
         """What came back twice has stayed well for ten minutes, or a person or the configuration ended it."""
@@ -155,6 +176,7 @@ class JudgeMachine(RuleBasedStateMachine):
         if is_told(transition, knows=bool(mail)):
             if transition.kind in NEWS:
                 assert incident.muted is None, "no news of what is muted"
+            assert transition.kind not in (TransitionKind.ATTACH, TransitionKind.NOTE) or not mail, "no child pages"
             mail.append((transition.kind, incident.severity))
 
     # --- what happens ------------------------------------------------------------------------------------------------
@@ -225,6 +247,14 @@ class JudgeMachine(RuleBasedStateMachine):
         incident = data.draw(st.sampled_from(sorted(self.state.incidents)))
         self.tell(Commanded(self.now, incident, action, "Kim", "because"))
 
+    @precondition(lambda self: self.ended)
+    @rule(data=st.data())
+    def a_person_writes_into_what_ended(self, data):
+        ended = self.ended[data.draw(st.sampled_from(sorted(self.ended)))]
+        before = len(self.transitions)
+        self.tell(Commanded(self.now, ended.id, "note", "Kim", "post-mortem", ended=ended))
+        assert self.transitions[before].text == "Kim: post-mortem"
+
     @precondition(lambda self: len(self.state.incidents) > 1)
     @rule(data=st.data())
     def a_person_merges(self, data):
@@ -276,6 +306,7 @@ class JudgeMachine(RuleBasedStateMachine):
     @rule(back=st.integers(61, 4000))
     def the_clock_is_set_back(self, back):
         self.now -= back
+        self.raised.clear()
         self.tell(ClockSetBack(self.now))
 
     # --- what is always so -------------------------------------------------------------------------------------------
@@ -312,7 +343,8 @@ class JudgeMachine(RuleBasedStateMachine):
             for b in open_:
                 same = (a.environment, a.cause.dependency) == (b.environment, b.cause.dependency)
                 if a.id < b.id and same and kind_of(a, self.state) is kind_of(b, self.state):
-                    assert set(a.parted) & set(b.probes) or set(b.parted) & set(a.probes)
+                    apart = set(a.parted) & set(b.probes) or set(b.parted) & set(a.probes)
+                    assert apart or a.split_from or b.split_from
 
     @invariant()
     def only_what_people_split_is_kept_apart(self):

@@ -220,6 +220,8 @@ def _argued(argument: dict[str, Any]) -> Iterator[str]:
     if argument["journeys"]:
         yield f"  fact    {'production' if argument['production'] else 'not production'}, scope {argument['scope']}"
         yield f"  fact    attributed to {argument['attribution']}"
+        if len(places := argument["locations"]["failing"] + argument["locations"]["passing"]) > 1:
+            yield f"  fact    fails from {', '.join(argument['locations']['failing'])}, of {', '.join(places)}"
         yield f"  rule    {argument['rule']}: {argument['why']}" if argument["why"] else f"  rule    {argument['rule']}"
     yield from (f"  period  {name}" for name in argument.get("critical_periods", ()))
     yield from (f"  change  {w['severity']} {w['condition']}" for w in argument["would_be"])

@@ -223,10 +223,11 @@ async def find(house: House, incident_id: str) -> Incident:
 
 async def _command(house: House, incident_id: str, action: str, command: Command | None, **more: Any) -> dict[str, Any]:
     found = await find(house, incident_id)
-    if found.status is Status.RESOLVED:
+    ended = found if found.status is Status.RESOLVED else None
+    if ended is not None and action != "note":
         raise HTTPException(409, f"{incident_id} is resolved already")
-    said = command or Command()
-    await house.commit.submit(Commanded(house.clock.now(), incident_id, action, said.who, said.note, **more))
+    said, now = command or Command(), house.clock.now()
+    await house.commit.submit(Commanded(now, incident_id, action, said.who, said.note, ended=ended, **more))
     return incident_json(await find(house, incident_id), EVIDENCE)
 
 

@@ -13,6 +13,7 @@ from earwitness.judge.severity import (
     judged_by_table,
     judged_journeys,
     located_calls,
+    places_of,
     times_at,
     worst_of,
 )
@@ -49,6 +50,7 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
     worst = worst_of(journeys)
     environment, production = worst.facts.environment, worst.facts.production
     calls = located_calls(group, state, rules)
+    failing_from, passing_from = places_of(group, state)
     argument = Argument(
         harms=tuple(j.harm for j in journeys),
         production=production,
@@ -58,6 +60,8 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
         periods=worst.periods,
         would_be=tuple(_would_be(worst, journeys, rules, now)),
         attribution=attributed(group, calls, state, rules),
+        failing_from=failing_from,
+        passing_from=passing_from,
     )
     return Verdict(
         severity=worst.severity,
@@ -72,6 +76,7 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
                 _cause(group.cause, rules),
                 said(argument.attribution),
                 *[located.sentence for located in calls.values() if located is not None][:_MOST_NAMED],
+                *_places(failing_from, passing_from),
                 _rule(worst),
                 *(f"It would be {LABEL[w.severity]} {w.condition}." for w in argument.would_be),
             ]
@@ -155,6 +160,13 @@ def _cause(cause: Cause, rules: Rules) -> str:
         f"The cause is taken to be {title} (confidence {cause.confidence:.2f}): "
         f"{supporting} {need}, and no probe that needs it passes{others}."
     )
+
+
+def _places(failing: tuple[str, ...], passing: tuple[str, ...]) -> Iterator[str]:
+    if failing and passing:
+        yield f"It fails only from {_names(failing)}; from {_names(passing)} it passes."
+    elif len(failing) > 1:
+        yield f"It fails from all places that looked: {_names(failing)}."
 
 
 def _names(probes: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ from earwitness.model import (
     Evidence,
     Incident,
     Rules,
+    Scope,
     Status,
     TimelineEntry,
     Transition,
@@ -30,7 +31,7 @@ def opened(
 ) -> tuple[Incident, Transition]:
     """The id comes from the run that opened it, so that judging the same history again gives the same incident."""
     members = [state.probes[name] for name in group.members]
-    flapping = _only_comes_and_goes(members, rules)
+    flapping = _only_comes_and_goes(members, rules) and verdict.argument.scope is not Scope.LOCATION
     incident = Incident(
         id=identity(trigger.run),
         severity=verdict.severity,

@@ -130,6 +130,7 @@ def _ended_lately(state: State, group: Group, probe: ProbeState, rules: Rules, n
         incident
         for incident in state.ended.values()
         if incident.resolved_at is not None
+        and incident.merged_into is None
         and now - incident.resolved_at < rules.reopen_within
         and incident.environment == environment
         and probe.probe not in incident.parted

@@ -99,7 +99,8 @@ def _is_awaited(run: Awaited, state: State, rules: Rules, now: float) -> bool:
 def _flapping(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
     """Say once that the incident flaps, when a probe of it fails again that had passed in between."""
     came_back = probe.failing and probe.streak == 1 and probe.comes_and_goes(rules.open_after)
-    if incident.flapping or not came_back:
+    odd_place = any(p.failing for p in probe.places) and not all(p.failing for p in probe.places)
+    if incident.flapping or not came_back or odd_place:
         return Judgement(state)
     changed = incidents.flaps(incident)
     changed, noted = incidents.noted(changed, now, TransitionKind.NOTE, f"flapping: {probe.probe} comes and goes")
@@ -224,11 +225,18 @@ def _twin(state: State, incident: Incident) -> Incident | None:
     if incident.cause.dependency is None:
         return None
     for other in state.open_incidents():
-        parted = not {*incident.parted}.isdisjoint(other.probes) or not {*other.parted}.isdisjoint(incident.probes)
         same = (other.environment, other.cause.dependency) == (incident.environment, incident.cause.dependency)
-        if same and other.id != incident.id and not parted and kind_of(other, state) is kind_of(incident, state):
+        if not same or other.id == incident.id or _parted(incident, other):
+            continue
+        if kind_of(other, state) is kind_of(incident, state):
             return other
     return None
+
+
+def _parted(a: Incident, b: Incident) -> bool:
+    """Whether people want the two apart: they split one off another, or split probes of the one off the other."""
+    split = a.split_from is not None or b.split_from is not None
+    return split or not {*a.parted}.isdisjoint(b.probes) or not {*b.parted}.isdisjoint(a.probes)
 
 
 # --- runs that an open incident wants --------------------------------------------------------------------------------

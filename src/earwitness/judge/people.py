@@ -14,7 +14,7 @@ from earwitness.model import Commanded, Incident, Rules, TransitionKind
 def commanded(state: State, command: Commanded, rules: Rules) -> Judgement:
     incident = state.incidents.get(command.incident)
     if incident is None:
-        return Judgement(state)
+        return _written_afterwards(state, command)
     match command.action:
         case "resolve":
             return resolve(state, incident, command.at, incidents.by(command))
@@ -25,6 +25,15 @@ def commanded(state: State, command: Commanded, rules: Rules) -> Judgement:
         case "split":
             return _split(state, incident, command, rules)
     return Judgement(state)
+
+
+def _written_afterwards(state: State, command: Commanded) -> Judgement:
+    """Write a note into an incident that is over, as of a post-mortem; nothing else is done to it any more."""
+    ended = state.ended.get(command.incident, command.ended)
+    if ended is None or command.action != "note" or not command.note:
+        return Judgement(state)
+    noted, transition = incidents.noted(ended, command.at, TransitionKind.NOTE, f"{command.who}: {command.note}")
+    return Judgement(replace(state, ended=state.ended.set(noted.id, noted)), [transition])
 
 
 def _said(state: State, incident: Incident, command: Commanded) -> Judgement:

@@ -109,12 +109,21 @@ def workaround_probes(journey: str, environment: str, rules: Rules) -> tuple[str
 
 
 def scope_of(group: Group, state: State, rules: Rules) -> Scope:
-    """Return whether all that fails fails only through one carrier, or only from one number of ours."""
+    """Return whether all that fails fails only through one carrier, from one number of ours, or from some of our locations."""
+    widest = Scope.LOCATION if all(places_of(group, state)) else Scope.EVERYWHERE
     if not all(state.probes[name].tries for name in group.members):
-        return Scope.EVERYWHERE  # a probe that does not telephone fails too
+        return widest  # a probe that does not telephone fails too
     calls = located_calls(group, state, rules)
     scopes = {located.scope if located else Scope.EVERYWHERE for located in calls.values()}
-    return scopes.pop() if len(scopes) == 1 else Scope.EVERYWHERE
+    found = scopes.pop() if len(scopes) == 1 else Scope.EVERYWHERE
+    return widest if found is Scope.EVERYWHERE else found
+
+
+def places_of(group: Group, state: State) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the locations from which any of the group was last seen to fail, and those from which all was seen to pass."""
+    seen = {(p.location, p.failing) for name in group.members for p in state.probes[name].places}
+    failing = sorted(location for location, fails in seen if fails)
+    return tuple(failing), tuple(sorted(location for location, fails in seen if not fails and location not in failing))
 
 
 def located_calls(group: Group, state: State, rules: Rules) -> dict[str, Located | None]:

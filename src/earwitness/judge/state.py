@@ -36,6 +36,15 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """What a probe's latest decided run from one location saw."""
+
+    location: str
+    failing: bool
+    at: float  # when that run began
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeState:
     """A probe's standing. Runs in which the monitor could not tell change nothing here."""
 
@@ -54,6 +63,7 @@ class ProbeState:
     tries: tuple[Try, ...] = ()  # the latest calls of a telephone probe, control calls among them
     control_asked_at: float | None = None  # when a control call was last asked for
     told: tuple[str, ...] = ()  # the latest runs that were judged, so that none counts twice
+    places: tuple[Place, ...] = ()  # the locations that it was run from of late
     well_at: float | None = None  # when the run began by whose pass its recovery is believed; None while it is not
 
     @property
@@ -70,8 +80,8 @@ class ProbeState:
         return len(self.serious_of_late) > open_after
 
     def recovered(self, needed: int) -> bool:
-        """Whether the probe passed often enough in a row to be believed."""
-        return not self.failing and self.streak >= needed
+        """Whether the probe passed often enough in a row to be believed, and from every location."""
+        return not self.failing and self.streak >= needed and not any(p.failing for p in self.places)
 
 
 SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
@@ -99,6 +109,7 @@ def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> Probe
         tries=with_try(previous.tries if previous else (), seen),
         control_asked_at=previous.control_asked_at if previous else None,
         told=told_of(previous, seen),
+        places=_places(previous, seen, rules, failing=failing),
     )
     return replace(probe, broken=_broken(previous, probe, rules), well_at=_well_at(previous, probe, rules))
 
@@ -106,6 +117,14 @@ def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> Probe
 def told_of(previous: ProbeState | None, seen: Observation) -> tuple[str, ...]:
     """Return the runs that were judged, with this one."""
     return (*(previous.told if previous else ()), seen.run.id)[-_TOLD:]
+
+
+def _places(previous: ProbeState | None, seen: Observation, rules: Rules, *, failing: bool) -> tuple[Place, ...]:
+    """Return what was seen last from each location; one from which the probe is run no more is forgotten."""
+    here, oldest = seen.run.location, seen.started_at - _LATE * rules.probes[seen.run.probe].interval
+    others = [p for p in (previous.places if previous else ()) if p.location != here and p.at >= oldest]
+    latest = Place(here, failing, seen.started_at)
+    return tuple(sorted((*others, latest), key=lambda p: p.location)) if others else (latest,)
 
 
 def _of_late(previous: ProbeState | None, seen: Observation, rules: Rules, *, serious: bool) -> tuple[float, ...]:

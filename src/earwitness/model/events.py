@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from earwitness.model.incidents import Incident
 from earwitness.model.quiet import QuietPeriod
 from earwitness.model.words import Observation
 
@@ -27,6 +28,7 @@ class Commanded:
     into: str | None = None  # the incident that survives a merge
     probes: tuple[str, ...] = ()  # that a split gives an incident of their own
     via: str | None = None  # the hook whose provider said so, which is not told what it said itself
+    ended: Incident | None = None  # the incident as it is on record, where it is over: notes are written into it
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ class Argument:
     periods: tuple[str, ...] = ()  # critical periods that made it count as more, or less
     would_be: tuple[WouldBe, ...] = ()
     attribution: Attribution = Attribution.UNKNOWN  # whose fault it is taken to be
+    failing_from: tuple[str, ...] = ()  # locations from which it was last seen to fail
+    passing_from: tuple[str, ...] = ()  # locations from which all of it was last seen to pass
 
 
 @dataclass(frozen=True, slots=True)

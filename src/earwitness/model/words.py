@@ -192,11 +192,12 @@ class Workaround(StrEnum):
 
 
 class Scope(StrEnum):
-    """How far a failure reaches: everywhere, or only through one carrier or from one number of ours."""
+    """How far a failure reaches: everywhere, or only through one carrier, from one number of ours or from some of our locations."""
 
     EVERYWHERE = "everywhere"
     CARRIER = "carrier"
     NUMBER = "number"
+    LOCATION = "location"
 
 
 class Severity(StrEnum):
