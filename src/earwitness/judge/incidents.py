@@ -210,8 +210,8 @@ def noted(incident: Incident, now: float, kind: TransitionKind, text: str) -> tu
 
 def _with(known: tuple[Evidence, ...], files: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     """Add the files that are new; among very many only the latest are looked at, so that thousands of probes may join."""
-    latest = known[-_LOOKED_AT:]
-    return (*known, *(file for file in dict.fromkeys(files) if file not in latest))
+    latest = {(file.sha256, file.kind, file.name) for file in known[-_LOOKED_AT:]}
+    return (*known, *(f for f in dict.fromkeys(files) if (f.sha256, f.kind, f.name) not in latest))
 
 
 def _evidence(members: list[ProbeState]) -> tuple[Evidence, ...]:
