@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 from earwitness.alerting.routing import Router, route
+from earwitness.clock import SystemClock
+from earwitness.commit import CommitLoop
 from earwitness.config.alerting import MatchSpec
 from earwitness.judge import State, judge
 from earwitness.model import (
@@ -22,6 +24,7 @@ from earwitness.model import (
     Why,
 )
 from earwitness.replay import History, replay
+from earwitness.store import outbox
 from earwitness.store.history import add_observations
 from earwitness.store.store import Store
 
@@ -34,6 +37,7 @@ ROUTER = Router([route(MatchSpec(), ("on-call",))])
 def measure():
     yield from _judged()
     yield from _flood()
+    yield from _committed()
     yield from _replayed()
 
 
@@ -55,12 +59,7 @@ def _judged():
 
 def _flood():
     """All probes of one dependency fail at once, one look each."""
-    rules = Rules(
-        production=frozenset({"production"}),
-        journeys={f"j{n}": JourneyRule(f"Journey {n}") for n in range(100)},
-        probes={f"p{n}": ProbeRule(f"j{n % 100}", "production", Channel.HTTP, ("crm",)) for n in range(FLOOD)},
-        dependencies={"crm": DependencyRule("CRM")},
-    )
+    rules = _flooded()
     start, state, told = time.process_time(), State(), 0
     for number in range(FLOOD):
         judged = judge(state, Observed(_failing(number)), rules)
@@ -72,6 +71,36 @@ def _flood():
     yield "  probes in its list", f"{listed:,}"
     yield "  CPU in all, of which the goal is under 5 s", f"{took:.2f} s"
     yield "  CPU a failure", f"{1000 * took / FLOOD:.2f} ms"
+
+
+def _committed():
+    """The same through the commit loop, into a database: judged, stored and owed to the hook."""
+    with tempfile.TemporaryDirectory() as folder:
+        took, told = asyncio.run(_commits(Path(folder) / "earwitness.db"))
+    yield "  the same judged, stored and told: alerts", f"{told}"
+    yield "  CPU in all, of which the goal is under 5 s", f"{took:.2f} s"
+
+
+async def _commits(path):
+    store = Store.open(path)
+    loop = CommitLoop(store, SystemClock(), _flooded(), ROUTER, lambda _committed: None)
+    running = asyncio.create_task(loop.run())
+    start = time.process_time()
+    await asyncio.gather(*(loop.submit(Observed(_failing(number))) for number in range(FLOOD)))
+    took = time.process_time() - start
+    told = await store.read(lambda c: outbox.recent_deliveries(c, incident=None, limit=100))
+    running.cancel()
+    store.close()
+    return took, len(told)
+
+
+def _flooded():
+    return Rules(
+        production=frozenset({"production"}),
+        journeys={f"j{n}": JourneyRule(f"Journey {n}") for n in range(100)},
+        probes={f"p{n}": ProbeRule(f"j{n % 100}", "production", Channel.HTTP, ("crm",)) for n in range(FLOOD)},
+        dependencies={"crm": DependencyRule("CRM")},
+    )
 
 
 def _failing(number):

@@ -222,19 +222,26 @@ def _write(
 def _write_deliveries(connection: Connection, committed: Committed, router: Router, now: float) -> None:
     """Owe each transition to whom it concerns: whoever knew an incident that went on in another is told of that one."""
     knew: dict[str, list[str]] = {}  # survivor -> hooks that were told of what it absorbed
+    heard: dict[
+        str, tuple[list[str], set[str]]
+    ] = {}  # incident -> who was told and who refused, until something is owed
     for transition, via in zip(committed.transitions, committed.via, strict=True):
         incident = transition.incident
         if transition.kind is TransitionKind.RESOLVE:
             owed.drop_quiet(connection, incident.id)
-        told, refused = owed.told(connection, incident.id), owed.refused(connection, incident.id)
+            heard.pop(incident.id, None)
+        if incident.id not in heard:
+            heard[incident.id] = owed.told(connection, incident.id), owed.refused(connection, incident.id)
+        told, refused = heard[incident.id]
         recipients = router.recipients(transition, told, now, refused)
         if incident.merged_into is not None:
             knew[incident.merged_into] = list(told)
         elif transition.kind is TransitionKind.ATTACH and not incident.muted:
             reached = {*told, *(recipient.hook for recipient in recipients)}
             recipients += [Recipient(hook) for hook in knew.pop(incident.id, []) if hook not in reached]
-        # The hook whose provider brought it about knows.
-        owed.add_deliveries(connection, transition, [r for r in recipients if r.hook != via], now)
+        if recipients:  # the hook whose provider brought it about knows
+            owed.add_deliveries(connection, transition, [r for r in recipients if r.hook != via], now)
+            del heard[incident.id]
 
 
 def _write_quiet(connection: Connection, before: State, after: State, now: float) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from judge_world import World, rules_of
 
-from earwitness.judge import State, judge
+from earwitness.judge import State, judge, pace, state
 from earwitness.model import (
     DEFAULT_SEVERITY_RULES,
     Attribution,
@@ -538,6 +538,21 @@ def test_a_flood_of_one_cause_is_one_incident_that_names_all():
     assert (len(again[0]), len(passing[0]), over[0]) == (1, 1, ())
     assert over[1][-1] == "resolve"
     assert len(over[1]) == len(kinds) + 1, "nobody was told of anything but its beginning and its end"
+
+
+def test_a_large_incident_comes_to_the_same_as_if_each_run_judged_it_in_full(monkeypatch):
+    paced = [w.state for w in _flood(200)]
+    for module in (pace, state):
+        monkeypatch.setattr(module, "MANY", 10_000)
+    in_full = [w.state for w in _flood(200)]
+    assert len(paced) == 4
+    for one, other in zip(paced, in_full, strict=True):
+        assert _compared(one) == _compared(other)
+
+
+def _compared(of):
+    """Return all that people see of the incidents; what is waited for depends on when it was asked."""
+    return [replace(i, awaited=()) for i in (*of.open_incidents(), *of.ended.values())]
 
 
 def _work(size):

@@ -156,7 +156,7 @@ class JudgeMachine(RuleBasedStateMachine):
             self.over.discard(incident.id)
 
     def _swings(self, transition):
-        """Once its severity rose, fell and rose again, it falls only after it was better for ten minutes, unless that is planned."""
+        """Once its severity fell and rose again, it falls only after it was better for ten minutes, unless that is planned."""
         incident, kind = transition.incident, transition.kind
         if kind is TransitionKind.RAISE:
             self.raised[incident.id] = self.now

@@ -17,13 +17,14 @@ from earwitness.model import (
     TimelineEntry,
     Transition,
     TransitionKind,
+    Workaround,
     worse,
 )
 
 _RENEWED_AFTER = 300.0  # seconds
 _LOOKED_AT = 100  # files, or runs
 _FLAPPING = "It is flapping: it fails, passes and fails again."
-_UNSTEADY = "It is flapping: its severity rose, fell and rose again."
+_UNSTEADY = "It is flapping: its severity fell and rose again."
 
 
 def opened(
@@ -157,9 +158,10 @@ def reassessed(
 
 
 def _swung(incident: Incident, kind: TransitionKind) -> Incident:
-    """Remember that probes moved its severity; what calendars and people do to it is no flapping."""
+    """Remember that probes moved its severity; what calendars and people do to it is no flapping, nor what is seen for the first time."""
     if kind is TransitionKind.LOWER:
-        return replace(incident, eased=True)
+        harms = incident.argument.harms if incident.argument else ()
+        return incident if any(h.workaround is Workaround.UNTESTED for h in harms) else replace(incident, eased=True)
     unsteady = incident.eased
     return replace(incident, unsteady=incident.unsteady or unsteady, flapping=incident.flapping or unsteady)
 
@@ -210,8 +212,8 @@ def noted(incident: Incident, now: float, kind: TransitionKind, text: str) -> tu
 
 def _with(known: tuple[Evidence, ...], files: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     """Add the files that are new; among very many only the latest are looked at, so that thousands of probes may join."""
-    latest = known[-_LOOKED_AT:]
-    return (*known, *(file for file in dict.fromkeys(files) if file not in latest))
+    latest = {(file.sha256, file.kind, file.name) for file in known[-_LOOKED_AT:]}
+    return (*known, *(f for f in dict.fromkeys(files) if (f.sha256, f.kind, f.name) not in latest))
 
 
 def _evidence(members: list[ProbeState]) -> tuple[Evidence, ...]:

@@ -161,7 +161,7 @@ def _reassessed(state: State, incident: Incident, rules: Rules, now: float, why:
 def held_at_the_worse(
     incident: Incident, verdict: Verdict, rules: Rules, now: float, *, planned: bool = False
 ) -> tuple[Incident, Verdict]:
-    """Once the severity has risen, fallen and risen again, let it fall only after it was better for as long as what ends may reopen.
+    """Once the severity has fallen and risen again, let it fall only after it was better for as long as what ends may reopen.
 
     What is planned, such as the end of a critical period, lowers at once.
     """
@@ -172,8 +172,9 @@ def held_at_the_worse(
     since = now if incident.better_since is None else incident.better_since
     if now - since >= rules.reopen_within:
         return replace(incident, better_since=None), verdict
-    stays = f"It stays {LABEL[incident.severity]} until it has been better for {rules.reopen_within / 60:g} min."
-    held = replace(verdict, severity=incident.severity, reason=f"{verdict.reason} {stays}")
+    stays = f"It stays {LABEL[incident.severity]} until it has been better for {rules.reopen_within / 60:g} min"
+    reason = f"{stays}; by itself it would be {verdict.reason}"
+    held = replace(verdict, severity=incident.severity, reason=reason)
     return replace(incident, better_since=since), held
 
 
