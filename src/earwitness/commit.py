@@ -227,7 +227,9 @@ def _write_deliveries(connection: Connection, committed: Committed, router: Rout
         if transition.kind is TransitionKind.RESOLVE:
             owed.drop_quiet(connection, incident.id)
         told, refused = owed.told(connection, incident.id), owed.refused(connection, incident.id)
-        recipients = router.recipients(transition, told, now, refused)
+        follows_up = transition.kind in (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
+        concerned = owed.awaiting_end(connection, incident.id) if follows_up else told
+        recipients = router.recipients(transition, concerned, now, refused)
         if incident.merged_into is not None:
             knew[incident.merged_into] = list(told)
         elif transition.kind is TransitionKind.ATTACH and not incident.muted:

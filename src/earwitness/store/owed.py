@@ -12,6 +12,7 @@ from earwitness.store.tables import deliveries
 
 OWED = ("pending", "leased")
 _BEGUN = ("leased", "delivered", "digested")
+_REACHED = (*OWED, "delivered", "digested", "expired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,17 @@ def thread(incident: str, hook: str) -> ColumnElement[bool]:
 
 def told(connection: Connection, incident: str) -> list[str]:
     """Return the hooks that were told of the incident, may have been, or are about to be; not those that refused all of it."""
-    reached = deliveries.c.state.in_((*OWED, "delivered", "digested", "expired"))
-    query = select(deliveries.c.hook).where(deliveries.c.incident == incident, reached).distinct()
+    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(_REACHED))
+    query = select(deliveries.c.hook).where(reached).distinct()
     return sorted(connection.scalars(query))
+
+
+def awaiting_end(connection: Connection, incident: str) -> list[str]:
+    """Return the hooks to which the incident is not over: those told of it that were not told, or are not about to be, of its end since."""
+    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(_REACHED))
+    rows = connection.execute(select(deliveries.c.hook, deliveries.c.kind).where(reached).order_by(deliveries.c.seq))
+    newest = {row.hook: row.kind for row in rows}
+    return sorted(hook for hook, kind in newest.items() if kind != TransitionKind.RESOLVE)
 
 
 def refused(connection: Connection, incident: str) -> set[str]:
