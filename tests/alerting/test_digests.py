@@ -2,15 +2,15 @@
 
 import asyncio
 from datetime import UTC, datetime
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
 from judge_world import rules_of
 from outbox_world import OutboxWorld
 
 from earwitness.alerting.couriers import LONGEST_PAUSE
+from earwitness.alerting.heard import take
 from earwitness.commit import CommitLoop
-from earwitness.console.callbacks import take
 from earwitness.hooks.base import Said
 from earwitness.model import Severity
 from earwitness.store import digests, outbox
@@ -224,10 +224,10 @@ async def test_who_acknowledges_a_digest_looks_after_all_that_it_told(make):
     commit = CommitLoop(world.store, world.clock, rules_of({}), world.router, lambda _committed: None)
     await commit.load()
     judging = asyncio.create_task(commit.run())
-    house = SimpleNamespace(store=world.store, clock=world.clock, commit=commit)
-    await take(house, "chat", Said("1", digest, "resolve", "Ann"))
+    hear = partial(take, world.store, world.clock, commit.submit, "chat")
+    await hear(Said("1", digest, "resolve", "Ann"))
     assert len(commit.state.open_incidents()) == 2
-    await take(house, "chat", Said("2", digest, "acknowledge", "Ann"))
+    await hear(Said("2", digest, "acknowledge", "Ann"))
     assert {i.id: i.acknowledged_by for i in commit.state.open_incidents()} == dict.fromkeys(ids, "Ann")
     await world.deliver()
     assert world.kinds("chat") == ["digest"], "its own people said so"

@@ -187,16 +187,17 @@ class Callback:
 class Said:
     """What people did at the provider, to be done here."""
 
-    key: str  # the same when it is told again
-    incident: str
+    key: str | None  # the same when it is told again; None: it is how things stand there, whenever that is asked
+    incident: str  # or a digest
     action: Literal["acknowledge", "resolve"]
     who: str
     note: str = ""
+    at: float | None = None  # when they did it, where the provider says so
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An open incident that the hook was told of, as a poll needs to know it."""
+    """An open incident or digest that the hook was told of, as a poll needs to know it."""
 
     incident: str
     reference: str | None  # what the hook asked to be remembered of it

@@ -1,6 +1,6 @@
 """What is owed to whom: rows are put into the outbox in the commit of the transition that they tell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,14 @@ def awaiting_end(connection: Connection, incident: str) -> list[str]:
     rows = connection.execute(select(deliveries.c.hook, deliveries.c.kind).where(reached).order_by(deliveries.c.seq))
     newest = {row.hook: row.kind for row in rows}
     return sorted(hook for hook, kind in newest.items() if kind != TransitionKind.RESOLVE)
+
+
+def is_owed(connection: Connection, incident: str, hook: str, kinds: Sequence[TransitionKind] = ()) -> bool:
+    """Whether the hook is still to be told something of the incident: anything, or one of these kinds."""
+    waiting = and_(thread(incident, hook), deliveries.c.state.in_(OWED))
+    if kinds:
+        waiting = and_(waiting, deliveries.c.kind.in_([kind.value for kind in kinds]))
+    return connection.execute(select(deliveries.c.seq).where(waiting).limit(1)).first() is not None
 
 
 def refused(connection: Connection, incident: str) -> set[str]:
