@@ -6,11 +6,13 @@ from functools import partial
 
 import pytest
 from judge_world import rules_of
-from outbox_world import OutboxWorld
+from outbox_world import OutboxWorld, silence
 
 from earwitness.alerting.couriers import LONGEST_PAUSE
 from earwitness.alerting.heard import take
+from earwitness.alerting.insistence import Insistence, Ladders
 from earwitness.commit import CommitLoop
+from earwitness.config.alerting import EscalationSpec
 from earwitness.hooks.base import Said
 from earwitness.model import Severity
 from earwitness.store import digests, outbox
@@ -101,6 +103,21 @@ async def test_the_route_that_tells_soonest_decides(make):
     assert world.kinds("chat") == ["open"]
 
 
+async def test_the_end_of_one_waits_for_the_digest_that_told_of_it(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    first, _ = await world.opens("a", "b")
+    world.clock.moment += 31
+    world.answers["chat"] = [500, 200]
+    await world.couriers["chat"].deliver_next()
+    await world.resolves(first)
+    await world.deliver()
+    assert world.kinds("chat") == ["digest"], "it was not taken"
+    world.clock.moment += 5
+    await world.deliver()
+    assert world.kinds("chat") == ["digest", "digest", "resolve"]
+    assert world.got[0] == world.got[1]
+
+
 # --- quiet hours and hours of routes ---------------------------------------------------------------------------------
 
 
@@ -120,6 +137,24 @@ async def test_quiet_hours_hold_back_all_but_sev1_and_tell_then_what_is_still_op
     assert world.kinds("chat") == ["open", "digest"]
     assert sorted(world.bodies("chat", "digest")[0]["incidents"]) == sorted([still, too])
     assert ("open", "skipped") in await world.states("chat")
+
+
+async def test_an_end_does_not_wait_for_what_quiet_hours_hold_back(make):
+    world = make({"to": ["chat"], "quiet": NIGHT})
+    world.clock.moment = at(23)
+    (grave,) = await world.opens("a", severity=Severity.SEV1)
+    await world.deliver()
+    world.clock.moment += 600
+    await world.lowers(grave)
+    await world.deliver()
+    assert world.kinds("chat") == ["open"]
+    world.clock.moment += 600
+    await world.resolves(grave)
+    await world.deliver()
+    assert world.kinds("chat") == ["open", "resolve"]
+    world.clock.moment = at(8, day=11)
+    await world.deliver()
+    assert world.kinds("chat") == ["open", "resolve"]
 
 
 async def test_nights_go_to_the_pager_and_days_to_the_chat(make):
@@ -166,6 +201,52 @@ async def test_what_comes_after_the_cap_waits_for_the_next_minute_and_is_one_dig
     await world.deliver()
     assert world.kinds("chat")[3:] == ["digest"]
     assert sorted(world.bodies("chat", "digest")[1]["incidents"]) == sorted(later)
+
+
+async def _muted(world, names):
+    ids = await world.opens(*names, muted=silence(world))
+    await world.unmutes(*ids)
+
+
+async def _again(world, names):
+    ids = await world.opens(*names)
+    await world.resolves(*ids)
+    await world.deliver()
+    world.clock.moment += 120
+    await world.deliver()
+    world.got.clear()
+    world.clock.moment += 120
+    await world.reopens(*ids)
+
+
+async def _unanswered(world, names):
+    await world.opens(*names, severity=Severity.SEV3)
+    world.clock.moment += 16 * 60
+    ladder = EscalationSpec.model_validate({"steps": [{"after": "15m", "to": ["chat"]}]})
+    await Insistence(world.store, world.clock, Ladders(world.router, {"all": ladder}), lambda: None).look()
+    await world.deliver("pager")
+    world.got.clear()
+
+
+@pytest.mark.parametrize("storm", [_muted, _again, _unanswered])
+async def test_whatever_brings_the_storm_the_cap_holds(make, storm):
+    to = "pager" if storm is _unanswered else "chat"
+    world = make({"to": [to]}, {"match": {"journey": "none"}, "to": ["chat"]}, chat=5)
+    await storm(world, [f"probe-{n}" for n in range(60)])
+    await world.deliver("chat")
+    assert len(world.told("chat")) == 5
+    alone = len(world.told("chat")) - 1
+    assert len(world.bodies("chat", "digest")[0]["incidents"]) == 60 - alone
+
+
+async def test_what_is_muted_no_longer_is_grouped_as_other_news(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    await _muted(world, ["a", "b", "c"])
+    await world.deliver()
+    assert world.told("chat") == []
+    world.clock.moment += 31
+    await world.deliver()
+    assert world.kinds("chat") == ["digest"]
 
 
 async def test_the_ends_of_a_storm_are_few_messages_too_and_none_is_missing(make):

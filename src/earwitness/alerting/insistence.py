@@ -93,7 +93,7 @@ def _climbed(
         matched = router.matching(incident, now)
         for hook in rung.to:
             key = f"{incident.id}.escalate-{name}-{wait.word}-{number}.{hook}"
-            to = Recipient(hook, urgent=True, failover=router.after(hook, matched))
+            to = Recipient(hook, urgent=incident.severity is Severity.SEV1, failover=router.after(hook, matched))
             yield Prompt(key, incident.id, TransitionKind.ESCALATE, now, text, to)
 
 

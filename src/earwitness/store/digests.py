@@ -20,7 +20,18 @@ from earwitness.store.tables import deliveries, digests, incidents
 _MINUTE = 60.0
 _MOST_SHOWN = 200  # incidents of a digest that are read in full; the others are counted
 _AT_ONCE = 500  # rows of one statement
-_NEWS = tuple(k.value for k in (TransitionKind.OPEN, TransitionKind.RAISE, TransitionKind.LOWER, TransitionKind.REMIND))
+_NEWS = tuple(
+    kind.value
+    for kind in (
+        TransitionKind.OPEN,
+        TransitionKind.REOPEN,
+        TransitionKind.RAISE,
+        TransitionKind.LOWER,
+        TransitionKind.UNMUTE,
+        TransitionKind.REMIND,
+        TransitionKind.ESCALATE,
+    )
+)
 _FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE.value, TransitionKind.RESOLVE.value)
 
 _other = aliased(deliveries)

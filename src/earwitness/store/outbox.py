@@ -14,12 +14,20 @@ from earwitness.store.tables import attempts, deliveries, incidents
 
 _UNSURE = ("timeout", "connection", "interrupted", "server_error", "bad_reply", "monitor_fault")
 _earlier = aliased(deliveries)
-_behind = exists().where(  # an earlier delivery of the same incident to the same hook is still owed
+_earlier_of_thread = and_(
     _earlier.c.incident == deliveries.c.incident,
     _earlier.c.hook == deliveries.c.hook,
     _earlier.c.seq < deliveries.c.seq,
-    _earlier.c.state.in_(OWED),
 )
+_telling = aliased(deliveries)
+_behind_its_digest = exists().where(  # an earlier delivery was put into a digest that is still owed
+    _earlier_of_thread,
+    _earlier.c.digest == _telling.c.incident,
+    _telling.c.kind == TransitionKind.DIGEST.value,
+    _telling.c.state.in_(OWED),
+)
+# an earlier delivery of the same incident to the same hook is still owed, by itself or in a digest
+_behind = or_(exists().where(_earlier_of_thread, _earlier.c.state.in_(OWED)), _behind_its_digest)
 
 
 @dataclass(frozen=True, slots=True)

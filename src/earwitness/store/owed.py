@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, update
 
 from earwitness.model import Transition, TransitionKind
 from earwitness.store.dialect import insert_if_new
@@ -129,13 +129,15 @@ def refused(connection: Connection, incident: str) -> set[str]:
 
 
 def drop_quiet(connection: Connection, incident: str) -> None:
-    """Forget what quiet hours hold back of an incident that is over: nobody has heard of it, and nobody needs to."""
+    """Forget what quiet hours hold back of an incident that is over: who has not heard of it needs not, who has waits for the end."""
     known = deliveries.alias()
     begun = exists().where(known.c.incident == incident, known.c.hook == deliveries.c.hook, known.c.state.in_(_BEGUN))
     began_quietly = exists().where(
         known.c.incident == incident, known.c.hook == deliveries.c.hook, known.c.held == "quiet", known.c.attempts == 0
     )
-    waiting = and_(deliveries.c.incident == incident, deliveries.c.state == "pending", began_quietly, ~begun)
+    unheard = and_(began_quietly, ~begun)
+    untried = and_(deliveries.c.held == "quiet", deliveries.c.attempts == 0)
+    waiting = and_(deliveries.c.incident == incident, deliveries.c.state == "pending", or_(unheard, untried))
     seqs = list(connection.scalars(select(deliveries.c.seq).where(waiting)))
     connection.execute(
         update(deliveries).where(deliveries.c.seq.in_(seqs)).values(state="skipped", reason="over_in_quiet_hours")
