@@ -35,6 +35,7 @@ from earwitness.store.store import Store
 log = structlog.get_logger()
 _GATHER = 0.02  # seconds a batch may wait for company
 _MOST_IN_ONE = 500
+_ASKED_ANEW = (TransitionKind.RAISE, TransitionKind.REOPEN)  # of these also who refused it, if nobody took it
 _RETRY = (0.5, 1.0, 2.0, 5.0)  # seconds between tries while the disk refuses
 
 
@@ -226,7 +227,9 @@ def _write_deliveries(connection: Connection, committed: Committed, router: Rout
         incident = transition.incident
         if transition.kind is TransitionKind.RESOLVE:
             owed.drop_quiet(connection, incident.id)
-        told, refused = owed.told(connection, incident.id), owed.refused(connection, incident.id)
+        told = owed.told(connection, incident.id)
+        asked_anew = transition.kind in _ASKED_ANEW and not told
+        refused = set() if asked_anew else owed.refused(connection, incident.id)
         follows_up = transition.kind in (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
         concerned = owed.awaiting_end(connection, incident.id) if follows_up else told
         recipients = router.recipients(transition, concerned, now, refused)

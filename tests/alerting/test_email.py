@@ -181,10 +181,10 @@ async def test_recipients_are_refused_one_by_one(serve, section, storage):
     assert (await tell(spec, opened(), storage)).result == "refused"
 
 
-async def test_a_wrong_password_is_refused_and_not_repeated(serve, section, storage):
+async def test_a_wrong_password_is_tried_again_as_it_may_be_put_right(serve, section, storage):
     _, port = await serve()
     outcome = await tell(EmailSpec(**section | {"password": "hunter3"}, port=port), opened(), storage)
-    assert (outcome.result, outcome.reason, outcome.detail) == ("refused", Reason.AUTHENTICATION, "SMTP 535")
+    assert (outcome.result, outcome.reason, outcome.detail) == ("retry", Reason.AUTHENTICATION, "SMTP 535")
 
 
 async def test_a_server_without_starttls_is_told_nothing(serve, section, storage):

@@ -39,6 +39,24 @@ async def test_the_chain_goes_on_until_somebody_takes_it(world):
     assert world.kinds("pager") == world.kinds("chat") == ["open"]
 
 
+@pytest.mark.parametrize("change", ["raises", "reopens"])
+async def test_what_nobody_took_is_offered_to_all_anew_when_it_grows(world, change):
+    world.answers |= {"pager": [410], "chat": [410], "mail": [410]}
+    (incident,) = await world.opens("a")
+    await world.deliver("pager", "chat", "mail")
+    if change == "reopens":
+        await world.resolves(incident)
+    world.answers |= {"chat": [410], "mail": [200]}
+    await getattr(world, change)(incident)
+    await world.deliver("pager", "chat", "mail")
+    kind = change.removesuffix("s")
+    assert world.kinds("pager") == world.kinds("chat") == world.kinds("mail") == ["open", kind]
+    await world.resolves(incident)
+    await world.deliver()
+    assert world.kinds("mail") == ["open", kind, "resolve"]
+    assert world.kinds("pager") == ["open", kind]
+
+
 async def test_what_waited_behind_a_refusal_goes_along(world):
     (incident,) = await world.opens("a")
     await world.resolves(incident)

@@ -196,7 +196,7 @@ async def test_no_secret_leaks_whatever_the_receiver_does(house, caplog, mode):
         assert secret not in told
     assert tried.pop("email") | {"at": 0} == {
         "at": 0,
-        "outcome": "refused",
+        "outcome": "retry",
         "reason": "authentication",
         "detail": "SMTP 535",
     }

@@ -1,7 +1,7 @@
 """Mail by SMTP: text and HTML, with the recording attached while it is small enough.
 
 `Message-ID` is the idempotency key, so that a mail that arrives twice is shown once; the mails of an incident make a thread by
-`In-Reply-To` (RFC 5322, 3.6.4), and `Auto-Submitted` (RFC 3834) keeps absence notes away. A 4xx answer is tried again, 5xx is final.
+`In-Reply-To` (RFC 5322, 3.6.4), and `Auto-Submitted` (RFC 3834) keeps absence notes away. A 4xx answer is tried again, and so is one that asks for another password; any other 5xx is final.
 """
 
 import html
@@ -180,9 +180,10 @@ def read(reply: Reply, reference: str | None = None) -> HookOutcome:
     detail = cut(f"SMTP {reply.status} {words}".rstrip(), 300)
     if 200 <= reply.status < 300:
         return HookOutcome("delivered", Reason.OK, detail, reference=reference)
+    if reply.status in _LOCKED_OUT:
+        return HookOutcome("retry", Reason.AUTHENTICATION, detail)
     if 500 <= reply.status < 600:
-        locked_out = reply.status in _LOCKED_OUT
-        return HookOutcome("refused", Reason.AUTHENTICATION if locked_out else Reason.REJECTED, detail)
+        return HookOutcome("refused", Reason.REJECTED, detail)
     return HookOutcome("retry", Reason.SERVER_ERROR if 400 <= reply.status < 500 else Reason.BAD_REPLY, detail)
 
 
