@@ -1,6 +1,7 @@
 """Carries what hooks say to the outside and brings back the replies. Nothing that is told of a failure holds a secret."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
@@ -13,14 +14,15 @@ import httpx
 from earwitness.alerting.announcing import announce
 from earwitness.alerting.dialling import Dialler
 from earwitness.alerting.mail import send_mail
-from earwitness.hooks.base import Announcement, Dialling, HookOutcome, HookRequest, Mail, Message, Reason, Reply
+from earwitness.hooks.base import Announcement, Dialling, HookOutcome, HookRequest, Mail, Message, Reason, Reply, cut
 from earwitness.logs import secrets_in
 from earwitness.model import Failure
 from earwitness.transport.errors import ExchangeError
 
 T = TypeVar("T")
 _LONGEST_REPLY = 64 * 1024  # bytes read of a reply
-_LONGEST_DETAIL = 500  # characters
+_LONGEST_DETAIL = 300  # characters
+_MASK = "<secret>"
 _TELLING = 8  # characters of an address; shorter paths are words of our own
 
 _REASON = {
@@ -75,7 +77,7 @@ async def converse(
             if isinstance(reply, HookOutcome):
                 talk.close()
                 return _without(hidden, reply)
-            message = talk.send(reply)
+            message = talk.send(_masked(hidden, reply))
     except StopIteration as ended:
         result: T = ended.value
         return _without(hidden, result) if isinstance(result, HookOutcome) else result
@@ -94,11 +96,21 @@ def _hidden(message: Message) -> set[str]:
     }
 
 
+def _masked(hidden: set[str], reply: Reply) -> Reply:
+    """Return the reply without what is hidden: a kind that cuts or rewrites words of it could leave a piece that nobody recognises."""
+    body = reply.body
+    for text in sorted((t for t in hidden if len(t) >= _TELLING), key=len, reverse=True):
+        for written in {text, json.dumps(text)[1:-1], text.replace("/", r"\/")}:
+            body = body.replace(written.encode(), _MASK.encode())
+    return reply if body == reply.body else replace(reply, body=body)
+
+
 def _without(hidden: set[str], outcome: HookOutcome) -> HookOutcome:
+    """Mask what is hidden, and only then cut."""
     detail = outcome.detail
     for text in sorted(hidden, key=len, reverse=True):
-        detail = detail.replace(text, "<secret>")
-    return replace(outcome, detail=detail[:_LONGEST_DETAIL])
+        detail = detail.replace(text, _MASK)
+    return replace(outcome, detail=cut(detail, _LONGEST_DETAIL))
 
 
 async def _ask(http: httpx.AsyncClient, request: HookRequest, seconds: float) -> Reply | HookOutcome:

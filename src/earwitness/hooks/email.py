@@ -24,7 +24,6 @@ from earwitness.hooks.base import (
     Reason,
     Reply,
     Talk,
-    cut,
     json_body,
     one_line,
 )
@@ -177,7 +176,7 @@ def _headers(spec: EmailSpec, told: dict[str, Any], own_id: str, first_id: str |
 def read(reply: Reply, reference: str | None = None) -> HookOutcome:
     """Judge an SMTP code (RFC 5321, 4.2.1)."""
     words = " ".join(reply.body.decode(errors="replace").split())
-    detail = cut(f"SMTP {reply.status} {words}".rstrip(), 300)
+    detail = f"SMTP {reply.status} {words}".rstrip()
     if 200 <= reply.status < 300:
         return HookOutcome("delivered", Reason.OK, detail, reference=reference)
     if reply.status in _LOCKED_OUT:

@@ -136,7 +136,7 @@ def read(reply: Reply, now: float) -> HookOutcome:
         return outcome if said and said.status == "success" else bad_reply(reply, "PagerDuty's success")
     if outcome.result == "refused" and said:
         words = re.sub(r"\s+", " ", "; ".join([said.message, *said.errors]))
-        return HookOutcome("refused", outcome.reason, f"HTTP {reply.status}: {cut(words, 300)}")
+        return HookOutcome("refused", outcome.reason, f"HTTP {reply.status}: {words}")
     return outcome
 
 

@@ -139,7 +139,7 @@ def with_refusal(reply: Reply, outcome: HookOutcome) -> HookOutcome:
     refusal = read_answer(reply, _Refusal)
     if refusal is None:
         return outcome
-    said = re.sub(r"\+?\d(?: ?\d){6,}", "<number>", refusal.message)[:200]
+    said = re.sub(r"\+?\d(?: ?\d){6,}", "<number>", refusal.message)
     return HookOutcome(
         outcome.result, outcome.reason, f"HTTP {reply.status}, error {refusal.code}: {said}", outcome.retry_after
     )
