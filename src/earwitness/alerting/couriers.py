@@ -148,7 +148,8 @@ class Courier:
         return body if held else None
 
     async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
-        parcel = Parcel(delivery.key, body, self._clock.now(), kept_by(self._mark, delivery.reference), delivery.doubt)
+        reference, now = kept_by(self._mark, delivery.reference), self._clock.now()
+        parcel = Parcel(delivery.key, body, now, reference, delivery.doubt, delivery.owed_since)
         talk = self.hook.kind.talk(self.hook.spec, parcel)
         return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LEASE - 5)
 

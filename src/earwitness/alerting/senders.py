@@ -86,7 +86,7 @@ async def converse(
 def _hidden(message: Message) -> set[str]:
     """Return what a provider could echo: the authorisation as it was sent, and the part of the address that may be a secret."""
     if isinstance(message, Dialling):
-        return _hidden(message.request) | {message.to}
+        return _hidden(message.request) | {message.to, message.from_}
     if not isinstance(message, HookRequest):
         return set()
     sent = {name.lower(): value for name, value in message.headers.items()}.get("authorization", "")

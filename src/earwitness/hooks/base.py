@@ -92,6 +92,7 @@ class Parcel:
     now: float
     reference: str | None = None  # what an earlier outcome of this incident and hook asked to be remembered
     doubt: float | None = None  # when an attempt last ended without word of whether it had arrived
+    owed_since: float = 0.0  # attempts before that were of an earlier wish to send it
 
     def json(self) -> Any:
         """Return the body of a kind that renders JSON."""
@@ -142,12 +143,30 @@ class Announcement:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedCall:
+    """A call that the carrier knows of."""
+
+    sid: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Dialling:
-    """A request that makes a telephone ring: sent only if the number may be dialled and the money is there."""
+    """A request that makes a telephone ring: sent only if the number may be dialled, the money is there, and it is wanted still."""
 
     request: HookRequest
     to: str = field(repr=False)
+    from_: str = field(repr=False)
     cost: Money
+    key: str  # of the alert: it rings once ...
+    since: float = 0.0  # ... for what was attempted from then on
+    asks: tuple[str, float] | None = (
+        None  # the incident or digest that somebody is to look after, and since when it asks for that
+    )
+    placed: tuple[PlacedCall, ...] | None = (
+        None  # calls between the two numbers; None: nobody looked, as no attempt is in doubt
+    )
+    sid_of: Callable[["Reply"], str | None] = lambda _reply: None
 
 
 Message = HookRequest | Mail | Announcement | Dialling
