@@ -8,7 +8,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import AnyStr
 
 import structlog
@@ -158,7 +158,7 @@ class Courier:
         attempt = _attempt_of(delivery, outcome, now)
         reference = None if outcome.reference is None else self._mark + outcome.reference
         await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now, reference))
-        self._told(self.hook.name, attempt.outcome, outcome)
+        self._told(self.hook.name, attempt.outcome, replace(outcome, reason=Reason(attempt.reason)))
         log.info(
             "alert_attempted",
             hook=self.hook.name,

@@ -166,6 +166,18 @@ async def retry_delivery(house: InHouse, key: str, command: Command | None = Non
     return {"key": key, "state": "pending"}
 
 
+@api.post("/deliveries/drop/{hook}")
+async def drop_deliveries(house: InHouse, hook: str, command: Command | None = None) -> dict[str, Any]:
+    """Owe nothing more to a hook that is configured no more: what it knows of is not ended there."""
+    if hook in house.config.hooks:
+        raise HTTPException(409, f"{hook} is configured; what it is owed will be told")
+    who, now = (command or Command()).who, house.clock.now()
+    number = await house.store.write(lambda c: owed.drop(c, hook, who, now))
+    if not number:
+        raise HTTPException(404, f"nothing is owed to {hook}, and no open incident is known to it")
+    return {"hook": hook, "dropped": number}
+
+
 async def send_again(house: House, key: str, who: str) -> None:
     """Owe a settled delivery anew; HTTP errors say why not."""
     now = house.clock.now()

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from earwitness.store.owed import OWED, owe, refused, thread, told
-from earwitness.store.tables import deliveries
+from earwitness.store.tables import attempts, deliveries
 
 _KEPT = ("incident", "kind", "at", "urgent")
 
@@ -24,6 +24,26 @@ def take_over(connection: Connection, seq: int, now: float) -> None:
                 if row.state == "refused":
                     _skip(connection, waiting.seq)
                 _pass_on(connection, waiting, now)
+
+
+def pass_on_unheard(connection: Connection, hook: str, reason: str, now: float, longest: float) -> list[str]:
+    """Refuse for a hook that is gone what it is owed of incidents that it does not know. Returns whose.
+
+    What it knows stays owed to it, should it come back, for `longest` seconds.
+    """
+    query = select(deliveries.c.seq).where(deliveries.c.hook == hook, deliveries.c.state.in_(OWED))
+    given_up = []
+    for seq in connection.scalars(query.order_by(deliveries.c.seq)).all():
+        row = connection.execute(select(deliveries).where(deliveries.c.seq == seq)).one()
+        if row.state not in OWED or (_accepted(connection, row) and now - row.owed_since <= longest):
+            continue
+        note = {"delivery": seq, "at": now, "outcome": "refused", "reason": reason}
+        connection.execute(insert(attempts).values(note | {"detail": "no hook of this name is configured any more"}))
+        refusal = {"state": "refused", "reason": reason, "lease": None, "lease_until": None}
+        connection.execute(update(deliveries).where(deliveries.c.seq == seq).values(refusal))
+        take_over(connection, seq, now)
+        given_up.append(row.incident)
+    return given_up
 
 
 def _told_by(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:

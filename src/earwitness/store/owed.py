@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, update
 
 from earwitness.model import Transition, TransitionKind
 from earwitness.store.dialect import insert_if_new
-from earwitness.store.tables import deliveries
+from earwitness.store.tables import attempts, deliveries, incidents
 
 OWED = ("pending", "leased")
 _BEGUN = ("leased", "delivered", "digested")
@@ -103,6 +103,28 @@ def told(connection: Connection, incident: str) -> list[str]:
     reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(_REACHED))
     query = select(deliveries.c.hook).where(reached).distinct()
     return sorted(connection.scalars(query))
+
+
+def bound(connection: Connection) -> set[str]:
+    """Return the hooks that an open incident concerns: that know of it, or were to be told of it when they were not there any more."""
+    going_on = and_(incidents.c.id == deliveries.c.incident, incidents.c.resolved_at.is_(None))
+    missed = and_(deliveries.c.state == "refused", deliveries.c.reason == "no_hook")
+    concerned = or_(deliveries.c.state.in_(_REACHED), missed)
+    return set(connection.scalars(select(deliveries.c.hook).join(incidents, going_on).where(concerned).distinct()))
+
+
+def drop(connection: Connection, hook: str, who: str, now: float) -> int:
+    """Owe nothing more to a hook, and expect nothing of it: what it knows of is not ended there. Returns how many deliveries that was."""
+    going_on = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
+    known = and_(deliveries.c.incident.in_(going_on), deliveries.c.state != "skipped")
+    meant = and_(deliveries.c.hook == hook, deliveries.c.state != "dropped", or_(deliveries.c.state.in_(OWED), known))
+    seqs = list(connection.scalars(select(deliveries.c.seq).where(meant)))
+    note = {"at": now, "outcome": "dropped", "reason": "by_hand", "detail": f"dropped by {who}"}
+    if seqs:
+        connection.execute(insert(attempts), [note | {"delivery": seq} for seq in seqs])
+        dropped = update(deliveries).where(meant).values(state="dropped", lease=None, lease_until=None)
+        connection.execute(dropped)
+    return len(seqs)
 
 
 def awaiting_end(connection: Connection, incident: str) -> list[str]:
