@@ -18,9 +18,9 @@ log = structlog.get_logger()
 
 async def send_mail(mail: Mail, files: Callable[[str], Path], seconds: float) -> Reply | HookOutcome:
     """Return the server's answer with its SMTP code as status and its words as body, or why there is none."""
-    message = await asyncio.to_thread(compose, mail, files)
     try:
         async with asyncio.timeout(seconds):
+            message = await asyncio.to_thread(compose, mail, files)
             return await _hand_over(mail, message, seconds)
     except (TimeoutError, aiosmtplib.SMTPTimeoutError):
         return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")

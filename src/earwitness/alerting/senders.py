@@ -4,14 +4,14 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, assert_never
 from urllib.parse import urlsplit
 
 import httpx
 
-from earwitness.alerting.announcing import announce
+from earwitness.alerting.announcing import Announcer
 from earwitness.alerting.dialling import Dialler
 from earwitness.alerting.mail import send_mail
 from earwitness.hooks.base import Announcement, Dialling, HookOutcome, HookRequest, Mail, Message, Reason, Reply, cut
@@ -35,11 +35,12 @@ _REASON = {
 
 @dataclass(frozen=True, slots=True)
 class Senders:
-    """The ways out."""
+    """The ways out, for one hook."""
 
     http: httpx.AsyncClient
     files: Callable[[str], Path]  # the file of a piece of evidence, by its SHA-256
     dialler: Dialler | None = None  # without one nothing is dialled
+    announcer: Announcer = field(default_factory=Announcer)
 
     async def send(self, message: Message, seconds: float) -> Reply | HookOutcome:
         """Return the reply, or why there is none."""
@@ -49,7 +50,7 @@ class Senders:
             case Mail():
                 return await send_mail(message, self.files, seconds)
             case Announcement():
-                return await announce(message, seconds)
+                return await self.announcer.announce(message, seconds)
             case Dialling():
                 return await self._dial(message, seconds)
             case _:
