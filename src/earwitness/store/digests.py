@@ -192,6 +192,12 @@ def members(connection: Connection, digest_id: str) -> list[str]:
     return sorted(connection.scalars(query))
 
 
+def end_of(connection: Connection, digest: str, hook: str, now: float) -> dict[str, Any] | None:
+    """Return the row that would tell a hook the end of a digest. None: it is not over, or there is none of this name."""
+    over = select(digests.c.id).where(digests.c.id == digest, digests.c.closed_at.is_not(None))
+    return None if connection.scalar(over) is None else _row(digest, TransitionKind.RESOLVE, hook, now)
+
+
 def open_of(connection: Connection, hook: str) -> list[str]:
     """Return the digests that were made for the hook and are not over, the newest first."""
     going_on = select(digests.c.id).where(digests.c.hook == hook, digests.c.closed_at.is_(None))
