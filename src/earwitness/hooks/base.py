@@ -132,6 +132,11 @@ class Mail:
     attachments: tuple[Evidence, ...] = ()
 
 
+DEFERRED = (
+    "deferred"  # header of a mail server's reply: the recipients for whom it is to be tried again; the others have it
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """One message for a library that knows the service by its address; the reply's status is 200 or 502."""

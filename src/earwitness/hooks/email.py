@@ -6,6 +6,7 @@
 
 import html
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from earwitness.config.fields import Duration, SecretValue, Size, WithSecret, as_list, problem
 from earwitness.hooks.base import (
+    DEFERRED,
     HookKind,
     HookOutcome,
     Mail,
@@ -142,18 +144,33 @@ def _html(notice: Notice) -> str:
 def talk(spec: EmailSpec, parcel: Parcel) -> Talk:
     told = parcel.json()
     own_id = f"<{parcel.key}@{parseaddr(spec.from_)[1].partition('@')[2]}>"
+    first_id, waiting = _remembered(parcel)
+    recipients = tuple(a for _, a in map(parseaddr, spec.to) if waiting is None or a in waiting)
+    if not recipients:
+        return HookOutcome("delivered", Reason.OK, "those who did not have it get no mail any more", reference=first_id)
     reply = yield Mail(
         server=MailServer(
             spec.host, spec.port or _PORTS[spec.security], spec.security, spec.username, spec.password, spec.ca_file
         ),
         sender=parseaddr(spec.from_)[1],
-        recipients=tuple(parseaddr(address)[1] for address in spec.to),
-        headers=_headers(spec, told, own_id, parcel.reference),
+        recipients=recipients,
+        headers=_headers(spec, told, own_id, first_id if first_id != own_id else None),
         text=told["text"],
         html=told["html"],
         attachments=tuple(Evidence(**file) for file in told["attachments"]),
     )
-    return read(reply, own_id if parcel.reference is None else None)
+    outcome = read(reply, first_id or own_id)
+    if outcome.result == "retry" and (later := reply.headers.get(DEFERRED)):
+        return replace(outcome, reference=f"{first_id or own_id} {parcel.key} {later}")
+    return outcome
+
+
+def _remembered(parcel: Parcel) -> tuple[str | None, list[str] | None]:
+    """Return the first mail of the incident, and for whom this one is still to be taken, where others have it already."""
+    if parcel.reference is None:
+        return None, None
+    first_id, *more = parcel.reference.split(" ")
+    return first_id, more[1:] if more and more[0] == parcel.key else None
 
 
 def _headers(spec: EmailSpec, told: dict[str, Any], own_id: str, first_id: str | None) -> dict[str, str]:
