@@ -111,6 +111,25 @@ async def test_what_was_said_before_it_opened_again_is_not_said_of_now(tmp_path,
 
 
 @pytest.mark.parametrize(
+    ("kind", "told_back"), [("slack", True), ("pagerduty", False), ("call", False), ("jira", False)]
+)
+async def test_a_provider_that_shows_nothing_by_itself_is_told_what_its_people_did(tmp_path, kind, told_back):
+    world = OutboxWorld(tmp_path / "e.db", [{"to": ["chat", "other"]}])
+    (incident,) = await world.opens("a")
+    await world.deliver()
+
+    async def submit(command):
+        await world.acknowledges(incident, via=command.via)
+
+    said = Said("1", incident, "acknowledge", "Ann")
+    await take(world.store, world.clock, submit, "chat", said, shown=HOOKS[kind].shows_answers)
+    await world.deliver()
+    assert world.kinds("chat") == ["open", "acknowledge"][: 2 if told_back else 1]
+    assert world.kinds("other") == ["open", "acknowledge"]
+    world.close()
+
+
+@pytest.mark.parametrize(
     "other", ["pagey.ping", "incident.triggered", "incident.unacknowledged", "incident.reassigned"]
 )
 def test_other_events_change_nothing(other):

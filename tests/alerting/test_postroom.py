@@ -1,6 +1,7 @@
 """The couriers' house: what breaks down is shown and begins again, and one hook's breakdown is no other's."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from outbox_world import OutboxWorld
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from virtual import VirtualClock, until
 
+from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE
 from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.clock import SystemClock
@@ -83,4 +85,20 @@ async def test_what_breaks_down_is_shown_begins_again_and_is_no_other_hooks_trou
     assert not serving.done(), "it began again"
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    world.close()
+
+
+async def test_what_is_given_up_is_counted_as_expired(tmp_path):
+    world = OutboxWorld(tmp_path / "earwitness.db", [{"to": ["chat"]}])
+    metrics, clock = Metrics(), world.clock
+    postroom = Postroom(world.store, clock, metrics, lambda: None, Links("http://here"), tmp_path.joinpath)
+    world.couriers["chat"].on_told(postroom._count)
+    world.answers["chat"] = [500]
+    await world.opens("a")
+    await world.deliver()
+    clock.moment += GIVE_UP + LONGEST_PAUSE
+    await world.deliver()
+    counted = partial(metrics.registry.get_sample_value, "earwitness_alert_deliveries_total")
+    assert counted({"hook": "chat", "outcome": "retry", "reason": "server_error"}) == 1
+    assert counted({"hook": "chat", "outcome": "expired", "reason": "too_old"}) == 1
     world.close()

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -105,8 +106,9 @@ async def test_a_link_works_after_a_restart_and_never_after_it_was_used(broken, 
 
 
 def event(incident, event_type, number=1):
-    agent = {"summary": "Ann Other"}
+    agent = {"summary": "Ann Other", "type": "user_reference"}
     told = {"id": f"event-{number}", "event_type": event_type, "agent": agent, "data": {"incident_key": incident}}
+    told["occurred_at"] = datetime.now(UTC).isoformat()
     return json.dumps({"event": told}).encode()
 
 

@@ -22,14 +22,14 @@ from earwitness.clock import Clock
 from earwitness.config.schema import HookSpec
 from earwitness.config.templates import TemplateSpec
 from earwitness.hooks import HOOKS
-from earwitness.hooks.base import HookKind, HookOutcome, Parcel, Reason
+from earwitness.hooks.base import LONGEST_ATTEMPT, HookKind, HookOutcome, Parcel, Reason
 from earwitness.store import digests, outbox, verdicts
 from earwitness.store.outbox import Attempt, Delivery
 from earwitness.store.store import Store
 
 log = structlog.get_logger()
 
-LEASE = 30.0  # seconds
+LEASE = LONGEST_ATTEMPT + 5.0  # seconds
 FIRST_PAUSE = 1.0  # doubled at each attempt
 LONGEST_PAUSE = 900.0
 GIVE_UP = 24 * 3600.0
@@ -151,7 +151,7 @@ class Courier:
         reference, now = kept_by(self._mark, delivery.reference), self._clock.now()
         parcel = Parcel(delivery.key, body, now, reference, delivery.doubt, delivery.owed_since)
         talk = self.hook.kind.talk(self.hook.spec, parcel)
-        return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LEASE - 5)
+        return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LONGEST_ATTEMPT)
 
     async def _settle(self, delivery: Delivery, token: str, outcome: HookOutcome) -> None:
         now = self._clock.now()

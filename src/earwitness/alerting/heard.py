@@ -18,13 +18,14 @@ Submit = Callable[[Commanded], Awaitable[object]]
 _BEGINNINGS = (TransitionKind.OPEN, TransitionKind.REOPEN)
 
 
-async def take(store: Store, clock: Clock, submit: Submit, hook: str, said: Said) -> None:
-    """Do it here, and let the hook through which it was said know that it knows."""
+async def take(store: Store, clock: Clock, submit: Submit, hook: str, said: Said, *, shown: bool = True) -> None:
+    """Do it here, and tell it to all hooks; not to the one through which it was said, where it is `shown` to people already."""
     key = _key(hook, said)
     if key is not None and await store.read(lambda c: used.is_used(c, key)):
         return
     for incident in await store.read(lambda c: _meant(c, hook, said)):
-        await submit(Commanded(clock.now(), incident, said.action, said.who, said.note, via=hook))
+        via = hook if shown or is_digest(said.incident) else None
+        await submit(Commanded(clock.now(), incident, said.action, said.who, said.note, via=via))
         log.info("told_by_provider", hook=hook, incident=incident, action=said.action)
     if key is not None:
         await store.write(lambda c: used.use(c, key, clock.now()))

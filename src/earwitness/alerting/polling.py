@@ -72,7 +72,8 @@ class Poller:
         unchanged = set(known) & set(await self._store.read(self._known))  # what changed here meanwhile is asked anew
         for said in found:
             if any(said.incident == k.incident for k in unchanged):
-                await take(self._store, self._clock, self._submit, self.hook.name, said)
+                shown = self.hook.kind.shows_answers
+                await take(self._store, self._clock, self._submit, self.hook.name, said, shown=shown)
 
     def _known(self, connection: Connection) -> list[Known]:
         """Return what is open and whose ticket the hook has: what it is still to be told of stands there as it was before."""

@@ -34,9 +34,10 @@ async def acknowledge(house: InHouse, token: str, request: Request) -> Response:
         return _page(request, incident, trouble)
     who = _name(await read_body(request, _LARGEST) or b"") or f"somebody with the link sent to {link.hook}"
     now = house.clock.now()
-    if not await house.store.write(lambda c: used.use(c, _key(link), now)):
-        return _page(request, incident, "This link was used already.")
     await house.commit.submit(Commanded(now, incident.id, "acknowledge", who))
+    await house.store.write(
+        lambda c: used.use(c, _key(link), now)
+    )  # last: a crash in between must not cost the acknowledgement
     return _page(request, incident, None, done=True)
 
 

@@ -20,21 +20,20 @@ callbacks = APIRouter(prefix=PREFIX.rstrip("/"), include_in_schema=False)
 async def on_callback(house: InHouse, hook: str, request: Request) -> Response:
     """Take a callback: 200, 403 for a wrong signature, 404 where none is awaited, 413 for too much."""
     spec = house.config.hooks.get(hook)
-    hear = HOOKS[spec.kind].hear if spec else None
-    if spec is None or hear is None:
+    kind = HOOKS[spec.kind] if spec else None
+    if spec is None or kind is None or kind.hear is None:
         return Response(status_code=404)
     body = await read_body(request, _LARGEST)
     if body is None:
         return Response(status_code=413)
     given = Callback(dict(request.headers), body, _given_out(house, request))
-    heard = hear(getattr(spec, spec.kind), given, house.clock.now())
+    heard = kind.hear(getattr(spec, spec.kind), given, house.clock.now())
     if heard is None:
         log.warning("callback_refused", hook=hook)
         return Response(status_code=403)
     for said in heard:
-        await take(house.store, house.clock, house.commit.submit, hook, said)
-    answer = HOOKS[spec.kind].answer
-    media_type, content = answer(heard) if answer else ("text/plain", b"")
+        await take(house.store, house.clock, house.commit.submit, hook, said, shown=kind.shows_answers)
+    media_type, content = kind.answer(heard) if kind.answer else ("text/plain", b"")
     return Response(content, media_type=media_type)
 
 

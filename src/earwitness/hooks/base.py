@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from earwitness.config.fields import Money, Secret, Spec, problem
+from earwitness.config.fields import Duration, Money, Secret, Spec, problem
 from earwitness.model import Evidence, Incident, TransitionKind
+
+LONGEST_ATTEMPT = 25.0  # seconds, of all requests of one attempt together
+AnswerLimit = Annotated[Duration, Field(gt=0, le=LONGEST_ATTEMPT)]  # seconds that one reply may take
 
 
 class Reason(StrEnum):
@@ -245,6 +248,7 @@ class HookKind:
         None  # media type and body that a callback is answered with
     )
     poll: Callable[[Any, Sequence[Known], float], Poll] | None = None  # asks what became of incidents there
+    shows_answers: bool = True  # whether people see there what they did there; else we tell it, as we tell everybody
 
 
 def one_request(

@@ -19,6 +19,7 @@ from pydantic import Field
 from earwitness.config.fields import Duration, Flag, Money, Price, SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     Callback,
     Dialling,
     HookKind,
@@ -65,7 +66,7 @@ class CallHookSpec(WithSecret):
     ring_for: Annotated[Duration, Field(ge=5, le=120)] = 30.0
     tell_end: Flag = False  # whether to call for acknowledgements and resolves too
     api_url: WebAddress = "https://api.twilio.com"
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
+    timeout: AnswerLimit = 15.0
 
     @property
     def cost(self) -> Money:

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from earwitness.config.fields import Duration, SecretValue, Size, WithSecret, as_list, problem
+from earwitness.config.fields import SecretValue, Size, WithSecret, as_list, problem
 from earwitness.hooks.base import (
     DEFERRED,
+    AnswerLimit,
     HookKind,
     HookOutcome,
     Mail,
@@ -50,7 +51,7 @@ class EmailSpec(WithSecret):
     from_: str = Field(alias="from")
     to: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(min_length=1)
     attach_up_to: Size = 5_000_000  # bytes of recordings in one mail
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 25.0
+    timeout: AnswerLimit = 25.0
 
     @field_validator("from_")
     @classmethod

@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     HookKind,
     HookOutcome,
     HookRequest,
@@ -62,7 +63,7 @@ class JiraSpec(WithSecret):
     labels: tuple[str, ...] = ("earwitness",)
     done: str | None = None  # the name of the transition that resolves; by default the first into "done"
     search_lag: Annotated[Duration, Field(ge=0, le=3600)] = 60.0  # until an issue that was opened is surely found
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 20.0
+    timeout: AnswerLimit = 20.0
     poll_every: Annotated[Duration, Field(ge=10)] | None = None  # asks what people did with the issues
 
 

@@ -9,13 +9,14 @@ import hmac
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret
+from earwitness.config.fields import SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     Callback,
     HookKind,
     HookOutcome,
@@ -62,7 +63,7 @@ class PagerDutySpec(WithSecret):
     webhook_secret: SecretValue | None = None  # of a webhook subscription (v3) that leads to /callbacks/NAME
     webhook_secret_file: Path | None = None
     url: WebAddress = "https://events.pagerduty.com"  # https://events.eu.pagerduty.com for accounts in Europe
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
+    timeout: AnswerLimit = 15.0
 
 
 def render(_spec: PagerDutySpec, notice: Notice) -> bytes:

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     HookKind,
     HookOutcome,
     HookRequest,
@@ -66,7 +67,7 @@ class ServiceNowSpec(WithSecret):
     resolved_state: str = "6"
     closed_state: str = "7"
     close_code: str = "Solution provided"
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 20.0
+    timeout: AnswerLimit = 20.0
     poll_every: Annotated[Duration, Field(ge=10)] | None = None  # asks what people did with the records
 
     @model_validator(mode="after")

@@ -8,14 +8,15 @@ import hashlib
 import hmac
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from urllib.parse import parse_qs
 
 from pydantic import Field, field_validator, model_validator
 
-from earwitness.config.fields import Duration, Secret, SecretValue, WebAddress, WithSecret, problem
+from earwitness.config.fields import Secret, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     Callback,
     HookKind,
     HookOutcome,
@@ -87,7 +88,7 @@ class SlackSpec(WithSecret):
     signing_secret: SecretValue | None = None  # of the app whose interactivity leads to /callbacks/NAME
     signing_secret_file: Path | None = None
     api_url: WebAddress = "https://slack.com/api"
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
+    timeout: AnswerLimit = 15.0
 
     @field_validator("url")
     @classmethod
@@ -264,4 +265,4 @@ def hear(spec: SlackSpec, callback: Callback, now: float) -> list[Said] | None:
     return [Said(signature, a.value, "acknowledge", who) for a in pressed.actions if a.action_id == _ACKNOWLEDGE]
 
 
-KIND = HookKind(name="slack", spec=SlackSpec, render=render, talk=talk, hear=hear)
+KIND = HookKind(name="slack", spec=SlackSpec, render=render, talk=talk, hear=hear, shows_answers=False)

@@ -13,9 +13,10 @@ from urllib.parse import quote, urlencode
 
 from pydantic import Field, model_validator
 
-from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret, problem
+from earwitness.config.fields import SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     HookKind,
     HookOutcome,
     HookRequest,
@@ -61,7 +62,7 @@ class TwilioSmsSpec(WithSecret):
     messaging_service_sid: _ServiceSid | None = None
     to: PhoneNumber
     api_url: WebAddress = "https://api.twilio.com"
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
+    timeout: AnswerLimit = 15.0
 
     @model_validator(mode="after")
     def _one_sender(self) -> Self:
