@@ -358,6 +358,28 @@ async def test_an_issue_that_the_lost_attempt_did_not_open_is_opened_after_the_l
     assert await jira.world.states("tickets") == [("open", "delivered")]
 
 
+@pytest.mark.parametrize("status", [403, 500])
+async def test_an_issue_that_is_not_to_be_had_keeps_no_other_from_being_asked(jira, status):
+    first, second = await jira.opens("a"), await jira.opens("b")
+    jira.fake.set("resolved")
+    answer = jira.fake._of_issue
+    forbidden = httpx.Response(status, json={"errorMessages": ["not for you"]})
+    jira.fake._of_issue = lambda path: forbidden if "OPS-1" in path else answer(path)
+    await jira.polls()
+    assert jira.world.told("chat") == [("open", first), ("open", second), ("resolve", second)]
+    (known,) = jira.impairments.details()["alerts"]
+    assert "OPS-1: HTTP" in known
+
+
+async def test_a_jira_that_answers_nothing_is_not_asked_a_hundred_times(jira):
+    for name in "abcdefgh":
+        await jira.opens(name)
+    jira.fake.down, jira.fake.asked = True, []
+    await jira.polls()
+    assert len(jira.fake.asked) == 5
+    assert "cannot be asked what people did there" in jira.impairments.details()["alerts"][0]
+
+
 async def test_an_issue_that_was_deleted_says_nothing_of_the_incident(jira):
     await jira.opens()
     jira.fake.issues.clear()

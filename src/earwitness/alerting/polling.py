@@ -7,7 +7,7 @@ from earwitness.alerting.couriers import Hook, kept_by
 from earwitness.alerting.heard import Submit, take
 from earwitness.alerting.senders import Senders, converse
 from earwitness.clock import Clock
-from earwitness.hooks.base import HookOutcome, Known
+from earwitness.hooks.base import HookOutcome, Known, Polled
 from earwitness.impairments import Impairments
 from earwitness.model import Status
 from earwitness.store import digests, outbox, owed, verdicts
@@ -68,12 +68,19 @@ class Poller:
             log.warning("poll_failed", hook=self.hook.name, reason=found.reason.value, detail=found.detail)
             self._judge(f"{self.hook.name} cannot be asked what people did there: {found.detail}")
             return
-        self._judge(None)
+        self._judge(self._unasked(found))
         unchanged = set(known) & set(await self._store.read(self._known))  # what changed here meanwhile is asked anew
-        for said in found:
+        for said in found.said:
             if any(said.incident == k.incident for k in unchanged):
                 shown = self.hook.kind.shows_answers
                 await take(self._store, self._clock, self._submit, self.hook.name, said, shown=shown)
+
+    def _unasked(self, found: Polled) -> str | None:
+        if not found.unasked:
+            return None
+        named = "; ".join(f"{ticket}: {outcome.detail}" for ticket, outcome in found.unasked.items())
+        log.warning("poll_incomplete", hook=self.hook.name, tickets=sorted(found.unasked))
+        return f"{self.hook.name} cannot be asked what people did with {named}"
 
     def _known(self, connection: Connection) -> list[Known]:
         """Return what is open and whose ticket the hook has: what it is still to be told of stands there as it was before."""

@@ -231,8 +231,16 @@ class Known:
     acknowledged: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll found, and which tickets could not be asked for, each with the reason."""
+
+    said: list[Said]
+    unasked: dict[str, HookOutcome] = field(default_factory=dict)
+
+
 Talk = Generator[Message, Reply, HookOutcome]
-Poll = Generator[Message, Reply, list[Said] | HookOutcome]
+Poll = Generator[Message, Reply, Polled | HookOutcome]
 
 
 @dataclass(frozen=True, slots=True)

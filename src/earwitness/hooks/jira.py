@@ -24,6 +24,7 @@ from earwitness.hooks.base import (
     Notice,
     Parcel,
     Poll,
+    Polled,
     Reason,
     Reply,
     Said,
@@ -43,6 +44,7 @@ from earwitness.hooks.base import (
 from earwitness.model import Severity, TransitionKind
 
 _STATUSES = provider(200, 201, 204)
+_MOST_UNASKED = 5  # issues that are not to be had before any is
 _LONGEST_SUMMARY, _LONGEST_TEXT = 255, 30_000  # characters
 _Project = Annotated[
     str, matching(r"[A-Z][A-Z0-9_]*", "this is no key of a project; write it as in its issues: OPS of OPS-7")
@@ -269,24 +271,36 @@ def _read_issue(reply: Reply, now: float) -> HookOutcome:
 
 
 def poll(spec: JiraSpec, known: Sequence[Known], now: float) -> Poll:
-    """Ask each issue for its status, which no search index delays: done there is over here, in progress is acknowledged."""
-    found: list[Said] = []
+    """Ask each issue for its status, which no search index delays: done there is over here, in progress is acknowledged.
+
+    One that is not to be had keeps none of the others from being asked; after a few of them Jira itself is in trouble.
+    """
+    found, answered = Polled([]), False
     for one in known:
         issue, left = _remembered(one.reference)
         if issue is None:
             continue
-        reply = yield _request(spec, "GET", f"issue/{issue}?fields=status,assignee")
-        outcome = _on_it(reply, issue, now)
-        if outcome.result == "refused":
-            continue  # it was deleted, which says nothing of the incident
-        if outcome.result != "delivered":
-            return outcome
-        standing = read_answer(reply, _Standing)
-        if standing is None:
-            return bad_reply(reply, "Jira's issue")
-        if standing.fields.status.statusCategory.key != left:
-            found += _said(one, standing.fields)
-    return found
+        standing = yield from _standing_of(spec, issue, now)
+        if not isinstance(standing, HookOutcome):
+            answered = True
+            if standing.status.statusCategory.key != left:
+                found.said.extend(_said(one, standing))
+        elif standing.result == "refused":
+            answered = True  # it was deleted, which says nothing of the incident
+        else:
+            found.unasked[issue] = standing
+            if not answered and len(found.unasked) >= _MOST_UNASKED:
+                return standing
+    return found if answered or not found.unasked else next(iter(found.unasked.values()))
+
+
+def _standing_of(spec: JiraSpec, issue: str, now: float) -> Generator[Message, Reply, _Fields | HookOutcome]:
+    reply = yield _request(spec, "GET", f"issue/{issue}?fields=status,assignee")
+    outcome = _on_it(reply, issue, now)
+    if outcome.result != "delivered":
+        return outcome
+    standing = read_answer(reply, _Standing)
+    return bad_reply(reply, "Jira's issue") if standing is None else standing.fields
 
 
 def _said(known: Known, fields: _Fields) -> list[Said]:
