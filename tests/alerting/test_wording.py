@@ -1,5 +1,8 @@
+import sys
 from dataclasses import replace
 
+import pytest
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 from told import opened, resolved
 
@@ -43,3 +46,37 @@ def test_a_template_that_fails_on_a_real_incident_gives_way_and_says_so():
 def test_what_a_template_makes_is_bounded():
     told = worded({"title": "{{ 'x' * 100000 }}", "body": "{{ 'x' * 100000 }}"})
     assert (len(told.title), len(told.text)) == (1000, 20_000)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 'x' * 10**11 }}",
+        "{{ 10 ** 10000000 }}",
+        "{{ [1] * 10**10 }}",
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}x",
+        "{% macro m(n) %}{{ m(n + 1) }}{% endmacro %}{{ m(1) }}",
+        "{{ 'x'.center(10**15) }}",
+    ],
+)
+def test_a_template_that_asks_for_too_much_is_a_clear_problem_soon(template):
+    with pytest.raises(ValidationError, match="of the template: "):
+        TemplateSpec(body=template)
+
+
+def test_no_more_is_made_than_an_alert_has_room_for():
+    told = worded({"body": "{% for a in range(99999) %}{{ 'x' * 1000 }}{% endfor %}"})
+    assert len(told.text) == 20_000
+
+
+def test_a_tracer_that_was_there_before_is_there_afterwards():
+    def tracer(_frame, _event, _arg):
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        worded({"body": "{{ text }}"})
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)

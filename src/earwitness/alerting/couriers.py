@@ -22,7 +22,7 @@ from earwitness.clock import Clock
 from earwitness.config.schema import HookSpec
 from earwitness.config.templates import TemplateSpec
 from earwitness.hooks import HOOKS
-from earwitness.hooks.base import LONGEST_ATTEMPT, HookKind, HookOutcome, Parcel, Reason
+from earwitness.hooks.base import LONGEST_ATTEMPT, HookKind, HookOutcome, Notice, Parcel, Reason
 from earwitness.store import digests, outbox, verdicts
 from earwitness.store.outbox import Attempt, Delivery
 from earwitness.store.store import Store
@@ -142,10 +142,16 @@ class Courier:
             return frozen
         now = self._clock.now()
         change = await self._store.read(lambda c: _change(c, delivery, now))
-        body = self.hook.kind.render(self.hook.spec, notice_of(change, self._links, self.hook.template))
+        body = self.hook.kind.render(self.hook.spec, await self._notice(change))
         marked = self._mark.encode() + body
         held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, marked))
         return body if held else None
+
+    async def _notice(self, change: Change) -> Notice:
+        """Templates of people may take their time, so they are filled in where nothing else waits."""
+        if self.hook.template == TemplateSpec():
+            return notice_of(change, self._links, self.hook.template)
+        return await asyncio.to_thread(notice_of, change, self._links, self.hook.template)
 
     async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
         reference, now = kept_by(self._mark, delivery.reference), self._clock.now()
