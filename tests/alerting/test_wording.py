@@ -2,12 +2,14 @@ import sys
 from dataclasses import replace
 
 import pytest
+from providers import PROVIDERS
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 from told import opened, resolved
 
 from earwitness.alerting.notices import Change, Links, notice_of
 from earwitness.config.templates import TemplateSpec
+from earwitness.hooks import HOOKS
 
 LINKS = Links("https://earwitness.example")
 
@@ -41,6 +43,14 @@ def test_a_template_that_fails_on_a_real_incident_gives_way_and_says_so():
         told = worded({"title": "{{ incident.evidence[0].url }}", "body": "{{ text }}"}, bare)
     assert told.title == worded({}).title
     assert [(entry["event"], entry["incident"]) for entry in logs] == [("template_failed", bare.incident.id)]
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_test_is_marked_whatever_the_templates_say(name):
+    spec = HOOKS[name].spec.model_validate(PROVIDERS[name].section)
+    outage = TemplateSpec(title="OUTAGE in {{ incident.environment }}", body="Get up!")
+    told = notice_of(change_of(opened()), LINKS, outage, test=True)
+    assert b"Test alert, nothing is wrong" in HOOKS[name].render(spec, told)
 
 
 def test_what_a_template_makes_is_bounded():

@@ -14,6 +14,7 @@ from earwitness.model import Incident, Status, TransitionKind
 from earwitness.presentation import headline
 
 log = structlog.get_logger()
+_TEST = "Test alert, nothing is wrong"
 _LONGEST_TITLE, _LONGEST_TEXT = 1000, 20_000  # characters that a template may make
 
 
@@ -65,11 +66,11 @@ def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: boo
     if template == TemplateSpec():
         return ours
     known = known_to_templates(change.kind, incident, change.text, url, evidence)
-    return replace(
-        ours,
-        title=_worded(template.title, known, ours.title, _LONGEST_TITLE),
-        text=_worded(template.body, known, ours.text, _LONGEST_TEXT),
-    )
+    title = _worded(template.title, known, ours.title, _LONGEST_TITLE)
+    text = _worded(template.body, known, ours.text, _LONGEST_TEXT)
+    if test:  # whatever the template makes of it
+        title, text = f"{_TEST}: {title}", f"{_TEST}. {text}"
+    return replace(ours, title=title, text=text)
 
 
 def _ack_url(change: Change, links: Links) -> str | None:

@@ -12,13 +12,14 @@ from earwitness.alerting.dialling import Dialler
 from earwitness.alerting.notices import Links
 from earwitness.alerting.polling import Poller
 from earwitness.alerting.senders import Senders
+from earwitness.alerting.trial import try_hook
 from earwitness.clock import Clock
 from earwitness.config.network import NetworkSpec
 from earwitness.config.schema import Config, HookSpec
 from earwitness.hooks.base import HookOutcome, Reason
 from earwitness.impairments import Impairments
 from earwitness.metrics import Metrics
-from earwitness.model import Commanded
+from earwitness.model import Commanded, TransitionKind
 from earwitness.store import failover, outbox, owed
 from earwitness.store.outbox import Backlog
 from earwitness.store.store import Store
@@ -85,6 +86,17 @@ class Postroom:
             self._couriers[name] = (None, courier, task)
         self._network = config.network
         self._configured.set()
+
+    async def try_out(self, name: str) -> list[tuple[TransitionKind, HookOutcome]]:
+        """Send a marked test and its resolve through a configured hook; only from here are calls made. Raises KeyError."""
+        spec, courier, _ = self._couriers[name]
+        if spec is None:
+            raise KeyError(name)
+        senders = self._senders(courier.hook.timeout)
+        return [tried async for tried in try_hook(courier.hook, senders, self._links, self._clock)]
+
+    def _senders(self, timeout: float) -> Senders:
+        return Senders(self._web().client(timeout=timeout), self._files, self._dialler)
 
     def wake(self) -> None:
         """Tell the couriers that something may be due."""
@@ -162,7 +174,7 @@ class Postroom:
 
     def _start(self, name: str, spec: HookSpec) -> tuple[HookSpec, Courier, asyncio.Task[None]]:
         hook = hook_of(name, spec)
-        senders = Senders(self._web().client(timeout=hook.timeout), self._files, self._dialler)
+        senders = self._senders(hook.timeout)
         courier = Courier(hook, self._store, self._clock, senders, self._links)
         courier.on_told(self._count)
         poller = Poller(hook, self._store, self._clock, senders, self._impairments, self._said)

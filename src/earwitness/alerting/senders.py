@@ -58,7 +58,11 @@ class Senders:
 
     async def _dial(self, call: Dialling, seconds: float) -> Reply | HookOutcome:
         if self.dialler is None:
-            return HookOutcome("refused", Reason.ADDRESS_REFUSED, "only a running daemon calls; it keeps the budget")
+            return HookOutcome(
+                "refused",
+                Reason.ADDRESS_REFUSED,
+                "only a running daemon calls, as it keeps the budget; name it with --url",
+            )
         return await self.dialler.dial(call, lambda: _ask(self.http, call.request, seconds))
 
 

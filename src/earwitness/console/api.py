@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from earwitness.alerting.trial import attempt_json
 from earwitness.console.house import House
 from earwitness.evidence.bundle import bundle
 from earwitness.model import Commanded, Incident, Status
@@ -164,6 +165,15 @@ async def retry_delivery(house: InHouse, key: str, command: Command | None = Non
     """Send a settled delivery again, under its key."""
     await send_again(house, key, (command or Command()).who)
     return {"key": key, "state": "pending"}
+
+
+@api.post("/hooks/{hook}/test")
+async def try_hook(house: InHouse, hook: str) -> dict[str, Any]:
+    """Send a marked test and its resolve through a hook, as the running daemon would; a hook that calls, calls."""
+    if hook not in house.config.hooks:
+        raise HTTPException(404, f"{hook} is no hook; there is {', '.join(house.config.hooks) or 'none'}")
+    tried = await house.try_hook(hook)
+    return {"hook": hook, "attempts": [attempt_json(kind, outcome) for kind, outcome in tried]}
 
 
 @api.post("/deliveries/drop/{hook}")
