@@ -3,16 +3,27 @@
 import asyncio
 from datetime import UTC, datetime
 from functools import partial
+from types import SimpleNamespace
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from judge_world import rules_of
 from outbox_world import OutboxWorld, silence
+from providers import PROVIDERS
+from told import opened
 
+from earwitness.alerting.ack_links import AckLinks
 from earwitness.alerting.couriers import LONGEST_PAUSE
+from earwitness.alerting.digests import stand_in
 from earwitness.alerting.heard import take
 from earwitness.alerting.insistence import Insistence, Ladders
+from earwitness.alerting.notices import Links
 from earwitness.commit import CommitLoop
 from earwitness.config.alerting import EscalationSpec
+from earwitness.config.fields import Secret
+from earwitness.console.acknowledging import acknowledging
+from earwitness.hooks import HOOKS
 from earwitness.hooks.base import Said
 from earwitness.model import Severity
 from earwitness.store import digests, outbox
@@ -314,3 +325,53 @@ async def test_who_acknowledges_a_digest_looks_after_all_that_it_told(make):
     assert world.kinds("chat") == ["digest"], "its own people said so"
     judging.cancel()
     await asyncio.gather(judging, return_exceptions=True)
+
+
+async def test_a_link_in_a_digest_acknowledges_all_that_it_told_and_says_so(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    links = AckLinks(Secret("5e" * 32), "https://e.example")
+    world.couriers["chat"]._links = Links("https://e.example", links)
+    ids = await world.opens("a", "b", "c")
+    world.clock.moment += 31
+    await world.deliver()
+    (told,) = world.bodies("chat", "digest")
+    path = told["acknowledge_url"].removeprefix("https://e.example")
+    did = []
+
+    async def submit(command):
+        did.append((command.incident, command.who))
+        await world.acknowledges(command.incident, who=command.who)
+
+    app = FastAPI()
+    app.include_router(acknowledging)
+    commit = SimpleNamespace(submit=submit)
+    app.state.house = SimpleNamespace(ack_links=links, store=world.store, clock=world.clock, commit=commit)
+    await world.acknowledges(ids[0], who="Bob")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://e.example") as client:
+        assert "3 incidents at once" in (await client.get(path)).text
+        assert (await client.post(path, data={"who": "Ann"})).status_code == 200
+        assert did == [(i, "Ann") for i in sorted(ids[1:])], "who acknowledged one already goes on to look after it"
+        again = await client.post(path)
+    assert again.status_code == 409
+    assert "acknowledged already by those who look after it" in again.text
+
+
+@pytest.mark.parametrize("kind", ["call", "slack"])
+async def test_a_digest_can_be_answered_where_it_arrives(make, kind):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    await world.opens("a", "b")
+    world.clock.moment += 31
+    await world.deliver()
+    ((_, digest),) = world.told("chat")
+    found = await world.store.read(lambda c: digests.digest(c, digest))
+    told = opened(incident=stand_in(found), told=("a", "b"), hook="chat", ack_url="https://e.example/ack/token")
+    spec = HOOKS[kind].spec.model_validate(
+        {**PROVIDERS[kind].section} | ({"signing_secret": "s"} if kind == "slack" else {})
+    )
+    made = HOOKS[kind].render(spec, told).decode()
+    if kind == "call":
+        assert "press 1" in made
+        assert digest in made
+    else:
+        assert '"action_id":"link-acknowledge"' in made
+        assert "https://e.example/ack/token" in made

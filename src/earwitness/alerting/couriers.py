@@ -183,7 +183,8 @@ def _change(connection: Connection, delivery: Delivery, now: float) -> Change:
         digest = digests.digest(connection, delivery.incident)
         assert digest is not None, "a digest's delivery is written with it"
         incident, told = stand_in(digest), tuple(digests.members(connection, delivery.incident))
-        return Change(delivery.key, delivery.kind, delivery.at, delivery.text or incident.reason, incident, told)
+        text = delivery.text or incident.reason
+        return Change(delivery.key, delivery.kind, delivery.at, text, incident, told, delivery.hook, now)
     found = verdicts.incident(connection, delivery.incident)
     assert found is not None, "a delivery is written in its incident's own commit"
     return Change(delivery.key, delivery.kind, delivery.at, delivery.text, found, hook=delivery.hook, now=now)

@@ -40,7 +40,7 @@ def _key(hook: str, said: Said) -> str | None:
 def _meant(connection: Connection, hook: str, said: Said) -> list[str]:
     """Return the incidents that are meant. Who acknowledges a digest looks after all that it told; who resolves it ends none of them."""
     if is_digest(said.incident):
-        return digests.members(connection, said.incident) if said.action == "acknowledge" else []
+        return digests.unanswered(connection, said.incident) if said.action == "acknowledge" else []
     incident = verdicts.incident(connection, said.incident)
     if incident is None or _is_stale(connection, hook, incident, said):
         return []

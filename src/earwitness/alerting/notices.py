@@ -74,9 +74,8 @@ def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: boo
 
 
 def _ack_url(change: Change, links: Links) -> str | None:
-    """Return a link that acknowledges, where there is something to acknowledge and somebody to follow it."""
-    nothing = change.incident.status is not Status.OPEN or is_digest(change.incident.id)
-    if links.acks is None or nothing or not change.hook:
+    """Return a link that acknowledges, where there is something to acknowledge and somebody to follow it; a digest's, all of it."""
+    if links.acks is None or change.incident.status is not Status.OPEN or not change.hook:
         return None
     return links.acks.url(change.incident.id, change.hook, change.now)
 

@@ -156,6 +156,8 @@ async def split(house: InHouse, incident_id: str, command: Split) -> dict[str, A
 async def deliveries(
     house: InHouse, incident: str | None = None, state: str | None = None, limit: Limit = 50
 ) -> list[dict[str, Any]]:
+    if state is not None and state not in owed.STATES:
+        raise HTTPException(400, f"{state} is no state of a delivery; there is {', '.join(owed.STATES)}")
     rows = await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident, limit=limit, state=state))
     return [_with_iso_times(row) for row in rows]
 

@@ -41,7 +41,7 @@ from earwitness.hooks.base import (
     read_answer,
     read_status,
 )
-from earwitness.hooks.twilio import AccountSid, PhoneNumber, with_refusal
+from earwitness.hooks.twilio import AccountSid, PhoneNumber, is_signed, with_refusal
 from earwitness.model import Status, TransitionKind
 
 _STATUSES, _LISTING = provider(201), provider(200)
@@ -77,7 +77,7 @@ class CallHookSpec(WithSecret):
 def render(spec: CallHookSpec, notice: Notice) -> bytes:
     """Return what is to be said, and whether anything is."""
     end = notice.kind in (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
-    asks = notice.incident.status is Status.OPEN and not notice.told and bool(notice.hook)
+    asks = notice.incident.status is Status.OPEN and bool(notice.hook)
     action = f"{notice.home}/callbacks/{quote(notice.hook)}?{urlencode({'incident': notice.incident.id})}"
     twiml = _document(spec, one_line(notice.title, _MOST_SPOKEN), action if asks else None)
     asking = {} if end else {"asks": [notice.incident.id, notice.at]}
@@ -188,17 +188,14 @@ def _request(spec: CallHookSpec, query: str, form: bytes | None) -> HookRequest:
 
 def hear(spec: CallHookSpec, callback: Callback, _now: float) -> list[Said] | None:
     """Read which key was pressed. The incident is in the address, which the signature covers."""
-    from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # noqa: PLC0415  Only where calls are made.
-
     form = parse_qs(callback.body.decode("utf-8", "replace"), keep_blank_values=True)
-    flat = {name: values[0] if len(values) == 1 else values for name, values in form.items()}
-    signature = callback.headers.get("x-twilio-signature", "")
-    if not signature or not RequestValidator(spec.auth_token.reveal()).validate(callback.url, flat, signature):
+    if not is_signed(spec.auth_token, callback.url, form, callback.headers.get("x-twilio-signature", "")):
         return None
     incident = parse_qs(urlsplit(callback.url).query).get("incident", [""])[0]
-    if not incident or flat.get("Digits") != _ACKNOWLEDGES:
+    if not incident or form.get("Digits") != [_ACKNOWLEDGES]:
         return []
-    return [Said(f"{flat.get('CallSid', '')} {incident}", incident, "acknowledge", "somebody by telephone")]
+    call = form.get("CallSid", [""])[0]
+    return [Said(f"{call} {incident}", incident, "acknowledge", "somebody by telephone")]
 
 
 def answer(heard: Sequence[Said]) -> tuple[str, bytes]:

@@ -139,11 +139,14 @@ def _buttons(notice: Notice) -> list[dict[str, Any]]:
 
 
 def _acknowledge(spec: SlackSpec, notice: Notice) -> list[dict[str, Any]]:
-    """Return the button that acknowledges: of our own where Slack may call us, else a link to the page that asks."""
+    """Return the button that acknowledges: of our own where Slack may call us, else a link to the page that asks.
+
+    A digest has the link, which says what came of it; nothing would change in its message.
+    """
     button = {"type": "button", "style": "primary", "text": {"type": "plain_text", "text": "Acknowledge"}}
-    if notice.incident.status is not Status.OPEN or notice.told:
+    if notice.incident.status is not Status.OPEN:
         return []
-    if spec.signing_secret is not None:
+    if spec.signing_secret is not None and not notice.told:
         return [{**button, "action_id": _ACKNOWLEDGE, "value": notice.incident.id}]
     return [{**button, "action_id": "link-acknowledge", "url": notice.ack_url}] if notice.ack_url else []
 

@@ -6,6 +6,7 @@ Twilio send all of it as UCS-2, at twice the price. 201 says that Twilio queued 
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Self
@@ -13,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import Field, model_validator
 
-from earwitness.config.fields import SecretValue, WebAddress, WithSecret, problem
+from earwitness.config.fields import Secret, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
     Answer,
     AnswerLimit,
@@ -144,6 +145,14 @@ def with_refusal(reply: Reply, outcome: HookOutcome) -> HookOutcome:
     return HookOutcome(
         outcome.result, outcome.reason, f"HTTP {reply.status}, error {refusal.code}: {said}", outcome.retry_after
     )
+
+
+def is_signed(token: Secret, url: str, form: Mapping[str, list[str]], signature: str) -> bool:
+    """Whether Twilio signed a request to this address, as we gave it out, with this form (X-Twilio-Signature)."""
+    from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # noqa: PLC0415  Only where calls are made.
+
+    flat = {name: values[0] if len(values) == 1 else values for name, values in form.items()}
+    return bool(signature) and bool(RequestValidator(token.reveal()).validate(url, flat, signature))
 
 
 KIND = HookKind(name="twilio", spec=TwilioSmsSpec, render=render, talk=one_request(request, read))

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
-from earwitness.model import Incident, Severity, TransitionKind
+from earwitness.model import Incident, Severity, Status, TransitionKind
 from earwitness.store.codec import decode
 from earwitness.store.owed import OWED, owe
 from earwitness.store.tables import deliveries, digests, incidents
@@ -196,6 +196,13 @@ def end_of(connection: Connection, digest: str, hook: str, now: float) -> dict[s
     """Return the row that would tell a hook the end of a digest. None: it is not over, or there is none of this name."""
     over = select(digests.c.id).where(digests.c.id == digest, digests.c.closed_at.is_not(None))
     return None if connection.scalar(over) is None else _row(digest, TransitionKind.RESOLVE, hook, now)
+
+
+def unanswered(connection: Connection, digest_id: str) -> list[str]:
+    """Return the ids of its incidents that nobody has acknowledged and that go on."""
+    told = select(deliveries.c.incident).where(deliveries.c.digest == digest_id)
+    query = select(incidents.c.id).where(incidents.c.id.in_(told), incidents.c.status == Status.OPEN.value)
+    return sorted(connection.scalars(query))
 
 
 def open_of(connection: Connection, hook: str) -> list[str]:

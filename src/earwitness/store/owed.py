@@ -10,6 +10,7 @@ from earwitness.model import Transition, TransitionKind
 from earwitness.store.dialect import insert_if_new
 from earwitness.store.tables import attempts, deliveries, incidents
 
+STATES = ("pending", "leased", "delivered", "refused", "expired", "skipped", "digested", "dropped")
 OWED = ("pending", "leased")
 _BEGUN = ("leased", "delivered", "digested")
 _REACHED = (*OWED, "delivered", "digested", "expired")
