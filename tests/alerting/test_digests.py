@@ -186,7 +186,7 @@ async def test_nights_go_to_the_pager_and_days_to_the_chat(make):
 
 async def test_a_storm_becomes_few_messages_that_name_every_incident_and_sev1_goes_first(make):
     world = make({"to": ["chat"]}, chat=5)
-    ids = await world.opens(*(f"probe-{n}" for n in range(300)))
+    ids = await world.opens(*(f"probe-{n}" for n in range(5000)))
     grave = await world.opens("worst", "worse", severity=Severity.SEV1)
     await world.deliver()
     assert [i for _, i in world.told("chat")[:2]] == grave
