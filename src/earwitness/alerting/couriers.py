@@ -49,6 +49,14 @@ class Hook:
     storm_cap: int | None = None  # messages a minute
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A delivery that is leased to us, and the token that says so."""
+
+    delivery: Delivery
+    token: str
+
+
 def hook_of(name: str, spec: HookSpec) -> Hook:
     section = getattr(spec, spec.kind)
     return Hook(name, HOOKS[spec.kind], section, section.timeout, spec.template, spec.storm_cap)
@@ -87,10 +95,15 @@ class Courier:
                 group.create_task(self._serve())
 
     async def _serve(self) -> None:
+        taken: _Taken | None = None
         while True:
             try:
-                if not await self.deliver_next():
+                taken = taken or await self._take()
+                if taken is None:
                     await self._wait()
+                    continue
+                carried, taken = taken, None  # whatever becomes of it, it is not carried again
+                taken = await self._carry(carried, self._next)
             except Exception:  # The store may be away; what is owed stays owed.
                 log.exception("courier_failed", hook=self.hook.name)
                 await self._clock.sleep(FIRST_PAUSE)
@@ -107,14 +120,48 @@ class Courier:
 
     async def deliver_next(self) -> bool:
         """Attempt the next delivery that is due. False: nothing is."""
-        token, now, cap = uuid.uuid4().hex, self._clock.now(), self.hook.storm_cap
-        delivery = await self._store.write(lambda c: outbox.lease(c, self.hook.name, token, now, LEASE, cap))
+        taken = await self._take()
+        if taken is not None:
+            await self._carry(taken, lambda _connection, _token: None)
+        return taken is not None
+
+    async def _take(self) -> _Taken | None:
+        token = uuid.uuid4().hex
+        try:
+            return await self._store.write(lambda c: self._next(c, token))
+        except asyncio.CancelledError:  # it may be ours by now
+            await self._store.write(lambda c: outbox.unlease(c, token))
+            raise
+
+    def _next(self, connection: Connection, token: str) -> _Taken | None:
+        """Lease what is due next, and freeze its body with it where our own words make one."""
+        now, cap = self._clock.now(), self.hook.storm_cap
+        delivery = outbox.lease(connection, self.hook.name, token, now, LEASE, cap)
         if delivery is None:
-            return False
+            return None
+        if kept_by(self._mark.encode(), delivery.body) is None and self.hook.template == TemplateSpec():
+            delivery = replace(delivery, body=self._frozen(connection, delivery, token, now))
+        return _Taken(delivery, token)
+
+    def _frozen(self, connection: Connection, delivery: Delivery, token: str, now: float) -> bytes | None:
+        """Return the marked body, kept in the lease's own transaction. None: it has to be rendered where a fault is put on record."""
+        change = _change(connection, delivery, now)
+        try:
+            body = self.hook.kind.render(self.hook.spec, notice_of(change, self._links, self.hook.template))
+        except Exception:
+            log.exception("render_failed", hook=self.hook.name, incident=delivery.incident)
+            return None
+        marked = self._mark.encode() + body
+        outbox.freeze(connection, delivery.seq, token, marked)
+        return marked
+
+    async def _carry(self, taken: _Taken, then: Callable[[Connection, str], _Taken | None]) -> _Taken | None:
+        """Make one attempt, and record it together with taking what is to come `then`, which is returned."""
+        delivery, token = taken.delivery, taken.token
         try:
             body = await self._body(delivery, token)
             if body is None:
-                return True
+                return None
             outcome = await self._attempt(delivery, body)
         except asyncio.CancelledError:
             await self._give_back(delivery, token)
@@ -124,8 +171,7 @@ class Courier:
         except Exception:  # A fault of ours must not hold up for ever what waits behind this delivery.
             log.exception("attempt_failed", hook=self.hook.name, incident=delivery.incident)
             outcome = HookOutcome("retry", Reason.MONITOR_FAULT, "a fault of the monitor; its log says more")
-        await self._settle(delivery, token, outcome)
-        return True
+        return await self._settle(delivery, token, outcome, then)
 
     async def _give_back(self, delivery: Delivery, token: str) -> None:
         """Leave no lease behind when we are stopped in the middle: whoever comes next may go on at once."""
@@ -159,11 +205,27 @@ class Courier:
         talk = self.hook.kind.talk(self.hook.spec, parcel)
         return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LONGEST_ATTEMPT)
 
-    async def _settle(self, delivery: Delivery, token: str, outcome: HookOutcome) -> None:
+    async def _settle(
+        self,
+        delivery: Delivery,
+        token: str,
+        outcome: HookOutcome,
+        then: Callable[[Connection, str], _Taken | None],
+    ) -> _Taken | None:
         now = self._clock.now()
         attempt = _attempt_of(delivery, outcome, now)
         reference = None if outcome.reference is None else self._mark + outcome.reference
-        await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now, reference))
+        following = uuid.uuid4().hex
+
+        def record(connection: Connection) -> _Taken | None:
+            outbox.settle(connection, delivery.seq, token, attempt, now, reference)
+            return then(connection, following)
+
+        try:
+            taken = await self._store.write(record)
+        except asyncio.CancelledError:
+            await self._store.write(lambda c: outbox.unlease(c, following))
+            raise
         self._told(self.hook.name, attempt.outcome, replace(outcome, reason=Reason(attempt.reason)))
         log.info(
             "alert_attempted",
@@ -175,6 +237,7 @@ class Courier:
             attempt=delivery.attempts,
         )
         self.wake()
+        return taken
 
 
 def _change(connection: Connection, delivery: Delivery, now: float) -> Change:

@@ -136,6 +136,12 @@ def release_leases(connection: Connection, now: float) -> int:
     return connection.execute(freed).rowcount
 
 
+def unlease(connection: Connection, token: str) -> None:
+    """Free what was taken with this token, of which nobody knows whether it was, and nothing was attempted."""
+    freed = {"state": "pending", "lease": None, "lease_until": None, "attempts": deliveries.c.attempts - 1}
+    connection.execute(update(deliveries).where(deliveries.c.lease == token).values(freed))
+
+
 def bring_forward(connection: Connection, now: float, longest: float) -> None:
     """After the clock was set back: what is due later than any pause is long is due now, and no lease outlives its length."""
     quiet = func.coalesce(deliveries.c.held, "") == "quiet"  # until an hour of the day, which the clock knows
