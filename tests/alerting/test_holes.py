@@ -17,6 +17,7 @@ import httpx
 import pytest
 from judge_world import World, rules_of
 from outbox_world import OutboxWorld
+from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -34,7 +35,7 @@ from earwitness.serving import listen, served
 from earwitness.store import outbox
 from earwitness.store.dialect import insert_if_new
 from earwitness.store.store import Store
-from earwitness.store.tables import deliveries
+from earwitness.store.tables import deliveries, incidents
 
 ROOT = Path(__file__).parents[2]
 SPEC = WebhookSpec(url="https://pager.example/hook", secret="a secret of the hook")
@@ -229,6 +230,33 @@ async def test_10_a_process_that_dies_or_sleeps_past_its_lease_neither_loses_nor
 async def _refusals(world, number):
     """Whether so many attempts that came to nothing are on record."""
     return sum(a["outcome"] == "refused" for row in await world.rows() for a in row["trail"]) == number
+
+
+@pytest.mark.parametrize("fault", ["the incident is gone", "the lease fails"])
+async def test_6_what_is_the_matter_with_one_delivery_unsettles_no_other(world, monkeypatch, fault):
+    first, second, third = await world.opens("a", "b", "c")
+    if fault == "the incident is gone":
+        await world.store.write(lambda c: c.execute(delete(incidents).where(incidents.c.id == second)))
+    else:
+        lease, calls = outbox.lease, []
+
+        def fail_once(*args):
+            calls.append(args)
+            if len(calls) == 5:  # four begin, and this is the first that goes with a record
+                raise RuntimeError("nobody foresaw this")
+            return lease(*args)
+
+        monkeypatch.setattr(outbox, "lease", fail_once)
+    task = asyncio.create_task(world.couriers["pager"].run())
+    wanted = {first, third} if fault == "the incident is gone" else {first, second, third}
+
+    async def told():
+        return {r["incident"] for r in await world.rows() if r["state"] == "delivered"} == wanted
+
+    await until(told)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(world.keys) == len(set(world.keys)) == len(wanted), "each is told once"
 
 
 async def test_6_a_delivery_whose_holder_died_is_taken_over_and_the_trail_says_so(world):

@@ -145,9 +145,11 @@ class Courier:
 
     def _frozen(self, connection: Connection, delivery: Delivery, token: str, now: float) -> bytes | None:
         """Return the marked body, kept in the lease's own transaction. None: it has to be rendered where a fault is put on record."""
-        change = _change(connection, delivery, now)
         try:
+            change = _change(connection, delivery, now)
             body = self.hook.kind.render(self.hook.spec, notice_of(change, self._links, self.hook.template))
+        except SQLAlchemyError:
+            raise
         except Exception:
             log.exception("render_failed", hook=self.hook.name, incident=delivery.incident)
             return None
@@ -219,7 +221,14 @@ class Courier:
 
         def record(connection: Connection) -> _Taken | None:
             outbox.settle(connection, delivery.seq, token, attempt, now, reference)
-            return then(connection, following)
+            try:
+                with connection.begin_nested():
+                    return then(connection, following)
+            except SQLAlchemyError:
+                raise
+            except Exception:  # What came of this one must be on record, whatever is the matter with the next.
+                log.exception("taking_failed", hook=self.hook.name)
+                return None
 
         try:
             taken = await self._store.write(record)
