@@ -13,7 +13,7 @@ from itertools import chain, repeat
 import structlog
 from sqlalchemy import Connection
 
-from earwitness.alerting.routing import Router
+from earwitness.alerting.routing import FOLLOW_UPS, Router
 from earwitness.clock import CLOCK_SLACK, Clock
 from earwitness.judge import Judgement, ProbeState, State, judge
 from earwitness.model import (
@@ -230,8 +230,7 @@ def _write_deliveries(connection: Connection, committed: Committed, router: Rout
         told = owed.told(connection, incident.id)
         asked_anew = transition.kind in _ASKED_ANEW and not told
         refused = set() if asked_anew else owed.refused(connection, incident.id)
-        follows_up = transition.kind in (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
-        concerned = owed.awaiting_end(connection, incident.id) if follows_up else told
+        concerned = owed.awaiting_end(connection, incident.id) if transition.kind in FOLLOW_UPS else told
         recipients = router.recipients(transition, concerned, now, refused)
         if incident.merged_into is not None:
             knew[incident.merged_into] = list(told)

@@ -15,7 +15,7 @@ _NEWS = (
     TransitionKind.LOWER,
     TransitionKind.UNMUTE,
 )
-_FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
+FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
 
 
 def route(match: MatchSpec, to: Sequence[str], **more: object) -> RouteSpec:
@@ -73,7 +73,7 @@ class Router:
         """
         incident, muted = transition.incident, transition.incident.muted
         matched = self.matching(incident, now)
-        if transition.kind in _FOLLOW_UPS:  # whatever mutes it
+        if transition.kind in FOLLOW_UPS:  # whatever mutes it
             known = told
             return [Recipient(hook, failover=self.after(hook, matched)) for hook in known]
         if transition.kind not in _NEWS or muted:
