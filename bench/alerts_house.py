@@ -20,7 +20,7 @@ from earwitness.transport.client import WebClient
 
 
 def config_of(probes, urls):
-    """Return a configuration of so many probes, each of a journey of its own, and a webhook for each address."""
+    """Return a configuration of so many probes, each of a journey and a host of its own, and a webhook for each address."""
     hooks = {
         f"hook-{n}": {"webhook": {"url": url, "secret": "of the bench", "timeout": "10s"}} for n, url in enumerate(urls)
     }
@@ -30,7 +30,7 @@ def config_of(probes, urls):
             "environment": "production",
             "network": {"allow": ["127.0.0.0/8"]},
             "journeys": {name: {} for name in names},
-            "probes": {n: {"journey": n, "every": "5m", "http": {"url": "http://127.0.0.1/"}} for n in names},
+            "probes": {n: {"journey": n, "every": "5m", "http": {"url": f"http://{n}.test/"}} for n in names},
             "hooks": hooks,
         }
     )

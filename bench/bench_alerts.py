@@ -145,12 +145,13 @@ async def _isolated(folder):
 async def _killed(folder, incidents):
     folder.mkdir()
     draw, kills = random.Random(7), 0
+    longest = 2.5 * max(1.0, incidents / 1000)  # seconds of a life: more incidents are not to take ever more starts
     async with _received() as (receiver, url):
         command = [sys.executable, "-m", "bench.alerts_house", str(folder), str(incidents), url + "/"]
         while True:
             process = await asyncio.to_thread(subprocess.Popen, command, stdout=subprocess.PIPE, text=True)
             await asyncio.to_thread(process.stdout.readline)
-            await asyncio.sleep(draw.uniform(0.05, 2.5))
+            await asyncio.sleep(draw.uniform(0.05, longest))
             opened, left = _standing(folder)
             process.send_signal(signal.SIGKILL)
             await asyncio.to_thread(process.wait)

@@ -131,6 +131,7 @@ class App:
             ack_links=self._ack_links,
             evidence_links=self._evidence_links,
             wake_couriers=self._postroom.wake,
+            try_hook=self._postroom.try_out,
             ready=self._ready,
             alive=self._alive,
         )

@@ -13,7 +13,7 @@ from itertools import chain, repeat
 import structlog
 from sqlalchemy import Connection
 
-from earwitness.alerting.routing import Router
+from earwitness.alerting.routing import FOLLOW_UPS, Router
 from earwitness.clock import CLOCK_SLACK, Clock
 from earwitness.judge import Judgement, ProbeState, State, judge
 from earwitness.model import (
@@ -35,6 +35,7 @@ from earwitness.store.store import Store
 log = structlog.get_logger()
 _GATHER = 0.02  # seconds a batch may wait for company
 _MOST_IN_ONE = 500
+_ASKED_ANEW = (TransitionKind.RAISE, TransitionKind.REOPEN)  # of these also who refused it, if nobody took it
 _RETRY = (0.5, 1.0, 2.0, 5.0)  # seconds between tries while the disk refuses
 
 
@@ -233,7 +234,9 @@ def _write_deliveries(connection: Connection, committed: Committed, router: Rout
         if incident.id not in heard:
             heard[incident.id] = owed.told(connection, incident.id), owed.refused(connection, incident.id)
         told, refused = heard[incident.id]
-        recipients = router.recipients(transition, told, now, refused)
+        asked_anew = transition.kind in _ASKED_ANEW and not told
+        concerned = owed.awaiting_end(connection, incident.id) if transition.kind in FOLLOW_UPS else told
+        recipients = router.recipients(transition, concerned, now, set() if asked_anew else refused)
         if incident.merged_into is not None:
             knew[incident.merged_into] = list(told)
         elif transition.kind is TransitionKind.ATTACH and not incident.muted:

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, create_engine, select
 from sqlalchemy.exc import DBAPIError
 
-from earwitness.alerting.routing import Router
+from earwitness.alerting.routing import FOLLOW_UPS, Router
 from earwitness.config.schema import Config
 from earwitness.dispatch.effects import with_effects
 from earwitness.judge import State, judge, stopped_by
@@ -47,6 +47,7 @@ class Course:
     incident: Incident
     worst: Severity
     told: Counter[str] = field(default_factory=Counter)
+    open_to: set[str] = field(default_factory=set)  # hooks that were not told of an end since
 
 
 @dataclass(slots=True)
@@ -115,8 +116,11 @@ def _note(transition: Transition, router: Router, done: Replayed) -> None:
     course.incident = incident
     if transition.kind is not TransitionKind.RESOLVE and worse(incident.severity, course.worst):
         course.worst = incident.severity
-    told = [recipient.hook for recipient in router.recipients(transition, list(course.told), transition.at)]
+    concerned = course.open_to if transition.kind in FOLLOW_UPS else course.told
+    told = [recipient.hook for recipient in router.recipients(transition, sorted(concerned), transition.at)]
     course.told.update(told)
+    over = transition.kind is TransitionKind.RESOLVE
+    course.open_to = course.open_to - set(told) if over else course.open_to | set(told)
     done.alerts.update(told)
 
 

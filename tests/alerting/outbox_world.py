@@ -16,9 +16,14 @@ from earwitness.commit import Committed, _write
 from earwitness.config.alerting import RouteSpec
 from earwitness.hooks.webhook import KIND, WebhookSpec
 from earwitness.judge import State
-from earwitness.model import Effect, JourneyRule, Severity, Status, TransitionKind
+from earwitness.model import Effect, JourneyRule, Mute, Severity, Status, TransitionKind
 from earwitness.store import outbox, verdicts
 from earwitness.store.store import Store
+
+
+def silence(world, known=None):
+    """What mutes an incident for a day; people know nothing of it, or that it has this severity."""
+    return Mute("silence x", "a known fault", world.clock.now() + 86400, known)
 
 
 class OutboxWorld:
@@ -60,19 +65,35 @@ class OutboxWorld:
             self.worlds[name] = World(rules, now=self.clock.now(), runs=runs)
         return self.worlds[name]
 
-    async def opens(self, *names, severity=Severity.SEV2):
+    async def opens(self, *names, severity=Severity.SEV2, muted=None):
         """Open an incident for each name, in one commit."""
         transitions = []
         for name in names:
             world = self.world(name)
             world.fails(name, Effect.BLOCKED, times=2)
             (made,) = [t for t in world.transitions if t.kind is TransitionKind.OPEN][-1:]
-            transitions.append(replace(made, incident=replace(made.incident, severity=severity)))
+            entries = tuple(replace(e, severity=severity, muted=bool(muted)) for e in made.incident.timeline)
+            incident = replace(made.incident, severity=severity, muted=muted, timeline=entries)
+            transitions.append(replace(made, incident=incident))
         await self.commit(transitions)
         return [t.incident.id for t in transitions]
 
     async def resolves(self, *ids, via=None):
         await self._change(ids, TransitionKind.RESOLVE, via, status=Status.RESOLVED, resolved_at=self.clock.now())
+
+    async def reopens(self, *ids, muted=None):
+        again = {"status": Status.OPEN, "resolved_at": None, "acknowledged_by": None, "muted": muted}
+        await self._change(ids, TransitionKind.REOPEN, **again)
+
+    async def silences(self, *ids, known=Severity.SEV2):
+        """Mute what people know of."""
+        await self._change(ids, TransitionKind.MUTE, muted=silence(self, known))
+
+    async def unmutes(self, *ids, kind=TransitionKind.UNMUTE):
+        await self._change(ids, kind, muted=None)
+
+    async def lowers(self, *ids):
+        await self._change(ids, TransitionKind.LOWER, severity=Severity.SEV2)
 
     async def raises(self, *ids):
         await self._change(ids, TransitionKind.RAISE, severity=Severity.SEV1)

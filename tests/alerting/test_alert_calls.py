@@ -1,6 +1,7 @@
 """Alert calls: what is said cannot become an instruction, the key that is pressed is believed when it is signed, and money is kept."""
 
 import json
+import time
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode
@@ -25,8 +26,10 @@ from earwitness.config.schema import BudgetSpec
 from earwitness.hooks import HOOKS
 from earwitness.hooks.base import Callback, HookOutcome, Parcel
 from earwitness.hooks.call import KIND, CallHookSpec
+from earwitness.model import TransitionKind
 from earwitness.simulator.server import Simulator
-from earwitness.store import spend
+from earwitness.store import outbox, owed, spend
+from earwitness.store.owed import Prompt, Recipient
 
 NUMBER = "+12025550199"
 SECTION = {k: v for k, v in PROVIDERS["call"].section.items() if k != "tell_end"}
@@ -185,6 +188,116 @@ async def test_what_twilio_refused_costs_nothing(ring):
         courier._senders = Senders(client, Path, courier._senders.dialler)
         await ringing.opens("a")
     assert await ringing.spent() == 0
+
+
+@pytest.mark.parametrize("answer", ["500", "closed"])
+async def test_a_call_whose_answer_was_lost_rings_once_and_costs_once(ring, simulator, answer):
+    simulator.faults.turn_on("create-lost", {"answer": answer})
+    ringing = ring(simulator.url)
+    ringing.world.clock.moment = time.time()
+    await ringing.opens("a")
+    assert await ringing.world.states("ring") == [("open", "pending")]
+    for _ in range(20):
+        ringing.world.clock.moment += 60
+        await ringing.world.deliver("ring")
+    assert await ringing.world.states("ring") == [("open", "delivered")]
+    assert len(await calls(simulator)) == 1
+    assert await ringing.spent() == 28_000
+    (row,) = [r for r in await ringing.world.rows() if r["hook"] == "ring"]
+    assert "an earlier attempt called, as CA" in row["trail"][-1]["detail"]
+
+
+async def test_each_of_two_lost_calls_is_found_for_itself(ring, simulator):
+    simulator.faults.turn_on("create-lost", {"answer": "500"})
+    ringing = ring(simulator.url)
+    ringing.world.clock.moment = time.time()
+    await ringing.opens("a", "b")
+    for _ in range(20):
+        ringing.world.clock.moment += 60
+        await ringing.world.deliver("ring")
+    assert len(await calls(simulator)) == 2
+    details = [r["trail"][-1]["detail"] for r in await ringing.world.rows()]
+    assert len({d.rpartition(" ")[2] for d in details}) == 2
+
+
+class Deaf:
+    """A Twilio that takes nothing and answers 503 to every create; it lists no calls."""
+
+    def __init__(self):
+        self.posts = 0
+
+    def answer(self, request):
+        if request.method == "GET":
+            return httpx.Response(200, json={"calls": []})
+        self.posts += 1
+        return httpx.Response(503)
+
+
+async def test_what_twilio_never_took_is_tried_a_few_times_without_cost_and_then_taken_over(ring):
+    ringing, deaf = ring("http://twilio.test"), Deaf()
+    courier = ringing.world.couriers["ring"]
+    async with httpx.AsyncClient(transport=httpx.MockTransport(deaf.answer)) as client:
+        courier._senders = Senders(client, Path, courier._senders.dialler)
+        await ringing.opens("a")
+        for _ in range(200):
+            ringing.world.clock.moment += 300
+            await ringing.world.deliver("ring", "chat")
+    assert deaf.posts == 10
+    assert await ringing.world.states("ring") == [("open", "refused")]
+    assert ringing.world.kinds("chat") == ["open"]
+    assert await ringing.spent() == 0
+
+
+async def test_while_twilio_cannot_say_whether_it_called_nobody_is_called_again(ring):
+    ringing, posts = ring("http://twilio.test"), []
+
+    def lost(request):
+        posts.extend([request] if request.method == "POST" else [])
+        raise httpx.ReadTimeout("the answer was lost")
+
+    courier = ringing.world.couriers["ring"]
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lost)) as client:
+        courier._senders = Senders(client, Path, courier._senders.dialler)
+        await ringing.opens("a")
+        for _ in range(100):
+            ringing.world.clock.moment += 225
+            await ringing.world.deliver("ring")
+    assert len(posts) == 1
+
+
+@pytest.mark.parametrize("end", ["acknowledges", "resolves"])
+async def test_nobody_is_called_for_what_somebody_looks_after_or_is_over(ring, simulator, end):
+    ringing = ring(simulator.url)
+    (incident,) = await ringing.world.opens("a")
+    ringing.world.clock.moment += 60
+    await getattr(ringing.world, end)(incident)
+    await ringing.world.deliver("ring")
+    assert await calls(simulator) == []
+    assert {state for _, state in await ringing.world.states("ring")} == {"delivered"}
+
+
+async def test_an_acknowledgement_that_grew_old_does_not_keep_the_telephone_from_ringing(ring, simulator):
+    ringing = ring(simulator.url)
+    (incident,) = await ringing.world.opens("a")
+    ringing.world.clock.moment += 60
+    await ringing.world.acknowledges(incident)
+    await ringing.world.deliver("ring")
+    assert await calls(simulator) == []
+    ringing.world.clock.moment += 7200
+    prompt = Prompt("k", incident, TransitionKind.ESCALATE, ringing.world.clock.now(), "still open", Recipient("ring"))
+    await ringing.world.store.write(lambda c: owed.add_prompts(c, [prompt], ringing.world.clock.now()))
+    await ringing.world.deliver("ring")
+    assert len(await calls(simulator)) == 1
+
+
+async def test_who_sends_it_again_by_hand_wants_it_to_ring(ring, simulator):
+    ringing = ring(simulator.url)
+    await ringing.opens("a")
+    ringing.world.clock.moment += 60
+    (row,) = await ringing.world.rows()
+    await ringing.world.store.write(lambda c: outbox.send_again(c, row["key"], "Ann", ringing.world.clock.now()))
+    await ringing.world.deliver("ring")
+    assert len(await calls(simulator)) == 2
 
 
 async def test_without_a_daemon_nothing_is_dialled():

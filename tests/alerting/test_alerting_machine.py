@@ -27,7 +27,8 @@ happenings = st.one_of(
         st.sampled_from(list(Severity)),
     ),
     st.tuples(
-        st.sampled_from(["resolve", "acknowledge", "raise"]), st.lists(st.sampled_from(NAMES), min_size=1, unique=True)
+        st.sampled_from(["resolve", "acknowledge", "raise", "lower", "silence", "unmute", "reopen"]),
+        st.lists(st.sampled_from(NAMES), min_size=1, unique=True),
     ),
     st.tuples(st.just("answers"), st.sampled_from(HOOKS), st.sampled_from([200, 410, 500])),
     st.tuples(st.just("passes"), st.sampled_from([10.0, 31.0, 61.0, 3600.0, 12 * 3600.0])),
@@ -41,6 +42,7 @@ class Machine(OutboxWorld):
     def __init__(self, path):
         super().__init__(path, ROUTES, pager=3, chat=3)
         self.going_on = {}
+        self.over = {}
         self.counted = 0
         self.accepted = defaultdict(set)  # hook -> (kind, id) of what it answered 200 to
         self.refused = set()  # of hooks that ever answered 410
@@ -54,12 +56,23 @@ class Machine(OutboxWorld):
             self.going_on |= dict(zip(fresh, ids, strict=True))
 
     async def change(self, what, names):
-        ids = [self.going_on[n] for n in names if n in self.going_on]
-        if not ids:
+        concerned = self.over if what == "reopen" else self.going_on
+        chosen = {n: concerned[n] for n in names if n in concerned}
+        if what == "reopen":
+            chosen = {n: i for n, i in chosen.items() if n not in self.going_on}
+        if not chosen:
             return
+        self._note(what, chosen)
+        does = {"resolve": self.resolves, "reopen": self.reopens, "acknowledge": self.acknowledges}
+        does |= {"raise": self.raises, "lower": self.lowers, "silence": self.silences, "unmute": self.unmutes}
+        await does[what](*chosen.values())
+
+    def _note(self, what, chosen):
         if what == "resolve":
-            self.going_on = {n: i for n, i in self.going_on.items() if i not in ids}
-        await {"resolve": self.resolves, "acknowledge": self.acknowledges, "raise": self.raises}[what](*ids)
+            self.over |= chosen
+            self.going_on = {n: i for n, i in self.going_on.items() if n not in chosen}
+        elif what == "reopen":
+            self.going_on |= chosen
 
     async def happen(self, what, *more):
         if what == "open":
@@ -113,7 +126,7 @@ async def _played(folder, steps):
     assert [r for r in rows if r["state"] in ("pending", "leased")] == []
     assert all(len(bodies) == 1 for bodies in machine.bodies_of.values()), "a key has one body"
     for hook, heard in machine.accepted.items():
-        opened = {i for kind, i in heard if kind in ("open", "raise", "lower", "digest")}
+        opened = {i for kind, i in heard if kind in ("open", "reopen", "raise", "lower", "unmute", "digest")}
         ended = {i for kind, i in heard if kind == "resolve"}
         assert opened <= ended, f"{hook} never heard of the end"
     known = {i for heard in machine.accepted.values() for kind, i in heard if kind == "told"}

@@ -184,3 +184,9 @@ def test_a_resolve_closes_what_the_opening_opened(name):
 def test_every_reason_is_documented():
     page = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
     assert [reason.value for reason in Reason if f"`{reason.value}`" not in page] == []
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_no_reply_is_awaited_for_longer_than_an_attempt_may_take(name):
+    with pytest.raises(ValidationError, match="less than or equal to 25"):
+        HOOKS[name].spec.model_validate({**PROVIDERS[name].section, "timeout": "26s"})

@@ -3,15 +3,18 @@
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from outbox_world import OutboxWorld
 from told import acknowledged, opened
 
+from earwitness.alerting.heard import take
 from earwitness.hooks import HOOKS
-from earwitness.hooks.base import Callback
+from earwitness.hooks.base import Callback, Said
 from earwitness.hooks.pagerduty import PagerDutySpec
 from earwitness.hooks.slack import SlackSpec
 from earwitness.model import Status
@@ -21,7 +24,7 @@ PAGER = PagerDutySpec(routing_key="key", webhook_secret="pager-secret")
 SLACK = SlackSpec(token="xoxb-1", channel="C1", signing_secret="slack-secret")
 
 
-def v3(event_type="incident.acknowledged", key="inc-1"):
+def v3(event_type="incident.acknowledged", key="inc-1", **more):
     event = {
         "id": "5ac64822-4adc-4fda-ade0-410becf0de4f",
         "event_type": event_type,
@@ -30,6 +33,7 @@ def v3(event_type="incident.acknowledged", key="inc-1"):
         "agent": {"id": "PLH1HKV", "summary": "Ann Other", "type": "user_reference"},
         "client": {"name": "PagerDuty"},
         "data": {"id": "PGR0VU2", "type": "incident", "number": 2, "status": "acknowledged", "incident_key": key},
+        **more,
     }
     return json.dumps({"event": event}).encode()
 
@@ -61,6 +65,68 @@ def test_pagerduty_tells_who_acknowledged_and_resolved():
     assert (said.incident, said.action, said.who) == ("inc-1", "acknowledge", "Ann Other in PagerDuty")
     (said,) = pager_says(v3("incident.resolved"))
     assert said.action == "resolve"
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [None, {"type": "inbound_integration_reference", "summary": "Events API v2"}, {"type": "service_reference"}],
+)
+def test_what_no_person_did_is_not_taken_for_peoples_doing(agent):
+    """What an integration did came from us; what a service did, from its timer."""
+    assert pager_says(v3("incident.resolved", agent=agent)) == []
+
+
+def test_it_says_when_they_did_it():
+    (said,) = pager_says(v3(occurred_at="2026-10-02T18:45:22.169Z"))
+    assert said.at == datetime(2026, 10, 2, 18, 45, 22, 169_000, tzinfo=UTC).timestamp()
+    assert pager_says(v3(occurred_at="lately")) == []
+
+
+@pytest.mark.parametrize("action", ["acknowledge", "resolve"])
+async def test_what_was_said_before_it_opened_again_is_not_said_of_now(tmp_path, action):
+    world = OutboxWorld(tmp_path / "e.db", [{"to": ["pager"]}])
+    (incident,) = await world.opens("a")
+    await world.deliver()
+    then, did = world.clock.now() + 5, []
+
+    async def submit(command):
+        did.append(command.action)
+
+    def say(key, at):
+        return take(world.store, world.clock, submit, "pager", Said(key, incident, action, "Ann", at=at))
+
+    world.clock.moment += 60
+    await world.resolves(incident)
+    await world.reopens(incident)
+    await say("1", then)
+    assert did == []
+    await say("2", world.clock.now() + 1)
+    assert did == (["acknowledge"] if action == "acknowledge" else []), (
+        "its resolve is of an incident it takes for over"
+    )
+    await world.deliver()
+    await say("3", world.clock.now() + 2)
+    assert did[-1] == action
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told_back"), [("slack", True), ("pagerduty", False), ("call", False), ("jira", False)]
+)
+async def test_a_provider_that_shows_nothing_by_itself_is_told_what_its_people_did(tmp_path, kind, told_back):
+    world = OutboxWorld(tmp_path / "e.db", [{"to": ["chat", "other"]}])
+    (incident,) = await world.opens("a")
+    await world.deliver()
+
+    async def submit(command):
+        await world.acknowledges(incident, via=command.via)
+
+    said = Said("1", incident, "acknowledge", "Ann")
+    await take(world.store, world.clock, submit, "chat", said, shown=HOOKS[kind].shows_answers)
+    await world.deliver()
+    assert world.kinds("chat") == ["open", "acknowledge"][: 2 if told_back else 1]
+    assert world.kinds("other") == ["open", "acknowledge"]
+    world.close()
 
 
 @pytest.mark.parametrize(

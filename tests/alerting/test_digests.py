@@ -2,15 +2,28 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from judge_world import rules_of
-from outbox_world import OutboxWorld
+from outbox_world import OutboxWorld, silence
+from providers import PROVIDERS
+from told import opened
 
+from earwitness.alerting.ack_links import AckLinks
 from earwitness.alerting.couriers import LONGEST_PAUSE
+from earwitness.alerting.digests import stand_in
+from earwitness.alerting.heard import take
+from earwitness.alerting.insistence import Insistence, Ladders
+from earwitness.alerting.notices import Links
 from earwitness.commit import CommitLoop
-from earwitness.console.callbacks import take
+from earwitness.config.alerting import EscalationSpec
+from earwitness.config.fields import Secret
+from earwitness.console.acknowledging import acknowledging
+from earwitness.hooks import HOOKS
 from earwitness.hooks.base import Said
 from earwitness.model import Severity
 from earwitness.store import digests, outbox
@@ -101,6 +114,21 @@ async def test_the_route_that_tells_soonest_decides(make):
     assert world.kinds("chat") == ["open"]
 
 
+async def test_the_end_of_one_waits_for_the_digest_that_told_of_it(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    first, _ = await world.opens("a", "b")
+    world.clock.moment += 31
+    world.answers["chat"] = [500, 200]
+    await world.couriers["chat"].deliver_next()
+    await world.resolves(first)
+    await world.deliver()
+    assert world.kinds("chat") == ["digest"], "it was not taken"
+    world.clock.moment += 5
+    await world.deliver()
+    assert world.kinds("chat") == ["digest", "digest", "resolve"]
+    assert world.got[0] == world.got[1]
+
+
 # --- quiet hours and hours of routes ---------------------------------------------------------------------------------
 
 
@@ -122,6 +150,24 @@ async def test_quiet_hours_hold_back_all_but_sev1_and_tell_then_what_is_still_op
     assert ("open", "skipped") in await world.states("chat")
 
 
+async def test_an_end_does_not_wait_for_what_quiet_hours_hold_back(make):
+    world = make({"to": ["chat"], "quiet": NIGHT})
+    world.clock.moment = at(23)
+    (grave,) = await world.opens("a", severity=Severity.SEV1)
+    await world.deliver()
+    world.clock.moment += 600
+    await world.lowers(grave)
+    await world.deliver()
+    assert world.kinds("chat") == ["open"]
+    world.clock.moment += 600
+    await world.resolves(grave)
+    await world.deliver()
+    assert world.kinds("chat") == ["open", "resolve"]
+    world.clock.moment = at(8, day=11)
+    await world.deliver()
+    assert world.kinds("chat") == ["open", "resolve"]
+
+
 async def test_nights_go_to_the_pager_and_days_to_the_chat(make):
     day = {"hours": "07:00-22:00", "timezone": "UTC"}
     world = make({"match": {"time": NIGHT}, "to": ["pager"]}, {"match": {"time": day}, "to": ["chat"]})
@@ -140,7 +186,7 @@ async def test_nights_go_to_the_pager_and_days_to_the_chat(make):
 
 async def test_a_storm_becomes_few_messages_that_name_every_incident_and_sev1_goes_first(make):
     world = make({"to": ["chat"]}, chat=5)
-    ids = await world.opens(*(f"probe-{n}" for n in range(300)))
+    ids = await world.opens(*(f"probe-{n}" for n in range(5000)))
     grave = await world.opens("worst", "worse", severity=Severity.SEV1)
     await world.deliver()
     assert [i for _, i in world.told("chat")[:2]] == grave
@@ -166,6 +212,52 @@ async def test_what_comes_after_the_cap_waits_for_the_next_minute_and_is_one_dig
     await world.deliver()
     assert world.kinds("chat")[3:] == ["digest"]
     assert sorted(world.bodies("chat", "digest")[1]["incidents"]) == sorted(later)
+
+
+async def _muted(world, names):
+    ids = await world.opens(*names, muted=silence(world))
+    await world.unmutes(*ids)
+
+
+async def _again(world, names):
+    ids = await world.opens(*names)
+    await world.resolves(*ids)
+    await world.deliver()
+    world.clock.moment += 120
+    await world.deliver()
+    world.got.clear()
+    world.clock.moment += 120
+    await world.reopens(*ids)
+
+
+async def _unanswered(world, names):
+    await world.opens(*names, severity=Severity.SEV3)
+    world.clock.moment += 16 * 60
+    ladder = EscalationSpec.model_validate({"steps": [{"after": "15m", "to": ["chat"]}]})
+    await Insistence(world.store, world.clock, Ladders(world.router, {"all": ladder}), lambda: None).look()
+    await world.deliver("pager")
+    world.got.clear()
+
+
+@pytest.mark.parametrize("storm", [_muted, _again, _unanswered])
+async def test_whatever_brings_the_storm_the_cap_holds(make, storm):
+    to = "pager" if storm is _unanswered else "chat"
+    world = make({"to": [to]}, {"match": {"journey": "none"}, "to": ["chat"]}, chat=5)
+    await storm(world, [f"probe-{n}" for n in range(60)])
+    await world.deliver("chat")
+    assert len(world.told("chat")) == 5
+    alone = len(world.told("chat")) - 1
+    assert len(world.bodies("chat", "digest")[0]["incidents"]) == 60 - alone
+
+
+async def test_what_is_muted_no_longer_is_grouped_as_other_news(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    await _muted(world, ["a", "b", "c"])
+    await world.deliver()
+    assert world.told("chat") == []
+    world.clock.moment += 31
+    await world.deliver()
+    assert world.kinds("chat") == ["digest"]
 
 
 async def test_the_ends_of_a_storm_are_few_messages_too_and_none_is_missing(make):
@@ -224,12 +316,62 @@ async def test_who_acknowledges_a_digest_looks_after_all_that_it_told(make):
     commit = CommitLoop(world.store, world.clock, rules_of({}), world.router, lambda _committed: None)
     await commit.load()
     judging = asyncio.create_task(commit.run())
-    house = SimpleNamespace(store=world.store, clock=world.clock, commit=commit)
-    await take(house, "chat", Said("1", digest, "resolve", "Ann"))
+    hear = partial(take, world.store, world.clock, commit.submit, "chat")
+    await hear(Said("1", digest, "resolve", "Ann"))
     assert len(commit.state.open_incidents()) == 2
-    await take(house, "chat", Said("2", digest, "acknowledge", "Ann"))
+    await hear(Said("2", digest, "acknowledge", "Ann"))
     assert {i.id: i.acknowledged_by for i in commit.state.open_incidents()} == dict.fromkeys(ids, "Ann")
     await world.deliver()
     assert world.kinds("chat") == ["digest"], "its own people said so"
     judging.cancel()
     await asyncio.gather(judging, return_exceptions=True)
+
+
+async def test_a_link_in_a_digest_acknowledges_all_that_it_told_and_says_so(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    links = AckLinks(Secret("5e" * 32), "https://e.example")
+    world.couriers["chat"]._links = Links("https://e.example", links)
+    ids = await world.opens("a", "b", "c")
+    world.clock.moment += 31
+    await world.deliver()
+    (told,) = world.bodies("chat", "digest")
+    path = told["acknowledge_url"].removeprefix("https://e.example")
+    did = []
+
+    async def submit(command):
+        did.append((command.incident, command.who))
+        await world.acknowledges(command.incident, who=command.who)
+
+    app = FastAPI()
+    app.include_router(acknowledging)
+    commit = SimpleNamespace(submit=submit)
+    app.state.house = SimpleNamespace(ack_links=links, store=world.store, clock=world.clock, commit=commit)
+    await world.acknowledges(ids[0], who="Bob")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://e.example") as client:
+        assert "3 incidents at once" in (await client.get(path)).text
+        assert (await client.post(path, data={"who": "Ann"})).status_code == 200
+        assert did == [(i, "Ann") for i in sorted(ids[1:])], "who acknowledged one already goes on to look after it"
+        again = await client.post(path)
+    assert again.status_code == 409
+    assert "acknowledged already by those who look after it" in again.text
+
+
+@pytest.mark.parametrize("kind", ["call", "slack"])
+async def test_a_digest_can_be_answered_where_it_arrives(make, kind):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    await world.opens("a", "b")
+    world.clock.moment += 31
+    await world.deliver()
+    ((_, digest),) = world.told("chat")
+    found = await world.store.read(lambda c: digests.digest(c, digest))
+    told = opened(incident=stand_in(found), told=("a", "b"), hook="chat", ack_url="https://e.example/ack/token")
+    spec = HOOKS[kind].spec.model_validate(
+        {**PROVIDERS[kind].section} | ({"signing_secret": "s"} if kind == "slack" else {})
+    )
+    made = HOOKS[kind].render(spec, told).decode()
+    if kind == "call":
+        assert "press 1" in made
+        assert digest in made
+    else:
+        assert '"action_id":"link-acknowledge"' in made
+        assert "https://e.example/ack/token" in made

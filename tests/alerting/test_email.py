@@ -168,6 +168,26 @@ async def test_4xx_is_tried_again_and_5xx_is_final(serve, section, storage, comm
     assert (outcome.result, outcome.reason, outcome.detail) == (result, reason, f"SMTP {answer}")
 
 
+async def test_who_is_put_off_is_tried_again_and_nobody_gets_it_twice(serve, section, storage):
+    server, port = await serve()
+    spec = EmailSpec(**section, port=port)
+    greylisted = "450 4.2.0 greylisted, try again in 5 minutes"
+    server.answers["RCPT"] = [greylisted]
+    first = await tell(spec, opened(), storage)
+    assert (first.result, first.detail) == ("retry", "SMTP 450 taken for all but 1 of 2 recipients")
+    server.answers["RCPT"] = [greylisted]
+    still = await tell(spec, opened(), storage, first.reference)
+    assert still.result == "retry"
+    second = await tell(spec, opened(), storage, still.reference or first.reference)
+    assert second.result == "delivered"
+    assert server.recipients == [["boss@shop.example"], ["on-call@shop.example"]]
+    assert server.mails[0]["Message-ID"] == server.mails[1]["Message-ID"]
+    assert "In-Reply-To" not in server.mails[1]
+    await tell(spec, resolved(), storage, second.reference)
+    assert server.recipients[2] == ["on-call@shop.example", "boss@shop.example"]
+    assert server.mails[2]["In-Reply-To"] == server.mails[0]["Message-ID"]
+
+
 async def test_recipients_are_refused_one_by_one(serve, section, storage):
     server, port = await serve()
     spec = EmailSpec(**section, port=port)
@@ -181,10 +201,10 @@ async def test_recipients_are_refused_one_by_one(serve, section, storage):
     assert (await tell(spec, opened(), storage)).result == "refused"
 
 
-async def test_a_wrong_password_is_refused_and_not_repeated(serve, section, storage):
+async def test_a_wrong_password_is_tried_again_as_it_may_be_put_right(serve, section, storage):
     _, port = await serve()
     outcome = await tell(EmailSpec(**section | {"password": "hunter3"}, port=port), opened(), storage)
-    assert (outcome.result, outcome.reason, outcome.detail) == ("refused", Reason.AUTHENTICATION, "SMTP 535")
+    assert (outcome.result, outcome.reason, outcome.detail) == ("retry", Reason.AUTHENTICATION, "SMTP 535")
 
 
 async def test_a_server_without_starttls_is_told_nothing(serve, section, storage):

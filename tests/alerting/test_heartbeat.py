@@ -155,6 +155,20 @@ async def test_an_alert_that_is_owed_for_too_long_silences_it(patient, watcher):
     assert (len(watcher.beats), patient.trouble) == (16, [])
 
 
+async def test_what_withholds_it_is_logged_once_and_shown_as_long_as_it_lasts(patient):
+    await patient.world.opens("a")
+    with capture_logs() as logged:
+        for _ in range(20):
+            await patient.minute()
+        await patient.world.deliver("pager")
+        await patient.minute()
+        await patient.world.opens("b")
+        for _ in range(20):
+            await patient.minute()
+    assert [line["event"] for line in logged].count("heartbeat_withheld") == 2
+    assert "pager has been owed" in patient.trouble[0]
+
+
 async def test_a_receiver_that_does_not_take_it_is_shown_and_its_address_is_not(patient, watcher):
     watcher.answer = 500
     with capture_logs() as logged:

@@ -58,7 +58,9 @@ async def test_a_marked_test_and_its_resolve_are_sent(command, receiver):
     opening, end = receiver[1]
     assert [opening["type"], end["type"]] == ["incident.open", "incident.resolve"]
     assert opening["data"]["test"] is end["data"]["test"] is True
-    assert opening["data"]["text"] == "Ring the bell: This is a test of the way alerts take. Nothing is wrong."
+    assert opening["data"]["text"] == (
+        "Test alert, nothing is wrong. Ring the bell: This is a test of the way alerts take. Nothing is wrong."
+    )
     assert opening["data"]["incident"]["id"] == end["data"]["incident"]["id"]
     assert end["data"]["incident"]["status"] == "resolved"
 

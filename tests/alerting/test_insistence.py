@@ -2,12 +2,12 @@
 
 import pytest
 from judge_world import World, rules_of
-from outbox_world import OutboxWorld
+from outbox_world import OutboxWorld, silence
 from virtual import until
 
 from earwitness.alerting.insistence import Insistence, Ladders
 from earwitness.config.alerting import EscalationSpec
-from earwitness.model import Commanded, Severity
+from earwitness.model import Commanded, Severity, TransitionKind
 from earwitness.store import owed, verdicts
 
 STEPS = [{"after": "15m", "to": ["chief"]}, {"after": "1h", "to": ["executives", "chief"]}]
@@ -184,6 +184,101 @@ async def test_in_quiet_hours_only_a_sev1_is_reminded_of(make):
     told = world.told("pager")
     assert told.count(("remind", slight)) == 1
     assert told.count(("remind", grave)) == 10
+
+
+async def test_while_it_is_muted_nobody_is_prompted_and_the_end_goes_to_whoever_was_told(make):
+    world = make([ROUTES[0], {"to": ["pager"], "remind_every": "1h"}])
+    hidden = await world.opens("a", muted=silence(world))
+    told = await world.opens("b")
+    await world.passes(16)
+    assert world.told("chief") == [("escalate", *told)]
+    await world.silences(*told)
+    await world.passes(300)
+    assert world.told("chief") == [("escalate", *told)]
+    assert world.kinds("pager") == ["open"]
+    await world.resolves(*hidden, *told)
+    await world.deliver()
+    for hook in ("pager", "chief"):
+        assert world.told(hook)[1:] == [("resolve", *told)], "of the other nobody ever heard"
+
+
+async def test_what_was_told_before_it_was_muted_unknown_is_ended(make):
+    world = make()
+    (incident,) = await world.opens("a")
+    await world.passes(16)
+    await world.silences(incident, known=None)
+    await world.resolves(incident)
+    await world.deliver()
+    assert world.kinds("chief") == ["escalate", "resolve"]
+
+
+async def test_what_came_back_and_went_while_it_was_muted_is_ended_once(make):
+    world = make()
+    (incident,) = await world.opens("a")
+    await world.resolves(incident)
+    await world.reopens(incident, muted=silence(world))
+    await world.resolves(incident)
+    await world.deliver()
+    assert world.kinds("pager") == ["open", "resolve"]
+
+
+async def test_after_a_silence_the_ladder_begins_anew(make):
+    world = make()
+    (incident,) = await world.opens("a")
+    await world.passes(5)
+    await world.silences(incident)
+    await world.passes(600)
+    await world.unmutes(incident, kind=TransitionKind.NOTE)  # nothing is new
+    await world.passes(14)
+    assert world.kinds("chief") == []
+    await world.passes(2)
+    assert world.kinds("chief") == ["escalate"]
+
+
+async def test_what_opens_again_climbs_the_ladder_again_and_not_at_once(make):
+    world = make()
+    (incident,) = await world.opens("a")
+    await world.passes(61)
+    await world.resolves(incident)
+    await world.deliver()
+    world.got.clear()
+    await world.reopens(incident)
+    await world.passes(14)
+    assert world.kinds("chief") == ["reopen"]
+    await world.passes(2)
+    assert world.kinds("chief") == ["reopen", "escalate"]
+    await world.passes(45)
+    assert world.kinds("executives") == ["reopen", "escalate"]
+
+
+async def test_what_becomes_grave_late_climbs_the_ladder_from_then_on(make):
+    grave = {**LADDER, "match": {"severity": "sev1"}}
+    world = make(ladders={"chain": LADDER, "grave": {**grave, "steps": [{"after": "15m", "to": ["executives"]}]}})
+    (incident,) = await world.opens("a")
+    await world.passes(50)
+    assert world.kinds("chief") == ["escalate"]
+    await world.raises(incident)
+    await world.passes(9)
+    assert world.kinds("executives") == []
+    await world.passes(2)
+    assert world.kinds("executives") == ["escalate"], "the ladder that it was on already is not put off"
+    await world.passes(5)
+    assert world.kinds("executives") == ["escalate"] * 2
+
+
+async def test_routes_that_come_and_go_double_no_reminder(make):
+    twice = [
+        {"match": {"journey": "shop"}, "to": ["pager"], "remind_every": "1h"},
+        {"to": ["pager"], "remind_every": "1h"},
+    ]
+    world = make(twice, {})
+    await world.opens("a")
+    await world.passes(61)
+    assert world.kinds("pager") == ["open", "remind"]
+    world.router.routes.pop(0)
+    world.insistence = world.process()
+    await world.passes(1)
+    assert world.kinds("pager") == ["open", "remind"]
 
 
 async def test_many_open_incidents_are_looked_at_without_writing_again(make):

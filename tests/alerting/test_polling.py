@@ -1,14 +1,17 @@
 """Ticket systems both ways: what is done there is done here, nothing goes round in a circle, and no ticket is opened twice."""
 
+import asyncio
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from outbox_world import OutboxWorld
+from outbox_world import OutboxWorld, silence
+from virtual import until
 
 from earwitness.alerting.couriers import LONGEST_PAUSE, Courier, Hook
 from earwitness.alerting.notices import Links
@@ -18,6 +21,8 @@ from earwitness.hooks import HOOKS
 from earwitness.hooks.jira import JiraSpec
 from earwitness.hooks.servicenow import ServiceNowSpec
 from earwitness.impairments import Impairments
+from earwitness.model import Status
+from earwitness.store import verdicts
 
 CATEGORY = {"open": "new", "acknowledged": "indeterminate", "resolved": "done"}
 STATE = {"open": "1", "acknowledged": "2", "resolved": "6"}
@@ -68,12 +73,14 @@ class FakeJira:
             issue["comments"] += 1
             return httpx.Response(201, json={"id": "1"})
         if rest == ["transitions"]:
-            issue["status"] = "resolved"
+            issue["status"] = "acknowledged" if issue["status"] == "resolved" else "resolved"
             return httpx.Response(204)
         done = {"id": "31", "name": "Done", "to": {"statusCategory": {"key": "done"}}}
+        start = {"id": "21", "name": "Start", "to": {"statusCategory": {"key": "indeterminate"}}}
         status = {"statusCategory": {"key": CATEGORY[issue["status"]]}}
         fields = {"status": status, "assignee": {"displayName": "Ann Other"}}
-        return httpx.Response(200, json={"fields": fields, "transitions": [done]})
+        ways = [start] if issue["status"] == "resolved" else [done]
+        return httpx.Response(200, json={"fields": fields, "transitions": ways})
 
     def set(self, status):
         for issue in self.issues.values():
@@ -147,8 +154,8 @@ def desk(request, tmp_path):
     made.world.close()
 
 
-def a_desk(tmp_path, kind):
-    world = OutboxWorld(tmp_path / "earwitness.db", [{"to": ["tickets", "chat"]}])
+def a_desk(tmp_path, kind, routes=({"to": ["tickets", "chat"]},)):
+    world = OutboxWorld(tmp_path / "earwitness.db", list(routes))
     fake = {"jira": FakeJira, "servicenow": FakeServiceNow}[kind](world.clock)
     senders = Senders(httpx.AsyncClient(transport=httpx.MockTransport(fake.answer)), Path)
     hook = Hook("tickets", HOOKS[kind], fake.spec, 15.0)
@@ -188,6 +195,104 @@ async def test_what_we_did_ourselves_comes_back_as_nothing(desk):
     await desk.polls()
     assert desk.world.kinds("chat") == ["open", "acknowledge", "resolve"]
     assert [t["status"] for t in desk.fake.tickets] == ["resolved"]
+
+
+async def test_what_we_opened_again_there_is_nobodys_acknowledgement_until_people_change_it(desk):
+    incident = await desk.opens()
+    await desk.world.resolves(incident)
+    await desk.world.reopens(incident)
+    await desk.world.deliver()
+    assert [t["status"] for t in desk.fake.tickets] == ["acknowledged"], "in progress, by our own doing"
+    await desk.polls()
+    await desk.world.raises(incident)
+    await desk.world.deliver()
+    await desk.polls()
+    assert desk.world.kinds("chat") == ["open", "resolve", "reopen", "raise"]
+    desk.fake.set("resolved")
+    await desk.polls()
+    assert desk.world.kinds("chat")[-1] == "resolve"
+    assert desk.world.kinds("chat").count("resolve") == 2
+
+
+async def test_a_ticket_that_does_not_know_yet_of_the_reopening_ends_nothing(desk):
+    incident = await desk.opens()
+    await desk.world.resolves(incident)
+    await desk.world.deliver()
+    await desk.world.reopens(incident)
+    await desk.polls()
+    assert desk.world.kinds("chat") == ["open", "resolve", "reopen"]
+
+
+async def test_what_changed_while_the_system_was_asked_is_asked_anew(desk):
+    incident = await desk.opens()
+    desk.fake.set("resolved")
+    answer = desk.fake.answer
+    before = desk.poller._senders.http
+
+    async def slowly(request):
+        if not getattr(desk, "late", False):
+            desk.late = True
+            await desk.world.acknowledges(incident)
+        return answer(request)
+
+    slow = httpx.AsyncClient(transport=httpx.MockTransport(slowly))
+    desk.poller._senders = replace(desk.poller._senders, http=slow)
+    await desk.poller.look()
+    assert desk.late
+    found = await desk.world.store.read(lambda c: verdicts.incident(c, incident))
+    assert found.status is Status.ACKNOWLEDGED
+    desk.poller._senders = replace(desk.poller._senders, http=before)
+
+
+async def test_what_came_back_muted_is_not_ended_by_the_ticket_that_we_resolved(desk):
+    incident = await desk.opens()
+    await desk.world.resolves(incident)
+    await desk.world.deliver()
+    await desk.world.reopens(incident, muted=silence(desk.world))
+    await desk.polls()
+    found = await desk.world.store.read(lambda c: verdicts.incident(c, incident))
+    assert found.status is Status.OPEN
+
+
+async def test_a_digests_ticket_acknowledges_all_that_it_told_once(tmp_path):
+    desk = a_desk(tmp_path, "servicenow", [{"to": ["tickets", "chat"], "group_for": "30s"}])
+    ids = await desk.world.opens("a", "b")
+    desk.world.clock.moment += 31
+    await desk.world.deliver()
+    assert len(desk.fake.records) == 1
+    desk.fake.set("acknowledged")
+    await desk.polls()
+    await desk.polls()
+    assert desk.world.told("chat")[1:] == [("acknowledge", i) for i in sorted(ids)]
+    desk.fake.set("resolved")
+    await desk.polls()
+    assert desk.world.kinds("chat")[1:] == ["acknowledge"] * 2, "who ends a digest ends none of its incidents"
+    desk.world.close()
+
+
+async def test_a_fault_in_a_poll_is_shown_and_the_next_poll_tries_again(jira):
+    incident = await jira.opens()
+    jira.fake.set("resolved")
+    read, reads = jira.world.store.read, []
+
+    async def at_fault(work):
+        reads.append(work)
+        if len(reads) == 1:
+            raise RuntimeError("nobody foresaw this")
+        return await read(work)
+
+    jira.poller._store = SimpleNamespace(read=at_fault, write=jira.world.store.write)
+    polling = asyncio.create_task(jira.poller.run())
+    await until(lambda: "a fault of the monitor" in str(jira.impairments.details()))
+    await until(lambda: jira.world.states("chat"))
+
+    async def over():
+        return (await read(lambda c: verdicts.incident(c, incident))).status is Status.RESOLVED
+
+    await until(over)
+    assert not polling.done()
+    polling.cancel()
+    await asyncio.gather(polling, return_exceptions=True)
 
 
 async def test_many_are_asked_for_and_each_gets_its_own(desk):
@@ -251,6 +356,28 @@ async def test_an_issue_that_the_lost_attempt_did_not_open_is_opened_after_the_l
         await jira.world.deliver("tickets")
     assert len(jira.fake.tickets) == 1
     assert await jira.world.states("tickets") == [("open", "delivered")]
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_an_issue_that_is_not_to_be_had_keeps_no_other_from_being_asked(jira, status):
+    first, second = await jira.opens("a"), await jira.opens("b")
+    jira.fake.set("resolved")
+    answer = jira.fake._of_issue
+    forbidden = httpx.Response(status, json={"errorMessages": ["not for you"]})
+    jira.fake._of_issue = lambda path: forbidden if "OPS-1" in path else answer(path)
+    await jira.polls()
+    assert jira.world.told("chat") == [("open", first), ("open", second), ("resolve", second)]
+    (known,) = jira.impairments.details()["alerts"]
+    assert "OPS-1: HTTP" in known
+
+
+async def test_a_jira_that_answers_nothing_is_not_asked_a_hundred_times(jira):
+    for name in "abcdefgh":
+        await jira.opens(name)
+    jira.fake.down, jira.fake.asked = True, []
+    await jira.polls()
+    assert len(jira.fake.asked) == 5
+    assert "cannot be asked what people did there" in jira.impairments.details()["alerts"][0]
 
 
 async def test_an_issue_that_was_deleted_says_nothing_of_the_incident(jira):

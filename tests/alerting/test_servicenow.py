@@ -57,7 +57,7 @@ def test_an_opening_that_is_repeated_opens_nothing_twice():
 
 def test_a_resolve_closes_the_record_that_the_opening_made():
     (_, change), outcome = held(KIND, SPEC, resolved(), found(), CHANGED)
-    assert change.url == f"{TABLE}/{outcome.reference}"
+    assert (change.url, outcome.reference) == (f"{TABLE}/{SYS_ID}", f"{SYS_ID} 6"), "and remembers how it left it"
     made = json.loads(change.body)
     assert (made["state"], made["close_code"]) == ("6", "Solution provided")
     assert made["close_notes"] == "every probe of the incident passes again"

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -105,8 +106,9 @@ async def test_a_link_works_after_a_restart_and_never_after_it_was_used(broken, 
 
 
 def event(incident, event_type, number=1):
-    agent = {"summary": "Ann Other"}
+    agent = {"summary": "Ann Other", "type": "user_reference"}
     told = {"id": f"event-{number}", "event_type": event_type, "agent": agent, "data": {"incident_key": incident}}
+    told["occurred_at"] = datetime.now(UTC).isoformat()
     return json.dumps({"event": told}).encode()
 
 
@@ -172,3 +174,15 @@ async def test_a_link_to_the_evidence_needs_no_login_and_is_taken_back(broken, h
     assert (await broken.api.delete(f"/api/v1/evidence-links/{link['id']}")).status_code == 200
     assert (await http.get(link["url"])).status_code == 410
     assert (await http.delete(f"{broken.url}/api/v1/evidence-links/{link['id']}")).status_code == 401
+
+
+async def test_the_daemon_tries_a_hook_out_and_calls_for_it(broken, receiver, tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    there = ("--url", broken.url, "--token-file", str(tmp_path / "token"))
+    before = len(receiver.accepted)
+    tried = await cli("hooks", "test", "chat", *there)
+    assert (tried.returncode, "chat: open: delivered" in tried.stdout) == (0, True), tried.stderr
+    assert len(receiver.accepted) == before + 2
+    rung = await cli("hooks", "test", "ring", *there)
+    assert "ring: open: delivered (ok) called as CA" in rung.stdout, rung.stdout + rung.stderr
+    assert (await cli("hooks", "test", "nobody", *there)).returncode == 1

@@ -70,6 +70,8 @@ async def test_what_was_refused_is_sent_again_by_hand_and_the_trail_says_so(refu
     assert [a["outcome"] for a in attempts] == ["refused", "again", "delivered"]
     assert "Ann" in attempts[1]["detail"]
     assert (await cli("deliveries", "retry", "nothing", *named)).returncode == 1
+    nonsense = await cli("deliveries", "list", *named, "--state", "nonsense")
+    assert (nonsense.returncode, "there is pending, leased, delivered" in nonsense.stderr) == (1, True)
     reply = await refused.api.post(f"/deliveries/{key}/retry")
     assert reply.headers["location"] == f"/incidents/{refused.found}"
     await until(lambda: len(receiver.told(refused.found, "open")) > 1, PATIENCE)

@@ -5,7 +5,7 @@ import socket
 import time
 
 import pytest
-from daemon import PATIENCE, run_cli
+from daemon import PATIENCE, cli, run_cli
 from shop_config import web_config, web_probe
 from virtual import until
 
@@ -185,6 +185,55 @@ async def test_what_a_hook_is_owed_that_was_removed_between_two_starts_is_refuse
 
     assert (await until(refused, PATIENCE))["reason"] == "no_hook"
     await running.shows(None, "earwitness_alert_queue_depth", hook="on-call")
+
+
+@pytest.fixture
+async def missing(running, simulator, receiver):
+    """A daemon whose only hook was told of an incident, and was taken out of the configuration between two starts."""
+    simulator.faults.turn_on("card-processor-down")
+    running.found = (await running.incident("card-web", "open"))["id"]
+    await receiver.hears(running.found, "open")
+
+    async def noted():
+        return {row["state"] for row in await running.get("deliveries", incident=running.found)} == {"delivered"}
+
+    await until(noted, PATIENCE)
+    assert await running.stop() == 0
+    running.configure(web_config(simulator.url))
+    await running.start()
+
+    async def shown():
+        return [i for i in await running.get("impairments") if "deliveries drop on-call" in str(i["details"])]
+
+    await until(shown, PATIENCE)
+    simulator.faults.turn_off("card-processor-down")
+    await running.incident("card-web", "resolved")
+    await rounds(running)
+    assert await shown(), "it is owed the end, and there is nobody to tell"
+    return running
+
+
+async def test_a_hook_that_comes_back_is_told_the_end_that_it_was_owed(missing, simulator, receiver):
+    missing.reload(good(simulator, receiver))
+    await receiver.hears(missing.found, "resolve")
+    await missing.shows(0, "earwitness_monitor_impaired", component="alerts")
+
+
+async def test_people_may_drop_what_is_owed_to_a_hook_that_stays_away(missing):
+    named = ("--url", missing.url)
+    dropped = await cli("deliveries", "drop", "on-call", *named, "--who", "Ann")
+    assert "1 deliveries to on-call dropped" in dropped.stdout
+    await missing.shows(0, "earwitness_monitor_impaired", component="alerts")
+    rows = await missing.get("deliveries", incident=missing.found)
+    assert {row["kind"]: row["state"] for row in rows} == {"open": "delivered", "resolve": "dropped"}
+    assert "dropped by Ann" in rows[0]["trail"][-1]["detail"]
+    assert (await cli("deliveries", "drop", "on-call", *named)).returncode == 1
+
+
+async def test_a_hook_that_is_configured_is_not_dropped(running):
+    refused = await cli("deliveries", "drop", "on-call", "--url", running.url)
+    assert refused.returncode == 1
+    assert "on-call is configured" in refused.stdout + refused.stderr
 
 
 # --- start -----------------------------------------------------------------------------------------------------------

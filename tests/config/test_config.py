@@ -173,5 +173,22 @@ dial: {allow: ["+12025550199"]}
     assert said.startswith("maintenance.move: it is over since 2020-02-01T00:00:00.000")
     only_minor = "routes: [{match: {severity: sev3}, to: [on-call]}]\n"
     assert list(advice_on(load(WEB + hooks + only_minor))) == [
-        "routes: none is for sev1, so nobody is told of the worst"
+        "routes: none is for sev1, so nobody is told of such an incident when it opens",
+        "routes: none is for sev2, so nobody is told of such an incident when it opens",
     ]
+
+
+def test_a_hook_that_nothing_names_or_that_nobody_can_answer_is_advised_on(load):
+    slack = "slack: {token: t, channel: C1, signing_secret: s}"
+    pager = "pagerduty: {routing_key: r, webhook_secret: w}"
+    text = f"{WEB}hooks: {{chat: {{{slack}}}, pager: {{{pager}}}}}\nroutes: [{{to: [pager]}}]\n"
+    told = list(advice_on(load(text)))
+    assert [line.partition(":")[0] for line in told] == [
+        "hooks.chat",
+        "hooks.chat.slack.signing_secret",
+        "hooks.pager.pagerduty.webhook_secret",
+    ]
+    assert "no route and no ladder names it" in told[0]
+    assert "set http.public_url" in told[1]
+    ladder = "escalations: {up: {steps: [{after: 1h, to: [chat]}]}}\nhttp: {public_url: https://e.example}\n"
+    assert list(advice_on(load(text + ladder))) == []

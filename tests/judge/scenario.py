@@ -41,6 +41,7 @@ from dataclasses import dataclass, field, replace
 
 from judge_world import is_told
 
+from earwitness.alerting.routing import FOLLOW_UPS
 from earwitness.config.times import Once
 from earwitness.judge import State, judge, stopped_by
 from earwitness.model import (
@@ -71,6 +72,7 @@ from earwitness.model import (
     SeverityRule,
     TestWindow,
     Ticked,
+    TransitionKind,
     Why,
 )
 
@@ -105,6 +107,7 @@ class Stage:
     tests: dict = field(default_factory=dict)  # test windows
     latest: dict = field(default_factory=dict)  # probe -> what was last told of it
     knows: set = field(default_factory=set)  # incidents that the hook was told of
+    open_to: set = field(default_factory=set)  # those of whose end it was not told since
     minute: float = 0.0  # the latest tick
     now: float = 0.0
     state: State = field(default_factory=State)
@@ -257,8 +260,9 @@ class Stage:
         self.state = judged.state
         for transition in judged.transitions:
             key = transition.incident.id
-            if is_told(transition, knows=key in self.knows):
+            if is_told(transition, knows=key in (self.open_to if transition.kind in FOLLOW_UPS else self.knows)):
                 self.knows.add(key)
+                (self.open_to.discard if transition.kind is TransitionKind.RESOLVE else self.open_to.add)(key)
                 self.told.add(len(self.said))
             self.said.append((self.now, transition))
         for request in judged.requests:

@@ -1,23 +1,63 @@
 """Announcements through apprise, a library that knows some hundred services by the address of each.
 
-It makes its own connections, so `network.allow` does not bind it; like ours, they follow no redirect. It blocks, so it runs in a thread.
+It makes its own connections, so `network.allow` does not bind it; like ours, they follow no redirect. It blocks, and nothing ends it: a
+service that answers byte by byte holds its thread for hours. So each hook has a few threads of its own, of which nobody else has need.
 """
 
 import asyncio
+import threading
+from contextlib import suppress
 from typing import Any
 
 from earwitness.hooks.base import Announcement, HookOutcome, Reason, Reply
 
 _MISSING = "apprise is not installed; pip install 'earwitness[notify]'"
+_AT_ONCE = 2  # threads of one hook
 
 
-async def announce(message: Announcement, seconds: float) -> Reply | HookOutcome:
-    """Return a reply whose status is 200 or 502, or why there is none: the library tells no more."""
+class Announcer:
+    """Announces for one hook."""
+
+    def __init__(self) -> None:
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    async def announce(self, message: Announcement, seconds: float) -> Reply | HookOutcome:
+        """Return a reply whose status is 200 or 502, or why there is none: the library tells no more."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._room.acquire()
+                return await self._in_thread(message)
+        except TimeoutError:
+            return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")
+
+    def _in_thread(self, message: Announcement) -> asyncio.Future[Reply | HookOutcome]:
+        """Return what will come of it. The thread keeps its room until it ends, however long nobody waits for it any more."""
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[Reply | HookOutcome] = loop.create_future()
+
+        def end(outcome: Reply | HookOutcome | Exception) -> None:
+            self._room.release()
+            if told.done():
+                return
+            if isinstance(outcome, Exception):
+                told.set_exception(outcome)
+            else:
+                told.set_result(outcome)
+
+        def work() -> None:
+            outcome = _caught(message)
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(end, outcome)
+
+        threading.Thread(target=work, name="apprise", daemon=True).start()  # a daemon's end does not wait for it
+        return told
+
+
+def _caught(message: Announcement) -> Reply | HookOutcome | Exception:
     try:
-        async with asyncio.timeout(seconds):
-            return await asyncio.to_thread(_announce, message)
-    except TimeoutError:
-        return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")
+        return _announce(message)
+    except Exception as error:  # noqa: BLE001  Raised again where it is awaited.
+        return error
 
 
 def _announce(message: Announcement) -> Reply | HookOutcome:

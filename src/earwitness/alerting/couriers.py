@@ -8,7 +8,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import AnyStr
 
 import structlog
@@ -22,7 +22,7 @@ from earwitness.clock import Clock
 from earwitness.config.schema import HookSpec
 from earwitness.config.templates import TemplateSpec
 from earwitness.hooks import HOOKS
-from earwitness.hooks.base import HookKind, HookOutcome, Parcel, Reason
+from earwitness.hooks.base import LONGEST_ATTEMPT, HookKind, HookOutcome, Notice, Parcel, Reason
 from earwitness.model import is_impairment
 from earwitness.store import digests, impairment_notices, outbox, verdicts
 from earwitness.store.outbox import Attempt, Delivery
@@ -30,7 +30,7 @@ from earwitness.store.store import Store
 
 log = structlog.get_logger()
 
-LEASE = 30.0  # seconds
+LEASE = LONGEST_ATTEMPT + 5.0  # seconds
 FIRST_PAUSE = 1.0  # doubled at each attempt
 LONGEST_PAUSE = 900.0
 GIVE_UP = 24 * 3600.0
@@ -48,6 +48,14 @@ class Hook:
     timeout: float
     template: TemplateSpec = field(default_factory=TemplateSpec)
     storm_cap: int | None = None  # messages a minute
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A delivery that is leased to us, and the token that says so."""
+
+    delivery: Delivery
+    token: str
 
 
 def hook_of(name: str, spec: HookSpec) -> Hook:
@@ -88,10 +96,15 @@ class Courier:
                 group.create_task(self._serve())
 
     async def _serve(self) -> None:
+        taken: _Taken | None = None
         while True:
             try:
-                if not await self.deliver_next():
+                taken = taken or await self._take()
+                if taken is None:
                     await self._wait()
+                    continue
+                carried, taken = taken, None  # whatever becomes of it, it is not carried again
+                taken = await self._carry(carried, self._next)
             except Exception:  # The store may be away; what is owed stays owed.
                 log.exception("courier_failed", hook=self.hook.name)
                 await self._clock.sleep(FIRST_PAUSE)
@@ -108,14 +121,50 @@ class Courier:
 
     async def deliver_next(self) -> bool:
         """Attempt the next delivery that is due. False: nothing is."""
-        token, now, cap = uuid.uuid4().hex, self._clock.now(), self.hook.storm_cap
-        delivery = await self._store.write(lambda c: outbox.lease(c, self.hook.name, token, now, LEASE, cap))
+        taken = await self._take()
+        if taken is not None:
+            await self._carry(taken, lambda _connection, _token: None)
+        return taken is not None
+
+    async def _take(self) -> _Taken | None:
+        token = uuid.uuid4().hex
+        try:
+            return await self._store.write(lambda c: self._next(c, token))
+        except asyncio.CancelledError:  # it may be ours by now
+            await self._store.write(lambda c: outbox.unlease(c, token))
+            raise
+
+    def _next(self, connection: Connection, token: str) -> _Taken | None:
+        """Lease what is due next, and freeze its body with it where our own words make one."""
+        now, cap = self._clock.now(), self.hook.storm_cap
+        delivery = outbox.lease(connection, self.hook.name, token, now, LEASE, cap)
         if delivery is None:
-            return False
+            return None
+        if kept_by(self._mark.encode(), delivery.body) is None and self.hook.template == TemplateSpec():
+            delivery = replace(delivery, body=self._frozen(connection, delivery, token, now))
+        return _Taken(delivery, token)
+
+    def _frozen(self, connection: Connection, delivery: Delivery, token: str, now: float) -> bytes | None:
+        """Return the marked body, kept in the lease's own transaction. None: it has to be rendered where a fault is put on record."""
+        try:
+            change = _change(connection, delivery, now)
+            body = self.hook.kind.render(self.hook.spec, notice_of(change, self._links, self.hook.template))
+        except SQLAlchemyError:
+            raise
+        except Exception:
+            log.exception("render_failed", hook=self.hook.name, incident=delivery.incident)
+            return None
+        marked = self._mark.encode() + body
+        outbox.freeze(connection, delivery.seq, token, marked)
+        return marked
+
+    async def _carry(self, taken: _Taken, then: Callable[[Connection, str], _Taken | None]) -> _Taken | None:
+        """Make one attempt, and record it together with taking what is to come `then`, which is returned."""
+        delivery, token = taken.delivery, taken.token
         try:
             body = await self._body(delivery, token)
             if body is None:
-                return True
+                return None
             outcome = await self._attempt(delivery, body)
         except asyncio.CancelledError:
             await self._give_back(delivery, token)
@@ -125,8 +174,7 @@ class Courier:
         except Exception:  # A fault of ours must not hold up for ever what waits behind this delivery.
             log.exception("attempt_failed", hook=self.hook.name, incident=delivery.incident)
             outcome = HookOutcome("retry", Reason.MONITOR_FAULT, "a fault of the monitor; its log says more")
-        await self._settle(delivery, token, outcome)
-        return True
+        return await self._settle(delivery, token, outcome, then)
 
     async def _give_back(self, delivery: Delivery, token: str) -> None:
         """Leave no lease behind when we are stopped in the middle: whoever comes next may go on at once."""
@@ -143,22 +191,52 @@ class Courier:
             return frozen
         now = self._clock.now()
         change = await self._store.read(lambda c: _change(c, delivery, now))
-        body = self.hook.kind.render(self.hook.spec, notice_of(change, self._links, self.hook.template))
+        body = self.hook.kind.render(self.hook.spec, await self._notice(change))
         marked = self._mark.encode() + body
         held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, marked))
         return body if held else None
 
-    async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
-        parcel = Parcel(delivery.key, body, self._clock.now(), kept_by(self._mark, delivery.reference), delivery.doubt)
-        talk = self.hook.kind.talk(self.hook.spec, parcel)
-        return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LEASE - 5)
+    async def _notice(self, change: Change) -> Notice:
+        """Templates of people may take their time, so they are filled in where nothing else waits."""
+        if self.hook.template == TemplateSpec():
+            return notice_of(change, self._links, self.hook.template)
+        return await asyncio.to_thread(notice_of, change, self._links, self.hook.template)
 
-    async def _settle(self, delivery: Delivery, token: str, outcome: HookOutcome) -> None:
+    async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
+        reference, now = kept_by(self._mark, delivery.reference), self._clock.now()
+        parcel = Parcel(delivery.key, body, now, reference, delivery.doubt, delivery.owed_since)
+        talk = self.hook.kind.talk(self.hook.spec, parcel)
+        return await converse(talk, self._senders, self.hook.spec, self.hook.timeout, LONGEST_ATTEMPT)
+
+    async def _settle(
+        self,
+        delivery: Delivery,
+        token: str,
+        outcome: HookOutcome,
+        then: Callable[[Connection, str], _Taken | None],
+    ) -> _Taken | None:
         now = self._clock.now()
         attempt = _attempt_of(delivery, outcome, now)
         reference = None if outcome.reference is None else self._mark + outcome.reference
-        await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now, reference))
-        self._told(self.hook.name, attempt.outcome, outcome)
+        following = uuid.uuid4().hex
+
+        def record(connection: Connection) -> _Taken | None:
+            outbox.settle(connection, delivery.seq, token, attempt, now, reference)
+            try:
+                with connection.begin_nested():
+                    return then(connection, following)
+            except SQLAlchemyError:
+                raise
+            except Exception:  # What came of this one must be on record, whatever is the matter with the next.
+                log.exception("taking_failed", hook=self.hook.name)
+                return None
+
+        try:
+            taken = await self._store.write(record)
+        except asyncio.CancelledError:
+            await self._store.write(lambda c: outbox.unlease(c, following))
+            raise
+        self._told(self.hook.name, attempt.outcome, replace(outcome, reason=Reason(attempt.reason)))
         log.info(
             "alert_attempted",
             hook=self.hook.name,
@@ -169,6 +247,7 @@ class Courier:
             attempt=delivery.attempts,
         )
         self.wake()
+        return taken
 
 
 def _change(connection: Connection, delivery: Delivery, now: float) -> Change:
@@ -177,7 +256,8 @@ def _change(connection: Connection, delivery: Delivery, now: float) -> Change:
         digest = digests.digest(connection, delivery.incident)
         assert digest is not None, "a digest's delivery is written with it"
         incident, told = stand_in(digest), tuple(digests.members(connection, delivery.incident))
-        return Change(delivery.key, delivery.kind, delivery.at, delivery.text or incident.reason, incident, told)
+        text = delivery.text or incident.reason
+        return Change(delivery.key, delivery.kind, delivery.at, text, incident, told, delivery.hook, now)
     stored = impairment_notices.notice if is_impairment(delivery.incident) else verdicts.incident
     found = stored(connection, delivery.incident)
     assert found is not None, "a delivery is written in its incident's own commit"

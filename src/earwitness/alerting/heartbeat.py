@@ -74,6 +74,7 @@ class Heartbeat:
         self._spec = spec
         self._client = client
         self._impairments = impairments
+        self._withheld: list[str] = []  # what kept it from beating at the last time
         self._beaten_by: tuple[HeartbeatSpec, float] | None = None  # the configuration, and when it next beats
 
     async def run(self) -> None:
@@ -96,9 +97,10 @@ class Heartbeat:
 
     async def _beat(self, spec: HeartbeatSpec) -> None:
         causes = await self._vitals.causes(spec.outbox_limit)
-        if causes:
+        if len(causes) > len(self._withheld):  # said once; the impairment goes on saying it
             log.error("heartbeat_withheld", causes=causes)
-        elif (failure := await self._ask(spec)) is not None:
+        self._withheld = causes
+        if not causes and (failure := await self._ask(spec)) is not None:
             causes = [failure]
             log.warning("heartbeat_failed", failure=failure)
         self._impairments.set("heartbeat", bool(causes), detail="; ".join(causes))

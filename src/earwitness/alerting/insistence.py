@@ -1,7 +1,7 @@
 """Insists while nobody answers: reminders of what is still open, and the rungs of escalation ladders.
 
-What is due follows from the incident alone: when it opened, and when it was last acknowledged. Each prompt has a key that says which
-rung or reminder of which wait it is, and the outbox takes a key once, so a restart neither repeats nor forgets any.
+What is due follows from the incident alone: since when it waits, and when it was last acknowledged. Each prompt has a key that says
+which rung or reminder of which wait it is, and the outbox takes a key once, so a restart neither repeats nor forgets any.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -45,24 +45,42 @@ class _Wait:
 
 
 def due(incident: Incident, ladders: Ladders, told: Collection[str], now: float) -> Iterator[Prompt]:
-    """Yield all that has to have been told of the incident by now; `told` are the hooks that know of it."""
+    """Yield all that has to have been told of the incident by now; `told` are the hooks that know of it. Nothing while it is muted."""
+    if incident.muted:
+        return
     for name, ladder in ladders.escalations.items():
         wait = _wait(incident, ladder)
         if wait is not None and ladders.router.matcher.matches(ladder.match, incident, now):
             yield from _climbed(incident, name, ladder, wait, ladders.router, now)
     if incident.status is Status.OPEN:
-        for number, route in enumerate(ladders.router.matching(incident, now)):
-            yield from _reminded(incident, number, route, ladders.router, told, now)
+        for route in ladders.router.matching(incident, now):
+            yield from _reminded(incident, route, ladders.router, told, now)
+
+
+def waits_since(incident: Incident, severities: Collection[Severity] = ()) -> float:
+    """Return since when the incident, as it is now, could be answered by those whom these severities concern (none: all of them).
+
+    That is its opening, or the newest moment at which it opened again, was muted no longer, or became one of the severities.
+    """
+    since = incident.opened_at
+    for entry in reversed(incident.timeline):
+        elsewhere = bool(severities) and entry.severity is not None and entry.severity not in severities
+        if entry.muted or elsewhere or entry.kind is TransitionKind.RESOLVE:
+            break
+        since = entry.at
+    return since
 
 
 def _wait(incident: Incident, ladder: EscalationSpec) -> _Wait | None:
     """Return what the ladder counts from. None: somebody looks after it."""
+    since = waits_since(incident, ladder.match.severity)
     if incident.status is Status.OPEN:
-        return _Wait(incident.opened_at, "open", 0.0)
+        return _Wait(since, f"open{since * 1000:.0f}", 0.0)
     if ladder.re_escalate_after is None:
         return None
     answered = max((e.at for e in incident.timeline if e.kind is TransitionKind.ACKNOWLEDGE), default=0.0)
-    return _Wait(answered + ladder.re_escalate_after, f"ack{answered * 1000:.0f}", ladder.steps[0].after)
+    grown_old = max(since, answered + ladder.re_escalate_after)
+    return _Wait(grown_old, f"ack{answered * 1000:.0f}", ladder.steps[0].after)
 
 
 def _climbed(
@@ -75,7 +93,7 @@ def _climbed(
         matched = router.matching(incident, now)
         for hook in rung.to:
             key = f"{incident.id}.escalate-{name}-{wait.word}-{number}.{hook}"
-            to = Recipient(hook, urgent=True, failover=router.after(hook, matched))
+            to = Recipient(hook, urgent=incident.severity is Severity.SEV1, failover=router.after(hook, matched))
             yield Prompt(key, incident.id, TransitionKind.ESCALATE, now, text, to)
 
 
@@ -89,19 +107,21 @@ def _why(incident: Incident, ladder: EscalationSpec, after: float) -> str:
 
 
 def _reminded(
-    incident: Incident, number: int, route: RouteSpec, router: Router, told: Collection[str], now: float
+    incident: Incident, route: RouteSpec, router: Router, told: Collection[str], now: float
 ) -> Iterator[Prompt]:
     """Yield the newest reminder; older ones that nobody heard would say the same. In quiet hours only a Sev1 is reminded of."""
     if route.remind_every is None:
         return
-    times = int((now - incident.opened_at) / route.remind_every)
+    since = waits_since(incident, route.match.severity)
+    times = int((now - since) / route.remind_every)
     grave = incident.severity is Severity.SEV1
     if times < 1 or (route.quiet is not None and not grave and route.quiet.contains(now)):
         return
+    moment = since + times * route.remind_every  # routes that remind a hook of the same at the same time do so once
     text = f"Still open after {_span(times * route.remind_every)}, and nobody has acknowledged it. {incident.reason}"
     for hook in dict.fromkeys((*route.to, *route.failover)):
         if hook in told:
-            key = f"{incident.id}.remind-{number}-{times}.{hook}"
+            key = f"{incident.id}.remind-{moment * 1000:.0f}.{hook}"
             to = Recipient(hook, urgent=grave, failover=router.after(hook, [route]))
             yield Prompt(key, incident.id, TransitionKind.REMIND, now, text, to)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiosmtplib
 import structlog
 
-from earwitness.hooks.base import HookOutcome, Mail, MailServer, Reason, Reply
+from earwitness.hooks.base import DEFERRED, HookOutcome, Mail, MailServer, Reason, Reply
 from earwitness.model import Evidence
 
 log = structlog.get_logger()
@@ -18,9 +18,9 @@ log = structlog.get_logger()
 
 async def send_mail(mail: Mail, files: Callable[[str], Path], seconds: float) -> Reply | HookOutcome:
     """Return the server's answer with its SMTP code as status and its words as body, or why there is none."""
-    message = await asyncio.to_thread(compose, mail, files)
     try:
         async with asyncio.timeout(seconds):
+            message = await asyncio.to_thread(compose, mail, files)
             return await _hand_over(mail, message, seconds)
     except (TimeoutError, aiosmtplib.SMTPTimeoutError):
         return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")
@@ -62,9 +62,18 @@ async def _hand_over(mail: Mail, message: EmailMessage, seconds: float) -> Reply
         if server.username is not None and server.password is not None:
             await smtp.login(server.username, server.password.reveal())
         refused, answer = await smtp.sendmail(mail.sender, list(mail.recipients), message.as_bytes(policy=SMTP))
-    if refused:
-        return Reply(250, body=f"taken for all but {len(refused)} of {len(mail.recipients)} recipients".encode())
-    return Reply(250, body=answer.encode())
+    return _taken(mail, {address: code for address, (code, _) in refused.items()}, answer)
+
+
+def _taken(mail: Mail, refused: dict[str, int], answer: str) -> Reply:
+    """Say that the mail was taken; with the code of those who are to be tried again, such as by greylisting, and their addresses."""
+    if not refused:
+        return Reply(250, body=answer.encode())
+    words = f"taken for all but {len(refused)} of {len(mail.recipients)} recipients".encode()
+    later = [address for address in mail.recipients if 400 <= refused.get(address, 0) < 500]
+    if not later:
+        return Reply(250, body=words)
+    return Reply(refused[later[0]], {DEFERRED: " ".join(later)}, words)
 
 
 def _context(server: MailServer) -> ssl.SSLContext:

@@ -14,6 +14,7 @@ from earwitness.model import Incident, Status, TransitionKind, is_impairment
 from earwitness.presentation import headline
 
 log = structlog.get_logger()
+_TEST = "Test alert, nothing is wrong"
 _LONGEST_TITLE, _LONGEST_TEXT = 1000, 20_000  # characters that a template may make
 
 
@@ -67,18 +68,17 @@ def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: boo
     if template == TemplateSpec():
         return ours
     known = known_to_templates(change.kind, incident, change.text, url, evidence)
-    return replace(
-        ours,
-        title=_worded(template.title, known, ours.title, _LONGEST_TITLE),
-        text=_worded(template.body, known, ours.text, _LONGEST_TEXT),
-    )
+    title = _worded(template.title, known, ours.title, _LONGEST_TITLE)
+    text = _worded(template.body, known, ours.text, _LONGEST_TEXT)
+    if test:  # whatever the template makes of it
+        title, text = f"{_TEST}: {title}", f"{_TEST}. {text}"
+    return replace(ours, title=title, text=text)
 
 
 def _ack_url(change: Change, links: Links) -> str | None:
-    """Return a link that acknowledges, where there is something to acknowledge and somebody to follow it."""
+    """Return a link that acknowledges, where there is something to acknowledge and somebody to follow it; a digest's, all of it."""
     incident = change.incident
-    nothing = incident.status is not Status.OPEN or is_digest(incident.id) or incident.of_monitor
-    if links.acks is None or nothing or not change.hook:
+    if links.acks is None or incident.status is not Status.OPEN or incident.of_monitor or not change.hook:
         return None
     return links.acks.url(change.incident.id, change.hook, change.now)
 

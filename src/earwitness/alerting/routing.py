@@ -15,7 +15,7 @@ _NEWS = (
     TransitionKind.LOWER,
     TransitionKind.UNMUTE,
 )
-_FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
+FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
 
 
 def route(match: MatchSpec, to: Sequence[str], **more: object) -> RouteSpec:
@@ -48,7 +48,7 @@ def _overlap(wanted: Collection[object], found: Iterable[object]) -> bool:
 
 
 class Router:
-    """Finds the hooks of a transition. A resolve goes to everyone who was told, whatever the routes say now."""
+    """Finds the hooks of a transition. A resolve goes to everyone to whom it is not over yet, whatever the routes say now."""
 
     def __init__(self, routes: Sequence[RouteSpec], matcher: Matcher | None = None) -> None:
         self.routes = routes
@@ -65,11 +65,14 @@ class Router:
     def recipients(
         self, transition: Transition, told: Sequence[str], now: float, refused: Collection[str] = ()
     ) -> list[Recipient]:
-        """Return the hooks, each once. `told` know of the incident already, `refused` will hear nothing of it."""
+        """Return the hooks, each once. `refused` will hear nothing of the incident.
+
+        `told` know of it already; of an acknowledgement or an end, those that were not told of an end since.
+        """
         incident, muted = transition.incident, transition.incident.muted
         matched = self.matching(incident, now)
-        if transition.kind in _FOLLOW_UPS:  # of what came back while it was muted, people know the end already
-            known = [] if muted and muted.known is None else told
+        if transition.kind in FOLLOW_UPS:  # whatever mutes it
+            known = told
             return [Recipient(hook, failover=self.after(hook, matched)) for hook in known]
         if muted or transition.kind not in (*_NEWS, TransitionKind.ATTACH):
             return []

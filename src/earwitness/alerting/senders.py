@@ -1,26 +1,28 @@
 """Carries what hooks say to the outside and brings back the replies. Nothing that is told of a failure holds a secret."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, assert_never
 from urllib.parse import urlsplit
 
 import httpx
 
-from earwitness.alerting.announcing import announce
+from earwitness.alerting.announcing import Announcer
 from earwitness.alerting.dialling import Dialler
 from earwitness.alerting.mail import send_mail
-from earwitness.hooks.base import Announcement, Dialling, HookOutcome, HookRequest, Mail, Message, Reason, Reply
+from earwitness.hooks.base import Announcement, Dialling, HookOutcome, HookRequest, Mail, Message, Reason, Reply, cut
 from earwitness.logs import secrets_in
 from earwitness.model import Failure
 from earwitness.transport.errors import ExchangeError
 
 T = TypeVar("T")
 _LONGEST_REPLY = 64 * 1024  # bytes read of a reply
-_LONGEST_DETAIL = 500  # characters
+_LONGEST_DETAIL = 300  # characters
+_MASK = "<secret>"
 _TELLING = 8  # characters of an address; shorter paths are words of our own
 
 _REASON = {
@@ -33,11 +35,12 @@ _REASON = {
 
 @dataclass(frozen=True, slots=True)
 class Senders:
-    """The ways out."""
+    """The ways out, for one hook."""
 
     http: httpx.AsyncClient
     files: Callable[[str], Path]  # the file of a piece of evidence, by its SHA-256
     dialler: Dialler | None = None  # without one nothing is dialled
+    announcer: Announcer = field(default_factory=Announcer)
 
     async def send(self, message: Message, seconds: float) -> Reply | HookOutcome:
         """Return the reply, or why there is none."""
@@ -47,7 +50,7 @@ class Senders:
             case Mail():
                 return await send_mail(message, self.files, seconds)
             case Announcement():
-                return await announce(message, seconds)
+                return await self.announcer.announce(message, seconds)
             case Dialling():
                 return await self._dial(message, seconds)
             case _:
@@ -55,7 +58,11 @@ class Senders:
 
     async def _dial(self, call: Dialling, seconds: float) -> Reply | HookOutcome:
         if self.dialler is None:
-            return HookOutcome("refused", Reason.ADDRESS_REFUSED, "only a running daemon calls; it keeps the budget")
+            return HookOutcome(
+                "refused",
+                Reason.ADDRESS_REFUSED,
+                "only a running daemon calls, as it keeps the budget; name it with --url",
+            )
         return await self.dialler.dial(call, lambda: _ask(self.http, call.request, seconds))
 
 
@@ -75,7 +82,7 @@ async def converse(
             if isinstance(reply, HookOutcome):
                 talk.close()
                 return _without(hidden, reply)
-            message = talk.send(reply)
+            message = talk.send(_masked(hidden, reply))
     except StopIteration as ended:
         result: T = ended.value
         return _without(hidden, result) if isinstance(result, HookOutcome) else result
@@ -84,7 +91,7 @@ async def converse(
 def _hidden(message: Message) -> set[str]:
     """Return what a provider could echo: the authorisation as it was sent, and the part of the address that may be a secret."""
     if isinstance(message, Dialling):
-        return _hidden(message.request) | {message.to}
+        return _hidden(message.request) | {message.to, message.from_}
     if not isinstance(message, HookRequest):
         return set()
     sent = {name.lower(): value for name, value in message.headers.items()}.get("authorization", "")
@@ -94,11 +101,21 @@ def _hidden(message: Message) -> set[str]:
     }
 
 
+def _masked(hidden: set[str], reply: Reply) -> Reply:
+    """Return the reply without what is hidden: a kind that cuts or rewrites words of it could leave a piece that nobody recognises."""
+    body = reply.body
+    for text in sorted((t for t in hidden if len(t) >= _TELLING), key=len, reverse=True):
+        for written in {text, json.dumps(text)[1:-1], text.replace("/", r"\/")}:
+            body = body.replace(written.encode(), _MASK.encode())
+    return reply if body == reply.body else replace(reply, body=body)
+
+
 def _without(hidden: set[str], outcome: HookOutcome) -> HookOutcome:
+    """Mask what is hidden, and only then cut."""
     detail = outcome.detail
     for text in sorted(hidden, key=len, reverse=True):
-        detail = detail.replace(text, "<secret>")
-    return replace(outcome, detail=detail[:_LONGEST_DETAIL])
+        detail = detail.replace(text, _MASK)
+    return replace(outcome, detail=cut(detail, _LONGEST_DETAIL))
 
 
 async def _ask(http: httpx.AsyncClient, request: HookRequest, seconds: float) -> Reply | HookOutcome:

@@ -35,3 +35,8 @@ async def try_hook(
         outcome = await converse(talk, senders, hook.spec, hook.timeout, _IN_ALL)
         reference = outcome.reference or reference
         yield kind, outcome
+
+
+def attempt_json(kind: TransitionKind, outcome: HookOutcome) -> dict[str, str]:
+    """Return what came of one of the two, as the API and the command line show it."""
+    return {"change": kind.value, "outcome": outcome.result, "reason": outcome.reason.value, "detail": outcome.detail}

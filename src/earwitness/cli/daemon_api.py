@@ -15,10 +15,12 @@ _OPTIONS = {"lasts": "--for", "begins_in": "--in", "begins_at": "--from", "ends_
 HERE = "http://127.0.0.1:8420"
 
 
-def ask(method: str, url: str, path: str, token_file: Path | None, **more: Any) -> httpx.Response:
+def ask(
+    method: str, url: str, path: str, token_file: Path | None, timeout: float = 30.0, **more: Any
+) -> httpx.Response:
     headers = {"authorization": f"Bearer {_token(token_file)}"} if token_file else {}
     try:
-        reply = httpx.request(method, f"{url.rstrip('/')}/api/v1/{path}", headers=headers, timeout=30, **more)
+        reply = httpx.request(method, f"{url.rstrip('/')}/api/v1/{path}", headers=headers, timeout=timeout, **more)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         fail(f"no daemon answers at {url}: {error}; is it running, and is --url right?")
     if reply.is_error:

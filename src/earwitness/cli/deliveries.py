@@ -43,6 +43,15 @@ def _shown(row: dict[str, Any]) -> str:
 
 
 @app.command()
+def drop(
+    hook: str, url: Url = HERE, token_file: TokenFile = None, who: str = "cli", *, as_json: AsJson = False
+) -> None:
+    """Owe nothing more to a hook that is configured no more: what it knows of is not ended there."""
+    found = ask("POST", url, f"deliveries/drop/{hook}", token_file, json={"who": who}).json()
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else f"{found['dropped']} deliveries to {hook} dropped")
+
+
+@app.command()
 def retry(
     key: str, url: Url = HERE, token_file: TokenFile = None, who: str = "cli", *, as_json: AsJson = False
 ) -> None:

@@ -12,6 +12,9 @@ from earwitness.model import Severity
 from earwitness.presentation import iso_time
 from earwitness.telephony.references import unchecked_texts
 
+_CUSTOMERS_NOTICE = (Severity.SEV1, Severity.SEV2, Severity.SEV3)
+_OF_CALLBACKS = ("signing_secret", "webhook_secret")
+
 
 def advice_on(config: Config) -> Iterator[str]:
     """Yield one sentence for each thing that a person should know before relying on this configuration."""
@@ -27,10 +30,26 @@ def advice_on(config: Config) -> Iterator[str]:
         )
     yield from _on_what_is_over(config)
     yield from _on_browsers(config)
+    yield from _on_telling(config)
+
+
+def _on_telling(config: Config) -> Iterator[str]:
     if not config.hooks:
         yield "hooks: there is none, so nobody is told of incidents; they are shown in the console and at /metrics"
-    elif config.routes and not any(Severity.SEV1 in r.match.severity or not r.match.severity for r in config.routes):
-        yield "routes: none is for sev1, so nobody is told of the worst"
+    if config.routes:
+        for severity in _CUSTOMERS_NOTICE:
+            if not any(severity in route.match.severity or not route.match.severity for route in config.routes):
+                yield f"routes: none is for {severity.value}, so nobody is told of such an incident when it opens"
+        named = {hook for route in config.routes for hook in (*route.to, *route.failover)}
+        named |= {hook for ladder in config.escalations.values() for rung in ladder.steps for hook in rung.to}
+        for hook in sorted(config.hooks.keys() - named):
+            yield f"hooks.{hook}: no route and no ladder names it, so it is never told of anything"
+    if config.http.public_url is None:
+        for name, spec in config.hooks.items():
+            for secret in _OF_CALLBACKS:
+                if getattr(getattr(spec, spec.kind), secret, None) is not None:
+                    advice = "set http.public_url, to which it sends what people did"
+                    yield f"hooks.{name}.{spec.kind}.{secret}: nobody at the provider can reach this daemon; {advice}"
 
 
 def _on_controls(config: Config) -> Iterator[str]:

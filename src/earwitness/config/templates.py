@@ -1,13 +1,17 @@
 """Words of your own for a hook: Jinja templates in a sandbox, tried on a sample incident when the configuration is read."""
 
-from collections.abc import Mapping
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Annotated, Any
 
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError
 from jinja2.exceptions import TemplateError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator, Field
 
@@ -15,16 +19,37 @@ from earwitness.config.fields import Spec, problem
 from earwitness.model import Cause, Evidence, Incident, TransitionKind
 from earwitness.presentation import headline, incident_json, sample_incident
 
-_ENVIRONMENT = ImmutableSandboxedEnvironment(
-    undefined=StrictUndefined,
-    autoescape=False,
-)
 _LONGEST_TEMPLATE = 20_000  # characters
+_LONGEST_WORDING = 100_000  # characters that are made; more are not even made
+_LONGEST_TIME = 1.0  # seconds that filling in may take
+_LARGEST_POWER = 64  # bits
+
+
+class TooMuchError(TemplateError):
+    """A template asks for more than an alert has room or time for."""
+
+
+class _Bounded(ImmutableSandboxedEnvironment):
+    """A sandbox in which a slip of the pen makes no gigabytes."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" and isinstance(right, int) and right > _LARGEST_POWER:
+            raise TooMuchError(f"{right} is too large a power")
+        for some, times in ((left, right), (right, left)):
+            if isinstance(some, str | list | tuple) and isinstance(times, int) and len(some) * times > _LONGEST_WORDING:
+                raise TooMuchError(f"that repeats something {times} times, which is too much for an alert")
+        return super().call_binop(context, operator, left, right)
+
+
+_ENVIRONMENT = _Bounded(undefined=StrictUndefined, autoescape=False)
 _WHAT_TEMPLATES_RAISE = (
     TemplateError,
     ArithmeticError,
     AttributeError,
     LookupError,
+    MemoryError,
     RecursionError,
     TypeError,
     ValueError,
@@ -43,13 +68,42 @@ def _compiled(text: str) -> Template:
 def worded(text: str, known: Mapping[str, Any]) -> str:
     """Return the template filled in. Raises WordingError, whatever the template did."""
     try:
-        return _compiled(text).render(known).strip()
+        with _time_limit():
+            return _made(_compiled(text).generate(known)).strip()
     except TemplateSyntaxError as error:
         raise WordingError(f"line {error.lineno} of the template: {error.message}") from error
     except _WHAT_TEMPLATES_RAISE as error:
         line = _line_of(error.__traceback__)
         where = f"line {line} of the template" if line else "the template"
-        raise WordingError(f"{where}: {error}") from error
+        raise WordingError(f"{where}: {error or type(error).__name__}") from error
+
+
+def _made(parts: Iterable[str]) -> str:
+    """Return the parts as one text, at most as much as an alert may ever have."""
+    kept, length = [], 0
+    for part in parts:
+        kept.append(part)
+        length += len(part)
+        if length >= _LONGEST_WORDING:
+            break
+    return "".join(kept)[:_LONGEST_WORDING]
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """Raise TooMuchError in a template that takes too long. It is looked at with each line of it and each call that it makes."""
+    end, before = time.monotonic() + _LONGEST_TIME, sys.gettrace()
+
+    def look(frame: FrameType, _event: str, _arg: object) -> Any:
+        if time.monotonic() > end:
+            raise TooMuchError(f"it takes longer than {_LONGEST_TIME:g} s to fill in")
+        return look if frame.f_code.co_filename == "<template>" else None
+
+    sys.settrace(look)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def _line_of(traceback: TracebackType | None) -> int | None:

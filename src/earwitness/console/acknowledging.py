@@ -1,18 +1,21 @@
-"""The page that a link in an alert leads to. It needs no login, and can acknowledge the link's incident once, nothing else."""
+"""The page that a link in an alert leads to. It needs no login, and can acknowledge the link's incident or digest once, nothing else."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
 
 from earwitness.alerting.ack_links import PATH, AckLink
+from earwitness.alerting.digests import is_digest, stand_in
 from earwitness.console.api import InHouse
 from earwitness.console.callbacks import read_body
 from earwitness.console.house import House
 from earwitness.console.pages import templates
 from earwitness.model import Commanded, Incident, Status
 from earwitness.presentation import SEVERITY_WORDS
-from earwitness.store import used, verdicts
+from earwitness.store import digests, used, verdicts
 
 _LARGEST = 4096  # bytes of the form
 _LONGEST_NAME = 80  # characters
@@ -34,9 +37,11 @@ async def acknowledge(house: InHouse, token: str, request: Request) -> Response:
         return _page(request, incident, trouble)
     who = _name(await read_body(request, _LARGEST) or b"") or f"somebody with the link sent to {link.hook}"
     now = house.clock.now()
-    if not await house.store.write(lambda c: used.use(c, _key(link), now)):
-        return _page(request, incident, "This link was used already.")
-    await house.commit.submit(Commanded(now, incident.id, "acknowledge", who))
+    for meant in await house.store.read(lambda c: _meant(c, incident)):
+        await house.commit.submit(Commanded(now, meant, "acknowledge", who))
+    await house.store.write(
+        lambda c: used.use(c, _key(link), now)
+    )  # last: a crash in between must not cost the acknowledgement
     return _page(request, incident, None, done=True)
 
 
@@ -45,7 +50,7 @@ async def _known(house: House, token: str) -> tuple[AckLink | None, Incident | N
     link = house.ack_links.read(token)
     if link is None:
         return None, None, "This link is not one of ours, or was cut short on its way."
-    incident = await house.store.read(lambda c: verdicts.incident(c, link.incident))
+    incident = await house.store.read(lambda c: _incident(c, link.incident))
     if incident is None:
         return link, None, "The incident is not kept any more."
     if incident.status is not Status.OPEN:
@@ -56,6 +61,20 @@ async def _known(house: House, token: str) -> tuple[AckLink | None, Incident | N
     if link.expires < house.clock.now():
         return link, incident, "This link is too old; acknowledge it in the console."
     return link, incident, None
+
+
+def _incident(connection: Connection, name: str) -> Incident | None:
+    """Return the incident, or the one that stands for a digest: acknowledged when all of it is."""
+    digest = digests.digest(connection, name) if is_digest(name) else None
+    if digest is None:
+        return verdicts.incident(connection, name)
+    found = stand_in(digest)
+    answered = found.status is Status.OPEN and not digests.unanswered(connection, name)
+    return replace(found, status=Status.ACKNOWLEDGED, acknowledged_by="those who look after it") if answered else found
+
+
+def _meant(connection: Connection, incident: Incident) -> list[str]:
+    return digests.unanswered(connection, incident.id) if is_digest(incident.id) else [incident.id]
 
 
 def _key(link: AckLink) -> str:

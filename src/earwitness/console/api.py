@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from earwitness.alerting.trial import attempt_json
 from earwitness.console.house import House
 from earwitness.evidence.bundle import bundle
 from earwitness.model import Commanded, Incident, Status
@@ -159,6 +160,8 @@ async def split(house: InHouse, incident_id: str, command: Split) -> dict[str, A
 async def deliveries(
     house: InHouse, incident: str | None = None, state: str | None = None, limit: Limit = 50
 ) -> list[dict[str, Any]]:
+    if state is not None and state not in owed.STATES:
+        raise HTTPException(400, f"{state} is no state of a delivery; there is {', '.join(owed.STATES)}")
     rows = await house.store.read(lambda c: outbox.recent_deliveries(c, incident=incident, limit=limit, state=state))
     return [_with_iso_times(row) for row in rows]
 
@@ -168,6 +171,27 @@ async def retry_delivery(house: InHouse, key: str, command: Command | None = Non
     """Send a settled delivery again, under its key."""
     await send_again(house, key, (command or Command()).who)
     return {"key": key, "state": "pending"}
+
+
+@api.post("/hooks/{hook}/test")
+async def try_hook(house: InHouse, hook: str) -> dict[str, Any]:
+    """Send a marked test and its resolve through a hook, as the running daemon would; a hook that calls, calls."""
+    if hook not in house.config.hooks:
+        raise HTTPException(404, f"{hook} is no hook; there is {', '.join(house.config.hooks) or 'none'}")
+    tried = await house.try_hook(hook)
+    return {"hook": hook, "attempts": [attempt_json(kind, outcome) for kind, outcome in tried]}
+
+
+@api.post("/deliveries/drop/{hook}")
+async def drop_deliveries(house: InHouse, hook: str, command: Command | None = None) -> dict[str, Any]:
+    """Owe nothing more to a hook that is configured no more: what it knows of is not ended there."""
+    if hook in house.config.hooks:
+        raise HTTPException(409, f"{hook} is configured; what it is owed will be told")
+    who, now = (command or Command()).who, house.clock.now()
+    number = await house.store.write(lambda c: owed.drop(c, hook, who, now))
+    if not number:
+        raise HTTPException(404, f"nothing is owed to {hook}, and no open incident is known to it")
+    return {"hook": hook, "dropped": number}
 
 
 async def send_again(house: House, key: str, who: str) -> None:

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs
 import structlog
 from fastapi import APIRouter, Request, Response, WebSocket, WebSocketDisconnect
 
+from earwitness.console.callbacks import read_body
+from earwitness.hooks.twilio import is_signed
 from earwitness.telephony.switchboard import Callback, Extension, Switchboard
 
 PREFIX = "/twilio/"
@@ -52,7 +54,7 @@ async def _taken(
     extension = _switchboard(request).find(token)
     if extension is None:
         return Response(status_code=404)
-    body = await _body(request)
+    body = await read_body(request, _LARGEST_CALLBACK)
     if body is None:
         return Response(status_code=413)
     form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
@@ -62,15 +64,6 @@ async def _taken(
         return Response(status_code=403)
     take(extension, {name: values[-1] for name, values in form.items()})
     return Response(status_code=204)
-
-
-async def _body(request: Request) -> bytes | None:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST_CALLBACK:
-            return None
-    return bytes(body)
 
 
 def _callback(form: dict[str, str]) -> Callback:
@@ -199,7 +192,4 @@ def _switchboard(connection: Request | WebSocket) -> Switchboard:
 
 
 def _signed(extension: Extension, url: str, form: dict[str, list[str]], signature: str) -> bool:
-    from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # noqa: PLC0415 - only where calls are made
-
-    flat = {name: values[0] if len(values) == 1 else values for name, values in form.items()}
-    return bool(signature) and bool(RequestValidator(extension.secret.reveal()).validate(url, flat, signature))
+    return is_signed(extension.secret, url, form, signature)

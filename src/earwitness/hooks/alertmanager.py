@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret
+from earwitness.config.fields import SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
+    AnswerLimit,
     HookKind,
     HookOutcome,
     HookRequest,
@@ -50,7 +51,7 @@ class AlertmanagerSpec(WithSecret):
     username: str | None = None
     password: SecretValue | None = None
     password_file: Path | None = None
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
+    timeout: AnswerLimit = 15.0
 
 
 def render(spec: AlertmanagerSpec, notice: Notice) -> bytes:

@@ -6,13 +6,13 @@ whether it worked, so every failure is tried again.
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
-from earwitness.config.fields import Duration, Secret, SecretValue, WithSecret, problem
+from earwitness.config.fields import Secret, SecretValue, WithSecret, problem
 from earwitness.hooks.base import (
     Announcement,
+    AnswerLimit,
     HookKind,
     HookOutcome,
     Notice,
@@ -35,7 +35,7 @@ class AppriseSpec(WithSecret):
 
     url: SecretValue
     url_file: Path | None = None
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 25.0
+    timeout: AnswerLimit = 25.0
 
     @field_validator("url")
     @classmethod

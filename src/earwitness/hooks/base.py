@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from earwitness.config.fields import Money, Secret, Spec, problem
+from earwitness.config.fields import Duration, Money, Secret, Spec, problem
 from earwitness.model import Evidence, Incident, TransitionKind
+
+LONGEST_ATTEMPT = 25.0  # seconds, of all requests of one attempt together
+AnswerLimit = Annotated[Duration, Field(gt=0, le=LONGEST_ATTEMPT)]  # seconds that one reply may take
 
 
 class Reason(StrEnum):
@@ -92,6 +95,7 @@ class Parcel:
     now: float
     reference: str | None = None  # what an earlier outcome of this incident and hook asked to be remembered
     doubt: float | None = None  # when an attempt last ended without word of whether it had arrived
+    owed_since: float = 0.0  # attempts before that were of an earlier wish to send it
 
     def json(self) -> Any:
         """Return the body of a kind that renders JSON."""
@@ -131,6 +135,11 @@ class Mail:
     attachments: tuple[Evidence, ...] = ()
 
 
+DEFERRED = (
+    "deferred"  # header of a mail server's reply: the recipients for whom it is to be tried again; the others have it
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """One message for a library that knows the service by its address; the reply's status is 200 or 502."""
@@ -142,12 +151,30 @@ class Announcement:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedCall:
+    """A call that the carrier knows of."""
+
+    sid: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Dialling:
-    """A request that makes a telephone ring: sent only if the number may be dialled and the money is there."""
+    """A request that makes a telephone ring: sent only if the number may be dialled, the money is there, and it is wanted still."""
 
     request: HookRequest
     to: str = field(repr=False)
+    from_: str = field(repr=False)
     cost: Money
+    key: str  # of the alert: it rings once ...
+    since: float = 0.0  # ... for what was attempted from then on
+    asks: tuple[str, float] | None = (
+        None  # the incident or digest that somebody is to look after, and since when it asks for that
+    )
+    placed: tuple[PlacedCall, ...] | None = (
+        None  # calls between the two numbers; None: nobody looked, as no attempt is in doubt
+    )
+    sid_of: Callable[["Reply"], str | None] = lambda _reply: None
 
 
 Message = HookRequest | Mail | Announcement | Dialling
@@ -187,24 +214,33 @@ class Callback:
 class Said:
     """What people did at the provider, to be done here."""
 
-    key: str  # the same when it is told again
-    incident: str
+    key: str | None  # the same when it is told again; None: it is how things stand there, whenever that is asked
+    incident: str  # or a digest
     action: Literal["acknowledge", "resolve"]
     who: str
     note: str = ""
+    at: float | None = None  # when they did it, where the provider says so
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An open incident that the hook was told of, as a poll needs to know it."""
+    """An open incident or digest that the hook was told of, as a poll needs to know it."""
 
     incident: str
     reference: str | None  # what the hook asked to be remembered of it
     acknowledged: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll found, and which tickets could not be asked for, each with the reason."""
+
+    said: list[Said]
+    unasked: dict[str, HookOutcome] = field(default_factory=dict)
+
+
 Talk = Generator[Message, Reply, HookOutcome]
-Poll = Generator[Message, Reply, list[Said] | HookOutcome]
+Poll = Generator[Message, Reply, Polled | HookOutcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +256,7 @@ class HookKind:
         None  # media type and body that a callback is answered with
     )
     poll: Callable[[Any, Sequence[Known], float], Poll] | None = None  # asks what became of incidents there
+    shows_answers: bool = True  # whether people see there what they did there; else we tell it, as we tell everybody
 
 
 def one_request(

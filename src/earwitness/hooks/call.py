@@ -1,14 +1,16 @@
 """Alert calls by Twilio: the telephone rings, a voice says what happened, and a key acknowledges it.
 
 The words go into TwiML that is made as XML, so that no title can end the sentence and begin an instruction. Twilio tells us the key at
-/callbacks/NAME, signed with the account's token (X-Twilio-Signature) over the address that we gave it. Each attempt is a call that costs
-money: the number has to be in `dial.allow`, and the price is taken from the budget, its part for confirmations too.
+/callbacks/NAME, signed with the account's token (X-Twilio-Signature) over the address that we gave it. A call costs money and wakes
+people: the number has to be in `dial.allow`, the price is taken from the budget, and after an attempt without an answer the calls between
+the two numbers are looked at before another is made.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -17,14 +19,18 @@ from pydantic import Field
 from earwitness.config.fields import Duration, Flag, Money, Price, SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     Callback,
     Dialling,
     HookKind,
     HookOutcome,
     HookRequest,
+    Message,
     Notice,
     Parcel,
+    PlacedCall,
     Reason,
+    Reply,
     Said,
     Talk,
     bad_reply,
@@ -35,10 +41,12 @@ from earwitness.hooks.base import (
     read_answer,
     read_status,
 )
-from earwitness.hooks.twilio import AccountSid, PhoneNumber, with_refusal
+from earwitness.hooks.twilio import AccountSid, PhoneNumber, is_signed, with_refusal
 from earwitness.model import Status, TransitionKind
 
-_STATUSES = provider(201)
+_STATUSES, _LISTING = provider(201), provider(200)
+_SETTLED_AFTER = 15.0  # seconds after an attempt without an answer, by when Twilio surely lists the call that it made
+_LISTED = 50  # calls, the newest
 _MINUTES = 2  # that a call may last
 _MOST_SPOKEN = 600  # characters; a document in a request has at most 4000
 _ACKNOWLEDGES = "1"
@@ -58,7 +66,7 @@ class CallHookSpec(WithSecret):
     ring_for: Annotated[Duration, Field(ge=5, le=120)] = 30.0
     tell_end: Flag = False  # whether to call for acknowledgements and resolves too
     api_url: WebAddress = "https://api.twilio.com"
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
+    timeout: AnswerLimit = 15.0
 
     @property
     def cost(self) -> Money:
@@ -69,10 +77,11 @@ class CallHookSpec(WithSecret):
 def render(spec: CallHookSpec, notice: Notice) -> bytes:
     """Return what is to be said, and whether anything is."""
     end = notice.kind in (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
-    asks = notice.incident.status is Status.OPEN and not notice.told and bool(notice.hook)
+    asks = notice.incident.status is Status.OPEN and bool(notice.hook)
     action = f"{notice.home}/callbacks/{quote(notice.hook)}?{urlencode({'incident': notice.incident.id})}"
     twiml = _document(spec, one_line(notice.title, _MOST_SPOKEN), action if asks else None)
-    return json_body({"silent": end and not spec.tell_end, "twiml": twiml})
+    asking = {} if end else {"asks": [notice.incident.id, notice.at]}
+    return json_body({"silent": end and not spec.tell_end, "twiml": twiml, **asking})
 
 
 def _document(spec: CallHookSpec, text: str, action: str | None) -> str:
@@ -97,12 +106,27 @@ class _Created(Answer):
     status: str
 
 
+class _Listed(Answer):
+    sid: str
+    date_created: str
+
+
+class _Calls(Answer):
+    calls: list[_Listed]
+
+
 def talk(spec: CallHookSpec, parcel: Parcel) -> Talk:
-    """Call, unless it is news that nobody is to be called for."""
+    """Call, unless it is news that nobody is to be called for. After an attempt without an answer, first see whether it rang."""
     told = parcel.json()
     if told["silent"]:
         return HookOutcome("delivered", Reason.OK, "nobody is called for this; tell_end would")
-    reply = yield Dialling(_request(spec, told["twiml"]), spec.to, spec.cost)
+    placed = None
+    if parcel.doubt is not None:
+        found = yield from _look_up(spec, parcel.doubt, parcel.now)
+        if isinstance(found, HookOutcome):
+            return found
+        placed = found
+    reply = yield _dialling(spec, parcel, told, placed)
     outcome = read_status(reply, parcel.now, _STATUSES)
     if outcome.result != "delivered":
         return with_refusal(reply, outcome)
@@ -112,30 +136,66 @@ def talk(spec: CallHookSpec, parcel: Parcel) -> Talk:
     return HookOutcome("delivered", Reason.OK, f"called as {created.sid}")
 
 
-def _request(spec: CallHookSpec, twiml: str) -> HookRequest:
-    form = {"To": spec.to, "From": spec.from_, "Twiml": twiml}
+def _look_up(
+    spec: CallHookSpec, doubt: float, now: float
+) -> Generator[Message, Reply, tuple[PlacedCall, ...] | HookOutcome]:
+    """Return the newest calls between the two numbers, or why nobody knows them: then nobody is called."""
+    if (wait := doubt + _SETTLED_AFTER - now) > 0:
+        detail = "an attempt without an answer may have called; Twilio is asked once it is sure to know"
+        return HookOutcome("retry", Reason.NOT_YET, detail, wait)
+    asked = urlencode({"To": spec.to, "From": spec.from_, "PageSize": str(_LISTED)})
+    reply = yield _request(spec, f"?{asked}", None)
+    outcome = read_status(reply, now, _LISTING)
+    if outcome.result != "delivered":
+        return with_refusal(reply, outcome)
+    said = read_answer(reply, _Calls)
+    if said is None:
+        return bad_reply(reply, "Twilio's list of calls")
+    return tuple(PlacedCall(one.sid, at) for one in said.calls if (at := _moment(one.date_created)) is not None)
+
+
+def _moment(date: str) -> float | None:
+    """Return an RFC 2822 date as seconds since the epoch."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _dialling(
+    spec: CallHookSpec, parcel: Parcel, told: dict[str, Any], placed: tuple[PlacedCall, ...] | None
+) -> Dialling:
+    form = {"To": spec.to, "From": spec.from_, "Twiml": told["twiml"]}
     form |= {"Timeout": f"{spec.ring_for:.0f}", "TimeLimit": str(_MINUTES * 60)}
-    headers = {
-        "authorization": basic(spec.account_sid, spec.auth_token),
-        "content-type": "application/x-www-form-urlencoded",
-    }
-    url = f"{spec.api_url.rstrip('/')}/2010-04-01/Accounts/{quote(spec.account_sid)}/Calls.json"
-    return HookRequest(url, headers, urlencode(form).encode())
+    request = _request(spec, "", urlencode(form).encode())
+    asks = tuple(told["asks"]) if told.get("asks") else None  # a body that an earlier version froze does not say
+    return Dialling(request, spec.to, spec.from_, spec.cost, parcel.key, parcel.owed_since, asks, placed, _sid_of)
+
+
+def _sid_of(reply: Reply) -> str | None:
+    created = read_answer(reply, _Created)
+    return created.sid if created else None
+
+
+def _request(spec: CallHookSpec, query: str, form: bytes | None) -> HookRequest:
+    """Return a request that creates a call, or, without a form, lists calls."""
+    headers = {"authorization": basic(spec.account_sid, spec.auth_token)}
+    if form is not None:
+        headers["content-type"] = "application/x-www-form-urlencoded"
+    url = f"{spec.api_url.rstrip('/')}/2010-04-01/Accounts/{quote(spec.account_sid)}/Calls.json{query}"
+    return HookRequest(url, headers, form or b"", "GET" if form is None else "POST")
 
 
 def hear(spec: CallHookSpec, callback: Callback, _now: float) -> list[Said] | None:
     """Read which key was pressed. The incident is in the address, which the signature covers."""
-    from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # noqa: PLC0415  Only where calls are made.
-
     form = parse_qs(callback.body.decode("utf-8", "replace"), keep_blank_values=True)
-    flat = {name: values[0] if len(values) == 1 else values for name, values in form.items()}
-    signature = callback.headers.get("x-twilio-signature", "")
-    if not signature or not RequestValidator(spec.auth_token.reveal()).validate(callback.url, flat, signature):
+    if not is_signed(spec.auth_token, callback.url, form, callback.headers.get("x-twilio-signature", "")):
         return None
     incident = parse_qs(urlsplit(callback.url).query).get("incident", [""])[0]
-    if not incident or flat.get("Digits") != _ACKNOWLEDGES:
+    if not incident or form.get("Digits") != [_ACKNOWLEDGES]:
         return []
-    return [Said(f"{flat.get('CallSid', '')} {incident}", incident, "acknowledge", "somebody by telephone")]
+    call = form.get("CallSid", [""])[0]
+    return [Said(f"{call} {incident}", incident, "acknowledge", "somebody by telephone")]
 
 
 def answer(heard: Sequence[Said]) -> tuple[str, bytes]:

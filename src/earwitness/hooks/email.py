@@ -1,11 +1,12 @@
 """Mail by SMTP: text and HTML, with the recording attached while it is small enough.
 
 `Message-ID` is the idempotency key, so that a mail that arrives twice is shown once; the mails of an incident make a thread by
-`In-Reply-To` (RFC 5322, 3.6.4), and `Auto-Submitted` (RFC 3834) keeps absence notes away. A 4xx answer is tried again, 5xx is final.
+`In-Reply-To` (RFC 5322, 3.6.4), and `Auto-Submitted` (RFC 3834) keeps absence notes away. A 4xx answer is tried again, and so is one that asks for another password; any other 5xx is final.
 """
 
 import html
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from earwitness.config.fields import Duration, SecretValue, Size, WithSecret, as_list, problem
+from earwitness.config.fields import SecretValue, Size, WithSecret, as_list, problem
 from earwitness.hooks.base import (
+    DEFERRED,
+    AnswerLimit,
     HookKind,
     HookOutcome,
     Mail,
@@ -24,7 +27,6 @@ from earwitness.hooks.base import (
     Reason,
     Reply,
     Talk,
-    cut,
     json_body,
     one_line,
 )
@@ -49,7 +51,7 @@ class EmailSpec(WithSecret):
     from_: str = Field(alias="from")
     to: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(min_length=1)
     attach_up_to: Size = 5_000_000  # bytes of recordings in one mail
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 25.0
+    timeout: AnswerLimit = 25.0
 
     @field_validator("from_")
     @classmethod
@@ -143,18 +145,33 @@ def _html(notice: Notice) -> str:
 def talk(spec: EmailSpec, parcel: Parcel) -> Talk:
     told = parcel.json()
     own_id = f"<{parcel.key}@{parseaddr(spec.from_)[1].partition('@')[2]}>"
+    first_id, waiting = _remembered(parcel)
+    recipients = tuple(a for _, a in map(parseaddr, spec.to) if waiting is None or a in waiting)
+    if not recipients:
+        return HookOutcome("delivered", Reason.OK, "those who did not have it get no mail any more", reference=first_id)
     reply = yield Mail(
         server=MailServer(
             spec.host, spec.port or _PORTS[spec.security], spec.security, spec.username, spec.password, spec.ca_file
         ),
         sender=parseaddr(spec.from_)[1],
-        recipients=tuple(parseaddr(address)[1] for address in spec.to),
-        headers=_headers(spec, told, own_id, parcel.reference),
+        recipients=recipients,
+        headers=_headers(spec, told, own_id, first_id if first_id != own_id else None),
         text=told["text"],
         html=told["html"],
         attachments=tuple(Evidence(**file) for file in told["attachments"]),
     )
-    return read(reply, own_id if parcel.reference is None else None)
+    outcome = read(reply, first_id or own_id)
+    if outcome.result == "retry" and (later := reply.headers.get(DEFERRED)):
+        return replace(outcome, reference=f"{first_id or own_id} {parcel.key} {later}")
+    return outcome
+
+
+def _remembered(parcel: Parcel) -> tuple[str | None, list[str] | None]:
+    """Return the first mail of the incident, and for whom this one is still to be taken, where others have it already."""
+    if parcel.reference is None:
+        return None, None
+    first_id, *more = parcel.reference.split(" ")
+    return first_id, more[1:] if more and more[0] == parcel.key else None
 
 
 def _headers(spec: EmailSpec, told: dict[str, Any], own_id: str, first_id: str | None) -> dict[str, str]:
@@ -177,12 +194,13 @@ def _headers(spec: EmailSpec, told: dict[str, Any], own_id: str, first_id: str |
 def read(reply: Reply, reference: str | None = None) -> HookOutcome:
     """Judge an SMTP code (RFC 5321, 4.2.1)."""
     words = " ".join(reply.body.decode(errors="replace").split())
-    detail = cut(f"SMTP {reply.status} {words}".rstrip(), 300)
+    detail = f"SMTP {reply.status} {words}".rstrip()
     if 200 <= reply.status < 300:
         return HookOutcome("delivered", Reason.OK, detail, reference=reference)
+    if reply.status in _LOCKED_OUT:
+        return HookOutcome("retry", Reason.AUTHENTICATION, detail)
     if 500 <= reply.status < 600:
-        locked_out = reply.status in _LOCKED_OUT
-        return HookOutcome("refused", Reason.AUTHENTICATION if locked_out else Reason.REJECTED, detail)
+        return HookOutcome("refused", Reason.REJECTED, detail)
     return HookOutcome("retry", Reason.SERVER_ERROR if 400 <= reply.status < 500 else Reason.BAD_REPLY, detail)
 
 

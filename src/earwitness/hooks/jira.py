@@ -5,6 +5,7 @@ opens no second one; its key is then remembered. What follows are comments; a re
 """
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from pydantic import Field, StringConstraints
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     HookKind,
     HookOutcome,
     HookRequest,
@@ -22,6 +24,7 @@ from earwitness.hooks.base import (
     Notice,
     Parcel,
     Poll,
+    Polled,
     Reason,
     Reply,
     Said,
@@ -41,6 +44,7 @@ from earwitness.hooks.base import (
 from earwitness.model import Severity, TransitionKind
 
 _STATUSES = provider(200, 201, 204)
+_MOST_UNASKED = 5  # issues that are not to be had before any is
 _LONGEST_SUMMARY, _LONGEST_TEXT = 255, 30_000  # characters
 _Project = Annotated[
     str, matching(r"[A-Z][A-Z0-9_]*", "this is no key of a project; write it as in its issues: OPS of OPS-7")
@@ -61,7 +65,7 @@ class JiraSpec(WithSecret):
     labels: tuple[str, ...] = ("earwitness",)
     done: str | None = None  # the name of the transition that resolves; by default the first into "done"
     search_lag: Annotated[Duration, Field(ge=0, le=3600)] = 60.0  # until an issue that was opened is surely found
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 20.0
+    timeout: AnswerLimit = 20.0
     poll_every: Annotated[Duration, Field(ge=10)] | None = None  # asks what people did with the issues
 
 
@@ -132,7 +136,7 @@ class _State(Answer):
 
 def talk(spec: JiraSpec, parcel: Parcel) -> Talk:
     """Find the issue unless it is known; then comment on it, or take it to done, or open it."""
-    told, issue = parcel.json(), parcel.reference
+    told, (issue, left) = parcel.json(), _remembered(parcel.reference)
     if issue is None:
         found = yield from _find(spec, told["incident"], parcel.now)
         if isinstance(found, HookOutcome):
@@ -147,7 +151,14 @@ def talk(spec: JiraSpec, parcel: Parcel) -> Talk:
         return _read_issue((yield _request(spec, "POST", "issue", {"fields": told["fields"]})), parcel.now)
     if told["new"]:
         return HookOutcome("delivered", Reason.OK, f"{issue} was opened by an earlier attempt", reference=issue)
-    return (yield from _follow_up(spec, issue, told, parcel.now))
+    outcome = yield from _follow_up(spec, issue, told, parcel.now)
+    return replace(outcome, reference=f"{issue} {left}") if left and outcome.reference == issue else outcome
+
+
+def _remembered(reference: str | None) -> tuple[str | None, str]:
+    """Return the issue, and the category in which we left it, if we did: only another one is people's doing."""
+    issue, _, left = (reference or "").partition(" ")
+    return issue or None, left
 
 
 def _lag(spec: JiraSpec, parcel: Parcel) -> float:
@@ -163,7 +174,9 @@ def _follow_up(spec: JiraSpec, issue: str, told: dict[str, Any], now: float) -> 
     if finished is not None and finished.result == "retry":
         return finished
     said = _on_it((yield _request(spec, "POST", f"issue/{issue}/comment", {"body": told["comment"]})), issue, now)
-    return said if finished is None or finished.result == "delivered" else finished
+    if finished is None or said.result != "delivered":
+        return said
+    return replace(said, reference=finished.reference) if finished.result == "delivered" else finished
 
 
 def _find(spec: JiraSpec, incident: str, now: float) -> Generator[Message, Reply, str | HookOutcome | None]:
@@ -190,7 +203,7 @@ def _finish(spec: JiraSpec, issue: str, now: float) -> Talk:
     if isinstance(state, HookOutcome):
         return state
     if state.fields.status.statusCategory.key == "done":
-        return HookOutcome("delivered", Reason.OK, f"{issue} is done already", reference=issue)
+        return HookOutcome("delivered", Reason.OK, f"{issue} is done already", reference=f"{issue} done")
     chosen = next((t for t in state.transitions if _resolves(t, spec.done)), None)
     if chosen is None:
         wanted = f"named {spec.done!r}" if spec.done else "into the category done"
@@ -199,13 +212,15 @@ def _finish(spec: JiraSpec, issue: str, now: float) -> Talk:
 
 
 def _take_up_again(spec: JiraSpec, issue: str, now: float) -> Talk:
-    """Take the issue out of done, by the first way that leads there; where there is none, the comment has to do."""
+    """Take the issue out of done, to where nobody works on it if a way leads there; where none leads out, the comment has to do."""
     state = yield from _state_of(spec, issue, now)
     if isinstance(state, HookOutcome):
         return state
-    chosen = next((t for t in state.transitions if t.to.statusCategory.key != "done"), None)
-    if state.fields.status.statusCategory.key != "done" or chosen is None:
-        return HookOutcome("delivered", Reason.OK, f"{issue} is left as it is", reference=issue)
+    category = state.fields.status.statusCategory.key
+    ways_out = [t for t in state.transitions if t.to.statusCategory.key != "done"]
+    chosen = min(ways_out, key=lambda t: t.to.statusCategory.key != "new", default=None)
+    if category != "done" or chosen is None:
+        return HookOutcome("delivered", Reason.OK, f"{issue} is left as it is", reference=f"{issue} {category}")
     return (yield from _take(spec, issue, chosen, now))
 
 
@@ -220,7 +235,9 @@ def _state_of(spec: JiraSpec, issue: str, now: float) -> Generator[Message, Repl
 
 def _take(spec: JiraSpec, issue: str, transition: _Transition, now: float) -> Talk:
     body = {"transition": {"id": transition.id}}
-    return _on_it((yield _request(spec, "POST", f"issue/{issue}/transitions", body)), issue, now)
+    outcome = _on_it((yield _request(spec, "POST", f"issue/{issue}/transitions", body)), issue, now)
+    left = f"{issue} {transition.to.statusCategory.key}"
+    return replace(outcome, reference=left) if outcome.result == "delivered" else outcome
 
 
 def _resolves(transition: _Transition, wanted: str | None) -> bool:
@@ -254,31 +271,45 @@ def _read_issue(reply: Reply, now: float) -> HookOutcome:
 
 
 def poll(spec: JiraSpec, known: Sequence[Known], now: float) -> Poll:
-    """Ask each issue for its status, which no search index delays: done there is over here, in progress is acknowledged."""
-    found: list[Said] = []
+    """Ask each issue for its status, which no search index delays: done there is over here, in progress is acknowledged.
+
+    One that is not to be had keeps none of the others from being asked; after a few of them Jira itself is in trouble.
+    """
+    found, answered = Polled([]), False
     for one in known:
-        if one.reference is None:
+        issue, left = _remembered(one.reference)
+        if issue is None:
             continue
-        reply = yield _request(spec, "GET", f"issue/{one.reference}?fields=status,assignee")
-        outcome = _on_it(reply, one.reference, now)
-        if outcome.result == "refused":
-            continue  # it was deleted, which says nothing of the incident
-        if outcome.result != "delivered":
-            return outcome
-        standing = read_answer(reply, _Standing)
-        if standing is None:
-            return bad_reply(reply, "Jira's issue")
-        found += _said(one, standing.fields)
-    return found
+        standing = yield from _standing_of(spec, issue, now)
+        if not isinstance(standing, HookOutcome):
+            answered = True
+            if standing.status.statusCategory.key != left:
+                found.said.extend(_said(one, standing))
+        elif standing.result == "refused":
+            answered = True  # it was deleted, which says nothing of the incident
+        else:
+            found.unasked[issue] = standing
+            if not answered and len(found.unasked) >= _MOST_UNASKED:
+                return standing
+    return found if answered or not found.unasked else next(iter(found.unasked.values()))
+
+
+def _standing_of(spec: JiraSpec, issue: str, now: float) -> Generator[Message, Reply, _Fields | HookOutcome]:
+    reply = yield _request(spec, "GET", f"issue/{issue}?fields=status,assignee")
+    outcome = _on_it(reply, issue, now)
+    if outcome.result != "delivered":
+        return outcome
+    standing = read_answer(reply, _Standing)
+    return bad_reply(reply, "Jira's issue") if standing is None else standing.fields
 
 
 def _said(known: Known, fields: _Fields) -> list[Said]:
     category = fields.status.statusCategory.key
     who = f"{one_line(fields.assignee.displayName if fields.assignee else '', 80) or 'somebody'} in Jira"
     if category == "done":
-        return [Said(f"{known.incident} resolve", known.incident, "resolve", who)]
+        return [Said(None, known.incident, "resolve", who)]
     if category == "indeterminate" and not known.acknowledged:
-        return [Said(f"{known.incident} acknowledge", known.incident, "acknowledge", who)]
+        return [Said(None, known.incident, "acknowledge", who)]
     return []
 
 

@@ -7,14 +7,16 @@ not that anybody was paged. 400 is never right later; 429 and 5xx are tried agai
 import hashlib
 import hmac
 import re
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret
+from earwitness.config.fields import SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     Callback,
     HookKind,
     HookOutcome,
@@ -49,6 +51,7 @@ _HEARD: dict[str, Literal["acknowledge", "resolve"]] = {
     "incident.acknowledged": "acknowledge",
     "incident.resolved": "resolve",
 }
+_PEOPLE = ("user", "user_reference")
 _STATUSES = provider(202)
 
 
@@ -60,7 +63,7 @@ class PagerDutySpec(WithSecret):
     webhook_secret: SecretValue | None = None  # of a webhook subscription (v3) that leads to /callbacks/NAME
     webhook_secret_file: Path | None = None
     url: WebAddress = "https://events.pagerduty.com"  # https://events.eu.pagerduty.com for accounts in Europe
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
+    timeout: AnswerLimit = 15.0
 
 
 def render(_spec: PagerDutySpec, notice: Notice) -> bytes:
@@ -134,11 +137,12 @@ def read(reply: Reply, now: float) -> HookOutcome:
         return outcome if said and said.status == "success" else bad_reply(reply, "PagerDuty's success")
     if outcome.result == "refused" and said:
         words = re.sub(r"\s+", " ", "; ".join([said.message, *said.errors]))
-        return HookOutcome("refused", outcome.reason, f"HTTP {reply.status}: {cut(words, 300)}")
+        return HookOutcome("refused", outcome.reason, f"HTTP {reply.status}: {words}")
     return outcome
 
 
 class _Agent(Answer):
+    type: str = ""
     summary: str = ""
 
 
@@ -149,6 +153,7 @@ class _Incident(Answer):
 class _Event(Answer):
     id: str
     event_type: str
+    occurred_at: str = ""
     agent: _Agent | None = None
     data: _Incident
 
@@ -166,12 +171,20 @@ def hear(spec: PagerDutySpec, callback: Callback, _now: float) -> list[Said] | N
     if not any(hmac.compare_digest(f"v1={mac}".encode(), one.strip().encode()) for one in given):
         return None
     told = read_answer(Reply(200, body=callback.body), _Told)
-    action = _HEARD.get(told.event.event_type) if told else None
-    if told is None or action is None:
-        return []  # of no concern to us, such as a ping
-    agent = told.event.agent.summary if told.event.agent else ""
-    who = f"{one_line(agent, 80) or 'somebody'} in PagerDuty"
-    return [Said(told.event.id, told.event.data.incident_key, action, who)]
+    return [] if told is None else _said(told.event)
+
+
+def _said(event: _Event) -> list[Said]:
+    """Return what people did. What an integration did, we did ourselves; a service resolves by a timer of its own."""
+    action = _HEARD.get(event.event_type)
+    if action is None or event.agent is None or event.agent.type not in _PEOPLE:
+        return []
+    try:
+        at = datetime.fromisoformat(event.occurred_at).timestamp()
+    except ValueError:
+        return []  # an event of this version says when it happened
+    who = f"{one_line(event.agent.summary, 80) or 'somebody'} in PagerDuty"
+    return [Said(event.id, event.data.incident_key, action, who, at=at)]
 
 
 KIND = HookKind(name="pagerduty", spec=PagerDutySpec, render=render, talk=one_request(request, read), hear=hear)

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     HookKind,
     HookOutcome,
     HookRequest,
@@ -22,6 +23,7 @@ from earwitness.hooks.base import (
     Notice,
     Parcel,
     Poll,
+    Polled,
     Reason,
     Reply,
     Said,
@@ -66,7 +68,7 @@ class ServiceNowSpec(WithSecret):
     resolved_state: str = "6"
     closed_state: str = "7"
     close_code: str = "Solution provided"
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 20.0
+    timeout: AnswerLimit = 20.0
     poll_every: Annotated[Duration, Field(ge=10)] | None = None  # asks what people did with the records
 
     @model_validator(mode="after")
@@ -135,7 +137,13 @@ def talk(spec: ServiceNowSpec, parcel: Parcel) -> Talk:
     change = told["change"]
     if told["over"] and found.state in {spec.resolved_state, spec.closed_state}:
         change = {"work_notes": change["work_notes"]}
-    return _read_record((yield _request(spec, "PATCH", f"/{found.sys_id}", change)), parcel.now)
+    left = change.get("state") or _left_state(parcel.reference)
+    return _read_record((yield _request(spec, "PATCH", f"/{found.sys_id}", change)), parcel.now, left)
+
+
+def _left_state(reference: str | None) -> str | None:
+    """Return the state in which we left the record, which is remembered behind its name: only another one is people's doing."""
+    return (reference or "").partition(" ")[2] or None
 
 
 def _find(spec: ServiceNowSpec, incident: str, now: float) -> Generator[Message, Reply, _Record | HookOutcome | None]:
@@ -163,14 +171,15 @@ def _request(spec: ServiceNowSpec, method: str, path: str, body: dict[str, Any] 
     return json_request(method, url, authorization, body)
 
 
-def _read_record(reply: Reply, now: float) -> HookOutcome:
+def _read_record(reply: Reply, now: float, left: str | None = None) -> HookOutcome:
     outcome = read_status(reply, now, _STATUSES)
     if outcome.result != "delivered":
         return outcome
     said = read_answer(reply, _One)
     if said is None:
         return bad_reply(reply, "the Table API's record")
-    return HookOutcome("delivered", Reason.OK, outcome.detail, reference=said.result.sys_id)
+    reference = f"{said.result.sys_id} {left}" if left else said.result.sys_id
+    return HookOutcome("delivered", Reason.OK, outcome.detail, reference=reference)
 
 
 class _Theirs(Answer):
@@ -200,14 +209,16 @@ def poll(spec: ServiceNowSpec, known: Sequence[Known], now: float) -> Poll:
     if said is None:
         return bad_reply(reply, "the Table API's list of records")
     states = {row.correlation_id: row.state for row in said.result}  # the oldest last: it is the one that we change
-    return [s for name, k in open_here.items() if (s := _said(spec, k, states.get(name))) is not None]
+    return Polled([s for name, k in open_here.items() if (s := _said(spec, k, states.get(name))) is not None])
 
 
 def _said(spec: ServiceNowSpec, known: Known, state: str | None) -> Said | None:
+    if state == _left_state(known.reference):
+        return None
     if state in {spec.resolved_state, spec.closed_state}:
-        return Said(f"{known.incident} resolve", known.incident, "resolve", "somebody in ServiceNow")
+        return Said(None, known.incident, "resolve", "somebody in ServiceNow")
     if state == spec.in_progress_state and not known.acknowledged:
-        return Said(f"{known.incident} acknowledge", known.incident, "acknowledge", "somebody in ServiceNow")
+        return Said(None, known.incident, "acknowledge", "somebody in ServiceNow")
     return None
 
 

@@ -8,14 +8,15 @@ import hashlib
 import hmac
 import re
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from urllib.parse import parse_qs
 
 from pydantic import Field, field_validator, model_validator
 
-from earwitness.config.fields import Duration, Secret, SecretValue, WebAddress, WithSecret, problem
+from earwitness.config.fields import Secret, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     Callback,
     HookKind,
     HookOutcome,
@@ -87,7 +88,7 @@ class SlackSpec(WithSecret):
     signing_secret: SecretValue | None = None  # of the app whose interactivity leads to /callbacks/NAME
     signing_secret_file: Path | None = None
     api_url: WebAddress = "https://slack.com/api"
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
+    timeout: AnswerLimit = 15.0
 
     @field_validator("url")
     @classmethod
@@ -138,11 +139,14 @@ def _buttons(notice: Notice) -> list[dict[str, Any]]:
 
 
 def _acknowledge(spec: SlackSpec, notice: Notice) -> list[dict[str, Any]]:
-    """Return the button that acknowledges: of our own where Slack may call us, else a link to the page that asks."""
+    """Return the button that acknowledges: of our own where Slack may call us, else a link to the page that asks.
+
+    A digest has the link, which says what came of it; nothing would change in its message.
+    """
     button = {"type": "button", "style": "primary", "text": {"type": "plain_text", "text": "Acknowledge"}}
-    if notice.incident.status is not Status.OPEN or notice.told:
+    if notice.incident.status is not Status.OPEN:
         return []
-    if spec.signing_secret is not None:
+    if spec.signing_secret is not None and not notice.told:
         return [{**button, "action_id": _ACKNOWLEDGE, "value": notice.incident.id}]
     return [{**button, "action_id": "link-acknowledge", "url": notice.ack_url}] if notice.ack_url else []
 
@@ -264,4 +268,4 @@ def hear(spec: SlackSpec, callback: Callback, now: float) -> list[Said] | None:
     return [Said(signature, a.value, "acknowledge", who) for a in pressed.actions if a.action_id == _ACKNOWLEDGE]
 
 
-KIND = HookKind(name="slack", spec=SlackSpec, render=render, talk=talk, hear=hear)
+KIND = HookKind(name="slack", spec=SlackSpec, render=render, talk=talk, hear=hear, shows_answers=False)

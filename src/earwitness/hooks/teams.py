@@ -5,12 +5,13 @@ resolve is a card of its own.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
-from earwitness.config.fields import Duration, Secret, SecretValue, WithSecret
+from earwitness.config.fields import Secret, SecretValue, WithSecret
 from earwitness.hooks.base import (
+    AnswerLimit,
     HookKind,
     HookOutcome,
     HookRequest,
@@ -40,7 +41,7 @@ class TeamsSpec(WithSecret):
 
     url: SecretValue
     url_file: Path | None = None
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 20.0
+    timeout: AnswerLimit = 20.0
 
     @field_validator("url")
     @classmethod

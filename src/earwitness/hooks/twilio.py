@@ -6,6 +6,7 @@ Twilio send all of it as UCS-2, at twice the price. 201 says that Twilio queued 
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Self
@@ -13,9 +14,10 @@ from urllib.parse import quote, urlencode
 
 from pydantic import Field, model_validator
 
-from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret, problem
+from earwitness.config.fields import Secret, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
     Answer,
+    AnswerLimit,
     HookKind,
     HookOutcome,
     HookRequest,
@@ -61,7 +63,7 @@ class TwilioSmsSpec(WithSecret):
     messaging_service_sid: _ServiceSid | None = None
     to: PhoneNumber
     api_url: WebAddress = "https://api.twilio.com"
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
+    timeout: AnswerLimit = 15.0
 
     @model_validator(mode="after")
     def _one_sender(self) -> Self:
@@ -139,10 +141,18 @@ def with_refusal(reply: Reply, outcome: HookOutcome) -> HookOutcome:
     refusal = read_answer(reply, _Refusal)
     if refusal is None:
         return outcome
-    said = re.sub(r"\+?\d(?: ?\d){6,}", "<number>", refusal.message)[:200]
+    said = re.sub(r"\+?\d(?: ?\d){6,}", "<number>", refusal.message)
     return HookOutcome(
         outcome.result, outcome.reason, f"HTTP {reply.status}, error {refusal.code}: {said}", outcome.retry_after
     )
+
+
+def is_signed(token: Secret, url: str, form: Mapping[str, list[str]], signature: str) -> bool:
+    """Whether Twilio signed a request to this address, as we gave it out, with this form (X-Twilio-Signature)."""
+    from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # noqa: PLC0415  Only where calls are made.
+
+    flat = {name: values[0] if len(values) == 1 else values for name, values in form.items()}
+    return bool(signature) and bool(RequestValidator(token.reveal()).validate(url, flat, signature))
 
 
 KIND = HookKind(name="twilio", spec=TwilioSmsSpec, render=render, talk=one_request(request, read))

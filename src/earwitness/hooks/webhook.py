@@ -14,8 +14,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from earwitness.config.fields import Duration, Secret, SecretValue, WebAddress, WithSecret, problem
-from earwitness.hooks.base import HookKind, HookRequest, Notice, Parcel, json_body, one_request, read_status
+from earwitness.config.fields import Secret, SecretValue, WebAddress, WithSecret, problem
+from earwitness.hooks.base import (
+    AnswerLimit,
+    HookKind,
+    HookRequest,
+    Notice,
+    Parcel,
+    json_body,
+    one_request,
+    read_status,
+)
 from earwitness.presentation import incident_json, iso_time
 
 _PREFIX = "whsec_"
@@ -32,7 +41,7 @@ class WebhookSpec(WithSecret):
     secret: Annotated[tuple[SecretValue, ...], BeforeValidator(_as_list), Field(min_length=1)]
     secret_file: Annotated[tuple[Path, ...], BeforeValidator(_as_list)] = ()
     envelope: Literal["standard", "cloudevents"] = "standard"
-    timeout: Annotated[Duration, Field(gt=0, le=60)] = 15.0
+    timeout: AnswerLimit = 15.0
 
     @field_validator("secret")
     @classmethod

@@ -206,7 +206,8 @@ def by(command: Commanded) -> str:
 
 
 def noted(incident: Incident, now: float, kind: TransitionKind, text: str) -> tuple[Incident, Transition]:
-    after = replace(incident, timeline=(*incident.timeline, TimelineEntry(now, kind, text)))
+    entry = TimelineEntry(now, kind, text, incident.severity, incident.muted is not None)
+    after = replace(incident, timeline=(*incident.timeline, entry))
     return after, Transition(after, kind, now, text)
 
 

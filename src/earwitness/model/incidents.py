@@ -21,6 +21,8 @@ class TimelineEntry:
     at: float
     kind: TransitionKind
     text: str
+    severity: Severity | None = None  # of the incident from then on; entries of an earlier version do not say
+    muted: bool = False  # whether nobody was told of the incident from then on
 
 
 @dataclass(frozen=True, slots=True)

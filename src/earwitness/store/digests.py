@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
-from earwitness.model import Incident, Severity, TransitionKind
+from earwitness.model import Incident, Severity, Status, TransitionKind
 from earwitness.store.codec import decode
 from earwitness.store.owed import OWED, owe
 from earwitness.store.tables import deliveries, digests, incidents
@@ -20,7 +20,18 @@ from earwitness.store.tables import deliveries, digests, incidents
 _MINUTE = 60.0
 _MOST_SHOWN = 200  # incidents of a digest that are read in full; the others are counted
 _AT_ONCE = 500  # rows of one statement
-_NEWS = tuple(k.value for k in (TransitionKind.OPEN, TransitionKind.RAISE, TransitionKind.LOWER, TransitionKind.REMIND))
+_NEWS = tuple(
+    kind.value
+    for kind in (
+        TransitionKind.OPEN,
+        TransitionKind.REOPEN,
+        TransitionKind.RAISE,
+        TransitionKind.LOWER,
+        TransitionKind.UNMUTE,
+        TransitionKind.REMIND,
+        TransitionKind.ESCALATE,
+    )
+)
 _FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE.value, TransitionKind.RESOLVE.value)
 
 _other = aliased(deliveries)
@@ -179,6 +190,25 @@ def members(connection: Connection, digest_id: str) -> list[str]:
     """Return the ids of all incidents that the digest told of."""
     query = select(deliveries.c.incident).where(deliveries.c.digest == digest_id).distinct()
     return sorted(connection.scalars(query))
+
+
+def end_of(connection: Connection, digest: str, hook: str, now: float) -> dict[str, Any] | None:
+    """Return the row that would tell a hook the end of a digest. None: it is not over, or there is none of this name."""
+    over = select(digests.c.id).where(digests.c.id == digest, digests.c.closed_at.is_not(None))
+    return None if connection.scalar(over) is None else _row(digest, TransitionKind.RESOLVE, hook, now)
+
+
+def unanswered(connection: Connection, digest_id: str) -> list[str]:
+    """Return the ids of its incidents that nobody has acknowledged and that go on."""
+    told = select(deliveries.c.incident).where(deliveries.c.digest == digest_id)
+    query = select(incidents.c.id).where(incidents.c.id.in_(told), incidents.c.status == Status.OPEN.value)
+    return sorted(connection.scalars(query))
+
+
+def open_of(connection: Connection, hook: str) -> list[str]:
+    """Return the digests that were made for the hook and are not over, the newest first."""
+    going_on = select(digests.c.id).where(digests.c.hook == hook, digests.c.closed_at.is_(None))
+    return list(connection.scalars(going_on.order_by(digests.c.at.desc())))
 
 
 def _parts(values: list[Any]) -> Iterable[list[Any]]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
-from earwitness.store.owed import OWED, owe, refused, thread
-from earwitness.store.tables import deliveries
+from earwitness.store.owed import OWED, owe, refused, thread, told
+from earwitness.store.tables import attempts, deliveries
 
 _KEPT = ("incident", "kind", "at", "urgent")
 
@@ -17,13 +17,33 @@ def take_over(connection: Connection, seq: int, now: float) -> None:
     A hook that was given up after a day keeps the rest too: one of the attempts may have arrived, and is to be ended there.
     """
     row = connection.execute(select(deliveries).where(deliveries.c.seq == seq)).one()
-    for told in _told_by(connection, row):
-        _pass_on(connection, told, now)
-        if not _accepted(connection, told):
-            for waiting in _still_owed(connection, told):
+    for lost in _told_by(connection, row):
+        _pass_on(connection, lost, now)
+        if not _accepted(connection, lost):
+            for waiting in _still_owed(connection, lost):
                 if row.state == "refused":
                     _skip(connection, waiting.seq)
                 _pass_on(connection, waiting, now)
+
+
+def pass_on_unheard(connection: Connection, hook: str, reason: str, now: float, longest: float) -> list[str]:
+    """Refuse for a hook that is gone what it is owed of incidents that it does not know. Returns whose.
+
+    What it knows stays owed to it, should it come back, for `longest` seconds.
+    """
+    query = select(deliveries.c.seq).where(deliveries.c.hook == hook, deliveries.c.state.in_(OWED))
+    given_up = []
+    for seq in connection.scalars(query.order_by(deliveries.c.seq)).all():
+        row = connection.execute(select(deliveries).where(deliveries.c.seq == seq)).one()
+        if row.state not in OWED or (_accepted(connection, row) and now - row.owed_since <= longest):
+            continue
+        note = {"delivery": seq, "at": now, "outcome": "refused", "reason": reason}
+        connection.execute(insert(attempts).values(note | {"detail": "no hook of this name is configured any more"}))
+        refusal = {"state": "refused", "reason": reason, "lease": None, "lease_until": None}
+        connection.execute(update(deliveries).where(deliveries.c.seq == seq).values(refusal))
+        take_over(connection, seq, now)
+        given_up.append(row.incident)
+    return given_up
 
 
 def _told_by(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
@@ -32,9 +52,9 @@ def _told_by(connection: Connection, row: Row[Any]) -> Sequence[Row[Any]]:
     members = deliveries.c.digest == row.incident
     if row.seq != first or connection.execute(select(deliveries.c.seq).where(members).limit(1)).first() is None:
         return [row]
-    told = connection.execute(select(deliveries).where(members).order_by(deliveries.c.seq)).all()
+    rows = connection.execute(select(deliveries).where(members).order_by(deliveries.c.seq)).all()
     connection.execute(update(deliveries).where(members).values(state=row.state, reason=row.reason))
-    return told
+    return rows
 
 
 def _accepted(connection: Connection, row: Row[Any]) -> bool:
@@ -53,17 +73,31 @@ def _skip(connection: Connection, seq: int) -> None:
 
 
 def _pass_on(connection: Connection, row: Row[Any], now: float) -> None:
-    """Owe the row to the first hook of its failover that has not refused the incident too."""
-    gone, chain = refused(connection, row.incident), row.failover.split()
-    for number, hook in enumerate(chain):
-        if hook in gone:
-            continue
-        values = {name: getattr(row, name) for name in _KEPT}
-        values |= {"held": "group" if row.digest else row.held}  # what was told together stays together
-        values |= {"key": row.key.removesuffix(row.hook) + hook, "hook": hook, "next_at": now}
-        values |= {"text": f"{row.text}\n(In place of {row.hook}, which did not take it.)"}
-        owe(connection, values | {"failover": " ".join(chain[number + 1 :])})
+    """Owe the row to the next hook of its failover."""
+    chain = row.failover.split()
+    hook = _next(connection, row, chain)
+    if hook is None:
         return
+    values = {name: getattr(row, name) for name in _KEPT}
+    values |= {"held": "group" if row.digest else row.held}  # what was told together stays together
+    values |= {"key": row.key.removesuffix(row.hook) + hook, "hook": hook, "next_at": now}
+    values |= {"text": f"{row.text}\n(In place of {row.hook}, which did not take it.)"}
+    owe(connection, values | {"failover": " ".join(chain[chain.index(hook) + 1 :])})
+
+
+def _next(connection: Connection, row: Row[Any], chain: Sequence[str]) -> str | None:
+    """Return the first that has not refused the incident; where all have and nobody took it, the first not asked of this news."""
+    gone = refused(connection, row.incident)
+    left = [hook for hook in chain if hook not in gone]
+    if not left and not told(connection, row.incident):
+        asked = _asked(connection, row)
+        left = [hook for hook in chain if hook not in asked]
+    return left[0] if left else None
+
+
+def _asked(connection: Connection, row: Row[Any]) -> set[str]:
+    same = and_(deliveries.c.incident == row.incident, deliveries.c.kind == row.kind, deliveries.c.at == row.at)
+    return set(connection.scalars(select(deliveries.c.hook).where(same)))
 
 
 def refusing(connection: Connection) -> dict[str, str]:

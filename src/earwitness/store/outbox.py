@@ -7,19 +7,27 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
-from earwitness.model import TransitionKind
-from earwitness.store import digests, failover
-from earwitness.store.owed import OWED
-from earwitness.store.tables import attempts, deliveries, impairment_notices, incidents
+from earwitness.model import Status, TransitionKind
+from earwitness.store import digests, failover, verdicts
+from earwitness.store.owed import OWED, going_on, owe, thread
+from earwitness.store.tables import attempts, deliveries
 
 _UNSURE = ("timeout", "connection", "interrupted", "server_error", "bad_reply", "monitor_fault")
 _earlier = aliased(deliveries)
-_behind = exists().where(  # an earlier delivery of the same incident to the same hook is still owed
+_earlier_of_thread = and_(
     _earlier.c.incident == deliveries.c.incident,
     _earlier.c.hook == deliveries.c.hook,
     _earlier.c.seq < deliveries.c.seq,
-    _earlier.c.state.in_(OWED),
 )
+_telling = aliased(deliveries)
+_behind_its_digest = exists().where(  # an earlier delivery was put into a digest that is still owed
+    _earlier_of_thread,
+    _earlier.c.digest == _telling.c.incident,
+    _telling.c.kind == TransitionKind.DIGEST.value,
+    _telling.c.state.in_(OWED),
+)
+# an earlier delivery of the same incident to the same hook is still owed, by itself or in a digest
+_behind = or_(exists().where(_earlier_of_thread, _earlier.c.state.in_(OWED)), _behind_its_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,12 @@ def release_leases(connection: Connection, now: float) -> int:
     return connection.execute(freed).rowcount
 
 
+def unlease(connection: Connection, token: str) -> None:
+    """Free what was taken with this token, of which nobody knows whether it was, and nothing was attempted."""
+    freed = {"state": "pending", "lease": None, "lease_until": None, "attempts": deliveries.c.attempts - 1}
+    connection.execute(update(deliveries).where(deliveries.c.lease == token).values(freed))
+
+
 def bring_forward(connection: Connection, now: float, longest: float) -> None:
     """After the clock was set back: what is due later than any pause is long is due now, and no lease outlives its length."""
     quiet = func.coalesce(deliveries.c.held, "") == "quiet"  # until an hour of the day, which the clock knows
@@ -183,16 +197,48 @@ def settle(
 def send_again(connection: Connection, key: str, who: str, now: float) -> str | None:
     """Owe a settled delivery anew, at once and under its key; the trail says who wished it. Returns the state that it was in.
 
-    None: there is no such delivery. One that is still owed stays as it is.
+    None: there is no such delivery. One that is still owed stays as it is. With what opens something that is over its end is owed too.
     """
-    row = connection.execute(select(deliveries.c.seq, deliveries.c.state).where(deliveries.c.key == key)).first()
+    row = connection.execute(select(deliveries).where(deliveries.c.key == key)).first()
     if row is None or row.state in OWED:
         return row.state if row else None
-    again = {"state": "pending", "attempts": 0, "next_at": now, "owed_since": now, "urgent": 1, "held": None}
-    connection.execute(update(deliveries).where(deliveries.c.seq == row.seq).values(again))
-    note = {"delivery": row.seq, "at": now, "outcome": "again", "reason": "by_hand", "detail": f"sent again by {who}"}
-    connection.execute(insert(attempts).values(note))
+    _owe_again(connection, row.seq, f"sent again by {who}", now)
+    if row.kind not in (TransitionKind.RESOLVE, TransitionKind.ACKNOWLEDGE):
+        _end_again(connection, row, who, now)
     return str(row.state)
+
+
+def _owe_again(connection: Connection, seq: int, why: str, now: float) -> None:
+    again = {"state": "pending", "attempts": 0, "next_at": now, "owed_since": now, "urgent": 1, "held": None}
+    connection.execute(update(deliveries).where(deliveries.c.seq == seq).values(again))
+    note = {"delivery": seq, "at": now, "outcome": "again", "reason": "by_hand", "detail": why}
+    connection.execute(insert(attempts).values(note))
+
+
+def _end_again(connection: Connection, row: Row[Any], who: str, now: float) -> None:
+    """Where the incident or the digest is over, owe its end after what opens it: the row that told of it, or a new one."""
+    end = _end_of(connection, row.incident, row.hook, now)
+    if end is None:
+        return
+    later = and_(thread(row.incident, row.hook), deliveries.c.kind == TransitionKind.RESOLVE.value)
+    query = select(deliveries).where(later, deliveries.c.seq > row.seq).order_by(deliveries.c.seq.desc()).limit(1)
+    known = connection.execute(query).first()
+    if known is None:
+        owe(connection, end | {"hook": row.hook, "next_at": now, "urgent": 1})
+    elif known.state not in OWED:
+        _owe_again(connection, known.seq, f"what {who} sent again is over", now)
+
+
+def _end_of(connection: Connection, name: str, hook: str, now: float) -> dict[str, Any] | None:
+    """Return the row that would tell the end of an incident or a digest. None: it is not over."""
+    incident = verdicts.incident(connection, name)
+    if incident is None:
+        return digests.end_of(connection, name, hook, now)
+    if incident.status is not Status.RESOLVED:
+        return None
+    number, entry = max((n, e) for n, e in enumerate(incident.timeline, 1) if e.kind is TransitionKind.RESOLVE)
+    key = f"{name}.{number}.{hook}"
+    return {"key": key, "incident": name, "kind": entry.kind.value, "at": entry.at, "text": entry.text}
 
 
 def next_due(connection: Connection, hook: str) -> float | None:
@@ -257,9 +303,7 @@ def forget_before(connection: Connection, moment: float) -> None:
 
     Those of an incident that goes on stay: they say who is to hear of its end.
     """
-    open_ones = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
-    notices = select(impairment_notices.c.id).where(impairment_notices.c.closed_at.is_(None))
     settled = and_(deliveries.c.at < moment, deliveries.c.state.not_in(OWED))
-    old = and_(settled, deliveries.c.incident.not_in(open_ones.union(notices)))
+    old = and_(settled, deliveries.c.incident.not_in(going_on()))
     connection.execute(delete(attempts).where(attempts.c.delivery.in_(select(deliveries.c.seq).where(old))))
     connection.execute(delete(deliveries).where(old))

@@ -1,17 +1,19 @@
 """What is owed to whom: rows are put into the outbox in the commit of the transition that they tell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, and_, exists, insert, or_, select, update
 
 from earwitness.model import Transition, TransitionKind
 from earwitness.store.dialect import insert_if_new
-from earwitness.store.tables import deliveries
+from earwitness.store.tables import attempts, deliveries, impairment_notices, incidents
 
+STATES = ("pending", "leased", "delivered", "refused", "expired", "skipped", "digested", "dropped")
 OWED = ("pending", "leased")
 _BEGUN = ("leased", "delivered", "digested")
+_REACHED = (*OWED, "delivered", "digested", "expired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,52 @@ def thread(incident: str, hook: str) -> ColumnElement[bool]:
 
 def told(connection: Connection, incident: str) -> list[str]:
     """Return the hooks that were told of the incident, may have been, or are about to be; not those that refused all of it."""
-    reached = deliveries.c.state.in_((*OWED, "delivered", "digested", "expired"))
-    query = select(deliveries.c.hook).where(deliveries.c.incident == incident, reached).distinct()
+    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(_REACHED))
+    query = select(deliveries.c.hook).where(reached).distinct()
     return sorted(connection.scalars(query))
+
+
+def going_on() -> CompoundSelect[tuple[str]]:
+    """Return the ids of what is not over: open incidents, and the notice that the monitor is impaired."""
+    open_ones = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
+    return open_ones.union(select(impairment_notices.c.id).where(impairment_notices.c.closed_at.is_(None)))
+
+
+def bound(connection: Connection) -> set[str]:
+    """Return the hooks that an open incident concerns: that know of it, or were to be told of it when they were not there any more."""
+    missed = and_(deliveries.c.state == "refused", deliveries.c.reason == "no_hook")
+    concerned = or_(deliveries.c.state.in_(_REACHED), missed)
+    meant = and_(deliveries.c.incident.in_(going_on()), concerned)
+    return set(connection.scalars(select(deliveries.c.hook).where(meant).distinct()))
+
+
+def drop(connection: Connection, hook: str, who: str, now: float) -> int:
+    """Owe nothing more to a hook, and expect nothing of it: what it knows of is not ended there. Returns how many deliveries that was."""
+    known = and_(deliveries.c.incident.in_(going_on()), deliveries.c.state != "skipped")
+    meant = and_(deliveries.c.hook == hook, deliveries.c.state != "dropped", or_(deliveries.c.state.in_(OWED), known))
+    seqs = list(connection.scalars(select(deliveries.c.seq).where(meant)))
+    note = {"at": now, "outcome": "dropped", "reason": "by_hand", "detail": f"dropped by {who}"}
+    if seqs:
+        connection.execute(insert(attempts), [note | {"delivery": seq} for seq in seqs])
+        dropped = update(deliveries).where(meant).values(state="dropped", lease=None, lease_until=None)
+        connection.execute(dropped)
+    return len(seqs)
+
+
+def awaiting_end(connection: Connection, incident: str) -> list[str]:
+    """Return the hooks to which the incident is not over: those told of it that were not told, or are not about to be, of its end since."""
+    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(_REACHED))
+    rows = connection.execute(select(deliveries.c.hook, deliveries.c.kind).where(reached).order_by(deliveries.c.seq))
+    newest = {row.hook: row.kind for row in rows}
+    return sorted(hook for hook, kind in newest.items() if kind != TransitionKind.RESOLVE)
+
+
+def is_owed(connection: Connection, incident: str, hook: str, kinds: Sequence[TransitionKind] = ()) -> bool:
+    """Whether the hook is still to be told something of the incident: anything, or one of these kinds."""
+    waiting = and_(thread(incident, hook), deliveries.c.state.in_(OWED))
+    if kinds:
+        waiting = and_(waiting, deliveries.c.kind.in_([kind.value for kind in kinds]))
+    return connection.execute(select(deliveries.c.seq).where(waiting).limit(1)).first() is not None
 
 
 def refused(connection: Connection, incident: str) -> set[str]:
@@ -112,13 +157,15 @@ def refused(connection: Connection, incident: str) -> set[str]:
 
 
 def drop_quiet(connection: Connection, incident: str) -> None:
-    """Forget what quiet hours hold back of an incident that is over: nobody has heard of it, and nobody needs to."""
+    """Forget what quiet hours hold back of an incident that is over: who has not heard of it needs not, who has waits for the end."""
     known = deliveries.alias()
     begun = exists().where(known.c.incident == incident, known.c.hook == deliveries.c.hook, known.c.state.in_(_BEGUN))
     began_quietly = exists().where(
         known.c.incident == incident, known.c.hook == deliveries.c.hook, known.c.held == "quiet", known.c.attempts == 0
     )
-    waiting = and_(deliveries.c.incident == incident, deliveries.c.state == "pending", began_quietly, ~begun)
+    unheard = and_(began_quietly, ~begun)
+    untried = and_(deliveries.c.held == "quiet", deliveries.c.attempts == 0)
+    waiting = and_(deliveries.c.incident == incident, deliveries.c.state == "pending", or_(unheard, untried))
     seqs = list(connection.scalars(select(deliveries.c.seq).where(waiting)))
     connection.execute(
         update(deliveries).where(deliveries.c.seq.in_(seqs)).values(state="skipped", reason="over_in_quiet_hours")

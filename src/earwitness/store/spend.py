@@ -98,18 +98,23 @@ def release_unused(connection: Connection, run: str) -> None:
     connection.execute(update(calls).where(unused).values(state="settled", micros=0))
 
 
+_COLUMNS = (calls.c.run, calls.c.state, calls.c.to, calls.c["from"], calls.c.sid, calls.c.intended_at, calls.c.script)
+
+
 def call_of(connection: Connection, run: str) -> CallRow | None:
-    columns = (
-        calls.c.run,
-        calls.c.state,
-        calls.c.to,
-        calls.c["from"],
-        calls.c.sid,
-        calls.c.intended_at,
-        calls.c.script,
-    )
-    row = connection.execute(select(*columns).where(calls.c.run == run)).first()
+    row = connection.execute(select(*_COLUMNS).where(calls.c.run == run)).first()
     return CallRow(*row) if row else None
+
+
+def runs_of(connection: Connection, prefix: str) -> list[CallRow]:
+    """Return the calls of all runs whose names begin so, as far as each got."""
+    rows = connection.execute(select(*_COLUMNS).where(calls.c.run.startswith(prefix, autoescape=True)))
+    return [CallRow(*row) for row in rows]
+
+
+def knows(connection: Connection, sid: str) -> bool:
+    """Whether a call of ours has this name already."""
+    return connection.execute(select(calls.c.run).where(calls.c.sid == sid).limit(1)).first() is not None
 
 
 def forget_alerts_before(connection: Connection, moment: float) -> None:

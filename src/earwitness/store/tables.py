@@ -110,7 +110,10 @@ deliveries = Table(
     Column("text", Text, nullable=False),
     Column("hook", String(63), nullable=False),
     Column(
-        "state", String(12), nullable=False, comment="pending, leased, delivered, refused, expired, skipped, digested"
+        "state",
+        String(12),
+        nullable=False,
+        comment="pending, leased, delivered, refused, expired, skipped, digested, dropped",
     ),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_at", Float, nullable=False),
