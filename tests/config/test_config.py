@@ -163,6 +163,9 @@ dial: {allow: ["+12025550199"]}
     assert any(line.startswith("carriers.main: there is no control call") for line in told)
     known_good = call.replace('143"}}', '143"}, control: {to: "+12025550199"}}')
     assert not any("control call" in line for line in advice_on(load(known_good + WEB + probe)))
+    assert any(line.startswith("carriers.main: it has one number") for line in told)
+    two = call.replace('"+12025550143"', '["+12025550143", "+12025550144"]')
+    assert not any("it has one number" in line for line in advice_on(load(two + WEB + probe)))
     assert any('no reference recording of "Welcome to Acme"' in line for line in told)
     assert any("nobody is told" in line for line in told)
     assert any(line.startswith("network.known_good: no address") for line in told)
@@ -181,7 +184,7 @@ dial: {allow: ["+12025550199"]}
 def test_a_hook_that_nothing_names_or_that_nobody_can_answer_is_advised_on(load):
     slack = "slack: {token: t, channel: C1, signing_secret: s}"
     pager = "pagerduty: {routing_key: r, webhook_secret: w}"
-    text = f"{WEB}hooks: {{chat: {{{slack}}}, pager: {{{pager}}}}}\nroutes: [{{to: [pager]}}]\n"
+    text = f"network: {{known_good: https://www.example}}\n{WEB}hooks: {{chat: {{{slack}}}, pager: {{{pager}}}}}\nroutes: [{{to: [pager]}}]\n"
     told = list(advice_on(load(text)))
     assert [line.partition(":")[0] for line in told] == [
         "hooks.chat",

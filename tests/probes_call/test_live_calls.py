@@ -30,7 +30,7 @@ from earwitness.simulator import UNOBTAINABLE_LINE
 from earwitness.simulator.server import Simulator
 from earwitness.store import errands
 from earwitness.store.store import Store
-from earwitness.telephony import driver, live
+from earwitness.telephony import driver, live, transcription
 from earwitness.telephony.carrier import Carrier
 from earwitness.telephony.errors import NOT_IN_PROGRESS, CarrierError, classify
 from earwitness.telephony.live import LiveConversation
@@ -265,8 +265,45 @@ async def test_an_error_in_words_is_a_wrong_prompt(caller, sim):
     assert "could not be taken" in finding.message or "try again later" in finding.message
 
 
+def utterance(number, event="transcription-content", words="hello"):
+    data = json.dumps({"transcript": words})
+    return {"SequenceId": str(number), "TranscriptionEvent": event, "Track": "inbound_track", "TranscriptionData": data}
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 4])
+async def test_words_of_which_one_callback_is_lost_are_no_ground_to_judge_on(lost):
+    hearing = CarrierHearing()
+    events = {
+        1: "transcription-started",
+        2: "transcription-content",
+        3: "transcription-content",
+        4: "transcription-stopped",
+    }
+    for number, event in events.items():
+        if number != lost:
+            hearing.take(utterance(number, event))
+    await hearing.settled(0.01)
+    with pytest.raises(EngineError, match="did not come"):
+        hearing.transcript()
+    hearing.take(utterance(lost, events[lost]))
+    await hearing.settled(60.0)
+    assert hearing.transcript()
+
+
+async def test_words_that_come_late_are_waited_for():
+    hearing = CarrierHearing()
+    waiting = asyncio.create_task(hearing.settled(60.0))
+    for number, event in ((3, "transcription-stopped"), (1, "transcription-started")):
+        hearing.take(utterance(number, event))
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    hearing.take(utterance(2))
+    await waiting
+
+
 @pytest.mark.parametrize("fault", ["transcription-fails", "callbacks-lost"])
-async def test_words_that_do_not_come_are_the_monitors_fault(caller, sim, fault):
+async def test_words_that_do_not_come_are_the_monitors_fault(caller, sim, fault, monkeypatch):
+    monkeypatch.setattr(transcription, "PATIENCE", 0.1)
     sim.faults.turn_on(fault)
     (finding,) = (await run(spec(), wordy(caller))).findings
     assert (finding.failure, finding.attribution) == (Failure.TRANSCRIPTION_FAILED, Attribution.MONITOR)

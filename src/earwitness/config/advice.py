@@ -23,6 +23,7 @@ def advice_on(config: Config) -> Iterator[str]:
     except PromptError as error:
         yield f"prompts: {error}"
     yield from _on_controls(config)
+    yield from _on_second_ways(config)
     if not config.network.known_good and any(probe.call is None for probe in config.probes.values()):
         yield (
             "network.known_good: no address is named, so when our own uplink is down it looks as if the targets were; "
@@ -59,6 +60,22 @@ def _on_controls(config: Config) -> Iterator[str]:
             f"carriers.{name}: there is no control call, so a failed call may be blamed on the number where the account or the "
             'carrier is at fault; add control: {to: "+..."}, a number that is known to answer'
         )
+
+
+def _on_second_ways(config: Config) -> Iterator[str]:
+    for name, account in config.carriers.items():
+        alone = [
+            probe
+            for probe, spec in config.probes.items()
+            if spec.call
+            and not spec.call.confirm_carrier
+            and (spec.call.carrier or next(iter(config.carriers))) == name
+        ]
+        if alone and len(account.twilio.from_) == 1:
+            yield (
+                f"carriers.{name}: it has one number, so a failed call is confirmed from the same one, and a block of that number looks "
+                f"like an outage; add a second to from, or set confirm_carrier on {', '.join(alone[:3])}"
+            )
 
 
 def _on_what_is_over(config: Config) -> Iterator[str]:

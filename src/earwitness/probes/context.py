@@ -35,6 +35,9 @@ class Transcriber(Protocol):
     def script(self, extension: "Extension | None") -> str:
         """Return what the call's script begins with, so that the carrier transcribes; empty where an engine of ours does."""
 
+    async def settled(self, extension: "Extension | None") -> None:
+        """Return when the carrier has told what it heard, where it was to listen, or is late with it."""
+
     def engine(self, texts: Sequence[str], extension: "Extension | None") -> "Engine":
         """Return the engine that listens for `texts`, all that may be said. Takes seconds. Raises EngineError."""
 

@@ -298,6 +298,8 @@ class Attempt:
         texts = [*(text for step in script for text in (*step.expect, *step.misroute)), *self.spec.phrases.all]
         transcriber = self.ctx.transcriber
         texts += [prompt.text for prompt in library.prompts]
+        if transcriber is not None:
+            await transcriber.settled(self.extension)
         make_engine = None if transcriber is None else partial(transcriber.engine, texts, self.extension)
         return await in_worker(listen, wav, script, library, self.spec.phrases, seconds, make_engine, far_end)
 

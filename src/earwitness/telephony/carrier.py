@@ -23,6 +23,7 @@ from twilio.rest import Client  # type: ignore[import-untyped]
 from earwitness.clock import Clock
 from earwitness.config.carriers import CarrierSpec
 from earwitness.config.fields import Money
+from earwitness.model import Attribution, Failure
 from earwitness.telephony.errors import CarrierError, classify
 from earwitness.telephony.http_client import HttpxTwilioClient
 
@@ -203,9 +204,7 @@ class Carrier:
         try:
             return read(await request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise CarrierError(
-                f"the carrier's API cannot be reached ({type(error).__name__})", retryable=True
-            ) from error
+            raise _unreachable(error) from error
         except httpx.UnsupportedProtocol as error:
             raise CarrierError(str(error)) from error
         except httpx.HTTPError as error:
@@ -219,6 +218,17 @@ class Carrier:
             raise _bare(error) from error
         except (ValueError, TypeError, AttributeError, LookupError) as error:  # a success that holds no resource
             raise CarrierError("the carrier's API answered nonsense", retryable=True, ambiguous=True) from error
+
+
+def _unreachable(error: httpx.TransportError) -> CarrierError:
+    """Return what kept us from the carrier's API. What we ourselves do not allow is the monitor's fault, and asking again does not help."""
+    refused = getattr(error, "failure", None) is Failure.ADDRESS_REFUSED
+    return CarrierError(
+        f"the carrier's API cannot be reached: {str(error) or type(error).__name__}",
+        failure=Failure.ADDRESS_REFUSED if refused else Failure.CARRIER_API_FAILED,
+        attribution=Attribution.MONITOR if refused else Attribution.UNKNOWN,
+        retryable=not refused,
+    )
 
 
 def _bare(error: TwilioException) -> CarrierError:

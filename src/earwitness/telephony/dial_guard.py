@@ -9,7 +9,7 @@ from collections.abc import Container
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberType, shortnumberinfo
 
-_E164 = re.compile(r"\+[1-9]\d{1,14}")
+_E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _SATELLITE = {
     870: "Inmarsat",
     881: "a global satellite system",

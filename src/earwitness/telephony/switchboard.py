@@ -4,6 +4,7 @@ Callbacks only hasten a look at the call; what they claim is never believed. So 
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections import deque
 from dataclasses import dataclass
@@ -37,9 +38,27 @@ class CarrierHearing:
 
     def __init__(self) -> None:
         self._callbacks: deque[dict[str, str]] = deque(maxlen=_MOST_UTTERANCES)
+        self._came = asyncio.Event()
 
     def take(self, form: dict[str, str]) -> None:
         self._callbacks.append(form)
+        self._came.set()
+
+    async def settled(self, seconds: float) -> None:
+        """Return when all callbacks have come, whatever their order, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._missing() != 0:
+                    self._came.clear()
+                    await self._came.wait()
+
+    def _missing(self) -> int | None:
+        """Return how many callbacks have not come; None while the last of them, or one that says that it failed, has not."""
+        told = {form.get("SequenceId", ""): form.get("TranscriptionEvent", "") for form in self._callbacks}
+        if "transcription-error" in told.values():
+            return 0
+        last = next((key for key, event in told.items() if event == "transcription-stopped"), "")
+        return max(0, int(last) - len(told)) if last.isdecimal() else None
 
     def transcript(self) -> "CarrierTranscript":
         """Return it as an engine. Raises EngineError when the carrier failed, or never began."""
@@ -50,12 +69,15 @@ class CarrierHearing:
             raise EngineError(
                 "Twilio transcribed nothing: no callback of a transcription came; see the call's notifications"
             )
+        if not all(form.get("SequenceId", "").isdecimal() for form in self._callbacks):
+            raise EngineError("Twilio's transcription cannot be put in order: a SequenceId is no number")
+        missing = self._missing()
+        if missing != 0:
+            lost = "its end" if missing is None else f"{missing} of its callbacks"
+            raise EngineError(f"of Twilio's transcription {lost} did not come, so what was said is not known")
         # In the order in which they were said, each once, whatever order they came in.
         told = {(form.get("TranscriptionEvent", ""), form.get("SequenceId", "")): form for form in self._callbacks}
-        try:
-            ordered = sorted(told.values(), key=lambda form: int(form.get("SequenceId") or 0))
-        except ValueError as error:
-            raise EngineError("Twilio's transcription cannot be put in order: a SequenceId is no number") from error
+        ordered = sorted(told.values(), key=lambda form: int(form["SequenceId"]))
         found = (utterance_of(form, "inbound_track") for form in ordered)
         return CarrierTranscript(utterance for utterance in found if utterance is not None)
 

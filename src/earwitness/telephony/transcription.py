@@ -10,6 +10,8 @@ from earwitness.audio.transcription.base import Engine, EngineError, Settings
 if TYPE_CHECKING:
     from earwitness.telephony.switchboard import Extension
 
+PATIENCE = 10.0  # seconds after the recording is there until the carrier's last words must have come
+
 
 class Transcription:
     """Implements the probe's `Transcriber`."""
@@ -25,6 +27,11 @@ class Transcription:
             f"<Start><Transcription statusCallbackUrl={quoteattr(extension.transcription_url)} "
             f'track="inbound_track" partialResults="false" languageCode={quoteattr(self._settings.language)}/></Start>'
         )
+
+    async def settled(self, extension: "Extension | None") -> None:
+        """Return when the carrier has told all that it heard, if it was to listen and tells it in time."""
+        if self._settings.engine == BY_CARRIER and extension is not None:
+            await extension.heard.settled(PATIENCE)
 
     def engine(self, texts: Sequence[str], extension: "Extension | None") -> Engine:
         """Return the engine that listens for `texts`, or knows what the carrier heard. Takes seconds. Raises EngineError."""
