@@ -19,7 +19,9 @@ async def keep_visits(visits: Sequence[Visit], redaction: Redaction, ctx: RunCon
         prefix = f"{place + 1:02}-{visit.step.name}-" if visit.step.name else ""
         for kind, text in _texts(visit, redaction):
             media_type = "text/plain; charset=utf-8"
-            kept += await ctx.keep(text.encode(), kind=kind, media_type=media_type, name=f"{prefix}{kind}.txt")
+            kept += await ctx.keep(
+                text.encode("utf-8", "replace"), kind=kind, media_type=media_type, name=f"{prefix}{kind}.txt"
+            )
     return kept
 
 

@@ -301,7 +301,10 @@ class Visitor:
     def _capture(self, step: StepSpec, answer: Answer) -> Iterator[Finding]:
         """Take what the step captures, before anything of the answer is put in words: most of it is secret."""
         for name, spec in step.capture.items():
-            value = captured(spec, answer, self._client.cookies.jar)
+            try:
+                value = captured(spec, answer, self._client.cookies.jar)
+            except UnusableValueError as error:
+                value = Finding(Failure.CAPTURE_FAILED, f"nothing to capture as {name}: {error}", step.harm)
             if isinstance(value, Finding):
                 yield value
             elif value is None or value == "":

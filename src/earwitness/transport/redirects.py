@@ -50,6 +50,12 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request, trail: Trail)
         if error.exchange is not None:
             trail.exchanges.append(error.exchange)
         raise
+    except (
+        httpx.InvalidURL,
+        UnicodeError,
+    ) as error:  # httpx reads where a redirect points, whether it is followed or not
+        message = "redirected to what is no address at all"
+        raise BrokenAnswerError(message, Failure.PROTOCOL_ERROR) from error
     if EXCHANGE in response.extensions:
         trail.exchanges.append(response.extensions[EXCHANGE])
     return response
