@@ -183,3 +183,18 @@ async def test_each_run_begins_as_a_new_visitor(observe, site):
     site.pages["/"] = "<script>document.write(document.cookie ? 'known' : 'new'); document.cookie = 'a=b'</script>"
     for _ in range(2):
         assert (await observe({"open": site.url("/")}, {"expect_text": "new"})).findings == ()
+
+
+FOR_EVER = "(?:a|aa)+$"
+
+
+@pytest.mark.parametrize(
+    "step", [{"expect_url": FOR_EVER}, {"expect_title": FOR_EVER}, {"click": "Pay", "frame": {"url": FOR_EVER}}]
+)
+async def test_a_pattern_that_takes_for_ever_stops_nobody(observe, site, step):
+    long = "a" * 60 + "!"
+    site.pages["/" + long] = f"<title>{long}</title><iframe src='/{long}x'></iframe>"
+    seen = await observe({"open": site.url("/" + long)}, step)
+    (finding,) = seen.findings
+    assert (finding.failure, finding.attribution) == (Failure.MONITOR_ERROR, Attribution.MONITOR)
+    assert "takes too long" in finding.message

@@ -15,6 +15,7 @@ import regex
 from playwright.async_api import Error as BrowserError
 
 from earwitness.browser.pages import PageInventory, PageScript
+from earwitness.probes.http_checks import search
 from earwitness.transport.redaction import mask_url
 
 if TYPE_CHECKING:
@@ -150,7 +151,8 @@ class PageWatcher:
         ]
 
     def _ignored(self, text: str) -> bool:
-        return any(pattern.search(text) for pattern in self.ignore)
+        """Whether a pattern names the script; one that cannot be searched for in time names nothing."""
+        return any(isinstance(search(pattern, text), regex.Match) for pattern in self.ignore)
 
     async def _headers(self) -> dict[str, str]:
         if not self._documents:

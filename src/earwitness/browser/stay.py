@@ -14,7 +14,7 @@ from playwright.async_api import Error as BrowserError
 from earwitness.browser.actions import Hands
 from earwitness.browser.blame import Blame
 from earwitness.browser.engine import BrowserEngine, BrowserFailedError, Visit
-from earwitness.browser.har import console_of, failures_of, har_of, shown_url
+from earwitness.browser.har import console_of, failures_of, har_of
 from earwitness.browser.inventory import PageWatcher
 from earwitness.browser.journey import Journey, StoppedError, Terms
 from earwitness.browser.page_watch import PageWatch
@@ -90,7 +90,9 @@ class Stay:
 
     async def _arrive(self) -> None:
         spec, context = self.spec, self.visit.context
-        self.redaction = Redaction(spec.secrets())
+        self.redaction = Redaction()
+        for value in spec.secrets():
+            self.redaction.hide_word(value)
         self.traffic = Traffic(context, lambda: self.ctx.elapsed, self.visit.guest.troubles)
         if spec.trace:
             await context.tracing.start(screenshots=True, snapshots=True)
@@ -107,7 +109,7 @@ class Stay:
         self.journey.after_step = self._after_step
 
     def _show(self, text: str) -> str:
-        return shown_url(text, self.redaction) if "://" in text.partition(" ")[0] else self.redaction.text(text)
+        return self.redaction.url(text) if "://" in text.partition(" ")[0] else self.redaction.text(text)
 
     async def _after_step(self, step: BrowserStepSpec | None, title: str) -> None:
         if self.watch is not None and self.watch.inventory is None and self._is_watched(step, title):
@@ -236,13 +238,14 @@ class Stay:
             if picture is not None:
                 kept += await self.ctx.keep(picture, kind="screenshot", media_type="image/png", name="screenshot.png")
         for kind, name, text in (
-            ("requests", "failed-requests.txt", failures_of(self.traffic, self.redaction)),
-            ("console", "console.txt", console_of(self.traffic, self.redaction)),
+            ("requests", "failed-requests.txt", await asyncio.to_thread(failures_of, self.traffic, self.redaction)),
+            ("console", "console.txt", await asyncio.to_thread(console_of, self.traffic, self.redaction)),
         ):
             if text:
                 media_type = "text/plain; charset=utf-8"
                 kept += await self.ctx.keep(text.encode(), kind=kind, media_type=media_type, name=name)
-        archive = har_of(self.traffic, self.ctx.started_at, self.visit.version, self.redaction)
+        began, version = self.ctx.started_at, self.visit.version
+        archive = await asyncio.to_thread(har_of, self.traffic, began, version, self.redaction)
         kept += await self.ctx.keep(archive, kind="har", media_type="application/json", name="requests.har")
         return [*kept, *await self._trace()]
 

@@ -15,13 +15,15 @@ import regex
 
 from earwitness.model import Attribution, Effect, Failure, Finding
 from earwitness.probes.http_fields import json_path
+from earwitness.transport.cards import MASK
 from earwitness.transport.exchange import Certificate
-from earwitness.transport.redaction import MASK, Redaction, sensitive_header
+from earwitness.transport.redaction import Redaction, sensitive_header
 
 if TYPE_CHECKING:
     from earwitness.probes.http_spec import StepSpec, TimeLeft
 
 _EXCERPT = 80  # characters
+_LOOKED_AT = 2000  # characters of a text that is quoted, blank ones included
 _DAY = 86400.0
 _CHARSET = re.compile(r"""(?:^|[;\s])charset\s*=\s*["']?([A-Za-z0-9._:-]{1,40})["']?\s*(?:;|$)""", re.IGNORECASE)
 _CHARSETS = re.compile(
@@ -57,8 +59,9 @@ class Answer:
 
     def excerpt(self, text: str) -> str:
         """Return the beginning of a text on one line, without what nobody may see, in quotes."""
-        line = " ".join(self.redaction.text(text).split())
-        return repr(line if len(line) <= _EXCERPT else line[:_EXCERPT] + "...")
+        line = " ".join(self.redaction.beginning(text, _LOOKED_AT).split())
+        whole = len(line) <= _EXCERPT and len(text) <= _LOOKED_AT
+        return repr(line if whole else line[:_EXCERPT] + "...")
 
     @property
     def status_line(self) -> str:

@@ -8,7 +8,7 @@ import httpx
 from earwitness.model import Failure
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
 from earwitness.transport.exchange import EXCHANGE, TERMS, Exchange, Terms
-from earwitness.transport.redaction import mask_url, sensitive_header
+from earwitness.transport.redaction import harmless_header, mask_url
 
 
 @dataclass(slots=True)
@@ -69,6 +69,6 @@ def _next(request: httpx.Request, following: httpx.Request) -> httpx.Request:
     if following.url.scheme not in ("http", "https"):
         raise BrokenAnswerError(f"redirected to {following.url.scheme}:, no web address", Failure.WRONG_REDIRECT)
     if not same_origin(request.url, following.url):  # cookies have a jar that knows where they belong
-        for name in [n for n in following.headers if sensitive_header(n) and n.lower() != "cookie"]:
+        for name in [n for n in following.headers if not harmless_header(n) and n.lower() != "cookie"]:
             del following.headers[name]
     return following
