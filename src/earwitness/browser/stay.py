@@ -99,7 +99,7 @@ class Stay:
         self.page = await context.new_page()
         self.page.set_default_timeout(spec.step_timeout * 1000)
         if spec.watch is not None:
-            watcher = PageWatcher(context, self.page, spec.watch.ignore)
+            watcher = PageWatcher(context, self.page, spec.watch.ignore, spec.watch.frames)
             await watcher.listen()
             self.watch = PageWatch(spec.watch, self.ctx, watcher)
         self.hands = Hands(self.page, self.traffic, self._show)
@@ -217,7 +217,8 @@ class Stay:
             "requests": float(len(self.traffic.requests) + self.traffic.left_out),
             "failed_requests": float(sum(r.broken for r in self.traffic.requests)),
         }
-        return {"duration": duration, **counts, **self.vitals, **steps}
+        watched = {"page_watched": float(self.watch.whole)} if self.watch else {}
+        return {"duration": duration, **counts, **watched, **self.vitals, **steps}
 
     # --- evidence ----------------------------------------------------------------------------------------------------
 

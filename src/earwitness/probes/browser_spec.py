@@ -181,6 +181,7 @@ class WatchSpec(Spec):
         tuple[HostPattern, ...], BeforeValidator(as_list)
     ] = ()  # hosts whose scripts may change in content
     ignore: Annotated[tuple[Regex, ...], BeforeValidator(as_list)] = ()  # scripts by URL, or inline ones by their text
+    frames: dict[Name, Regex] = Field(default_factory=dict)  # what a frame is called, by its address
 
 
 def _watch(value: Any) -> Any:
