@@ -167,7 +167,7 @@ def drawer():
 def observe(engine, web, drawer):
     """Run the probe that the keywords describe, and return its observation."""
 
-    async def observe(*steps, browser=None, folder=None, pages=None, name="p", **options):
+    async def observe(*steps, browser=None, folder=None, pages=None, name="p", redact=str, **options):
         planned = Run("r", name, "j", Channel.BROWSER, "here", "production", Why.SCHEDULED, 0.0)
         section = {"allow": [ip_network("127.0.0.0/8"), ip_network("::1/128")], "step_timeout": "2s", **options}
         if steps:
@@ -181,6 +181,7 @@ def observe(engine, web, drawer):
             hosts=HOSTS,
             browser=browser or engine,
             pages=pages,
+            redact=redact,
         )
         return await run(spec, ctx)
 

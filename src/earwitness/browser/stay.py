@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from earwitness.browser.inventory import PageWatcher
 from earwitness.browser.journey import Journey, StoppedError, Terms
 from earwitness.browser.page_watch import PageWatch
 from earwitness.browser.patience import within
-from earwitness.browser.screenshot import screenshot
+from earwitness.browser.screenshot import Cover, screenshot
 from earwitness.browser.traffic import Traffic
 from earwitness.browser.vitals import read_vitals
 from earwitness.config.fields import Limits
@@ -235,7 +235,10 @@ class Stay:
         kept: list[Evidence] = []
         if not any(f.failure is Failure.PAGE_HUNG for f in findings):
             masks = (*self.spec.mask, *(("input", "textarea") if self.spec.script else ()))
-            picture = await screenshot(self.page, self.hands.filled, masks, self.spec.secrets())
+            cover = Cover(
+                self.hands.filled, masks, self._hidden(self.redaction.text), self._hidden(self.redaction.entered)
+            )
+            picture = await screenshot(self.page, cover)
             if picture is not None:
                 kept += await self.ctx.keep(picture, kind="screenshot", media_type="image/png", name="screenshot.png")
         for kind, name, text in (
@@ -249,6 +252,10 @@ class Stay:
         archive = await asyncio.to_thread(har_of, self.traffic, began, version, self.redaction)
         kept += await self.ctx.keep(archive, kind="har", media_type="application/json", name="requests.har")
         return [*kept, *await self._trace()]
+
+    def _hidden(self, shown: Callable[[str], str]) -> Callable[[str], str]:
+        """Return how a text looks without secrets, and without what the configuration lets nobody see."""
+        return lambda text: self.ctx.redact(shown(text))
 
     async def _trace(self) -> tuple[Evidence, ...]:
         if not self.spec.trace:

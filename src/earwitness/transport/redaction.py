@@ -44,7 +44,7 @@ _INPUT = re.compile(r"<input\b[^<>]{0,2000}>", re.IGNORECASE)
 _INPUT_NAME = re.compile(r"""\bname\s*=\s*["']?([^"'\s>]{1,64})""", re.IGNORECASE)
 _INPUT_VALUE = re.compile(r"""(\bvalue\s*=\s*)("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
 _CREDENTIAL = re.compile(
-    r"(?i:(\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]{3,12} )?|\bbearer[ +]))[\w.~+/=%-]{4,}"
+    r"(?i:(\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]{3,12} )?|\bbearer[ +]))[\w.~+/=%*-]{3,}"
     r"|(?<![\w-])eyJ[\w-]{5,}\.[\w-]{2,}\.?[\w-]*"  # a JSON web token (RFC 7519)
 )
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
