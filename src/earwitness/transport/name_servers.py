@@ -15,7 +15,10 @@ from earwitness.transport.exchange import Network
 from earwitness.transport.oserrors import connect_failure
 
 _PORT = 53
-_REPEATED = (1.0, 2.0)  # seconds without an answer by UDP after which the question is sent again, at most a third of the time
+_REPEATED = (
+    1.0,
+    2.0,
+)  # seconds without an answer by UDP after which the question is sent again, at most a third of the time
 
 
 def system_servers() -> tuple[str, ...]:
