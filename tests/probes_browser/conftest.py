@@ -71,6 +71,8 @@ class Site:
         if path == "/to":
             return RedirectResponse(request.query_params["url"])
         whole = f"{path}?{request.url.query}"
+        if self.scripts.get(whole) == "hang":
+            await asyncio.Event().wait()
         found = self.scripts.get(whole) or self.pages.get(path, (404, {}, "not here"))
         status, headers, text = found if isinstance(found, tuple) else (200, {}, found)
         kind = "text/javascript" if path.endswith(".js") else "text/html; charset=utf-8"

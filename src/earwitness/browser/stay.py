@@ -186,14 +186,14 @@ class Stay:
 
     def _slow_at_dependencies(self) -> Iterator[Finding]:
         limits = self.spec.dependency_within
-        slow = [r for r in self.traffic.requests if not r.broken and r.seconds is not None]
-        for request in sorted(slow, key=lambda r: -(r.seconds or 0.0)):
-            passed = _passed(limits, request.seconds or 0.0)
+        for request, seconds in self.traffic.lasting():
+            passed = _passed(limits, seconds)
             if passed is None:
                 return
             limit, major = passed
             harm = self.spec.effect if major else self._at_most_a_nuisance
-            message = f"{self._show(request.url)} took {request.seconds:.1f} s, more than {limit:g} s"
+            took = "took" if request.ended is not None else "has not ended after"
+            message = f"{self._show(request.url)} {took} {seconds:.1f} s, more than {limit:g} s"
             yield self.ctx.hosts.attributed(Finding(Failure.SLOW, message, harm), request.host)
 
     @property
