@@ -59,6 +59,7 @@ class Stay:
     traffic: Traffic = field(init=False)
     page: "Page" = field(init=False)
     journey: Journey = field(init=False)
+    blame: Blame = field(init=False)
     hands: Hands = field(init=False)
     watch: PageWatch | None = field(init=False, default=None)
     vitals: dict[str, float] = field(init=False, default_factory=dict)
@@ -103,9 +104,9 @@ class Stay:
             await watcher.listen()
             self.watch = PageWatch(spec.watch, self.ctx, watcher)
         self.hands = Hands(self.page, self.traffic, self._show)
-        blame = Blame(self.hands, self.visit, self.engine, self.ctx.hosts)
-        self.page.on("crash", lambda _page: setattr(blame, "crashed", True))
-        self.journey = Journey(spec, self.ctx, self.hands, blame)
+        self.blame = Blame(self.hands, self.visit, self.engine, self.ctx.hosts)
+        self.page.on("crash", lambda _page: setattr(self.blame, "crashed", True))
+        self.journey = Journey(spec, self.ctx, self.hands, self.blame)
         self.journey.after_step = self._after_step
 
     def _show(self, text: str) -> str:
@@ -155,6 +156,11 @@ class Stay:
 
     async def _told(self) -> list[Finding]:
         found = without_doubt(self.journey.findings)
+        if self.visit.cut_short and (found or self.blame.crashed):  # what we ended says nothing of the target
+            return [Finding(Failure.PAGE_CRASHED, self.visit.cut_short, Effect.NONE, Attribution.UNKNOWN)]
+        if self.blame.crashed and not found:
+            message = "the page's process crashed after the last step: the page may do that, or this machine"
+            return [Finding(Failure.PAGE_CRASHED, message, Effect.NONE, Attribution.UNKNOWN)]
         assert self.ctx.web is not None
         if any(f.failure in UNREACHED for f in found) and not await self.ctx.web.uplink.works():
             return [uplink_down(found[0])]
