@@ -171,3 +171,14 @@ dial: {allow: ["+12025550199"]}
     assert list(advice_on(load(WEB + hooks + only_minor))) == [
         "routes: none is for sev1, so nobody is told of the worst"
     ]
+
+
+def test_what_an_agents_failure_does_to_customers_is_asked_for(load):
+    hooks = (
+        "hooks: {on-call: {webhook: {url: 'https://alerts.example/', secret: long-enough}}}\ndependencies: {crm: {}}\n"
+    )
+    silent = WEB.replace("{title: Shop}", "{title: Record, by: agent}")
+    told = list(advice_on(load(silent + hooks)))
+    assert [line.partition(": ")[0] for line in told] == ["probes.web.http", "probes.web"]
+    declared = silent.replace("http: {", "depends_on: [crm]\n    http: {effect: nuisance, ")
+    assert list(advice_on(load(declared + hooks))) == []

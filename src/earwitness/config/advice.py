@@ -6,6 +6,7 @@ from earwitness.audio.words import PromptError
 from earwitness.browser.executable import NoBrowserError, find_browser
 from earwitness.config.schema import Config
 from earwitness.model import Severity
+from earwitness.probes import KINDS
 from earwitness.telephony.references import unchecked_texts
 
 
@@ -17,6 +18,7 @@ def advice_on(config: Config) -> Iterator[str]:
         yield f"prompts: {error}"
     yield from _on_controls(config)
     yield from _on_browsers(config)
+    yield from _on_agents(config)
     if not config.hooks:
         yield "hooks: there is none, so nobody is told of incidents; they are shown in the console and at /metrics"
     elif config.routes and not any(Severity.SEV1 in r.match.severity or not r.match.severity for r in config.routes):
@@ -40,6 +42,23 @@ def _on_browsers(config: Config) -> Iterator[str]:
         find_browser(config.browser.executable)
     except NoBrowserError as error:
         yield f"probes.{named[0]}.browser: {error}; until then such runs end as unknown"
+
+
+def _on_agents(config: Config) -> Iterator[str]:
+    for name, probe in config.probes.items():
+        if config.journeys[probe.journey].by != "agent":
+            continue
+        section = next(kind for kind in KINDS if getattr(probe, kind) is not None)
+        if "effect" not in getattr(probe, section).model_fields_set and not probe.effects:
+            yield (
+                f"probes.{name}.{section}: an agent goes this journey, and nothing says what its failure does to customers, so it "
+                "counts as blocked; declare effect"
+            )
+        if not probe.depends_on:
+            yield (
+                f"probes.{name}: an agent goes this journey, and nothing says what it needs, so no customer's failure is "
+                "explained by it; declare depends_on, such as [crm]"
+            )
 
 
 def _on_words(config: Config) -> Iterator[str]:
