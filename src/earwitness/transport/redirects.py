@@ -54,6 +54,8 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request, trail: Trail)
         httpx.InvalidURL,
         UnicodeError,
     ) as error:  # httpx reads where a redirect points, whether it is followed or not
+        if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
+            raise  # none of a host name that is none: it would be ours
         message = "redirected to what is no address at all"
         raise BrokenAnswerError(message, Failure.PROTOCOL_ERROR) from error
     if EXCHANGE in response.extensions:

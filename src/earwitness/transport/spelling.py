@@ -88,9 +88,8 @@ def _levels(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)
 def needles(secret: str) -> frozenset[str]:
-    """Return what to look for in a decoded text: the secret, what is left of it when it looks escaped itself, + for spaces."""
-    read = {level for level in _levels(secret) if level}
-    return frozenset(read | {level.replace(" ", "+") for level in read})
+    """Return what to look for in a decoded text: the secret, and what is left of it when it looks escaped itself."""
+    return frozenset(level.replace("+", " ") for level in _levels(secret) if level.strip("+ "))
 
 
 def places(text: str, sought: Iterable[str]) -> list[tuple[int, int]]:
@@ -108,6 +107,7 @@ def places(text: str, sought: Iterable[str]) -> list[tuple[int, int]]:
 
 def _found(text: str, sought: tuple[str, ...], views: list[_View]) -> list[tuple[int, int]]:
     spans = []
+    text = text.replace("+", " ")  # forms send spaces so, and whoever reads them may do it once too often
     for needle in sought:
         at = text.find(needle)
         while at >= 0:
