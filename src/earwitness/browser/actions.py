@@ -48,18 +48,31 @@ class NotThereError(Exception):
 
 @dataclass(slots=True)
 class Hands:
-    """What acts on one page. `show` takes out of an address or a text what nobody may see."""
+    """What acts on pages: `page` is the one that the latest step was about. `show` takes out of a text what nobody may see."""
 
     page: "Page"
     traffic: Traffic
     show: Callable[[str], str]
     filled: "list[Locator]" = field(default_factory=list)  # fields whose values no screenshot may show
 
+    first: "Page" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first = self.page
+
     async def perform(self, step: BrowserStepSpec, seconds: float) -> None:
         """Do it. Raises StepFailedError, and what Playwright raises: its TimeoutError where something is not there in time."""
         until = asyncio.get_running_loop().time() + seconds
+        self.page = self.first if step.window == "first" else await self._newest(until)
         act: Callable[[BrowserStepSpec, float], Awaitable[None]] = getattr(self, f"_{step.action}")
         await act(step, until)
+
+    async def _newest(self, until: float) -> "Page":
+        while True:
+            others = [page for page in self.first.context.pages if page != self.first]
+            if others:
+                return others[-1]
+            await self._look_again(until, Failure.ELEMENT_MISSING, "no other window has opened")
 
     async def _scope(self, step: BrowserStepSpec, until: float) -> "Scope":
         frame = step.frame

@@ -69,6 +69,9 @@ class Blame:
     async def refused(self, error: BrowserError, title: str, harm: Effect, since: float, frame: str) -> Finding:
         """The browser says that it cannot: it did not get the page, does not find one element, or is gone."""
         text = str(error)
+        if self.hands.page.is_closed() and not self.crashed and await self.visit.browser_answers():
+            finding = Finding(Failure.ELEMENT_MISSING, f"the window closed before {title!r} was done", harm)
+            return self._reasoned(finding, self._broken(since), frame)
         if self.crashed or any(word in text for word in _GONE):
             return await self._gone()
         if "net::ERR_" in text:

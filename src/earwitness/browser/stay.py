@@ -97,15 +97,15 @@ class Stay:
         self.traffic = Traffic(context, lambda: self.ctx.elapsed, self.visit.guest.troubles)
         if spec.trace:
             await context.tracing.start(screenshots=True, snapshots=True)
+        context.set_default_timeout(spec.step_timeout * 1000)
+        context.on("page", lambda page: page.on("crash", lambda _page: setattr(self.blame, "crashed", True)))
         self.page = await context.new_page()
-        self.page.set_default_timeout(spec.step_timeout * 1000)
         if spec.watch is not None:
             watcher = PageWatcher(context, self.page, spec.watch.ignore, spec.watch.frames)
             await watcher.listen()
             self.watch = PageWatch(spec.watch, self.ctx, watcher)
         self.hands = Hands(self.page, self.traffic, self._show)
         self.blame = Blame(self.hands, self.visit, self.engine, self.ctx.hosts)
-        self.page.on("crash", lambda _page: setattr(self.blame, "crashed", True))
         self.journey = Journey(spec, self.ctx, self.hands, self.blame)
         self.journey.after_step = self._after_step
 
@@ -244,7 +244,7 @@ class Stay:
             cover = Cover(
                 self.hands.filled, masks, self._hidden(self.redaction.text), self._hidden(self.redaction.entered)
             )
-            picture = await screenshot(self.page, cover)
+            picture = await screenshot(self.hands.page, cover)
             if picture is not None:
                 kept += await self.ctx.keep(picture, kind="screenshot", media_type="image/png", name="screenshot.png")
         for kind, name, text in (

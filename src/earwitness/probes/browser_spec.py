@@ -102,6 +102,7 @@ class BrowserStepSpec(Spec):
 
     name: Name | None = None
     frame: Annotated[FrameSpec, BeforeValidator(_frame)] | None = None
+    window: Literal["first", "newest"] = "first"  # the newest of those that pages opened besides
     timeout: Duration | None = Field(default=None, gt=0)
     within: Limits = Limits()
     effect: Effect | None = None

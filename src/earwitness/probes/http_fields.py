@@ -32,9 +32,10 @@ def web_url(value: Any) -> str:
     text = str(value).strip()
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL as error:
+        host = url.host
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a host that is no international name
         raise problem(f"{text!r} is not a URL: {error}") from error
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not host:
         raise problem(f"{text!r} is not a web address; write http:// or https:// and a host")
     if url.userinfo:
         raise problem("the URL carries a user or password; write them as user and password_file")
