@@ -133,3 +133,24 @@ async def test_no_answer_breaks_the_probe(observe, seed):
         seen = await observe(timeout="5s", steps=[first, {**last, "method": "POST"}])
     assert seen.outcome is Outcome.FINDING, seen.findings
     assert all(f.failure is not Failure.MONITOR_ERROR for f in seen.findings), seen.findings
+
+
+async def test_a_header_that_may_hold_a_secret_follows_no_redirect_to_another_origin(observe, drawer):
+    heard = []
+
+    async def hear(reader, writer):
+        heard.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        writer.write(b"HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with raw_server(hear) as other:
+        to = f"location: http://127.0.0.1:{other}/cb?code=canary-code#access_token=canary-fragment".encode()
+        async with raw_server(answer(b"", to, head=b"HTTP/1.1 302 Found\r\n")) as port:
+            headers = {"X-Passcode": "canary-passcode", "Ocp-Apim-Subscription-Key": "canary-key", "Accept-Language": "en"}
+            url = f"http://127.0.0.1:{port}/"
+            await observe(url, timeout="5s", headers=headers)
+            await observe(url, timeout="5s", headers=headers, follow_redirects=False, expect={"status": 200})
+    assert "canary" not in heard[0].partition("\r\n")[2]
+    assert "accept-language: en" in heard[0]
+    assert "location: http://127.0.0.1" in drawer.files["response"]
+    assert "canary" not in "".join(drawer.named.values())
