@@ -146,7 +146,11 @@ async def test_a_header_that_may_hold_a_secret_follows_no_redirect_to_another_or
     async with raw_server(hear) as other:
         to = f"location: http://127.0.0.1:{other}/cb?code=canary-code#access_token=canary-fragment".encode()
         async with raw_server(answer(b"", to, head=b"HTTP/1.1 302 Found\r\n")) as port:
-            headers = {"X-Passcode": "canary-passcode", "Ocp-Apim-Subscription-Key": "canary-key", "Accept-Language": "en"}
+            headers = {
+                "X-Passcode": "canary-passcode",
+                "Ocp-Apim-Subscription-Key": "canary-key",
+                "Accept-Language": "en",
+            }
             url = f"http://127.0.0.1:{port}/"
             await observe(url, timeout="5s", headers=headers)
             await observe(url, timeout="5s", headers=headers, follow_redirects=False, expect={"status": 200})
