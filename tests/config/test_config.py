@@ -174,11 +174,11 @@ dial: {allow: ["+12025550199"]}
 
 
 def test_what_an_agents_failure_does_to_customers_is_asked_for(load):
-    hooks = (
-        "hooks: {on-call: {webhook: {url: 'https://alerts.example/', secret: long-enough}}}\ndependencies: {crm: {}}\n"
-    )
+    def asked(text):
+        told = advice_on(load(text + "dependencies: {crm: {}}\n"))
+        return [line.partition(": ")[0] for line in told if "agent" in line]
+
     silent = WEB.replace("{title: Shop}", "{title: Record, by: agent}")
-    told = list(advice_on(load(silent + hooks)))
-    assert [line.partition(": ")[0] for line in told] == ["probes.web.http", "probes.web"]
-    declared = silent.replace("http: {", "depends_on: [crm]\n    http: {effect: nuisance, ")
-    assert list(advice_on(load(declared + hooks))) == []
+    assert asked(silent) == ["probes.web.http", "probes.web"]
+    assert asked(silent.replace("http: {", "depends_on: [crm]\n    http: {effect: nuisance, ")) == []
+    assert asked(WEB) == []
