@@ -80,7 +80,11 @@ class PageWatcher:
 
     def _framed(self, frame: "Frame") -> None:
         if frame.parent_frame is not None:
-            self._sessions[frame] = asyncio.create_task(self._attached(frame))
+            task = asyncio.create_task(self._attached(frame))
+            task.add_done_callback(
+                lambda done: None if done.cancelled() else done.exception()
+            )  # it is asked for later, if ever
+            self._sessions[frame] = task
 
     async def _attached(self, frame: "Frame") -> "CDPSession | None":
         """Listen to a frame that has a process of its own; return None where it has not, or has gone."""
@@ -106,7 +110,8 @@ class PageWatcher:
     def _answered(self, response: "Response") -> None:
         request = response.request
         if request.resource_type == "script":
-            self._loaded[request.url] = response
+            if len(self._loaded) < MOST:
+                self._loaded[request.url] = response
         elif request.is_navigation_request() and self._is_page(request):
             self._document = response
             self._loaded.clear()

@@ -83,8 +83,11 @@ class ScriptListener:
         self._address(frame["id"], frame["url"])
 
     def _address(self, frame: str, url: str) -> None:
-        self.frames[frame] = url.partition("#")[0]
-        self.documents.add(url.partition("#")[0])
+        address = url.partition("#")[0]
+        if frame in self.frames or len(self.frames) < MOST:
+            self.frames[frame] = address
+        if len(self.documents) < MOST:
+            self.documents.add(address)
 
     def _parsed(self, session: "CDPSession", event: dict[str, Any]) -> None:
         context = event.get("executionContextAuxData") or {}

@@ -1,6 +1,7 @@
 """`earwitness baseline`: what prompts sound like and payment pages deliver, as the latest runs found it; accepted or rejected here."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -35,6 +36,7 @@ class _Waiting:
     """What waits for somebody's word in one data directory."""
 
     def __init__(self, data_dir: Path) -> None:
+        self.listing = f"earwitness baseline list --data-dir {shlex.quote(str(data_dir))}"
         self.prompts, self.pages = Baselines(data_dir / FOLDER), PageBaselines(data_dir / FOLDER)
 
     def of(self, probe: str, step: str | None) -> tuple[list[Proposal], list[PageProposal]]:
@@ -42,7 +44,7 @@ class _Waiting:
         prompts = [p for p in self.prompts.proposals() if p.probe == probe and step in (None, p.step)]
         pages = [p for p in self.pages.proposals() if p.inventory.probe == probe and step is None]
         if not prompts and not pages:
-            _fail(f"no prompt or page of {probe} waits to be accepted; see: earwitness baseline list")
+            _fail(f"no prompt or page of {probe} waits to be accepted; see: {self.listing}")
         return prompts, pages
 
     def accept(self, proposal: Proposal) -> str:
@@ -55,7 +57,7 @@ class _Waiting:
         """End the command where the page is not as it was when somebody looked at it."""
         for page in pages:
             if seen is not None and page.inventory.mark != seen:
-                _fail(f"{page.inventory.page} has changed again since {seen}; look at it: earwitness baseline list")
+                _fail(f"{page.inventory.page} has changed again since {seen}; look at it: {self.listing}")
 
 
 @contextmanager
@@ -177,7 +179,7 @@ def remove(
         of_page = name.startswith(_page_name("")) and waiting.pages.remove(name.removeprefix(_page_name("")))
         removed = of_page or waiting.prompts.remove(name)
     if not removed:
-        _fail(f"no accepted prompt or page is called {name}; see: earwitness baseline list")
+        _fail(f"no accepted prompt or page is called {name}; see: {waiting.listing}")
     typer.echo(f"removed {name}")
 
 
