@@ -104,6 +104,7 @@ class Metrics:
             "load": ("load_seconds", f"Time to the load event {first}"),
             "cumulative_layout_shift": ("cumulative_layout_shift", f"Cumulative layout shift {first}"),
             "requests": ("requests", "Requests that the pages of the latest run made."),
+            "page_watched": ("page_watched", "Whether the latest run took the whole inventory of its payment page."),
             "failed_requests": ("failed_requests", "Requests of the latest run that failed."),
         }
         return {name: self._gauge(f"probe_browser_{metric}", text, _PROBE) for name, (metric, text) in texts.items()}

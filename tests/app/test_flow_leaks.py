@@ -2,6 +2,7 @@
 that was written, logged, counted and served is searched."""
 
 import base64
+import html
 import json
 import re
 import urllib.parse
@@ -32,6 +33,11 @@ CANARIES = {
     )
 }
 CARD = "4111 1111 1111 1111"
+ODD = "/\"&<é'\\+ %41="  # before a canary: what each encoding spells in its own way, while the canary itself stays as it is
+ODD_ASCII = ODD.replace("é", "")
+SECRETS = {name: ODD + canary for name, canary in CANARIES.items()}
+SECRETS |= {name: (ODD_ASCII + CANARIES[name]).replace(" ", "") for name in ("token", "issued-token", "header")}
+SECRETS |= {name: CANARIES[name] for name in ("cookie", "set-cookie", "redact")}
 
 
 def said(status, body, *headers):
@@ -60,7 +66,7 @@ async def tell_tale(reader, writer):
     decoded = urllib.parse.unquote_plus(heard)
     basic = re.search(r"Basic ([\w+/=]+)", heard, re.IGNORECASE)
     plain = base64.b64decode(basic[1]).decode() if basic else ""
-    page = f"<p>{plain} {CARD} ref {CANARIES['redact']}</p><input name='csrf_token' value='{CANARIES['input']}'>"
+    page = f"<p>{plain} {CARD} ref {CANARIES['redact']}</p><input name='csrf_token' value='{html.escape(SECRETS['input'])}'>"
     body = f"{page}\n{heard}\n{decoded}\n{json.dumps({'echo': decoded})}"
     first = re.sub(r"\s+", " ", heard[:300])
     writer.write(
@@ -76,16 +82,17 @@ async def tell_tale(reader, writer):
 
 
 def flow(base, tale):
-    field = f"<input type=hidden name=order value='{CANARIES['captured-field']}'>"
+    secret = SECRETS["captured-field"].replace("'", "").replace("é", "").replace(" ", "")  # it is sent in a header too
+    field = f"<input type=hidden name=order value='{secret}'>"
     capture = {"SECRET": {"json": "$.secret"}, "FIELD": {"regex": "value='([^']+)'"}}
     return field, [
         {"name": "page", "url": base, "capture": capture},
         {
             "name": "pay",
-            "url": f"{tale}/orders/{{{{SECRET}}}}?token={CANARIES['query']}&field={{{{FIELD}}}}",
+            "url": f"{tale}/orders/{{{{SECRET}}}}?token={urllib.parse.quote(SECRETS['query'])}&field={{{{FIELD}}}}",
             "method": "POST",
-            "headers": {"x-api-key": CANARIES["header"], "x-trace": "{{SECRET}}", "authorization": "Bearer {{FIELD}}"},
-            "json": {"password": CANARIES["json"], "captured": "{{SECRET}}", "card": CARD},
+            "headers": {"x-api-key": SECRETS["header"], "x-trace": "{{FIELD}}", "authorization": "Bearer {{FIELD}}"},
+            "json": {"password": SECRETS["json"], "captured": "{{SECRET}}", "card": CARD},
             "expect": {"body": "Payment accepted", "json": {"$.state": "ok"}, "headers": {"x-echo": "nothing like it"}},
         },
         {
@@ -93,7 +100,7 @@ def flow(base, tale):
             "url": f"{tale}/",
             "method": "POST",
             "headers": {"content-type": "application/x-www-form-urlencoded"},
-            "body": f"password={CANARIES['body']}&x={{{{FIELD}}}}",
+            "body": f"password={urllib.parse.quote_plus(SECRETS['body'])}&x={{{{FIELD}}}}",
             "always": True,
         },
     ]
@@ -115,13 +122,13 @@ async def servers():
 
 async def config(start, folder):
     tale = await start(tell_tale)
-    (folder / "token").write_text(CANARIES["token"])
+    (folder / "token").write_text(SECRETS["token"])
     field, steps = flow("", tale)
-    giver = await start(giving("200 OK", json.dumps({"secret": CANARIES["captured"], "html": field})))
+    giver = await start(giving("200 OK", json.dumps({"secret": SECRETS["captured"], "html": field})))
     steps[0]["url"] = giver
-    issuer = await start(giving("200 OK", json.dumps({"access_token": CANARIES["issued-token"], "expires_in": 60})))
-    oauth2 = {"client_id": "us", "client_secret": CANARIES["client-secret"]}
-    sent = {"method": "POST", "form": {"pin_password": CANARIES["form"], "card": CARD}}
+    issuer = await start(giving("200 OK", json.dumps({"access_token": SECRETS["issued-token"], "expires_in": 60})))
+    oauth2 = {"client_id": "us", "client_secret": SECRETS["client-secret"]}
+    sent = {"method": "POST", "form": {"pin_password": SECRETS["form"], "card": CARD}}
     refused = await start(giving("407 Proxy Authentication Required", "no", f"x-said: {CANARIES['proxy-password']}"))
     return {
         "environment": "production",
@@ -130,13 +137,15 @@ async def config(start, folder):
         "redact": ["canary-redact-[0-9a-f]+"],
         "probes": {
             "flow": probe(steps=steps, cookies={"consent": CANARIES["cookie"]}),
-            "basic": probe(url=tale, user="ann", password=CANARIES["password"], **sent),
-            "bearer": probe(url=f"{tale}/?session={CANARIES['query']}", token_file=str(folder / "token")),
+            "basic": probe(url=tale, user="ann", password=SECRETS["password"], **sent),
+            "bearer": probe(
+                url=f"{tale}/?session={urllib.parse.quote(SECRETS['query'])}", token_file=str(folder / "token")
+            ),
             "oauth": probe(url=tale, oauth2={**oauth2, "token_url": issuer}),
             "oauth-post": probe(url=tale, oauth2={**oauth2, "token_url": f"{tale}/token", "auth_method": "post"}),
             "proxied": probe(
                 url="https://shop.test/",
-                proxy={"url": refused, "user": "us", "password": CANARIES["proxy-password"], "allow": ["127.0.0.1/32"]},
+                proxy={"url": refused, "user": "us", "password": SECRETS["proxy-password"], "allow": ["127.0.0.1/32"]},
             ),
         },
     }
@@ -144,7 +153,7 @@ async def config(start, folder):
 
 def found_in(text):
     needles = [*CANARIES.values(), CARD, CARD.replace(" ", ""), CARD.replace(" ", "+"), CARD.replace(" ", "%20")]
-    needles += [base64.b64encode(f"{who}:{CANARIES[key]}".encode()).decode() for who, key in _BASIC]
+    needles += [base64.b64encode(f"{who}:{SECRETS[key]}".encode()).decode() for who, key in _BASIC]
     return {needle for needle in needles if needle in text or urllib.parse.quote(needle) in text}
 
 

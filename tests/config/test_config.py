@@ -195,3 +195,14 @@ def test_a_hook_that_nothing_names_or_that_nobody_can_answer_is_advised_on(load)
     assert "set http.public_url" in told[1]
     ladder = "escalations: {up: {steps: [{after: 1h, to: [chat]}]}}\nhttp: {public_url: https://e.example}\n"
     assert list(advice_on(load(text + ladder))) == []
+
+
+def test_what_an_agents_failure_does_to_customers_is_asked_for(load):
+    def asked(text):
+        told = advice_on(load(text + "dependencies: {crm: {}}\n"))
+        return [line.partition(": ")[0] for line in told if "agent" in line]
+
+    silent = WEB.replace("{title: Shop}", "{title: Record, by: agent}")
+    assert asked(silent) == ["probes.web.http", "probes.web"]
+    assert asked(silent.replace("http: {", "depends_on: [crm]\n    http: {effect: nuisance, ")) == []
+    assert asked(WEB) == []

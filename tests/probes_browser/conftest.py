@@ -51,6 +51,7 @@ class Site:
 
     port: int = 0
     pages: dict = field(default_factory=dict)
+    scripts: dict = field(default_factory=dict)  # by path and query, where the path alone does not say
     posted: list = field(default_factory=list)
 
     def url(self, path, host=SHOP):
@@ -69,7 +70,10 @@ class Site:
             return Response("", media_type="text/javascript")
         if path == "/to":
             return RedirectResponse(request.query_params["url"])
-        found = self.pages.get(path, (404, {}, "not here"))
+        whole = f"{path}?{request.url.query}"
+        if self.scripts.get(whole) == "hang":
+            await asyncio.Event().wait()
+        found = self.scripts.get(whole) or self.pages.get(path, (404, {}, "not here"))
         status, headers, text = found if isinstance(found, tuple) else (200, {}, found)
         kind = "text/javascript" if path.endswith(".js") else "text/html; charset=utf-8"
         return Response(text, status, {"content-type": kind, **headers})
@@ -96,6 +100,7 @@ async def running_site():
 @pytest.fixture
 def site(running_site):
     running_site.pages.clear()
+    running_site.scripts.clear()
     running_site.posted.clear()
     return running_site
 
@@ -164,7 +169,7 @@ def drawer():
 def observe(engine, web, drawer):
     """Run the probe that the keywords describe, and return its observation."""
 
-    async def observe(*steps, browser=None, folder=None, pages=None, name="p", **options):
+    async def observe(*steps, browser=None, folder=None, pages=None, name="p", redact=str, **options):
         planned = Run("r", name, "j", Channel.BROWSER, "here", "production", Why.SCHEDULED, 0.0)
         section = {"allow": [ip_network("127.0.0.0/8"), ip_network("::1/128")], "step_timeout": "2s", **options}
         if steps:
@@ -178,6 +183,7 @@ def observe(engine, web, drawer):
             hosts=HOSTS,
             browser=browser or engine,
             pages=pages,
+            redact=redact,
         )
         return await run(spec, ctx)
 

@@ -117,3 +117,43 @@ async def test_a_certificate_that_no_browser_trusts_is_the_targets(observe, tmp_
         (finding,) = (await observe({"open": f"https://shop.test:{port}/"})).findings
     assert (finding.failure, finding.attribution) == (Failure.CERTIFICATE_INVALID, Attribution.TARGET)
     assert "CERT_AUTHORITY_INVALID" in finding.message
+
+
+async def test_a_request_that_our_guard_refuses_hides_no_failure_of_the_page(observe, site):
+    site.pages["/"] = "<p>Hello<script>fetch('http://10.1.2.3/').catch(() => document.title = 'done')</script>"
+    seen = await observe({"open": site.url("/")}, {"expect_title": "done"}, {"click": "Pay now", "timeout": "300ms"})
+    (finding,) = seen.findings
+    assert (finding.failure, finding.attribution) == (Failure.ELEMENT_MISSING, Attribution.TARGET)
+    assert "behind it: http://10.1.2.3/ (10.1.2.3 is a private address" in finding.message
+
+
+async def test_a_frame_that_our_guard_refuses_leaves_its_steps_unknown(observe, site):
+    site.pages["/"] = "<iframe name=card src='http://10.1.2.3/form'></iframe>"
+    seen = await observe({"open": site.url("/")}, {"fill": {"Number": "1"}, "frame": "card", "timeout": "300ms"})
+    assert (seen.findings[0].failure, seen.outcome) == (Failure.ADDRESS_REFUSED, Outcome.UNKNOWN)
+
+
+async def test_an_open_stream_is_not_taken_for_the_cause(observe, site):
+    site.pages["/"] = f"<p>Hello<script>new EventSource('http://cards.test:{site.port}/hang')</script>"
+    seen = await observe({"open": site.url("/")}, {"click": "Pay now", "timeout": "300ms"})
+    (finding,) = seen.findings
+    assert (finding.failure, finding.attribution) == (Failure.ELEMENT_MISSING, Attribution.TARGET)
+
+
+async def test_a_poll_that_waits_is_not_taken_for_the_cause(observe, site):
+    site.pages["/poll"] = (200, {"access-control-allow-origin": "*"}, "{}")
+    site.scripts["/poll?again"] = "hang"
+    site.pages["/"] = f"""<p>Hello<script>const poll = 'http://cards.test:{site.port}/poll';
+      fetch(poll).then(() => {{ document.title = 'polled'; fetch(poll + '?again') }})</script>"""
+    steps = ({"expect_title": "polled"}, {"click": "Pay now", "timeout": "300ms"})
+    (finding,) = (await observe({"open": site.url("/")}, *steps)).findings
+    assert (finding.failure, finding.attribution) == (Failure.ELEMENT_MISSING, Attribution.TARGET)
+
+
+async def test_a_request_to_a_dependency_that_never_ends_is_told(observe, site):
+    site.pages["/"] = f"<p>Hello<script>fetch('http://cards.test:{site.port}/hang')</script>"
+    steps = ({"expect_text": "Hello"}, {"expect_no_console_error": True})
+    seen = await observe({"open": site.url("/")}, *steps, dependency_within={"minor": "1ms", "major": "1h"})
+    (finding,) = seen.findings
+    assert (finding.failure, finding.dependency) == (Failure.SLOW, "card-processor")
+    assert "/hang has not ended after" in finding.message

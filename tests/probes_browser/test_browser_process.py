@@ -61,6 +61,25 @@ async def test_the_process_is_started_anew_when_it_is_too_large(observe, site, m
     assert engine.starts == 2
 
 
+GREEDY = """<p>Hello<script>const held = [];
+  setInterval(() => { for (let i = 0; i < 4; i++) held.push(new Uint8Array(16e6).fill(1)); }, 50);</script>"""
+
+
+async def test_a_page_that_takes_all_memory_is_ended_and_proves_nothing(observe, site, make_engine):
+    site.pages |= {"/": GREEDY, "/well": "Hello"}
+    engine = make_engine(BrowserProcessSpec(memory=400 * MB))
+    step = {"wait_for": {"text": "never"}, "timeout": "20s"}
+    greedy, well = await asyncio.gather(
+        observe({"open": site.url("/")}, step, browser=engine),
+        observe({"open": site.url("/well")}, {"expect_text": "Hello"}, browser=engine),
+    )
+    (finding,) = greedy.findings
+    assert (finding.failure, greedy.outcome) == (Failure.PAGE_CRASHED, Outcome.UNKNOWN)
+    assert "twice browser.memory" in finding.message
+    assert well.outcome is Outcome.OK
+    assert greedy.duration < 20
+
+
 async def test_a_page_that_hangs_is_found_within_its_limit_and_takes_nobody_with_it(observe, site):
     site.pages |= {"/": "<p>Hello<script>setTimeout(() => { for (;;); }, 50)</script>", "/well": "Hello"}
     hung, well = await asyncio.gather(

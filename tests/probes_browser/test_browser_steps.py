@@ -183,3 +183,65 @@ async def test_each_run_begins_as_a_new_visitor(observe, site):
     site.pages["/"] = "<script>document.write(document.cookie ? 'known' : 'new'); document.cookie = 'a=b'</script>"
     for _ in range(2):
         assert (await observe({"open": site.url("/")}, {"expect_text": "new"})).findings == ()
+
+
+FOR_EVER = "(?:a|aa)+$"
+
+
+@pytest.mark.parametrize(
+    "step", [{"expect_url": FOR_EVER}, {"expect_title": FOR_EVER}, {"click": "Pay", "frame": {"url": FOR_EVER}}]
+)
+async def test_a_pattern_that_takes_for_ever_stops_nobody(observe, site, step):
+    long = "a" * 60 + "!"
+    site.pages["/" + long] = f"<title>{long}</title><iframe src='/{long}x'></iframe>"
+    seen = await observe({"open": site.url("/" + long)}, step)
+    (finding,) = seen.findings
+    assert (finding.failure, finding.attribution) == (Failure.MONITOR_ERROR, Attribution.MONITOR)
+    assert "takes too long" in finding.message
+
+
+BANK = "<title>Bank</title><label>PIN <input></label><button onclick='{}'>Confirm</button>"
+PAYING = (
+    {"click": "Pay at the bank"},
+    {"fill": {"PIN": "1234"}, "window": "newest"},
+    {"expect_title": "Bank", "window": "newest"},
+    {"click": "Confirm", "window": "newest"},
+    {"expect_text": "Thank you"},
+)
+
+
+@pytest.fixture
+def bank(site):
+    """A shop that sends its customers to a window of their bank's."""
+    site.pages[
+        "/"
+    ] = f"""<button onclick="window.open('http://cards.test:{site.port}/bank')">Pay at the bank</button><p id=said>
+      <script>onmessage = () => {{ document.getElementById('said').textContent = 'Thank you' }}</script>"""
+
+    def bank(confirm):
+        site.pages["/bank"] = BANK.format(confirm)
+
+    return bank
+
+
+async def test_a_customer_pays_in_another_window(observe, site, bank):
+    bank('opener.postMessage(1, "*"); window.close()')
+    seen = await observe({"open": site.url("/")}, *PAYING)
+    assert seen.outcome is Outcome.OK, seen.findings
+
+
+async def test_a_window_that_does_not_open_is_missing(observe, site):
+    site.pages["/"] = "<button>Pay at the bank</button>"
+    steps = (PAYING[0], {**PAYING[1], "timeout": "500ms"})
+    (finding,) = (await observe({"open": site.url("/")}, *steps)).findings
+    assert (finding.failure, finding.attribution) == (Failure.ELEMENT_MISSING, Attribution.TARGET)
+    assert "no other window has opened" in finding.message
+
+
+async def test_a_window_that_closes_too_soon_is_the_doing_of_whose_it_is(observe, site, bank):
+    bank("")
+    site.pages["/bank"] += "<script>setTimeout(close, 300)</script>"
+    step = {"wait_for": {"text": "never"}, "window": "newest"}
+    (finding,) = (await observe({"open": site.url("/")}, PAYING[0], step)).findings
+    assert (finding.failure, finding.dependency) == (Failure.ELEMENT_MISSING, "card-processor")
+    assert "the window closed" in finding.message

@@ -38,15 +38,18 @@ def accept(watch, pages):
 async def test_the_first_inventory_waits_for_somebodys_word(watch, pages):
     seen = await watch()
     assert (seen.outcome, seen.findings) == (Outcome.OK, ())
-    assert "earwitness baseline accept --probe pay" in seen.facts["page_watch"]
+    assert "earwitness baseline accept --probe pay --seen " in seen.facts["page_watch"]
     (proposal,) = pages.proposals()
     inventory = proposal.inventory
     external = next(s for s in inventory.scripts if s.source.endswith("/processor/card.js"))
     assert external.integrity.startswith("sha384-")
     assert len(external.sha256) == 64
-    assert external.loaded_by.endswith("/shop/card")
+    assert external.loaded_by == "the page"
     inline = [s for s in inventory.scripts if not s.source]
-    assert {s.frame.rpartition("/")[2] for s in inline} == {"card", "card-form"}  # the page's, and that in the frame
+    assert {s.frame.rpartition("/")[2] for s in inline} == {
+        "the page",
+        "card-form",
+    }  # the page's, and that in the frame
     assert inventory.headers["strict-transport-security"] == "max-age=31536000"
     assert "script-src" in inventory.headers["content-security-policy"]
 
@@ -131,7 +134,23 @@ def script(**changes):
         ([script()], [], ["gone: https://a/x.js"]),
         ([script()], [script(integrity="")], ["changed: https://a/x.js has lost its integrity attribute"]),
         ([script()], [script(integrity="sha384-b")], ["changed: https://a/x.js has another integrity attribute"]),
-        ([script()], [script(sha256="")], []),  # its body could not be read: nothing can be said of it
+        (
+            [script()],
+            [script(sha256="")],
+            ["changed: https://a/x.js, SHA-256 111111111111 is now that could not be read"],
+        ),
+        ([script(sha256="")], [script(sha256="")], []),
+        (
+            [script()],
+            [script(), script(sha256="2" * 64)],
+            ["new: https://a/x.js with other content (222222222222), loaded by https://a/"],
+        ),
+        ([script(), script(sha256="2" * 64)], [script()], ["gone: https://a/x.js with the content 222222222222"]),
+        (
+            [script()],
+            [script(integrity="sha384-b"), script()],
+            ["changed: https://a/x.js has another integrity attribute"],
+        ),
     ],
 )
 def test_what_counts_as_a_difference(before, after, said):
@@ -144,3 +163,116 @@ def test_files_that_are_no_inventory_count_as_none(tmp_path, pages):
         (tmp_path / "pages/proposed").mkdir(parents=True, exist_ok=True)
         (tmp_path / "pages/proposed/p.json").write_text(text)
         assert pages.proposals() == []
+
+
+FORM = "<label>Name <input></label><script>var ours = 1</script><script src='/q.js?id=GOOD'></script>"
+SKIMMERS = {
+    "a script that removes itself": "<script>var theirs = 1;document.currentScript.remove()</script>",
+    "a handler": "<img src=/nope onerror='window.theirs = 1'>",
+    "a handler that waits": "<button onclick='window.theirs = 1'>Pay</button>",
+    "an address that is code": "<a href=' javascript:window.theirs = 1'>Pay</a>",
+    "a shadow root": """<div id=h></div><script>var ours = 1</script><template id=t></template><script>
+      const s = document.createElement('script'); s.textContent = 'window.theirs = 1';
+      document.getElementById('h').attachShadow({mode: 'closed'}).append(s)</script>""",
+    "SVG": "<svg><script>window.theirs = 1</script></svg>",
+    "another query": "<script src='/q.js?id=EVIL'></script>",
+    "text that is executed": "<script>var ours = 1</script><img src=/nope onerror='eval(`var ours = 2`)'>",
+    "text for later": "<script>setTimeout('window.theirs = 1', 1)</script>",
+    "a module": "<script type=module>import '/theirs.js'</script>",
+    "an address in the page": "<script src='data:text/javascript,window.theirs=1'></script>",
+    "a frame": "<iframe srcdoc='<script>window.theirs = 1</script>'></iframe>",
+}
+
+
+@pytest.fixture
+def look(observe, site, pages):
+    """Watch a page of this markup, from the path given."""
+    site.pages |= {"/q.js": "var q = location", "/theirs.js": "1"}
+
+    async def look(markup, path="/", **watch):
+        site.pages[path] = markup
+        steps = ({"open": site.url(path)}, {"fill": {"Name": "Ada"}}, {"wait_for": {"text": "Name"}, "name": "end"})
+        return await observe(*steps, pages=pages, watch={"at": "end", **watch})
+
+    return look
+
+
+@pytest.fixture
+def accepted(look, pages):
+    async def accepted(markup, **options):
+        await look(markup, **options)
+        pages.accept(pages.proposal("p"))
+
+    return accepted
+
+
+@pytest.mark.parametrize("kind", SKIMMERS)
+async def test_a_skimmer_is_seen_however_it_comes(look, accepted, site, kind):
+    await accepted(FORM)
+    site.scripts["/q.js?id=EVIL"] = "var evil = 1"
+    for added in (SKIMMERS[kind] + FORM, FORM + SKIMMERS[kind]):
+        seen = await look(added)
+        assert [f.failure for f in seen.findings] == [Failure.PAGE_SCRIPTS_CHANGED], seen.facts
+        assert "new: " in seen.findings[0].message
+        assert seen.measures["page_watched"] == 1.0
+
+
+async def test_what_steps_do_is_no_script_of_the_page(look, accepted):
+    await accepted(FORM)
+    for _ in range(2):
+        assert (await look(FORM)).facts["page_watch"] == "as accepted"
+
+
+async def test_a_debugger_statement_stops_nothing(look):
+    seen = await look(FORM + "<script>debugger</script>")
+    assert seen.findings == ()
+    assert "--seen" in seen.facts["page_watch"]
+
+
+async def test_a_visit_id_in_the_pages_path_is_no_change(look, accepted, site):
+    inner = f"<iframe src='http://cards.test:{site.port}/f/%s'></iframe>"
+    site.pages |= {f"/f/{visit}": "<script>var framed = 1</script>" for visit in (1, 2)}
+    frames = {"card-form": "/f/[0-9]+$"}
+    await accepted(FORM + inner % 1, path="/c/1", frames=frames)
+    seen = await look(FORM + inner % 2, path="/c/2", frames=frames)
+    assert (seen.findings, seen.facts["page_watch"]) == ((), "as accepted")
+
+
+async def test_a_frame_that_hangs_hides_nothing(look, accepted, site, pages):
+    await accepted(FORM)
+    site.pages["/spin"] = "<script>setTimeout(() => { for (;;) {} }, 50)</script>"
+    frame = f"<iframe src='http://cards.test:{site.port}/spin'></iframe>"
+    seen = await look(FORM + "<script>var theirs = 1</script>" + frame)
+    assert {f.failure for f in seen.findings} == {Failure.PAGE_NOT_WATCHED, Failure.PAGE_SCRIPTS_CHANGED}
+    assert "the frame http://cards.test" in seen.findings[0].message
+    assert seen.measures["page_watched"] == 0.0
+    assert pages.proposal("p") is None
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<script src='data:text/javascript," + "a=1;" * 18_000 + "'></script>",
+        "<script src='http://[::1'></script>",
+        "<script>history.pushState({}, '', '/' + 'a'.repeat(70000))</script>",
+    ],
+    ids=["a long script", "no address", "a long address"],
+)
+async def test_addresses_that_are_none_break_nothing(look, markup, pages):
+    seen = await look(FORM + markup)
+    assert (seen.outcome, seen.findings, seen.measures["page_watched"]) == (Outcome.OK, (), 1.0)
+    assert len(pages.proposal("p").inventory.document()) < 10_000
+
+
+async def test_scripts_without_number_are_told(look):
+    seen = await look(FORM + "<script>for (let i = 0; i < 3000; i++) eval('var a' + i)</script>")
+    assert [f.failure for f in seen.findings] == [Failure.PAGE_NOT_WATCHED]
+    assert "more than 2000 scripts" in seen.findings[0].message
+
+
+async def test_inline_scripts_are_ignored_by_their_text(look, accepted):
+    ignore = ["visit=[0-9]+"]
+    await accepted(FORM, ignore=ignore)
+    for visit in (1, 2):
+        seen = await look(FORM + f"<script>var visit={visit}; document.currentScript.remove()</script>", ignore=ignore)
+        assert seen.facts["page_watch"] == "as accepted"

@@ -12,6 +12,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from web_servers import answering, hang, raw_server
 
 from earwitness.model import Attribution, Failure, Outcome
@@ -138,13 +139,19 @@ def days(count):
 
 def weak(authority, folder):
     """Write a certificate of the authority for a key of 1024 bits, and return the file."""
-    key = rsa.generate_private_key(65537, 1024)
+    return signed(authority, folder, 1024)
+
+
+def signed(authority, folder, bits, uses=None):
+    key = rsa.generate_private_key(65537, bits)
     issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
     signing = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
     name = x509.SubjectAlternativeName([x509.DNSName("shop.test")])
     made = x509.CertificateBuilder(issuer.subject, x509.Name([]), key.public_key(), x509.random_serial_number())
     made = made.not_valid_before(days(-1)).not_valid_after(days(90)).add_extension(name, critical=True)
-    file = folder / "weak.pem"
+    if uses:
+        made = made.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+    file = folder / "signed.pem"
     file.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + made.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
@@ -154,9 +161,10 @@ def weak(authority, folder):
 
 def context_of(authority, folder, case):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    if case == "weak key":
+    if case in ("weak key", "wrong use"):
         context.set_ciphers("ALL:@SECLEVEL=0")
-        context.load_cert_chain(weak(authority, folder))
+        uses = [ExtendedKeyUsageOID.CLIENT_AUTH] if case == "wrong use" else None
+        context.load_cert_chain(weak(authority, folder) if uses is None else signed(authority, folder, 2048, uses))
         return context
     if case == "incomplete chain":
         leaf = authority.create_child_ca().issue_cert("shop.test")
@@ -182,8 +190,12 @@ TLS = {
     "expired": (Failure.CERTIFICATE_INVALID, "the certificate of shop.test expired on "),
     "wrong name": (Failure.CERTIFICATE_INVALID, "the certificate of shop.test is for other.test, not for shop.test"),
     "unknown issuer": (Failure.CERTIFICATE_INVALID, "the certificate of shop.test was issued by "),
-    "incomplete chain": (Failure.CERTIFICATE_INVALID, "the certificate of shop.test was issued by "),
-    "weak key": (Failure.CERTIFICATE_INVALID, "the certificate of shop.test "),
+    "incomplete chain": (
+        Failure.CERTIFICATE_INVALID,
+        "the certificate of shop.test was issued by ",
+    ),  # which is not sent
+    "weak key": (Failure.CERTIFICATE_INVALID, "the certificate of shop.test has a key that is too short"),
+    "wrong use": (Failure.CERTIFICATE_INVALID, "the certificate of shop.test may not be used by a server"),
     "old protocol": (Failure.TLS_FAILED, "no TLS connection: "),
 }
 
@@ -197,6 +209,7 @@ async def test_names_what_is_wrong_with_tls(observe, authority, tmp_path, case):
     (finding,) = seen.findings
     assert (finding.failure, finding.attribution) == (failure, Attribution.TARGET), finding
     assert finding.message.startswith(message), finding.message
+    assert ("does not send" in finding.message) == (case in ("incomplete chain", "unknown issuer")), finding.message
 
 
 def saying(text):

@@ -24,7 +24,7 @@ async def test_it_makes_the_same_request_again(observe, drawer):
         await writer.drain()
 
     async with raw_server(refuse) as port:
-        headers = {"x-shop": 'a "quoted" one', "content-type": "application/json"}
+        headers = {"accept-language": 'en;q="0.5"', "content-type": "application/json"}
         await observe(f"http://127.0.0.1:{port}/pay", method="POST", headers=headers, body=BODY)
         line = drawer.files["curl"]
         done = await to_thread(subprocess.run, ["sh", "-c", line], capture_output=True, check=False, timeout=20)

@@ -172,7 +172,7 @@ async def test_a_redirect_that_should_have_come(observe, shop):
 CERTIFICATES = {
     "expired": r"the certificate of shop\.test expired on \d{4}-\d\d-\d\d \d\d:\d\d UTC, 2 days ago",
     "other": r"the certificate of shop\.test is for other\.test, not for shop\.test",
-    "unknown": r"the certificate of shop\.test was issued by .+, whom nothing here vouches for \(.+\)",
+    "unknown": r"the certificate of shop\.test was issued by .+, who is not trusted here, and whose certificate the server does not send \(.+\)",
     "self-signed": r"the certificate of shop\.test is self-signed",
 }
 

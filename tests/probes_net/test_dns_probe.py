@@ -2,7 +2,7 @@ import asyncio
 from contextlib import contextmanager
 
 import pytest
-from dnslib import CAA, CNAME, MX, NS, QTYPE, RCODE, RR, SRV, TXT, A
+from dnslib import CAA, CNAME, MX, NS, QTYPE, RCODE, RR, SRV, TXT, A, DNSError
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
 from pydantic import ValidationError
 from web_servers import free_port, hang, raw_server
@@ -34,10 +34,13 @@ class Answers(BaseResolver):
         self.rcode = RCODE.NOERROR
         self.authenticated = False
         self.truncated = False  # over UDP
+        self.losses = 0  # questions that go unanswered
         self.asked_by = []
 
     def resolve(self, request, handler):
         self.asked_by.append(handler.protocol)
+        if len(self.asked_by) <= self.losses:
+            raise DNSError("lost on the way")
         reply = request.reply()
         reply.header.rcode = self.rcode
         reply.header.ad = int(self.authenticated)
@@ -307,3 +310,21 @@ SERVERS = {
 @pytest.mark.parametrize("written", SERVERS)
 def test_the_ways_to_write_a_server(written):
     assert server_address(written) == SERVERS[written]
+
+
+@pytest.mark.parametrize(("right", "failure"), [(True, None), (False, Failure.WRONG_ANSWER)])
+async def test_one_dead_name_server_of_ours_hides_nothing(observe, make_web, server, right, failure):
+    dead = f"127.0.0.1:{free_port()}"
+    web = make_web(nameservers=(dead, server))
+    expect = {"answers": ["192.0.2.1" if right else "192.0.2.9"]}
+    seen = await observe("dns", web=web, name=NAME, expect=expect, timeout="900ms")
+    assert [f.failure for f in seen.findings] == ([failure] if failure else [])
+    (told,) = [step for step in seen.steps if step.name == dead]
+    assert not told.ok
+    assert "does not answer" in told.note
+
+
+async def test_a_datagram_that_is_lost_is_sent_again(ask, answers):
+    answers.losses = 2
+    assert (await ask(timeout="3s")).outcome is Outcome.OK
+    assert len(answers.asked_by) == 3

@@ -203,3 +203,45 @@ async def test_a_private_address_is_refused_unless_allowed(observe, make_web):
 def test_a_step_that_makes_no_sense_is_refused(step):
     with pytest.raises(ValidationError, match=r"either expect or send|is not a regular expression"):
         TcpSpec.model_validate({"host": HOST, "port": 25, "steps": [step]})
+
+
+async def in_pieces(writer, *pieces):
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0.02)  # so that they are read one by one
+
+
+async def test_a_secret_that_is_echoed_in_two_pieces_is_not_shown(observe, drawer):
+    async def echo(reader, writer):
+        writer.write(b"220 ready\r\n")
+        line = await reader.readline()
+        await in_pieces(writer, b"500 what is " + line[:9], line[9:], b"and ", line.split()[1][:6], line.split()[1][6:])
+
+    steps = [{"expect": "^220"}, {"send": "PASS canary-secret-1\r\n", "secret": True}, {"expect": "^250"}]
+    async with raw_server(echo) as port:
+        finding = only(await observe("tcp", host=HOST, port=port, steps=steps))
+    shown = drawer.files["conversation"] + finding.message
+    assert "canary" not in shown
+    assert "secret-1" not in shown
+    assert "500 what is ***" in shown
+
+
+async def test_a_secret_is_not_cut_in_two_by_a_message(observe):
+    async def echo(reader, writer):
+        line = await reader.readline()
+        await in_pieces(writer, b"x" * 60 + b" " + line)
+
+    steps = [{"send": "PASS canary-secret-that-is-long\r\n", "secret": True}, {"expect": "^250"}]
+    async with raw_server(echo) as port:
+        assert "canary" not in only(await observe("tcp", host=HOST, port=port, steps=steps)).message
+
+
+async def test_a_line_that_comes_in_pieces_among_others_is_found(observe):
+    async def talk(reader, writer):
+        await in_pieces(writer, b"one\r\ntw", b"o\r", b"\nthr", b"ee \xe2\x82", b"\xac\r\nfour\r\n")
+        await hang(reader, writer)
+
+    steps = [{"expect": "^two$"}, {"expect": "^three €$"}, {"expect": "^four$"}]
+    async with raw_server(talk) as port:
+        assert (await observe("tcp", host=HOST, port=port, steps=steps)).outcome is Outcome.OK

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from pydantic import ValidationError
 from tls_servers import DAY, House, Issuer, ocsp_answer, rsa_key, stapling_server, starttls_server, tls_server
 from web_servers import free_port, hang, raw_server
@@ -209,6 +210,74 @@ async def test_a_stapled_answer_that_is_forged_or_old_revokes_nothing(observe, m
 async def test_what_must_be_stapled_and_is_not_is_a_nuisance(look, tmp_path):
     found = only(await look(House(tmp_path, HOST), expect={"stapled": "true"}))
     assert (found.effect, "not stapled" in found.message) == (Effect.NUISANCE, True)
+
+
+RESPONDERS = {
+    "the server itself": ({"parent": "between", "name": "Server"}, "unusable"),
+    "another server": ({"parent": "between", "uses": [ExtendedKeyUsageOID.SERVER_AUTH]}, "unusable"),
+    "a responder that is out of date": (
+        {"parent": "between", "uses": [ExtendedKeyUsageOID.OCSP_SIGNING], "begins": -9 * DAY, "ends": -DAY},
+        "unusable",
+    ),
+    "a responder of the issuer": ({"parent": "between", "uses": [ExtendedKeyUsageOID.OCSP_SIGNING]}, "good"),
+}
+
+
+@pytest.mark.parametrize("kind", RESPONDERS)
+async def test_who_may_sign_a_stapled_answer(observe, make_web, tmp_path, kind):
+    made, said = RESPONDERS[kind]
+    house = House(tmp_path, HOST)
+    signer = house.leaf if "name" in made else Issuer("Responder", **{**made, "parent": house.between})
+    answer = ocsp_answer(house, ocsp.OCSPCertStatus.GOOD, signer=signer, shown=[signer])
+    with stapling_server(house, answer) as port:
+        seen = await observe("tls", make_web(ca_file=house.ca_file), host=HOST, port=port)
+    assert seen.facts["ocsp"] == said
+
+
+async def test_a_stapled_answer_of_the_future_is_unusable(observe, make_web, tmp_path):
+    house = House(tmp_path, HOST)
+    answer = ocsp_answer(house, ocsp.OCSPCertStatus.GOOD, since=5 * DAY, until=9 * DAY)
+    with stapling_server(house, answer) as port:
+        seen = await observe("tls", make_web(ca_file=house.ca_file), host=HOST, port=port)
+    assert seen.facts["ocsp"] == "unusable"
+
+
+@pytest.mark.parametrize(
+    ("uses", "good"),
+    [
+        ([], True),
+        ([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH], True),
+        ([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE], True),
+        ([ExtendedKeyUsageOID.CLIENT_AUTH], False),
+    ],
+)
+async def test_a_certificate_must_be_for_servers(look, tmp_path, uses, good):
+    seen = await look(House(tmp_path, HOST, leaf={"uses": uses}))
+    assert [f.failure for f in seen.findings] == ([] if good else [Failure.CERTIFICATE_UNTRUSTED])
+    assert good or "only for clientAuth" in only(seen).message
+
+
+async def test_a_key_that_nothing_here_knows_breaks_nothing(look, tmp_path):
+    """A certificate that is not needed, of a curve that OpenSSL reads and the cryptography package does not."""
+    odd = tmp_path / "odd.pem"
+    ask = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime239v1 -nodes -keyout {tmp_path}/key -subj /CN=Odd"
+    made = await asyncio.create_subprocess_exec(*ask.split(), "-out", str(odd), stderr=asyncio.subprocess.DEVNULL)
+    assert await made.wait() == 0
+
+    class Odd:
+        pem = odd.read_bytes()
+
+    house = House(tmp_path, HOST)
+    found = only(await look(house, house.leaf, house.between, Odd))
+    assert (found.failure, "hardly any client knows" in found.message) == (Failure.CERTIFICATE_WEAK, True)
+
+
+@pytest.mark.parametrize("ends", [DAY, -DAY])
+async def test_a_certificate_that_nobody_needs_may_run_out(look, tmp_path, ends):
+    house = House(tmp_path, HOST)
+    old = Issuer("Old root", ca=True)
+    extra = Issuer("Root", house.root.key, parent=old, ca=True, begins=-9 * DAY, ends=ends)
+    assert (await look(house, house.leaf, house.between, extra)).findings == ()
 
 
 STARTTLS = {

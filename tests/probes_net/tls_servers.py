@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 class Issuer:
     """A certificate with its key, which may issue others."""
 
-    def __init__(self, name, key=None, *, parent=None, host=None, begins=-DAY, ends=90 * DAY, ca=False):
+    def __init__(self, name, key=None, *, parent=None, host=None, begins=-DAY, ends=90 * DAY, ca=False, uses=()):
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = datetime.now(UTC)
@@ -36,6 +36,8 @@ class Issuer:
         )
         if host:
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        if uses:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         self.certificate = builder.sign((parent or self).key, hashes.SHA256())
 
     @property
@@ -84,27 +86,28 @@ async def tls_server(pem, handler=hang, **options):
         yield port
 
 
-def ocsp_answer(house, status, signer=None, until=DAY):
+def ocsp_answer(house, status, signer=None, until=DAY, since=-3 * DAY, shown=()):
     """Return a DER answer about the house's server, signed by its issuer unless another signs."""
     signer = signer or house.between
     now = datetime.now(UTC)
     gone = status is ocsp.OCSPCertStatus.REVOKED
-    return (
+    builder = (
         ocsp.OCSPResponseBuilder()
         .add_response(
             cert=house.leaf.certificate,
             issuer=house.between.certificate,
             algorithm=hashes.SHA256(),
             cert_status=status,
-            this_update=now - 3 * DAY,
+            this_update=now + since,
             next_update=now + until,
             revocation_time=now - 3 * DAY if gone else None,
             revocation_reason=x509.ReasonFlags.key_compromise if gone else None,
         )
         .responder_id(ocsp.OCSPResponderEncoding.NAME, signer.certificate)
-        .sign(signer.key, hashes.SHA256())
-        .public_bytes(serialization.Encoding.DER)
     )
+    if shown:
+        builder = builder.certificates([issuer.certificate for issuer in shown])
+    return builder.sign(signer.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
 @contextmanager

@@ -1,3 +1,4 @@
+import sys
 from ipaddress import ip_network
 
 import pytest
@@ -37,3 +38,26 @@ async def make_web():
 @pytest.fixture
 def web(make_web, engine):
     return make_web(transport=engine)
+
+
+@pytest.fixture
+def steps_of():
+    """Count the lines of Python that a call executes."""
+
+    def steps_of(function, *arguments):
+        count = 0
+
+        def step(_frame, event, _argument):
+            nonlocal count
+            count += event == "line"
+            return step
+
+        before = sys.gettrace()
+        sys.settrace(step)
+        try:
+            function(*arguments)
+        finally:
+            sys.settrace(before)
+        return count
+
+    return steps_of

@@ -3,14 +3,10 @@ import json
 import httpx
 import pytest
 import regex
-from hypothesis import given
-from hypothesis import strategies as st
 
 from earwitness.transport.redaction import (
     Redaction,
-    mask_cards,
     mask_url,
-    passes_luhn,
     redacted,
     redacted_document,
     secrets_of_request,
@@ -28,35 +24,6 @@ from earwitness.transport.redaction import (
 def test_masks_what_a_url_carries(url, masked):
     assert mask_url(url) == masked
     assert mask_url(httpx.URL(url)) == masked
-
-
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        ("card 4111111111111111.", "card ***1111."),
-        ("4111-1111 1111-1111", "***1111"),
-        ("378282246310005", "***0005"),
-        ("order 4111111111111112", "order 4111111111111112"),
-        ("call +12025550199", "call +12025550199"),
-        ("10 4111 1111 1111 1111 123", "10 ***1111 123"),
-        ("card=4111+1111+1111+1111&cvc=1", "card=***1111&cvc=1"),
-        ("4111%201111%201111%201111", "***1111"),
-        ("4111\u00a01111\u00a01111\u00a01111 and 5555 5555 5555 4444", "***1111 and ***4444"),
-        ("+4111111111111111", "+4111111111111111"),
-        ("call +4111111111111111", "call +4111111111111111"),
-        ("paid+with+4111111111111111", "paid+with+***1111"),
-        ("took 0.4111111111111111 s", "took 0.4111111111111111 s"),
-        ("4111111111111111222222222222", "4111111111111111222222222222"),
-    ],
-)
-def test_masks_card_numbers_and_nothing_else(text, masked):
-    assert mask_cards(text) == masked
-
-
-@given(st.from_regex(r"[0-9]{15}", fullmatch=True))
-def test_any_number_with_its_check_digit_is_masked(digits):
-    number = next(digits + check for check in "0123456789" if passes_luhn(digits + check))
-    assert number not in mask_cards(f"paid with {number}, thanks")
 
 
 def test_masks_secrets_that_are_echoed_and_telling_json_keys():
@@ -77,11 +44,6 @@ def test_masks_secrets_that_are_echoed_and_telling_json_keys():
 )
 def test_masks_the_values_of_telling_names(text, masked):
     assert Redaction().text(text) == masked
-
-
-@pytest.mark.parametrize("text", ['a b/&"<é', "a%20b%2F%26%22%3C%C3%A9", "a+b%2F%26%22%3C%C3%A9", 'a b/&\\"<\\u00e9'])
-def test_masks_a_secret_however_it_is_spelled(text):
-    assert Redaction(['a b/&"<é']).text(f"[{text}]") == "[***]"
 
 
 def test_a_secret_that_is_learned_is_hidden_from_then_on():
@@ -106,7 +68,86 @@ def test_learns_the_secrets_of_a_request():
 
 def test_masks_headers_by_name():
     headers = httpx.Headers({"Authorization": "Bearer x", "Set-Cookie": "a=b", "X-Api-Key": "k", "Date": "today"})
-    assert Redaction().headers(headers) == "authorization: ***\nset-cookie: ***\nx-api-key: ***\ndate: today\n"
+    shown = Redaction().headers(headers, asked=False)
+    assert shown == "authorization: ***\nset-cookie: ***\nx-api-key: ***\ndate: today\n"
+
+
+@pytest.mark.parametrize("name", ["X-Auth", "Ocp-Apim-Subscription-Key", "x-functions-key", "X-Passcode", "X-Whatever"])
+def test_takes_an_unknown_header_of_a_request_for_a_secret(name):
+    request = httpx.Request("GET", "https://shop.example/", headers={name: "open-sesame", "Accept": "text/html"})
+    shown = Redaction().headers(request.headers, asked=True)
+    assert "open-sesame" not in shown
+    assert "accept: text/html" in shown
+    assert "open-sesame" in set(secrets_of_request(request))
+
+
+def test_masks_the_codes_in_an_address_that_a_header_holds():
+    headers = httpx.Headers({"Location": "https://a.example/cb?code=abc#access_token=def", "Referer": "/x?y=abc"})
+    shown = Redaction().headers(headers, asked=False)
+    assert shown == "location: https://a.example/cb?code=***\nreferer: /x?y=***\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("javascript:alert(1)", "javascript:alert(1)"),
+        ("http://user:pass@[::1/x?token=abc", "http://[::1/x"),
+        ("https://shop.example/" + "a" * 70_000 + "?token=abc", "https://shop.example/" + "a" * 479),
+    ],
+)
+def test_masks_what_is_no_address_at_all(url, masked):
+    assert mask_url(url) == masked
+
+
+MULTIPART = (
+    '--x\r\nContent-Disposition: form-data; name="cvv"\r\n\r\n737\r\n'
+    '--x\r\nContent-Disposition: form-data; name="csrf_token"\r\nContent-Type: text/plain\r\n\r\nabc\r\ndef\r\n'
+    '--x\r\nContent-Disposition: form-data; name="town"\r\n\r\nLeeds\r\n--x--\r\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ('{"securityCode": "737", "cvn": 737, "csc": "737"}', '{"securityCode": "***", "cvn": "***", "csc": "***"}'),
+        ('{"verification_value":"737","cid":"737"}', '{"verification_value":"***","cid":"***"}'),
+        ('{"card":"{\\"cvv\\":\\"737\\"', '{"card":"***"'),
+        ('{"sent":"{\\"cvv\\":\\"737\\",\\"n\\":1}"}', '{"sent":"{\\"cvv\\":\\"***\\",\\"n\\":1}"}'),
+        ('{"password": "cut off in the mid', '{"password": "***"'),
+        ("Authorization: Bearer abcdefghi.jkl", "Authorization: Bearer ***"),
+        ('{"Authorization":"Basic dXNlcjpwYXNz"}', '{"Authorization":"***"}'),
+        ("sent bearer abcdefghi, got 401", "sent bearer ***, got 401"),
+        ("token eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl here", "token *** here"),
+        (MULTIPART, MULTIPART.replace("737", "***").replace("abc\r\ndef", "***")),
+    ],
+)
+def test_masks_what_a_page_sends_and_says(text, masked):
+    assert Redaction().text(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("code 737", "code ***"),
+        ('{"a":"737"}', '{"a":"***"}'),
+        ("1737 7370", "1737 7370"),
+        ("a=737&b=12%2F30", "a=***&b=***"),
+    ],
+)
+def test_hides_what_was_entered_however_short_where_it_stands_alone(text, masked):
+    redaction = Redaction()
+    for word in ("737", "12/30", ""):
+        redaction.hide_word(word)
+    assert redaction.entered(text) == masked
+
+
+def test_the_beginning_of_a_text_shows_no_half_of_a_secret():
+    secret = "hunter2-" * 500
+    redaction = Redaction([secret])
+    for before in (0, 50, 1990, 2000, 20_000, 60_000):
+        shown = redaction.beginning("x" * before + secret + "y" * 100_000, 2000)
+        assert "hunter2-" not in shown
+    assert Redaction().beginning("x" * 100_000, 2000).startswith("x" * 2000)
 
 
 def test_a_json_document_stays_json():
@@ -117,3 +158,8 @@ def test_a_json_document_stays_json():
 
 def test_what_cannot_be_searched_in_time_is_not_shown():
     assert redacted("secret " + "a" * 60 + "!", [regex.compile("(?:a|aa)+$")]).startswith("*** (the redact pattern")
+
+
+def test_the_beginning_of_a_text_costs_the_same_whatever_follows(steps_of):
+    short, long = (steps_of(Redaction().beginning, "1 " * size, 2000) for size in (10_000, 500_000))
+    assert long < 1.1 * short  # what is loaded once aside

@@ -12,9 +12,10 @@ from playwright.async_api import TimeoutError as NotInTimeError
 
 from earwitness.browser.locators import Purpose, Target, settled
 from earwitness.browser.traffic import Traffic
-from earwitness.model import Failure
+from earwitness.model import Failure, Finding
 from earwitness.probes.browser_spec import BrowserStepSpec, FrameSpec
 from earwitness.probes.hosts import matches
+from earwitness.probes.http_checks import search
 
 if TYPE_CHECKING:
     from playwright.async_api import Frame, Locator, Page
@@ -33,24 +34,45 @@ class StepFailedError(Exception):
         self.failure = failure
 
 
+class UnanswerableError(Exception):
+    """A pattern of the configuration takes too long on what the page holds: nobody can tell, and `finding` says so."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
 class NotThereError(Exception):
     """What the step needs did not come in time."""
 
 
 @dataclass(slots=True)
 class Hands:
-    """What acts on one page. `show` takes out of an address or a text what nobody may see."""
+    """What acts on pages: `page` is the one that the latest step was about. `show` takes out of a text what nobody may see."""
 
     page: "Page"
     traffic: Traffic
     show: Callable[[str], str]
     filled: "list[Locator]" = field(default_factory=list)  # fields whose values no screenshot may show
 
+    first: "Page" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first = self.page
+
     async def perform(self, step: BrowserStepSpec, seconds: float) -> None:
         """Do it. Raises StepFailedError, and what Playwright raises: its TimeoutError where something is not there in time."""
         until = asyncio.get_running_loop().time() + seconds
+        self.page = self.first if step.window == "first" else await self._newest(until)
         act: Callable[[BrowserStepSpec, float], Awaitable[None]] = getattr(self, f"_{step.action}")
         await act(step, until)
+
+    async def _newest(self, until: float) -> "Page":
+        while True:
+            others = [page for page in self.first.context.pages if page != self.first]
+            if others:
+                return others[-1]
+            await self._look_again(until, Failure.ELEMENT_MISSING, "no other window has opened")
 
     async def _scope(self, step: BrowserStepSpec, until: float) -> "Scope":
         frame = step.frame
@@ -62,12 +84,15 @@ class Hands:
 
     async def _frame_at(self, pattern: "regex.Pattern[str]", until: float) -> "Frame":
         while True:
-            found = next((f for f in self.page.frames[1:] if pattern.search(f.url)), None)
+            found = self._frame_like(pattern)
             if found is not None:
                 return found
             await self._look_again(
                 until, Failure.ELEMENT_MISSING, f"there is no frame of an address like {pattern.pattern}"
             )
+
+    def _frame_like(self, pattern: "regex.Pattern[str]") -> "Frame | None":
+        return next((f for f in self.page.frames[1:] if _fits(pattern, f.url)), None)
 
     @staticmethod
     async def _find(scope: "Scope", target: Target, purpose: Purpose, until: float) -> "Locator":
@@ -152,13 +177,13 @@ class Hands:
         await self._address(step.expect_url, until)
 
     async def _address(self, pattern: "regex.Pattern[str]", until: float) -> None:
-        while not pattern.search(self.page.url):
+        while not _fits(pattern, self.page.url):
             message = f"expected an address like {pattern.pattern}, the page is {self.show(self.page.url)}"
             await self._look_again(until, Failure.WRONG_PAGE, message)
 
     async def _expect_title(self, step: BrowserStepSpec, until: float) -> None:
         assert step.expect_title is not None
-        while not step.expect_title.search(title := await self.page.title()):
+        while not _fits(step.expect_title, title := await self.page.title()):
             message = f"expected a title like {step.expect_title.pattern}, it is {self.show(title)!r}"
             await self._look_again(until, Failure.WRONG_PAGE, message)
 
@@ -181,8 +206,8 @@ class Hands:
         if step.frame is None:
             return ""
         if step.frame.url is not None:
-            found = next((f.url for f in self.page.frames[1:] if step.frame.url.search(f.url)), "")
-            return urlsplit(found).hostname or ""
+            found = self._frame_like(step.frame.url)
+            return urlsplit(found.url if found else "").hostname or ""
         source = await self.page.locator(frame_selector(step.frame)).first.get_attribute("src", timeout=1000)
         return urlsplit(source or "").hostname or ""
 
@@ -193,6 +218,14 @@ class RequestsFailedError(StepFailedError):
     def __init__(self, message: str, host: str) -> None:
         super().__init__(Failure.REQUEST_FAILED, message)
         self.host = host
+
+
+def _fits(pattern: "regex.Pattern[str]", text: str) -> bool:
+    """Whether the text holds the pattern. Raises UnanswerableError where nobody can tell in time."""
+    found = search(pattern, text)
+    if isinstance(found, Finding):
+        raise UnanswerableError(found)
+    return found is not None
 
 
 def frame_selector(frame: FrameSpec) -> str:

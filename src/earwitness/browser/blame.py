@@ -8,6 +8,7 @@ from playwright.async_api import Error as BrowserError
 
 from earwitness.browser.actions import Hands, NotThereError, RequestsFailedError, StepFailedError
 from earwitness.browser.engine import BrowserEngine, Visit
+from earwitness.browser.gateway import Trouble
 from earwitness.browser.patience import within
 from earwitness.browser.traffic import WebRequest
 from earwitness.model import Attribution, Effect, Failure, Finding
@@ -68,6 +69,9 @@ class Blame:
     async def refused(self, error: BrowserError, title: str, harm: Effect, since: float, frame: str) -> Finding:
         """The browser says that it cannot: it did not get the page, does not find one element, or is gone."""
         text = str(error)
+        if self.hands.page.is_closed() and not self.crashed and await self.visit.browser_answers():
+            finding = Finding(Failure.ELEMENT_MISSING, f"the window closed before {title!r} was done", harm)
+            return self._reasoned(finding, self._broken(since), frame)
         if self.crashed or any(word in text for word in _GONE):
             return await self._gone()
         if "net::ERR_" in text:
@@ -94,29 +98,30 @@ class Blame:
         return self.hands.traffic.broken_since(self.hands.traffic.page_since(since))
 
     def _reasoned(self, finding: Finding, culprits: Sequence[WebRequest], frame: str) -> Finding:
-        """Add to a finding the requests behind it, and whose they are; what our own gateway refused makes it ours."""
+        """Add to a finding the requests behind it, and whose they are.
+
+        It is ours where our gateway refused the page itself, a script, or the frame that the step looks into.
+        """
         if culprits:
             listed = "; ".join(f"{self.hands.show(r.url)} ({self._why(r)})" for r in culprits[:_MOST_TOLD])
             finding = replace(finding, message=f"{finding.message}; behind it: {listed}")
-        ours = self._our_trouble(culprits)
+        needed = [r for r in culprits if r.main or r.type == "script" or (r.type == "document" and r.host == frame)]
+        ours = next((trouble for r in needed if (trouble := self._our_trouble(r))), None)
         if ours is not None:
-            return ours
+            return Finding(ours.failure, ours.message, Effect.NONE, ours.attribution)
         if culprits and culprits[0].main:
             return self.hosts.attributed(finding, culprits[0].host)
-        owned = next((r.host for r in culprits if self.hosts.owner(r.host)), "")
+        owned = next((r.host for r in culprits if self.hosts.owner(r.host) and self._our_trouble(r) is None), "")
         return self.hosts.attributed(finding, owned or frame or self._page_host())
 
     def _why(self, request: WebRequest) -> str:
         trouble = self.hands.traffic.trouble(request.host)
         return trouble.message if trouble and request.failure else request.what_happened
 
-    def _our_trouble(self, culprits: Sequence[WebRequest]) -> Finding | None:
-        """Return what our side kept from the page, if anything: then nobody can tell whether the page is at fault."""
-        for request in culprits:
-            trouble = self.hands.traffic.trouble(request.host)
-            if trouble is not None and trouble.attribution is not Attribution.TARGET and request.failure:
-                return Finding(trouble.failure, trouble.message, Effect.NONE, trouble.attribution)
-        return None
+    def _our_trouble(self, request: WebRequest) -> Trouble | None:
+        """Return what our side kept a request from, if it did."""
+        trouble = self.hands.traffic.trouble(request.host) if request.failure else None
+        return trouble if trouble is not None and trouble.attribution is not Attribution.TARGET else None
 
     def _unreached(self, text: str, harm: Effect, since: float) -> Finding:
         """The page did not come: our gateway knows why, or the browser's own word for it says so."""

@@ -20,7 +20,7 @@ import structlog
 from earwitness.browser.executable import NoBrowserError, find_browser
 from earwitness.browser.gateway import Gateway, Pass
 from earwitness.browser.patience import within
-from earwitness.browser.processes import children_with, end_all, is_root, resident, tree_of
+from earwitness.browser.processes import children_with, end_all, end_largest, is_root, resident, tree_of
 from earwitness.config.browser import BrowserProcessSpec
 from earwitness.transport.client import WebClient
 from earwitness.transport.exchange import Network
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 _START = 30.0  # seconds for the browser to start
 _OPEN = 10.0  # seconds for a window to open
 _CLOSE = 3.0  # seconds for a context or the browser to close; then it is killed
+_LOOK = 0.5  # seconds between looks at what the browser holds while it has runs
+_TIMES = 2  # times `browser.memory`: at one, the process is retired after its run; at two, its largest page is ended
+_PAGE = "--type=renderer"  # what the processes of pages are started with
+_SMALL = 256 * 1024**2  # bytes; a page that holds less is not what makes the browser large
+_MIB = 1024**2
 _ANSWER = 3.0  # seconds in which a browser that is well answers anything
 _FLAGS = (
     "--disable-gpu",
@@ -73,6 +78,8 @@ class _Process:
     runs: int = 0
     open: int = 0  # contexts
     retired: bool = False
+    ended: str = ""  # why the process of a page was ended, the last time one was
+    watching: "asyncio.Task[None] | None" = None
 
     @property
     def usable(self) -> bool:
@@ -86,6 +93,15 @@ class Visit:
     context: "BrowserContext"
     guest: Pass
     process: _Process = field(repr=False)
+    _ended_before: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        self._ended_before = self.process.ended
+
+    @property
+    def cut_short(self) -> str:
+        """Why the process of a page was ended during this visit; empty if none was."""
+        return self.process.ended if self.process.ended != self._ended_before else ""
 
     @property
     def version(self) -> str:
@@ -124,6 +140,7 @@ class BrowserEngine:
         self._current: _Process | None = None
         self._running: set[_Process] = set()
         self.starts = 0
+        self._killed = 0  # pages
 
     def configure(self, spec: BrowserProcessSpec) -> None:
         """Take up a changed configuration: by a new process, from the next run on."""
@@ -137,6 +154,8 @@ class BrowserEngine:
         process = await self._process()
         process.open += 1
         process.runs += 1
+        if process.watching is None or process.watching.done():
+            process.watching = asyncio.create_task(self._watch(process))
         guest = self._gateway.admit(allow)
         try:
             context = await self._context(process, guest, options)
@@ -215,7 +234,7 @@ class BrowserEngine:
             self._driver = [process for process in children_with(_DRIVER) if process not in before]
         return await self._playwright.chromium.launch(
             executable_path=executable,
-            args=[*_FLAGS, mark],
+            args=[*_FLAGS, f"--js-flags=--max-old-space-size={self._spec.memory // _MIB}", mark],
             chromium_sandbox=not is_root(),
             env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             handle_sigint=False,
@@ -283,6 +302,20 @@ class BrowserEngine:
         self._publish(size, started=False)
         return size
 
+    async def _watch(self, process: _Process) -> None:
+        """End the largest page while there are runs and all together hold twice what they may; a page can take it in seconds."""
+        while process.open and process in self._running:
+            most = _TIMES * self._spec.memory
+            size = await asyncio.to_thread(end_largest, process.root, _PAGE, most, _SMALL)
+            if size:
+                self._killed += 1
+                told = f"{size / _MIB:.0f} MiB, while the browser may hold {most / _MIB:.0f} MiB in all"
+                process.ended = (
+                    f"a page was ended, the {self._killed}. so far, since it held {told} (twice browser.memory)"
+                )
+                _log.warning("browser_page_too_large", bytes=size, limit=most)
+            await asyncio.sleep(_LOOK)
+
     async def kill(self, visit: Visit) -> None:
         """End the browser of a visit at once: it hangs. Other runs that share it end as our fault too."""
         await self._end(visit.process, gently=False)
@@ -293,6 +326,8 @@ class BrowserEngine:
             return
         process.retired = True
         self._running.discard(process)
+        if process.watching is not None:
+            process.watching.cancel()
         tree = await asyncio.to_thread(tree_of, process.root)
         if gently:
             with contextlib.suppress(Exception):

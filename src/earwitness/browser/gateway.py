@@ -150,10 +150,9 @@ class Gateway:
                 guest, head = found
                 guest.under_way.add(task)
                 await self._connected(head, guest, reader, writer)
-        except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # one of the two ends went away or makes no sense: the connection ends, and the browser says what it missed
-        except asyncio.CancelledError:
-            pass  # the run is over; nobody waits for this task
+        except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            # One of the two ends went away or makes no sense: the browser says what it missed.
+            _log.debug("gateway_connection_ended", why=type(error).__name__)
         except Exception:  # noqa: BLE001  A fault of ours ends one connection, and is traced.
             _log.exception("gateway_broke")
         finally:

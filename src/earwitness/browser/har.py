@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
-
 from earwitness.browser.traffic import Traffic, WebRequest
-from earwitness.transport.redaction import MASK, Redaction, sensitive_field, sensitive_header
+from earwitness.transport.cards import MASK
+from earwitness.transport.redaction import Redaction, sensitive_field
 
 
 def har_of(traffic: Traffic, started_at: float, browser: str, redaction: Redaction) -> bytes:
     """Return the archive as JSON. `started_at`: epoch seconds at which the run began."""
-    entries = [_entry(request, started_at, redaction) for request in traffic.requests]
+    entries = [_entry(request, started_at, redaction) for request in tuple(traffic.requests)]
     log = {
         "version": "1.2",
         "creator": {"name": "Earwitness", "version": "1"},
@@ -25,7 +24,7 @@ def har_of(traffic: Traffic, started_at: float, browser: str, redaction: Redacti
     }
     if traffic.left_out:
         log["comment"] = f"{traffic.left_out} more requests were left out"
-    return json.dumps({"log": log}, ensure_ascii=False, indent=1).encode()
+    return json.dumps({"log": log}, ensure_ascii=False, indent=1).encode("utf-8", "replace")
 
 
 def _entry(request: WebRequest, started_at: float, redaction: Redaction) -> dict[str, Any]:
@@ -35,10 +34,10 @@ def _entry(request: WebRequest, started_at: float, redaction: Redaction) -> dict
         "time": round((request.seconds or 0.0) * 1000, 1),
         "request": {
             "method": request.method,
-            "url": shown_url(request.url, redaction),
+            "url": redaction.url(request.url),
             "httpVersion": "",
             "cookies": [],
-            "headers": _headers(request.headers, redaction),
+            "headers": _headers(request.headers, redaction, asked=True),
             "queryString": [{"name": n, "value": MASK} for n, _ in parse_qsl(urlsplit(request.url).query)],
             "headersSize": -1,
             "bodySize": len(request.post),
@@ -48,9 +47,9 @@ def _entry(request: WebRequest, started_at: float, redaction: Redaction) -> dict
             "statusText": redaction.text(request.reason),
             "httpVersion": "",
             "cookies": [],
-            "headers": _headers(request.answer_headers, redaction),
+            "headers": _headers(request.answer_headers, redaction, asked=False),
             "content": {"size": -1, "mimeType": request.answer_headers.get("content-type", "")},
-            "redirectURL": shown_url(request.answer_headers.get("location", ""), redaction),
+            "redirectURL": redaction.url(request.answer_headers.get("location", "")),
             "headersSize": -1,
             "bodySize": -1,
         },
@@ -82,15 +81,8 @@ def _timings(request: WebRequest) -> dict[str, float]:
     }
 
 
-def _headers(headers: dict[str, str], redaction: Redaction) -> list[dict[str, str]]:
-    return [
-        {"name": name, "value": MASK if sensitive_header(name) else _shown_value(name, value, redaction)}
-        for name, value in headers.items()
-    ]
-
-
-def _shown_value(name: str, value: str, redaction: Redaction) -> str:
-    return shown_url(value, redaction) if name in ("referer", "location", "origin") else redaction.text(value)
+def _headers(headers: dict[str, str], redaction: Redaction, *, asked: bool) -> list[dict[str, str]]:
+    return [{"name": name, "value": redaction.header(name, value, asked=asked)} for name, value in headers.items()]
 
 
 def _post(request: WebRequest, redaction: Redaction) -> dict[str, Any]:
@@ -98,21 +90,13 @@ def _post(request: WebRequest, redaction: Redaction) -> dict[str, Any]:
     kind = request.headers.get("content-type", "")
     if kind.startswith("application/x-www-form-urlencoded"):
         pairs = parse_qsl(request.post.decode("utf-8", "replace"), keep_blank_values=True)
-        params = [{"name": n, "value": MASK if sensitive_field(n) else redaction.text(v)} for n, v in pairs]
+        params = [{"name": n, "value": MASK if sensitive_field(n) else redaction.entered(v)} for n, v in pairs]
         return {"mimeType": kind, "params": params, "text": ""}
     try:
         text = request.post.decode()
     except UnicodeDecodeError:
         return {"mimeType": kind, "params": [], "text": "", "comment": f"{len(request.post)} bytes that are no text"}
-    return {"mimeType": kind, "params": [], "text": redaction.text(text)}
-
-
-def shown_url(url: str, redaction: Redaction) -> str:
-    """Return the address with its query's values masked; one that httpx cannot read is cut at its query."""
-    try:
-        return redaction.url(url)
-    except httpx.InvalidURL:
-        return redaction.text(url.partition("?")[0].partition("#")[0])
+    return {"mimeType": kind, "params": [], "text": redaction.entered(text)}
 
 
 def failures_of(traffic: Traffic, redaction: Redaction) -> str:
@@ -121,8 +105,7 @@ def failures_of(traffic: Traffic, redaction: Redaction) -> str:
     for host, failed in traffic.by_host():
         lines.append(f"{host}: {len(failed)} failed")
         lines += [
-            f"  {r.started:.2f} s  {r.method} {shown_url(r.url, redaction)}  {r.type}  {r.what_happened}"
-            for r in failed
+            f"  {r.started:.2f} s  {r.method} {redaction.url(r.url)}  {r.type}  {r.what_happened}" for r in failed
         ]
     troubles = dict.fromkeys((t.host, t.message) for t in traffic.troubles)
     lines += [f"not reached: {host}: {redaction.text(message)}" for host, message in troubles]
@@ -132,8 +115,8 @@ def failures_of(traffic: Traffic, redaction: Redaction) -> str:
 def console_of(traffic: Traffic, redaction: Redaction) -> str:
     """Return the console, one line a message; empty if nothing was said."""
     lines = [
-        f"{line.at:.2f} s  {line.kind}  {redaction.text(line.text)}"
-        + (f"  ({shown_url(line.url, redaction)})" if line.url else "")
-        for line in traffic.console
+        f"{line.at:.2f} s  {line.kind}  {redaction.entered(line.text)}"
+        + (f"  ({redaction.url(line.url)})" if line.url else "")
+        for line in tuple(traffic.console)
     ]
     return "\n".join(lines) + "\n" if lines else ""

@@ -1,12 +1,13 @@
 """What a payment page delivers to its customers: every script, with what it is and who loaded it, and the security headers.
 
-The hashes of external scripts are of their bodies as they came over the network, those of inline scripts of their text in the page.
+A script is what the JavaScript engine executed, what stands in attributes, or what came over the network and was not executed yet.
 """
 
 import asyncio
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,7 +15,11 @@ from urllib.parse import urlsplit
 import regex
 from playwright.async_api import Error as BrowserError
 
-from earwitness.browser.pages import PageInventory, PageScript
+from earwitness.browser.markup import Markup, hash_of, markup_of
+from earwitness.browser.pages import THE_PAGE, PageInventory, PageScript
+from earwitness.browser.patience import within
+from earwitness.browser.scripts import MOST, ScriptListener
+from earwitness.probes.http_checks import search
 from earwitness.transport.redaction import mask_url
 
 if TYPE_CHECKING:
@@ -32,55 +37,85 @@ SECURITY_HEADERS = (
     "cross-origin-embedder-policy",
     "cross-origin-resource-policy",
 )
-_PATIENCE = 5.0  # seconds for bodies that are still under way
+_PATIENCE = 5.0  # seconds for a frame to answer, and for scripts that are still under way
+_LARGEST = 1024 * 1024  # bytes, as sent, of a script that is read because nothing executed it
 _NONCE = re.compile(r"'nonce-[^']+'")  # is another in every answer
-_READ = """() => ({
-  scripts: Array.from(document.scripts, s => ({
-    source: s.src, integrity: s.integrity, type: s.type, text: s.src ? '' : s.textContent})),
-  policies: Array.from(document.querySelectorAll('meta[http-equiv]'), m => [m.httpEquiv.toLowerCase(), m.content]),
-})"""
-_DATA = ("application/json", "application/ld+json", "speculationrules")  # in script elements, but never executed
-
-
-@dataclass(slots=True)
-class _Loaded:
-    """A script that came over the network."""
-
-    url: str
-    frame: str
-    sha256: str = ""
+_NO_OWN_PROCESS = "does not have a separate CDP session"
+_LONGEST = 500  # characters of an address that are kept
 
 
 @dataclass(eq=False)  # without slots: Playwright keeps its handlers on whoever handles
 class PageWatcher:
-    """Listens to a page from before it loads, and takes its inventory when asked."""
+    """Listens to a page from before it loads, and takes its inventory when asked. `names`: frames by their address."""
 
     context: "BrowserContext"
     page: "Page"
     ignore: Sequence["regex.Pattern[str]"] = ()
-    _loaded: list[_Loaded] = field(default_factory=list)
-    _reading: set[asyncio.Task[None]] = field(default_factory=set)
+    names: Mapping[str, "regex.Pattern[str]"] = field(default_factory=dict)
+    _loaded: "dict[str, Response]" = field(default_factory=dict)
+    _under_way: "set[Request]" = field(default_factory=set)
+    _quiet: asyncio.Event = field(default_factory=asyncio.Event)  # set while no script is under way
     _initiators: dict[str, str] = field(default_factory=dict)  # URL -> who loaded it
-    _documents: "list[Response]" = field(default_factory=list)
-    _session: "CDPSession | None" = None
+    _document: "Response | None" = None
+    _sessions: "dict[Frame, asyncio.Task[CDPSession | None]]" = field(default_factory=dict)
 
     async def listen(self) -> None:
+        """Begin, while the page is empty."""
+        self._quiet.set()
+        self._listener = ScriptListener(wants_text=bool(self.ignore))
+        self.page.on("request", self._asked)
+        self.page.on("requestfailed", self._ended)
+        self.page.on("requestfinished", self._ended)
         self.page.on("response", self._answered)
-        self._session = await self.context.new_cdp_session(self.page)
-        self._session.on("Network.requestWillBeSent", self._initiated)
-        await self._session.send("Network.enable")
+        session = await self.context.new_cdp_session(self.page)
+        session.on("Network.requestWillBeSent", self._initiated)
+        await session.send("Network.enable")
+        await self._listener.attach(session, main=True)
+        await self.page.evaluate("1")
+        self._listener.learned()
+        self._session = session
+        self.page.on("framenavigated", self._framed)
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def _framed(self, frame: "Frame") -> None:
+        if frame.parent_frame is not None:
+            task = asyncio.create_task(self._attached(frame))
+            task.add_done_callback(
+                lambda done: None if done.cancelled() else done.exception()
+            )  # it is asked for later, if ever
+            self._sessions[frame] = task
+
+    async def _attached(self, frame: "Frame") -> "CDPSession | None":
+        """Listen to a frame that has a process of its own; return None where it has not, or has gone."""
+        try:
+            session = await self.context.new_cdp_session(frame)
+            await self._listener.attach(session, main=False)
+        except BrowserError as error:
+            if _NO_OWN_PROCESS in str(error) or frame.is_detached():
+                return None
+            raise
+        return session
+
+    def _asked(self, request: "Request") -> None:
+        if request.resource_type == "script":
+            self._under_way.add(request)
+            self._quiet.clear()
+
+    def _ended(self, request: "Request") -> None:
+        self._under_way.discard(request)
+        if not self._under_way:
+            self._quiet.set()
 
     def _answered(self, response: "Response") -> None:
         request = response.request
         if request.resource_type == "script":
-            loaded = _Loaded(request.url, _frame_url(request))
-            self._loaded.append(loaded)
-            task = asyncio.create_task(self._read_body(response, loaded))
-            self._reading.add(task)
-            task.add_done_callback(self._reading.discard)
+            if len(self._loaded) < MOST:
+                self._loaded[request.url] = response
         elif request.is_navigation_request() and self._is_page(request):
-            self._documents.append(response)
-            self._loaded = []
+            self._document = response
+            self._loaded.clear()
+            self._initiators.clear()
 
     def _is_page(self, request: "Request") -> bool:
         try:
@@ -88,75 +123,159 @@ class PageWatcher:
         except BrowserError:
             return False  # of a frame that is only just opening
 
-    @staticmethod
-    async def _read_body(response: "Response", loaded: _Loaded) -> None:
-        try:
-            loaded.sha256 = hashlib.sha256(await response.body()).hexdigest()
-        except BrowserError:
-            loaded.sha256 = ""  # the page was left meanwhile, or the script did not come whole
-
     def _initiated(self, event: dict[str, Any]) -> None:
-        if event.get("type") != "Script":
-            return
-        initiator = event.get("initiator", {})
-        frames = initiator.get("stack", {}).get("callFrames", [])
-        by = initiator.get("url") or (frames[0].get("url") if frames else "") or event.get("documentURL", "")
-        self._initiators[event["request"]["url"]] = by
+        if event.get("type") == "Script" and len(self._initiators) < MOST:
+            initiator = event.get("initiator", {})
+            frames = initiator.get("stack", {}).get("callFrames", [])
+            by = initiator.get("url") or (frames[0].get("url") if frames else "") or event.get("documentURL", "")
+            self._initiators[event["request"]["url"]] = by
 
-    async def take(self, probe: str, now: float) -> PageInventory:
-        """Return what the page holds now. Raises Playwright's Error if the page does not answer, TimeoutError if bodies do not come."""
-        async with asyncio.timeout(_PATIENCE):
-            while self._reading:
-                await asyncio.gather(*self._reading)
-            scripts: list[PageScript] = []
-            policies: dict[str, str] = {}
-            for frame in self.page.frames:
-                found = await frame.evaluate(_READ)
-                scripts += self._of_frame(frame, found["scripts"])
-                if frame == self.page.main_frame:
-                    policies = {f"{name} (meta)": text for name, text in found["policies"] if name in SECURITY_HEADERS}
-            headers = await self._headers()
-        kept = {s.key: s for s in [*scripts, *self._loaded_by_scripts(scripts)]}
-        return PageInventory(
+    # --- the inventory -----------------------------------------------------------------------------------------------
+
+    async def take(self, probe: str, now: float) -> tuple[PageInventory, list[str]]:
+        """Return what the page holds now, and a sentence for each thing that could not be looked at.
+
+        Raises Playwright's Error or TimeoutError if the page itself does not answer.
+        """
+        await self._scripts_have_come()
+        missing: list[str] = []
+        main = await within(_PATIENCE, self._snapshot(self._session))
+        documents = [*main, *await self._of_frames(missing)]
+        await within(_PATIENCE, self._listener.settled())
+        if self._listener.left_out:
+            missing.append(f"the page executed more than {MOST} scripts; the rest is not listed")
+        scripts = {*self._executed(documents), *self._in_attributes(documents)}
+        scripts |= {script async for script in self._only_loaded(documents)}
+        policies = next((d.policies for d in documents if d.frame == self._listener.main), {})
+        headers = await within(_PATIENCE, self._headers())
+        headers |= {f"{name} (meta)": text for name, text in policies.items() if name in SECURITY_HEADERS}
+        inventory = PageInventory(
             probe=probe,
-            page=mask_url(self.page.url),
+            page=_shown(self.page.url),
             taken_at=now,
-            scripts=tuple(sorted(kept.values(), key=lambda s: s.key)),
-            headers={**headers, **{name: _NONCE.sub("'nonce-*'", text) for name, text in policies.items()}},
+            scripts=tuple(sorted(scripts, key=lambda s: (s.key, s.sha256, s.integrity))),
+            headers={name: _NONCE.sub("'nonce-*'", text) for name, text in headers.items()},
+        )
+        return inventory, missing
+
+    async def _scripts_have_come(self) -> None:
+        """Give scripts that are under way their time; a page may load some for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._quiet.wait()
+
+    @staticmethod
+    async def _snapshot(session: "CDPSession") -> list[Markup]:
+        return list(markup_of(await session.send("DOMSnapshot.captureSnapshot", {"computedStyles": []})))
+
+    async def _of_frames(self, missing: list[str]) -> list[Markup]:
+        """Return the documents of frames with processes of their own; one that does not answer holds up no other."""
+        frames = [frame for frame in self.page.frames if frame in self._sessions]
+        found = await asyncio.gather(*(within(_PATIENCE, self._of_frame(f)) for f in frames), return_exceptions=True)
+        documents: list[Markup] = []
+        for frame, result in zip(frames, found, strict=True):
+            if isinstance(result, BrowserError | TimeoutError):
+                if not frame.is_detached():
+                    missing.append(f"the frame {self._frame('', frame.url)} did not answer")
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                documents += result
+        return documents
+
+    async def _of_frame(self, frame: "Frame") -> list[Markup]:
+        session = await asyncio.shield(self._sessions[frame])
+        return [] if session is None else await self._snapshot(session)
+
+    def _executed(self, documents: Sequence[Markup]) -> Iterator[PageScript]:
+        integrity = {address: text for document in documents for address, text in document.scripts.items()}
+        for script in self._listener.scripts.values():
+            inline = not self._is_address(script.address)
+            if self._ignored((script.text or "") if inline else script.address):
+                continue
+            frame = self._frame(script.frame)
+            by = script.made_by if inline else self._initiators.get(script.address, "")
+            yield PageScript(
+                frame=frame,
+                source="" if inline else _shown(script.address),
+                integrity="" if inline else integrity.get(script.address, ""),
+                sha256=script.sha256,
+                loaded_by=self._place(by) if by else frame,
+            )
+
+    def _is_address(self, address: str) -> bool:
+        """Whether a script came from there, and does not stand in the document of that address, or in the address itself."""
+        return (
+            bool(address)
+            and address.partition("#")[0] not in self._listener.documents
+            and ":" in address
+            and not (address.startswith(("data:", "blob:", "about:", "javascript:")))
         )
 
-    def _of_frame(self, frame: "Frame", found: list[dict[str, str]]) -> list[PageScript]:
-        hashes = {loaded.url: loaded.sha256 for loaded in self._loaded}
-        where = _place(frame.url)
-        scripts = []
-        for script in found:
-            if script["type"] in _DATA or self._ignored(script["source"] or script["text"]):
-                continue
-            source = script["source"]
-            sha256 = hashes.get(source, "") if source else hashlib.sha256(script["text"].encode()).hexdigest()
-            by = _place(self._initiators.get(source, frame.url)) if source else where
-            scripts.append(PageScript(where, mask_url(source) if source else "", script["integrity"], sha256, by))
-        return scripts
+    def _in_attributes(self, documents: Sequence[Markup]) -> Iterator[PageScript]:
+        for document in documents:
+            frame = self._frame(document.frame)
+            for code in document.code:
+                if not self._ignored(code):
+                    yield PageScript(frame, "", "", hash_of(code), frame)
 
-    def _loaded_by_scripts(self, listed: Sequence[PageScript]) -> list[PageScript]:
-        """Return what came over the network and stands in no script element: imports, workers, scripts that removed themselves."""
-        known = {script.source for script in listed}
-        return [
-            PageScript(
-                _place(one.frame), mask_url(one.url), "", one.sha256, _place(self._initiators.get(one.url, one.frame))
-            )
-            for one in self._loaded
-            if mask_url(one.url) not in known and not self._ignored(one.url)
-        ]
+    async def _only_loaded(self, documents: Sequence[Markup]) -> Any:
+        """Yield what came over the network, or stands in a script element, and was not executed (yet): also what workers load."""
+        executed = {script.address for script in self._listener.scripts.values()}
+        elements = {address: (d.frame, text) for d in documents for address, text in d.scripts.items()}
+        for address in {*self._loaded, *elements} - executed:
+            if self._is_address(address) and not self._ignored(address):
+                frame, integrity = elements.get(address, ("", ""))
+                by = self._place(self._initiators.get(address, ""))
+                where = self._frame(frame) if frame else self._frame("", _frame_url(self._loaded[address].request))
+                yield PageScript(where, _shown(address), integrity, await self._body_hash(address), by or where)
+
+    async def _body_hash(self, address: str) -> str:
+        """Return the SHA-256 of what came, empty if nothing good did or it is too large."""
+        response = self._loaded.get(address)
+        try:
+            if response is None or not response.ok:
+                return ""
+            sizes = await within(_PATIENCE, response.request.sizes())
+            if sizes["responseBodySize"] > _LARGEST:
+                return ""
+            return hashlib.sha256(await within(_PATIENCE, response.body())).hexdigest()
+        except (BrowserError, TimeoutError):
+            return ""
 
     def _ignored(self, text: str) -> bool:
-        return any(pattern.search(text) for pattern in self.ignore)
+        """Whether a pattern names the script; one that cannot be searched for in time names nothing."""
+        return any(isinstance(search(pattern, text), regex.Match) for pattern in self.ignore)
+
+    def _frame(self, frame: str, url: str = "") -> str:
+        """Return what a frame is called: by the configuration, else by its address without what differs from visit to visit."""
+        if frame and frame == self._listener.main:
+            return THE_PAGE
+        url = url or self._listener.frames.get(frame, "")
+        named = (name for name, pattern in self.names.items() if isinstance(search(pattern, url), regex.Match))
+        return next(named, "") or self._place(url) or "a frame without an address"
+
+    def _place(self, url: str) -> str:
+        """Return where something is: without what differs from visit to visit."""
+        if not url:
+            return ""
+        if url.partition("#")[0] == self._listener.frames.get(self._listener.main):
+            return THE_PAGE
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return url[:_LONGEST]
+        return f"{parts.scheme}://{parts.netloc}{parts.path}"[:_LONGEST] if parts.netloc else parts.scheme
 
     async def _headers(self) -> dict[str, str]:
-        if not self._documents:
+        if self._document is None:
             return {}
-        found = await self._documents[-1].all_headers()
-        return {name: _NONCE.sub("'nonce-*'", found[name]) for name in SECURITY_HEADERS if name in found}
+        found = await self._document.all_headers()
+        return {name: found[name] for name in SECURITY_HEADERS if name in found}
+
+
+def _shown(url: str) -> str:
+    return mask_url(url)[:_LONGEST]
 
 
 def _frame_url(request: "Request") -> str:
@@ -164,9 +283,3 @@ def _frame_url(request: "Request") -> str:
         return request.frame.url
     except BrowserError:
         return ""  # a worker's, which belongs to no frame
-
-
-def _place(url: str) -> str:
-    """Return where something is without what differs from visit to visit."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}" if parts.netloc else parts.scheme or "unknown"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from playwright.async_api import Error as BrowserError
 from playwright.async_api import TimeoutError as NotInTimeError
 
-from earwitness.browser.actions import Hands, NotThereError, StepFailedError
+from earwitness.browser.actions import Hands, NotThereError, StepFailedError, UnanswerableError
 from earwitness.browser.blame import Blame
 from earwitness.config.fields import Limits
 from earwitness.model import Attribution, Effect, Failure, Finding, Step
@@ -72,6 +72,8 @@ class Journey:
                 yield
         except StepFailedError as error:
             finding = await self._blame.failed(error, terms.harm, began, await self._frame(terms))
+        except UnanswerableError as error:
+            finding = error.finding
         except (NotThereError, NotInTimeError, TimeoutError) as error:
             finding = await self._blame.late(error, terms.title, terms.harm, began, await self._frame(terms))
         except AssertionError as error:
@@ -93,7 +95,7 @@ class Journey:
         try:
             async with asyncio.timeout(_MORE):
                 return await terms.frame_host()
-        except (BrowserError, TimeoutError):
+        except (BrowserError, TimeoutError, UnanswerableError):
             return ""
 
     def _slow(self, terms: Terms, began: float, duration: float) -> Finding | None:

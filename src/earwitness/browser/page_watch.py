@@ -23,23 +23,31 @@ class PageWatch:
     ctx: RunContext
     watcher: PageWatcher
     inventory: PageInventory | None = None
+    whole: bool = False  # whether nothing is missing from the inventory
     findings: list[Finding] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     note: str = "not taken: the journey did not get there"
 
     async def take(self, step: str) -> None:
-        """Take the inventory now, and compare it."""
+        """Take the inventory now, and compare it. What cannot be looked at is told: a skimmer may see to that."""
         try:
-            self.inventory = await self.watcher.take(self.ctx.run.probe, self.ctx.clock.now())
+            self.inventory, missing = await self.watcher.take(self.ctx.run.probe, self.ctx.clock.now())
         except (BrowserError, TimeoutError):
-            self.note = "not taken: the page did not answer"
-            return
+            missing = ["the page did not answer"]
+        self.whole = not missing
+        if missing:
+            self.note = f"not taken: {'; '.join(missing[:_MOST_TOLD])}"
+            message = f"the payment page could not be looked over: {'; '.join(missing[:_MOST_TOLD])}"
+            self.findings.append(Finding(Failure.PAGE_NOT_WATCHED, message, Effect(self.spec.effect), step=step))
         baselines = self.ctx.pages
         if baselines is None:
             self.note = "not compared: there is no folder of baselines here"
-            return
+        elif self.inventory is not None:
+            await self._compare(baselines, self.inventory, step)
+
+    async def _compare(self, baselines: PageBaselines, now: PageInventory, step: str) -> None:
         try:
-            found = await asyncio.to_thread(self._compared, baselines, self.inventory)
+            found = await asyncio.to_thread(self._compared, baselines, now)
         except OSError:
             self.note = "not kept: the disk refuses"
             return
@@ -47,8 +55,11 @@ class PageWatch:
             await self._tell(found, step)
 
     def _compared(self, baselines: PageBaselines, now: PageInventory) -> Difference:
-        accept = f"earwitness baseline accept --probe {now.probe}"
         accepted = baselines.accepted(now.probe)
+        if not self.whole:  # what is missing is not gone, and what is no whole inventory is nothing to accept
+            found = difference(accepted, now, self.spec.changing) if accepted else Difference()
+            return Difference(tuple(line for line in found.scripts if not line.startswith("gone: ")), found.headers)
+        accept = baselines.accepting(now)
         if accepted is None:
             baselines.propose(now)
             self.note = f"no inventory is accepted yet; to accept this one, run: {accept}"

@@ -4,9 +4,11 @@ pages/accepted/PROBE.json    the inventory that the page is held against
 pages/proposed/PROBE.json    the latest one that differs from it, or the first
 """
 
+import hashlib
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ from earwitness.files import read_json, replace_file
 from earwitness.presentation import iso_time
 from earwitness.probes.hosts import matches
 
+THE_PAGE = "the page"  # what the page's own document is called, whatever its address is on this visit
 _SHOWN = 12  # characters of a hash that a person is shown
 
 
@@ -22,15 +25,15 @@ _SHOWN = 12  # characters of a hash that a person is shown
 class PageScript:
     """One script. `source` is its address with query values masked, empty if it is inline; hashes are hexadecimal."""
 
-    frame: str  # the document that it is in
+    frame: str  # what the document that it is in is called
     source: str
     integrity: str
-    sha256: str  # empty if its body could not be read
+    sha256: str  # empty if nothing executed it and its body could not be read
     loaded_by: str
 
     @property
     def key(self) -> tuple[str, str]:
-        """What makes it the same script in two inventories: for an inline one, its text."""
+        """Where it stands in an inventory: for an inline one, its text. Several scripts may stand there, by other queries."""
         return self.frame, self.source or self.sha256
 
     @property
@@ -52,13 +55,23 @@ class PageInventory:
     def read(cls, stored: dict[str, Any]) -> "PageInventory | None":
         """Return what was stored, or None if it is no inventory."""
         try:
+            page = str(stored["page"]).partition("?")[0]
             scripts = tuple(PageScript(**script) for script in stored["scripts"])
+            scripts = tuple(
+                replace(s, frame=THE_PAGE) if s.frame == page else s for s in scripts
+            )  # as it was called once
             return cls(stored["probe"], stored["page"], float(stored["taken_at"]), scripts, dict(stored["headers"]))
         except (KeyError, TypeError, ValueError):
             return None
 
+    @property
+    def mark(self) -> str:
+        """What tells it from another one of the same page: a short hash of all that is compared."""
+        told = [[s.frame, s.source, s.integrity, s.sha256] for s in self.scripts], sorted(self.headers.items())
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_SHOWN]
+
     def document(self) -> bytes:
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode()
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +87,61 @@ class Difference:
 
 def difference(accepted: PageInventory, now: PageInventory, changing: Sequence[str] = ()) -> Difference:
     """Return what changed. Scripts of the hosts in `changing` may change in content, but neither come nor go."""
-    before, after = ({script.key: script for script in one.scripts} for one in (accepted, now))
-    told = [f"new: {script.title}, loaded by {script.loaded_by}" for key, script in after.items() if key not in before]
-    told += [f"gone: {script.title}" for key, script in before.items() if key not in after]
-    for key in before.keys() & after.keys():
-        told += _changed(before[key], after[key], changing)
-    return Difference(tuple(sorted(told)), tuple(_headers(accepted.headers, now.headers)))
+    before, after = _by_key(accepted), _by_key(now)
+    told: list[str] = []
+    for key in before.keys() | after.keys():
+        told += _changes(before.get(key, frozenset()), after.get(key, frozenset()), changing)
+    return Difference(tuple(sorted(set(told))), tuple(_headers(accepted.headers, now.headers)))
 
 
-def _changed(before: PageScript, after: PageScript, changing: Sequence[str]) -> Iterator[str]:
-    may_change = matches(urlsplit(after.source).hostname or "", changing)
-    if before.sha256 and after.sha256 and before.sha256 != after.sha256 and not may_change:
-        yield f"changed: {after.title}, SHA-256 {before.sha256[:_SHOWN]} is now {after.sha256[:_SHOWN]}"
-    if before.integrity and not after.integrity:
-        yield f"changed: {after.title} has lost its integrity attribute"
-    elif before.integrity != after.integrity and not may_change:
-        yield f"changed: {after.title} has another integrity attribute"
+def _by_key(inventory: PageInventory) -> dict[tuple[str, str], frozenset[PageScript]]:
+    keys = {script.key for script in inventory.scripts}
+    return {key: frozenset(s for s in inventory.scripts if s.key == key) for key in keys}
+
+
+def _changes(before: frozenset[PageScript], after: frozenset[PageScript], changing: Sequence[str]) -> Iterator[str]:
+    """Yield how the scripts of one place differ: come, gone, or one that is now another."""
+    gone = _others(before, {s.sha256 for s in after})
+    come = _others(after, {s.sha256 for s in before})
+    same = [(one, other) for one in before for other in after if one.sha256 == other.sha256]
+    if before and after and matches(urlsplit(min(after, key=_hash).source).hostname or "", changing):
+        if any(s.integrity for s in before) and not all(s.integrity for s in after):
+            yield f"changed: {min(after, key=_hash).title} has lost its integrity attribute"
+        return
+    if len(gone) == len(come) == 1 and not same:
+        yield f"changed: {come[0].title}, SHA-256 {_short(gone[0])} is now {_short(come[0])}"
+        same = [(gone[0], come[0])]
+        gone = come = []
+    for script in come:
+        other = f" with other content ({_short(script)})" if before else ""
+        yield f"new: {script.title}{other}, loaded by {script.loaded_by}"
+    for script in gone:
+        yield f"gone: {script.title}" + (f" with the content {_short(script)}" if after else "")
+    yield from _other_integrity(same)
+
+
+def _others(scripts: frozenset[PageScript], known: set[str]) -> list[PageScript]:
+    """Return one script for each content that is not known, in the order of their hashes."""
+    return sorted({s.sha256: s for s in scripts if s.sha256 not in known}.values(), key=_hash)
+
+
+def _other_integrity(pairs: Sequence[tuple[PageScript, PageScript]]) -> Iterator[str]:
+    """Yield what became of the integrity attributes of scripts that are otherwise the same."""
+    accepted = {(one.sha256, one.integrity) for one, _ in pairs} | {
+        (other.sha256, one.integrity) for one, other in pairs
+    }
+    for _, other in pairs:
+        if (other.sha256, other.integrity) not in accepted:
+            what = "another integrity attribute" if other.integrity else "lost its integrity attribute"
+            yield f"changed: {other.title} has {what}"
+
+
+def _hash(script: PageScript) -> str:
+    return script.sha256
+
+
+def _short(script: PageScript) -> str:
+    return script.sha256[:_SHOWN] or "that could not be read"
 
 
 def _headers(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
@@ -111,12 +163,13 @@ class PageProposal:
 
     @property
     def key(self) -> str:
-        return f"page-{self.inventory.probe}"
+        """What it is accepted by: a page that changed again meanwhile is another proposal."""
+        return f"page-{self.inventory.probe}-{self.inventory.mark}"
 
     def shown(self) -> dict[str, Any]:
         """Return it as the API and the command line show it."""
         told = {"kind": "page", "key": self.key, **asdict(self.inventory), "difference": asdict(self.difference)}
-        return {**told, "taken_at": iso_time(self.inventory.taken_at)}
+        return {**told, "mark": self.inventory.mark, "taken_at": iso_time(self.inventory.taken_at)}
 
 
 class PageBaselines:
@@ -124,6 +177,7 @@ class PageBaselines:
 
     def __init__(self, folder: Path) -> None:
         self._accepted, self._proposed = folder / "pages/accepted", folder / "pages/proposed"
+        self._data_dir = folder.absolute().parent
 
     def accepted(self, probe: str) -> PageInventory | None:
         return PageInventory.read(read_json(self._accepted / f"{probe}.json"))
@@ -134,6 +188,24 @@ class PageBaselines:
             return None
         accepted = self.accepted(probe)
         return PageProposal(inventory, difference(accepted, inventory) if accepted else Difference())
+
+    def accepting(self, inventory: PageInventory) -> str:
+        """Return the command that accepts this inventory and no other."""
+        where = shlex.quote(str(self._data_dir))
+        return f"earwitness baseline accept --probe {inventory.probe} --seen {inventory.mark} --data-dir {where}"
+
+    def accepted_pages(self) -> list[PageInventory]:
+        """Return all that were accepted, by probe."""
+        probes = sorted(path.stem for path in self._accepted.glob("*.json"))
+        return [known for probe in probes if (known := self.accepted(probe))]
+
+    def remove(self, probe: str) -> bool:
+        """Take back what was accepted of the probe's page; False if there is nothing. The next visit proposes it anew."""
+        file = self._accepted / f"{probe}.json"
+        if file not in self._accepted.glob("*.json"):  # a name from outside is no path
+            return False
+        file.unlink()
+        return True
 
     def proposals(self) -> list[PageProposal]:
         """Return all that wait, by probe."""

@@ -43,6 +43,27 @@ def resident(root: psutil.Process) -> int:
     return size
 
 
+def end_largest(root: psutil.Process, kind: str, most: int, least: int) -> int:
+    """Kill the largest of the processes below `root` that were started with `kind`, if all together hold more than `most` bytes.
+
+    Returns the bytes that it held resident; 0 where nothing was killed, as one that holds less than `least` is not.
+    """
+    sizes: list[tuple[int, psutil.Process]] = []
+    total = 0
+    for process in tree_of(root):
+        with contextlib.suppress(psutil.Error):
+            size = process.memory_info().rss
+            total += size
+            if any(kind in word for word in process.cmdline()):  # Chromium's own children have all in one word
+                sizes.append((size, process))
+    size, largest = max(sizes, key=lambda found: found[0], default=(0, root))
+    if total <= most or size < least:
+        return 0
+    with contextlib.suppress(psutil.Error):
+        largest.kill()
+    return size
+
+
 def end_all(processes: Sequence[psutil.Process]) -> None:
     """Kill those that still run, and wait until they are gone. A process id that was given to somebody else is left alone.
 

@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,12 +14,12 @@ from playwright.async_api import Error as BrowserError
 from earwitness.browser.actions import Hands
 from earwitness.browser.blame import Blame
 from earwitness.browser.engine import BrowserEngine, BrowserFailedError, Visit
-from earwitness.browser.har import console_of, failures_of, har_of, shown_url
+from earwitness.browser.har import console_of, failures_of, har_of
 from earwitness.browser.inventory import PageWatcher
 from earwitness.browser.journey import Journey, StoppedError, Terms
 from earwitness.browser.page_watch import PageWatch
 from earwitness.browser.patience import within
-from earwitness.browser.screenshot import screenshot
+from earwitness.browser.screenshot import Cover, screenshot
 from earwitness.browser.traffic import Traffic
 from earwitness.browser.vitals import read_vitals
 from earwitness.config.fields import Limits
@@ -59,6 +59,7 @@ class Stay:
     traffic: Traffic = field(init=False)
     page: "Page" = field(init=False)
     journey: Journey = field(init=False)
+    blame: Blame = field(init=False)
     hands: Hands = field(init=False)
     watch: PageWatch | None = field(init=False, default=None)
     vitals: dict[str, float] = field(init=False, default_factory=dict)
@@ -90,24 +91,26 @@ class Stay:
 
     async def _arrive(self) -> None:
         spec, context = self.spec, self.visit.context
-        self.redaction = Redaction(spec.secrets())
+        self.redaction = Redaction()
+        for value in spec.secrets():
+            self.redaction.hide_word(value)
         self.traffic = Traffic(context, lambda: self.ctx.elapsed, self.visit.guest.troubles)
         if spec.trace:
             await context.tracing.start(screenshots=True, snapshots=True)
+        context.set_default_timeout(spec.step_timeout * 1000)
+        context.on("page", lambda page: page.on("crash", lambda _page: setattr(self.blame, "crashed", True)))
         self.page = await context.new_page()
-        self.page.set_default_timeout(spec.step_timeout * 1000)
         if spec.watch is not None:
-            watcher = PageWatcher(context, self.page, spec.watch.ignore)
+            watcher = PageWatcher(context, self.page, spec.watch.ignore, spec.watch.frames)
             await watcher.listen()
             self.watch = PageWatch(spec.watch, self.ctx, watcher)
         self.hands = Hands(self.page, self.traffic, self._show)
-        blame = Blame(self.hands, self.visit, self.engine, self.ctx.hosts)
-        self.page.on("crash", lambda _page: setattr(blame, "crashed", True))
-        self.journey = Journey(spec, self.ctx, self.hands, blame)
+        self.blame = Blame(self.hands, self.visit, self.engine, self.ctx.hosts)
+        self.journey = Journey(spec, self.ctx, self.hands, self.blame)
         self.journey.after_step = self._after_step
 
     def _show(self, text: str) -> str:
-        return shown_url(text, self.redaction) if "://" in text.partition(" ")[0] else self.redaction.text(text)
+        return self.redaction.url(text) if "://" in text.partition(" ")[0] else self.redaction.text(text)
 
     async def _after_step(self, step: BrowserStepSpec | None, title: str) -> None:
         if self.watch is not None and self.watch.inventory is None and self._is_watched(step, title):
@@ -153,6 +156,11 @@ class Stay:
 
     async def _told(self) -> list[Finding]:
         found = without_doubt(self.journey.findings)
+        if self.visit.cut_short and (found or self.blame.crashed):  # what we ended says nothing of the target
+            return [Finding(Failure.PAGE_CRASHED, self.visit.cut_short, Effect.NONE, Attribution.UNKNOWN)]
+        if self.blame.crashed and not found:
+            message = "the page's process crashed after the last step: the page may do that, or this machine"
+            return [Finding(Failure.PAGE_CRASHED, message, Effect.NONE, Attribution.UNKNOWN)]
         assert self.ctx.web is not None
         if any(f.failure in UNREACHED for f in found) and not await self.ctx.web.uplink.works():
             return [uplink_down(found[0])]
@@ -184,14 +192,14 @@ class Stay:
 
     def _slow_at_dependencies(self) -> Iterator[Finding]:
         limits = self.spec.dependency_within
-        slow = [r for r in self.traffic.requests if not r.broken and r.seconds is not None]
-        for request in sorted(slow, key=lambda r: -(r.seconds or 0.0)):
-            passed = _passed(limits, request.seconds or 0.0)
+        for request, seconds in self.traffic.lasting():
+            passed = _passed(limits, seconds)
             if passed is None:
                 return
             limit, major = passed
             harm = self.spec.effect if major else self._at_most_a_nuisance
-            message = f"{self._show(request.url)} took {request.seconds:.1f} s, more than {limit:g} s"
+            took = "took" if request.ended is not None else "has not ended after"
+            message = f"{self._show(request.url)} {took} {seconds:.1f} s, more than {limit:g} s"
             yield self.ctx.hosts.attributed(Finding(Failure.SLOW, message, harm), request.host)
 
     @property
@@ -215,7 +223,8 @@ class Stay:
             "requests": float(len(self.traffic.requests) + self.traffic.left_out),
             "failed_requests": float(sum(r.broken for r in self.traffic.requests)),
         }
-        return {"duration": duration, **counts, **self.vitals, **steps}
+        watched = {"page_watched": float(self.watch.whole)} if self.watch else {}
+        return {"duration": duration, **counts, **watched, **self.vitals, **steps}
 
     # --- evidence ----------------------------------------------------------------------------------------------------
 
@@ -232,19 +241,27 @@ class Stay:
         kept: list[Evidence] = []
         if not any(f.failure is Failure.PAGE_HUNG for f in findings):
             masks = (*self.spec.mask, *(("input", "textarea") if self.spec.script else ()))
-            picture = await screenshot(self.page, self.hands.filled, masks, self.spec.secrets())
+            cover = Cover(
+                self.hands.filled, masks, self._hidden(self.redaction.text), self._hidden(self.redaction.entered)
+            )
+            picture = await screenshot(self.hands.page, cover)
             if picture is not None:
                 kept += await self.ctx.keep(picture, kind="screenshot", media_type="image/png", name="screenshot.png")
         for kind, name, text in (
-            ("requests", "failed-requests.txt", failures_of(self.traffic, self.redaction)),
-            ("console", "console.txt", console_of(self.traffic, self.redaction)),
+            ("requests", "failed-requests.txt", await asyncio.to_thread(failures_of, self.traffic, self.redaction)),
+            ("console", "console.txt", await asyncio.to_thread(console_of, self.traffic, self.redaction)),
         ):
             if text:
                 media_type = "text/plain; charset=utf-8"
                 kept += await self.ctx.keep(text.encode(), kind=kind, media_type=media_type, name=name)
-        archive = har_of(self.traffic, self.ctx.started_at, self.visit.version, self.redaction)
+        began, version = self.ctx.started_at, self.visit.version
+        archive = await asyncio.to_thread(har_of, self.traffic, began, version, self.redaction)
         kept += await self.ctx.keep(archive, kind="har", media_type="application/json", name="requests.har")
         return [*kept, *await self._trace()]
+
+    def _hidden(self, shown: Callable[[str], str]) -> Callable[[str], str]:
+        """Return how a text looks without secrets, and without what the configuration lets nobody see."""
+        return lambda text: self.ctx.redact(shown(text))
 
     async def _trace(self) -> tuple[Evidence, ...]:
         if not self.spec.trace:

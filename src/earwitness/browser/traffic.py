@@ -39,7 +39,21 @@ class WebRequest:
 
     @property
     def host(self) -> str:
-        return urlsplit(self.url).hostname or ""
+        try:
+            return urlsplit(self.url).hostname or ""
+        except ValueError:
+            return ""  # a page may ask for what is no address
+
+    @property
+    def address(self) -> str:
+        """The URL without its query."""
+        return self.url.partition("?")[0]
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is meant to stay open."""
+        streams = self.answer_headers.get("content-type", "").startswith("text/event-stream")
+        return streams or self.type in ("eventsource", "websocket")
 
     @property
     def seconds(self) -> float | None:
@@ -109,8 +123,23 @@ class Traffic:
         return max((r.started for r in self.requests if r.main and r.started <= at), default=at)
 
     def waiting(self) -> list[WebRequest]:
-        """Return the requests that have no answer yet, the page itself first."""
-        return sorted((r for r in self.requests if r.ended is None and r.failure is None), key=lambda r: not r.main)
+        """Return the requests that the page still waits for, the page itself first: not those that are meant to stay open."""
+        found = (r for r in self._under_way() if r.status is None or r.type in _VITAL)
+        return sorted(found, key=lambda r: not r.main)
+
+    def _under_way(self) -> Iterator[WebRequest]:
+        """Yield the requests that have not ended, but for streams, and for polls: the same one has been answered before."""
+        answered = {(r.method, r.address) for r in self.requests if r.ended is not None and r.failure is None}
+        for request in self.requests:
+            waits = request.ended is None and request.failure is None
+            if waits and not request.is_stream and (request.method, request.address) not in answered:
+                yield request
+
+    def lasting(self) -> list[tuple[WebRequest, float]]:
+        """Return the requests that did not fail with their seconds, until now for those under way; the longest first."""
+        ended = [(r, r.seconds) for r in self.requests if not r.broken and r.seconds is not None]
+        open_still = [(r, self._elapsed() - r.started) for r in self._under_way()]
+        return sorted([*ended, *open_still], key=lambda pair: -pair[1])
 
     def slowest_since(self, at: float) -> WebRequest | None:
         ended = [r for r in self.requests if r.seconds is not None and r.ended is not None and r.ended >= at]

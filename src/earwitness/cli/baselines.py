@@ -1,6 +1,9 @@
 """`earwitness baseline`: what prompts sound like and payment pages deliver, as the latest runs found it; accepted or rejected here."""
 
 import json
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -9,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from earwitness.browser.pages import PageBaselines, PageProposal
+from earwitness.browser.pages import PageBaselines, PageInventory, PageProposal
 from earwitness.presentation import iso_time
 from earwitness.telephony.baselines import FOLDER, Accepted, Baselines, Proposal, UnknownWordsError
 
@@ -18,6 +21,10 @@ app = typer.Typer(help="What prompts sound like and payment pages deliver, as ru
 ProbeName = Annotated[str, typer.Option(help="The call probe, or the browser probe that watches a page.")]
 StepName = Annotated[
     str | None, typer.Option(help="Only the prompt of this step; by default all that waits for the probe.")
+]
+Seen = Annotated[
+    str | None,
+    typer.Option(help="The mark of the page's list that you looked at; one that changed since is not accepted."),
 ]
 DataDir = Annotated[Path, typer.Option(help="Where the daemon keeps its data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -29,6 +36,7 @@ class _Waiting:
     """What waits for somebody's word in one data directory."""
 
     def __init__(self, data_dir: Path) -> None:
+        self.listing = f"earwitness baseline list --data-dir {shlex.quote(str(data_dir))}"
         self.prompts, self.pages = Baselines(data_dir / FOLDER), PageBaselines(data_dir / FOLDER)
 
     def of(self, probe: str, step: str | None) -> tuple[list[Proposal], list[PageProposal]]:
@@ -36,7 +44,7 @@ class _Waiting:
         prompts = [p for p in self.prompts.proposals() if p.probe == probe and step in (None, p.step)]
         pages = [p for p in self.pages.proposals() if p.inventory.probe == probe and step is None]
         if not prompts and not pages:
-            _fail(f"no prompt or page of {probe} waits to be accepted; see: earwitness baseline list")
+            _fail(f"no prompt or page of {probe} waits to be accepted; see: {self.listing}")
         return prompts, pages
 
     def accept(self, proposal: Proposal) -> str:
@@ -45,17 +53,36 @@ class _Waiting:
         except UnknownWordsError as error:
             _fail(str(error))
 
+    def check_seen(self, pages: list[PageProposal], seen: str | None) -> None:
+        """End the command where the page is not as it was when somebody looked at it."""
+        for page in pages:
+            if seen is not None and page.inventory.mark != seen:
+                _fail(f"{page.inventory.page} has changed again since {seen}; look at it: {self.listing}")
+
+
+@contextmanager
+def _disk(data_dir: Path) -> Iterator[None]:
+    """End the command in words where the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        _fail(f"the baselines in {error.filename or data_dir} cannot be read or written: {error.strerror or error}")
+
 
 @app.command("list")
 def list_(data_dir: DataDir = _HERE, *, as_json: AsJson = False) -> None:
     """List the prompts that calls heard and the pages that browsers saw, and nobody has accepted yet; and prompts that were."""
     waiting = _Waiting(data_dir)
-    prompts, pages = waiting.prompts.proposals(), waiting.pages.proposals()
-    accepted = waiting.prompts.accepted_prompts()
+    with _disk(data_dir):
+        prompts, pages = waiting.prompts.proposals(), waiting.pages.proposals()
+        accepted, accepted_pages = waiting.prompts.accepted_prompts(), waiting.pages.accepted_pages()
     if as_json:
         rows: list[dict[str, Any]] = [{"kind": "prompt", "state": "proposed", **asdict(p)} for p in prompts]
         rows += [{"state": "proposed", **p.shown()} for p in pages]
         rows += [{"kind": "prompt", "state": "accepted", **asdict(a)} for a in accepted]
+        rows += [
+            {"kind": "page", "state": "accepted", "name": _page_name(a.probe), **asdict(a)} for a in accepted_pages
+        ]
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     if not prompts and not pages:
@@ -66,6 +93,9 @@ def list_(data_dir: DataDir = _HERE, *, as_json: AsJson = False) -> None:
         _print_pages(pages)
     for known in accepted:
         typer.echo(_accepted(known))
+    for page in accepted_pages:
+        told = f"{len(page.scripts)} scripts, {len(page.headers)} security headers, seen {_minute(page.taken_at)} UTC"
+        typer.echo(f"accepted {_page_name(page.probe)}: {page.page}, {told}")
 
 
 def _accepted(known: Accepted) -> str:
@@ -84,20 +114,43 @@ def _print_prompts(prompts: list[Proposal], data_dir: Path) -> None:
 
 
 def _print_pages(pages: list[PageProposal]) -> None:
-    table = Table("probe", "page", "last seen (UTC)", "what is new to it")
     for p in pages:
-        changes = "\n".join((*p.difference.scripts, *p.difference.headers))
-        first = f"first inventory: {len(p.inventory.scripts)} scripts, {len(p.inventory.headers)} security headers"
-        table.add_row(p.inventory.probe, p.inventory.page, _minute(p.inventory.taken_at), changes or first)
-    Console(soft_wrap=True).print(table)
+        page = p.inventory
+        typer.echo(
+            f"page of {page.probe}: {page.page}, seen {_minute(page.taken_at)} UTC; accept it with --seen {page.mark}"
+        )
+        for line in (*p.difference.scripts, *p.difference.headers) or tuple(_whole(page)):
+            typer.echo(f"  {line}")
+
+
+def _whole(inventory: PageInventory) -> Iterator[str]:
+    """Yield the lines of a first inventory: all of it."""
+    yield f"first inventory: {len(inventory.scripts)} scripts, {len(inventory.headers)} security headers"
+    for script in inventory.scripts:
+        content = f", SHA-256 {script.sha256[:12]}" if script.source and script.sha256 else ""
+        yield f"{script.title}{content}, loaded by {script.loaded_by}"
+    yield from (f"{name}: {value}" for name, value in inventory.headers.items())
+
+
+def _page_name(probe: str) -> str:
+    return f"page-{probe}"
 
 
 @app.command()
-def accept(probe: ProbeName, step: StepName = None, data_dir: DataDir = _HERE, *, as_json: AsJson = False) -> None:
+def accept(
+    probe: ProbeName,
+    step: StepName = None,
+    data_dir: DataDir = _HERE,
+    seen: Seen = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Make what the latest runs found the probe's baseline; the daemon holds its next run against it."""
     waiting = _Waiting(data_dir)
-    prompts, pages = waiting.of(probe, step)
-    accepted = [*(waiting.accept(p) for p in prompts), *(str(waiting.pages.accept(p)) for p in pages)]
+    with _disk(data_dir):
+        prompts, pages = waiting.of(probe, step)
+        waiting.check_seen(pages, seen)
+        accepted = [*(waiting.accept(p) for p in prompts), *(str(waiting.pages.accept(p)) for p in pages)]
     typer.echo(json.dumps(accepted) if as_json else "\n".join(f"accepted {file}" for file in accepted))
 
 
@@ -105,23 +158,28 @@ def accept(probe: ProbeName, step: StepName = None, data_dir: DataDir = _HERE, *
 def reject(probe: ProbeName, step: StepName = None, data_dir: DataDir = _HERE) -> None:
     """Forget what the latest runs found."""
     waiting = _Waiting(data_dir)
-    prompts, pages = waiting.of(probe, step)
-    for prompt in prompts:
-        waiting.prompts.discard(prompt)
-        typer.echo(f"rejected {prompt.step}")
-    for page in pages:
-        waiting.pages.discard(page.inventory.probe)
-        typer.echo(f"rejected {page.inventory.page}")
+    with _disk(data_dir):
+        prompts, pages = waiting.of(probe, step)
+        for prompt in prompts:
+            waiting.prompts.discard(prompt)
+            typer.echo(f"rejected {prompt.step}")
+        for page in pages:
+            waiting.pages.discard(page.inventory.probe)
+            typer.echo(f"rejected {page.inventory.page}")
 
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="The name of an accepted prompt's recording, as `list` shows it.")],
+    name: Annotated[str, typer.Argument(help="The name of an accepted prompt or page, as `list` shows it.")],
     data_dir: DataDir = _HERE,
 ) -> None:
-    """Take back an accepted prompt; what it was in place of counts again."""
-    if not Baselines(data_dir / FOLDER).remove(name):
-        _fail(f"no accepted prompt is called {name}; see: earwitness baseline list")
+    """Take back an accepted prompt, and what it was in place of counts again; or a page, and the next visit proposes it anew."""
+    waiting = _Waiting(data_dir)
+    with _disk(data_dir):
+        of_page = name.startswith(_page_name("")) and waiting.pages.remove(name.removeprefix(_page_name("")))
+        removed = of_page or waiting.prompts.remove(name)
+    if not removed:
+        _fail(f"no accepted prompt or page is called {name}; see: {waiting.listing}")
     typer.echo(f"removed {name}")
 
 

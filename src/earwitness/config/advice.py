@@ -10,6 +10,7 @@ from earwitness.config.schema import Config
 from earwitness.config.times import Once
 from earwitness.model import Severity
 from earwitness.presentation import iso_time
+from earwitness.probes import KINDS
 from earwitness.telephony.references import unchecked_texts
 
 _CUSTOMERS_NOTICE = (Severity.SEV1, Severity.SEV2, Severity.SEV3)
@@ -31,6 +32,7 @@ def advice_on(config: Config) -> Iterator[str]:
         )
     yield from _on_what_is_over(config)
     yield from _on_browsers(config)
+    yield from _on_agents(config)
     yield from _on_telling(config)
 
 
@@ -94,6 +96,23 @@ def _on_browsers(config: Config) -> Iterator[str]:
         find_browser(config.browser.executable)
     except NoBrowserError as error:
         yield f"probes.{named[0]}.browser: {error}; until then such runs end as unknown"
+
+
+def _on_agents(config: Config) -> Iterator[str]:
+    for name, probe in config.probes.items():
+        if config.journeys[probe.journey].by != "agent":
+            continue
+        section = next(kind for kind in KINDS if getattr(probe, kind) is not None)
+        if "effect" not in getattr(probe, section).model_fields_set and not probe.effects:
+            yield (
+                f"probes.{name}.{section}: an agent goes this journey, and nothing says what its failure does to customers, so it "
+                "counts as blocked; declare effect"
+            )
+        if not probe.depends_on:
+            yield (
+                f"probes.{name}: an agent goes this journey, and nothing says what it needs, so no customer's failure is "
+                "explained by it; declare depends_on, such as [crm]"
+            )
 
 
 def _on_words(config: Config) -> Iterator[str]:

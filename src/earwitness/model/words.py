@@ -120,6 +120,7 @@ class Failure(StrEnum):
     PAGE_CRASHED = "page_crashed"
     PAGE_SCRIPTS_CHANGED = "page_scripts_changed"
     SECURITY_HEADERS_CHANGED = "security_headers_changed"
+    PAGE_NOT_WATCHED = "page_not_watched"
     # reaching a telephone number
     NEVER_CONNECTED = "never_connected"
     BUSY = "busy"

@@ -102,6 +102,7 @@ class BrowserStepSpec(Spec):
 
     name: Name | None = None
     frame: Annotated[FrameSpec, BeforeValidator(_frame)] | None = None
+    window: Literal["first", "newest"] = "first"  # the newest of those that pages opened besides
     timeout: Duration | None = Field(default=None, gt=0)
     within: Limits = Limits()
     effect: Effect | None = None
@@ -181,6 +182,7 @@ class WatchSpec(Spec):
         tuple[HostPattern, ...], BeforeValidator(as_list)
     ] = ()  # hosts whose scripts may change in content
     ignore: Annotated[tuple[Regex, ...], BeforeValidator(as_list)] = ()  # scripts by URL, or inline ones by their text
+    frames: dict[Name, Regex] = Field(default_factory=dict)  # what a frame is called, by its address
 
 
 def _watch(value: Any) -> Any:

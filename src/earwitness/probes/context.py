@@ -1,5 +1,6 @@
 """What a probe is given for one run: its ports to the rest of the house. A probe reaches nothing else of ours."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from earwitness.config.fields import Money, Spec
 from earwitness.model import Channel, Evidence, Finding, Observation, Run, Scalar, Step
 from earwitness.probes.hosts import HostMap
 from earwitness.probes.http_oauth2 import TokenCache
-from earwitness.transport.redaction import redacted_document
+from earwitness.transport.redaction import is_long, redacted_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,7 +142,7 @@ class RunContext:
     async def keep(self, data: bytes, *, kind: str, media_type: str, name: str) -> tuple[Evidence, ...]:
         """Keep a file of evidence. Empty when the disk refuses: what was found holds all the same, and `observe` counts the loss."""
         if media_type.startswith(_TEXT):
-            data = redacted_document(data.decode("utf-8", "replace"), media_type, self.redact).encode()
+            data = await self._redacted(data, media_type)
         try:
             return (await self.evidence.save(data, kind=kind, media_type=media_type, name=name),)
         except OSError as error:
@@ -152,6 +153,12 @@ class RunContext:
                 "evidence_not_kept", run=self.run.id, kind=kind, bytes=len(data), error=type(error).__name__, why=why
             )
             return ()
+
+    async def _redacted(self, data: bytes, media_type: str) -> bytes:
+        text = data.decode("utf-8", "replace")
+        if is_long(text):
+            return (await asyncio.to_thread(redacted_document, text, media_type, self.redact)).encode()
+        return redacted_document(text, media_type, self.redact).encode()
 
     def _shown(self, text: str) -> str:
         return redacted_document(text, "text/plain", self.redact)

@@ -160,12 +160,13 @@ async def run(spec: DnsSpec, ctx: RunContext) -> Observation:
     except ExchangeError as error:
         return ctx.observe(findings=[failed(error, spec.effect)], facts={"name": spec.name, "type": spec.type})
     replies = await asyncio.gather(*(_ask(server, spec, ctx, guarded=not ours) for server in servers))
-    findings = [finding for reply in replies for finding in _judged(spec, reply, ours=ours)]
+    judged = {reply.server: list(_judged(spec, reply, ours=ours)) for reply in replies}
+    findings = _told(judged, ours=ours)
     findings = await excused([*findings, *_disagreement(spec, replies)], ctx.web.uplink)
     told = [ctx.hosts.attributed(finding, spec.name.rstrip(".")) for finding in findings]
     return ctx.observe(
         findings=told,
-        steps=[_step(spec, reply, findings) for reply in replies],
+        steps=[_step(spec, reply, [*judged[reply.server], *findings]) for reply in replies],
         evidence=await _keep(replies, ctx) if any(f.attribution in THEIRS for f in told) else (),
         facts=_facts(spec, replies),
         measures=_measures(spec, replies, ctx.elapsed),
@@ -203,6 +204,13 @@ def _judged(spec: DnsSpec, reply: _Reply, *, ours: bool) -> Iterator[Finding]:
     for failure, message in found:
         yield Finding(failure, f"{reply.server}: {message}", spec.effect, step=reply.server)
     yield from slow(spec.expect.within, reply.seconds, spec.effect, f"the answer of {reply.server}")
+
+
+def _told(judged: dict[str, list[Finding]], *, ours: bool) -> list[Finding]:
+    """Return what is told: of our own name servers those count that answered, and only where none did that none does."""
+    answered = [of for of in judged.values() if all(f.failure is not Failure.RESOLVER_FAILED for f in of)]
+    counted = answered if ours and answered else list(judged.values())
+    return [finding for of in counted for finding in of]
 
 
 def _wrong(spec: DnsSpec, reply: _Reply) -> Iterator[tuple[Failure, str]]:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from earwitness.config.fields import Duration, Limits, Spec, problem
 from earwitness.model import Attribution, Effect, Failure, Finding
-from earwitness.probes.http_fields import IpAddress, NameServer
+from earwitness.probes.http_fields import IpAddress, NameServer, whole_number
 from earwitness.transport.connection import Endpoint
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Exchange
@@ -33,10 +33,7 @@ def host_name(value: Any) -> str:
 
 
 def _port(value: Any) -> int:
-    text = str(value).strip()
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise problem(f"{value!r} is not a port; write a number from 1 to 65535")
-    return int(text)
+    return whole_number(value, range(1, 65536), "is not a port; write a number from 1 to 65535")
 
 
 Host = Annotated[str, BeforeValidator(host_name, json_schema_input_type=str)]

@@ -12,6 +12,7 @@ from earwitness.config.fields import Flag, Spec, problem
 from earwitness.model import Finding
 from earwitness.probes.http_checks import Answer, search
 from earwitness.probes.http_fields import Regex, json_path
+from earwitness.probes.http_templates import UnusableValueError
 
 _FIELDS = "input, textarea, select"
 
@@ -58,7 +59,26 @@ _PLACES = ("json_", "header", "cookie", "regex", "form")
 
 
 def captured(spec: CaptureSpec, answer: Answer, cookies: CookieJar) -> Any:
-    """Return the value: a text, for JSON whatever stands there, None if there is none, a Finding if nobody could tell."""
+    """Return the value: a text, for JSON whatever stands there, None if there is none, a Finding if nobody could tell.
+
+    Raises UnusableValueError for what no later request could carry.
+    """
+    value = _found(spec, answer, cookies)
+    if not isinstance(value, Finding) and not _sendable(value):
+        raise UnusableValueError(f"{spec.looked_for} holds what no request can carry: half a character, or no number")
+    return value
+
+
+def _sendable(value: Any) -> bool:
+    """Whether JSON has a word for it: Python also reads lone surrogates, NaN, and numbers that are too large for it."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _found(spec: CaptureSpec, answer: Answer, cookies: CookieJar) -> Any:
     if spec.json_ is not None:
         return _from_json(spec.json_, answer)
     if spec.header is not None:

@@ -1,6 +1,8 @@
 """What must be true of an answer, each check on its own, each failure in one exact sentence."""
 
+import codecs
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,15 +15,23 @@ import regex
 
 from earwitness.model import Attribution, Effect, Failure, Finding
 from earwitness.probes.http_fields import json_path
+from earwitness.transport.cards import MASK
 from earwitness.transport.exchange import Certificate
-from earwitness.transport.redaction import MASK, Redaction, sensitive_header
+from earwitness.transport.redaction import Redaction, sensitive_header
 
 if TYPE_CHECKING:
     from earwitness.probes.http_spec import StepSpec, TimeLeft
 
 _EXCERPT = 80  # characters
+_LOOKED_AT = 2000  # characters of a text that is quoted, blank ones included
 _DAY = 86400.0
-_NOT_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"})
+_CHARSET = re.compile(r"""(?:^|[;\s])charset\s*=\s*["']?([A-Za-z0-9._:-]{1,40})["']?\s*(?:;|$)""", re.IGNORECASE)
+_CHARSETS = re.compile(
+    r"ascii|utf-8|utf-8-sig|utf-16(-[lb]e)?|iso8859-\d+|cp125\d|cp866|cp874|cp932|cp949|koi8-[ru]|mac-(roman|cyrillic)|tis-620"
+    r"|gb2312|gbk|gb18030|big5|big5hkscs|euc_jp|euc_kr|shift_jis|iso2022_jp"
+)
+"""What web pages are written in (the names of WHATWG's Encoding Standard, as Python calls them). Other codecs of Python are no
+character sets, take quadratic time, or give characters that nothing can be written in."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -45,18 +55,13 @@ class Answer:
     @cached_property
     def text(self) -> str:
         """The body as text; what does not fit its character set becomes U+FFFD."""
-        charset = _charset(self.headers.get("content-type", ""))
-        if charset.lower().replace("-", "_") in _NOT_CHARSETS:
-            charset = "utf-8"
-        try:
-            return self.body.decode(charset, "replace")
-        except (LookupError, ValueError):
-            return self.body.decode("utf-8", "replace")
+        return self.body.decode(_charset(self.headers.get("content-type", "")), "replace")
 
     def excerpt(self, text: str) -> str:
         """Return the beginning of a text on one line, without what nobody may see, in quotes."""
-        line = " ".join(self.redaction.text(text).split())
-        return repr(line if len(line) <= _EXCERPT else line[:_EXCERPT] + "...")
+        line = " ".join(self.redaction.beginning(text, _LOOKED_AT).split())
+        whole = len(line) <= _EXCERPT and len(text) <= _LOOKED_AT
+        return repr(line if whole else line[:_EXCERPT] + "...")
 
     @property
     def status_line(self) -> str:
@@ -66,7 +71,13 @@ class Answer:
 
 @lru_cache(maxsize=256)
 def _charset(content_type: str) -> str:
-    return httpx.Response(200, headers=[(b"content-type", content_type.encode())]).charset_encoding or "utf-8"
+    """Return the codec of the character set that is named, of UTF-8 where none or none of the web's is."""
+    named = _CHARSET.search(content_type)
+    try:
+        codec = codecs.lookup(named[1]).name if named else "utf-8"
+    except LookupError:
+        return "utf-8"
+    return codec if _CHARSETS.fullmatch(codec) else "utf-8"
 
 
 def _matches(status: int, patterns: Sequence[str]) -> bool:

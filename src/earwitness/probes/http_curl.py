@@ -18,8 +18,8 @@ def curl_line(request: httpx.Request, redaction: Redaction) -> str:
 
 def _arguments(request: httpx.Request, redaction: Redaction) -> Iterator[str]:
     yield from ("--request", request.method, redaction.url(request.url))
-    for line in redaction.headers(request.headers).splitlines():
+    for line in redaction.headers(request.headers, asked=True).splitlines():
         if line.partition(":")[0].lower() not in _OWN:
             yield from ("--header", line)
     if request.content:
-        yield from ("--data-raw", redaction.text(request.content.decode("utf-8", "replace"))[:_LONGEST])
+        yield from ("--data-raw", redaction.beginning(request.content.decode("utf-8", "replace"), _LONGEST))

@@ -32,9 +32,10 @@ def web_url(value: Any) -> str:
     text = str(value).strip()
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL as error:
+        host = url.host
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a host that is no international name
         raise problem(f"{text!r} is not a URL: {error}") from error
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not host:
         raise problem(f"{text!r} is not a web address; write http:// or https:// and a host")
     if url.userinfo:
         raise problem("the URL carries a user or password; write them as user and password_file")
@@ -111,9 +112,15 @@ def _json_tree(value: Any) -> Any:
 
 
 def _whole_number(value: Any) -> int:
-    if not re.fullmatch(r"\d{1,9}", str(value).strip()):
-        raise problem(f"{value!r} is not a whole number")
-    return int(str(value).strip())
+    return whole_number(value, range(10**9), "is not a whole number")
+
+
+def whole_number(value: Any, among: range, otherwise: str) -> int:
+    """Return the number that is written. Raises a problem with the words of `otherwise` for anything that is not `among`."""
+    text = str(value).strip()
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) not in among:
+        raise problem(f"{value!r} {otherwise}")
+    return int(text)
 
 
 def parse_address(value: Any) -> Address:

@@ -69,18 +69,31 @@ def _percent(text: str) -> str:
 
 
 def fill_url(text: str, values: Values, base: httpx.URL | None) -> httpx.URL:
-    """Return the URL. One that begins with a captured value may be relative to `base`, the last answer's."""
+    """Return the URL. One that begins with a captured value may be relative to `base`, the last answer's.
+
+    Raises UnusableValueError.
+    """
     whole = _NAME.match(text)
     if whole is None or whole[1] not in values:
-        return parsed_url(text) if not values else httpx.URL(_filled(text, values, _percent))
+        return _with_captured(text, values)
     try:
         url = httpx.URL(values[whole[1]].text + _filled(text[whole.end() :], values, _percent))
         url = url if base is None else base.join(url)
-    except httpx.InvalidURL as error:
+        usable = url.scheme in ("http", "https") and url.host and not url.userinfo
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a host that is no international name
         raise UnusableValueError(f"the captured {whole[1]} is not a web address") from error
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+    if not usable:
         raise UnusableValueError(f"the captured {whole[1]} is not a web address")
     return url
+
+
+def _with_captured(text: str, values: Values) -> httpx.URL:
+    if not values:
+        return parsed_url(text)
+    try:
+        return httpx.URL(_filled(text, values, _percent))
+    except httpx.InvalidURL as error:
+        raise UnusableValueError("with what was captured the URL is too long to be asked") from error
 
 
 def fill_headers(headers: Mapping[str, str], values: Values) -> dict[str, str]:

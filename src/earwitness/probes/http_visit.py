@@ -1,7 +1,7 @@
 """One try of a flow, as one visitor makes it: step after step, with the cookies and the captured values of this visit."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,13 +24,14 @@ from earwitness.probes.http_templates import (
     fill_url,
 )
 from earwitness.probes.http_terms import check_version, terms_of
+from earwitness.transport.chain import as_utc, needed_of
 from earwitness.transport.client_certificate import (
     ClientCertificate,
     UnusableCertificateError,
     read_client_certificate,
 )
 from earwitness.transport.errors import ExchangeError
-from earwitness.transport.exchange import Exchange, Stage
+from earwitness.transport.exchange import Certificate, Exchange, Stage
 from earwitness.transport.redaction import Redaction, secrets_of_request
 from earwitness.transport.redirects import Trail, follow, same_origin
 
@@ -283,7 +284,7 @@ class Visitor:
             headers=httpx.Headers(exchange.headers or response.headers),
             body=b"".join(parts),
             seconds=self._ctx.elapsed - visit.started,
-            certificates=exchange.certificates,
+            certificates=self._needed(exchange.certificates, visit.step),
             redaction=self._redaction,
         )
         self._last_url = response.url
@@ -298,10 +299,21 @@ class Visitor:
         ):  # what a wrong answer does not hold only follows from it
             visit.findings += missed
 
+    def _needed(self, certificates: Sequence[Certificate], step: StepSpec) -> Sequence[Certificate]:
+        """Return those of the certificates that can be wrong: where one runs out that is not the server's own, only if it is needed."""
+        assert self._ctx.web is not None
+        now = self._ctx.clock.now()
+        if all(certificate.not_after - now >= step.expect.certificate_left.minor for certificate in certificates[1:]):
+            return certificates
+        return needed_of(certificates, self._ctx.web.connector.trust, as_utc(now))
+
     def _capture(self, step: StepSpec, answer: Answer) -> Iterator[Finding]:
         """Take what the step captures, before anything of the answer is put in words: most of it is secret."""
         for name, spec in step.capture.items():
-            value = captured(spec, answer, self._client.cookies.jar)
+            try:
+                value = captured(spec, answer, self._client.cookies.jar)
+            except UnusableValueError as error:
+                value = Finding(Failure.CAPTURE_FAILED, f"nothing to capture as {name}: {error}", step.harm)
             if isinstance(value, Finding):
                 yield value
             elif value is None or value == "":

@@ -13,14 +13,16 @@ from earwitness.probes.context import Kind, RunContext
 from earwitness.probes.endpoint import THEIRS, EndpointSpec, excused, failed, phases, slow
 from earwitness.probes.http_checks import search
 from earwitness.probes.http_fields import Regex
+from earwitness.transport.cards import MASK
 from earwitness.transport.connection import Connection
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
 from earwitness.transport.exchange import Exchange, Stage
-from earwitness.transport.redaction import MASK, Redaction
+from earwitness.transport.redaction import Redaction
 
 _CHUNK = 4096  # bytes
 _MOST = 64 * 1024  # bytes that a server may send before it says what is expected
 _SHOWN = 80  # characters
+_LOOKED_AT = 2000  # characters of what is quoted, blank ones included
 
 
 class TcpStep(Spec):
@@ -52,15 +54,23 @@ class TcpSpec(EndpointSpec):
 
     def secrets(self) -> list[str]:
         """Return the texts that nothing we keep may show, even where a server echoes them."""
-        return [step.send.strip() for step in self.steps if step.secret and step.send]
+        said = [step.send.strip() for step in self.steps if step.secret and step.send]
+        return [
+            *said,
+            *(word for line in said for word in line.split()[1:]),
+        ]  # a server may echo what follows the command
 
 
 @dataclass(slots=True)
 class _Talk:
     """How the conversation went."""
 
-    heard: bytes = b""  # and not yet looked at
-    transcript: list[str] = field(default_factory=list)
+    redaction: Redaction
+    heard: bytes = b""  # since the last step that found what it expects
+    looked: int = 0  # bytes of `heard` in lines that the present step has looked at
+    transcript: list[tuple[str, bytes]] = field(
+        default_factory=list
+    )  # who spoke, and what; one entry until the other does
     steps: list[Step] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
@@ -72,7 +82,8 @@ async def run(spec: TcpSpec, ctx: RunContext) -> Observation:
     """
     if ctx.web is None:
         raise RuntimeError("a TCP probe needs a web client")
-    record, talk = Exchange(), _Talk()
+    redaction = Redaction(spec.secrets())
+    record, talk = Exchange(), _Talk(redaction)
     try:
         tls = ctx.web.connector.trust.context() if spec.tls else None
         async with ctx.web.connector.open(spec.endpoint, record, spec.timeout, tls) as connection:
@@ -88,7 +99,6 @@ async def run(spec: TcpSpec, ctx: RunContext) -> Observation:
         )
     duration = ctx.elapsed
     findings = [ctx.hosts.attributed(finding, spec.host) for finding in await excused(talk.findings, ctx.web.uplink)]
-    redaction = Redaction(spec.secrets())
     return ctx.observe(
         findings=[replace(f, message=redaction.text(f.message)) for f in findings],
         steps=[replace(step, note=redaction.text(step.note)) for step in talk.steps],
@@ -107,7 +117,7 @@ async def _converse(spec: TcpSpec, connection: Connection, talk: _Talk, ctx: Run
         if step.send is not None:
             connection.writer.write(step.send.encode())
             await connection.writer.drain()
-            talk.transcript.append(f"> {MASK if step.secret else step.send}")
+            talk.transcript.append((">", (MASK if step.secret else step.send).encode()))
         finding = await _hear(step, connection, talk, spec.effect) if step.expect is not None else None
         note = finding.message if finding else ""
         talk.steps.append(Step(step.name, finding is None, started, ctx.elapsed - started, note))
@@ -119,39 +129,54 @@ async def _converse(spec: TcpSpec, connection: Connection, talk: _Talk, ctx: Run
 async def _hear(step: TcpStep, connection: Connection, talk: _Talk, effect: Effect) -> Finding | None:
     """Read until a line is like the pattern. A server that says its fill of other things is wrong."""
     assert step.expect is not None
+    talk.looked = 0
     while True:
-        rest = _after(step.expect, talk.heard.decode("utf-8", "replace"))
+        rest = _after(step.expect, talk)
         if isinstance(rest, Finding):
             return rest
         if rest is not None:
-            talk.heard = rest.encode()
+            talk.heard = rest
             return None
         said = await connection.reader.read(_CHUNK)
         if not said or len(talk.heard) > _MOST:
             return _wrong(step, talk, "and hung up" if not said else "and more", effect)
         talk.heard += said
-        talk.transcript.append(f"< {said.decode('utf-8', 'replace')}")
+        _note(said, talk)
 
 
-def _after(pattern: regex.Pattern[str], heard: str) -> str | Finding | None:
+def _note(said: bytes, talk: _Talk) -> None:
+    """Put down what the server said, in one piece however it came: half a secret would not be known as one."""
+    before = talk.transcript.pop()[1] if talk.transcript and talk.transcript[-1][0] == "<" else b""
+    talk.transcript.append(("<", before + said))
+
+
+def _after(pattern: regex.Pattern[str], talk: _Talk) -> bytes | Finding | None:
     """Return what follows the first line that is like the pattern; the last line may be without its end. None: no line is."""
-    lines = heard.splitlines(keepends=True)
+    lines = talk.heard[talk.looked :].splitlines(keepends=True)
     for place, line in enumerate(lines):
-        found = search(pattern, line.rstrip("\r\n"))
+        text = line.decode("utf-8", "replace")
+        found = search(pattern, text.rstrip("\r\n"))
         if isinstance(found, Finding):
             return found
+        whole = line.endswith((b"\r", b"\n"))
         if found is not None:
-            whole = line.endswith(("\r", "\n"))
-            return "".join(lines[place + 1 :]) if whole else line[found.end() :]
+            return b"".join(lines[place + 1 :]) if whole else text[found.end() :].encode()
+        talk.looked += len(line) if whole else 0
     return None
+
+
+def _said(talk: _Talk) -> str:
+    """Return the beginning of what was heard in quotes, on one line, without what nobody may see; empty if it is nothing."""
+    text = talk.heard.decode("utf-8", "replace")
+    line = " ".join(talk.redaction.beginning(text, _LOOKED_AT).split())
+    return repr(line if len(line) <= _SHOWN else line[:_SHOWN] + "...") if text.split() else ""
 
 
 def _wrong(step: TcpStep, talk: _Talk, then: str, effect: Effect) -> Finding:
     assert step.expect is not None
-    said = " ".join(talk.heard.decode("utf-8", "replace").split())
-    shown = repr(said if len(said) <= _SHOWN else said[:_SHOWN] + "...") if said else "nothing"
+    said = _said(talk)
     failure = Failure.WRONG_BANNER if said else Failure.CONNECTION_LOST
-    message = f"expected something like {step.expect.pattern!r}, the server said {shown} {then}"
+    message = f"expected something like {step.expect.pattern!r}, the server said {said or 'nothing'} {then}"
     return Finding(failure, message, effect, Attribution.TARGET, step.name)
 
 
@@ -160,8 +185,8 @@ def _in_words(error: ExchangeError, spec: TcpSpec, talk: _Talk) -> ExchangeError
     if error.failure is not Failure.FIRST_BYTE_TIMEOUT:
         return error
     waiting = spec.steps[min(len(talk.steps) - 1, len(spec.steps) - 1)]
-    said = " ".join(talk.heard.decode("utf-8", "replace").split())[:_SHOWN]
-    heard = f"it said {said!r}" if said else "it said nothing"
+    said = _said(talk)
+    heard = f"it said {said or 'nothing'}"
     failure = Failure.WRONG_BANNER if said else Failure.FIRST_BYTE_TIMEOUT
     return BrokenAnswerError(f"{waiting.name}: not within {spec.timeout:g} s, {heard}", failure)
 
@@ -172,10 +197,11 @@ def _unfinished(spec: TcpSpec, talk: _Talk, note: str, ctx: RunContext) -> Step:
     return Step(name, False, began, ctx.elapsed - began, note)
 
 
-async def _keep(transcript: Sequence[str], redaction: Redaction, ctx: RunContext) -> tuple[Any, ...]:
+async def _keep(transcript: Sequence[tuple[str, bytes]], redaction: Redaction, ctx: RunContext) -> tuple[Any, ...]:
     if not transcript:
         return ()
-    text = "".join(line if line.endswith("\n") else f"{line}\n" for line in transcript)
+    lines = (f"{who} {said.decode('utf-8', 'replace')}" for who, said in transcript)
+    text = "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
     return await ctx.keep(
         redaction.text(text).encode(),
         kind="conversation",

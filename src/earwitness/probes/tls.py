@@ -16,7 +16,7 @@ from earwitness.probes.endpoint import THEIRS, EndpointSpec, Host, Port, excused
 from earwitness.probes.http_checks import check_time_left
 from earwitness.probes.http_fields import Regex
 from earwitness.probes.http_spec import TimeLeft
-from earwitness.transport.chain import as_utc, faults_of, revocation
+from earwitness.transport.chain import as_utc, faults_of, needed, revocation
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Certificate, Exchange, Stage
 from earwitness.transport.handshake import Handshake, shake_hands
@@ -119,7 +119,8 @@ def _judged(spec: TlsSpec, hands: Handshake, ocsp: str, ctx: RunContext) -> Iter
     for fault in faults_of(hands.chain, host, ctx.web.connector.trust, as_utc(now), ocsp_says=ocsp):
         if _wanted(fault.failure, spec.expect):
             yield Finding(fault.failure, fault.message, spec.effect)
-    yield from check_time_left(spec.expect.certificate_left, _certificates(hands), now)
+    used = needed(hands.chain, ctx.web.connector.trust, as_utc(now))
+    yield from check_time_left(spec.expect.certificate_left, [facts_of(certificate) for certificate in used], now)
     yield from _agreed(spec, hands, ocsp)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from cryptography import x509
@@ -10,10 +10,12 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from earwitness.model import Failure
 from earwitness.transport.errors import ConnectFailedError
+from earwitness.transport.exchange import Certificate
 from earwitness.transport.trust import TrustStore, covers, day, facts_of
 
 _TOO_EARLY, _TOO_LATE = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
@@ -22,6 +24,14 @@ _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, for which pyOpenSSL has 
 _SELF_SIGNED = frozenset({18, 19})  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
 _NO_ISSUER = frozenset({2, 20, 21})  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT(_LOCALLY), _UNABLE_TO_VERIFY_LEAF_SIGNATURE
 _WEAK_HASHES = frozenset({"md5", "sha1"})
+_SKEW = timedelta(minutes=5)  # by which a responder's clock may be ahead of ours
+_USES = {
+    ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
+    ExtendedKeyUsageOID.CODE_SIGNING: "codeSigning",
+    ExtendedKeyUsageOID.EMAIL_PROTECTION: "emailProtection",
+    ExtendedKeyUsageOID.TIME_STAMPING: "timeStamping",
+    ExtendedKeyUsageOID.OCSP_SIGNING: "OCSPSigning",
+}
 _RSA_BITS, _EC_BITS = 2048, 224  # CA/Browser Forum baseline requirements 6.1.5 allow no fewer
 
 
@@ -46,6 +56,7 @@ def faults_of(
         *_out_of_date(chain[0], now),
         *_wrong_name(chain[0], host),
         *_untrusted(chain, trust, now),
+        *_for_others(chain[0]),
         *_weak(chain),
         *_revoked(chain, ocsp_says),
     ]
@@ -81,6 +92,47 @@ def _untrusted(chain: Sequence[x509.Certificate], trust: TrustStore, now: dateti
             yield from _issuer_out_of_date(issuer, now)
     if refused is not None:
         yield _trust_fault(*refused, chain)
+
+
+def _for_others(certificate: x509.Certificate) -> Iterator[Fault]:
+    """Yield that a certificate is not for servers (RFC 5280, 4.2.1.12): one without the extension is for everything."""
+    uses = _uses(certificate)
+    if uses and not uses & {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}:
+        listed = ", ".join(sorted(_USES.get(use, use.dotted_string) for use in uses))
+        message = f"the certificate {_name(certificate.subject)} may not be used by a server, but only for {listed}"
+        yield Fault(Failure.CERTIFICATE_UNTRUSTED, message)
+
+
+def _uses(certificate: x509.Certificate) -> set[x509.ObjectIdentifier]:
+    try:
+        return set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return set()
+
+
+def needed(chain: Sequence[x509.Certificate], trust: TrustStore, now: datetime) -> Sequence[x509.Certificate]:
+    """Return those of the sent certificates that the chain is verified by; all of them where it is not verified.
+
+    A server may send more than are needed, such as an old root's signature for one that is trusted by itself. Raises
+    ConnectFailedError (no_trust_store).
+    """
+    if len(chain) < 2:
+        return chain
+    store = _store(trust.bundle(), trust.changed, dated=True)
+    store.set_time(now)
+    leaf, *others = [crypto.X509.from_cryptography(certificate) for certificate in chain]
+    try:
+        path = [c.to_cryptography() for c in crypto.X509StoreContext(store, leaf, others).get_verified_chain()]
+    except crypto.X509StoreContextError:
+        return chain
+    return [certificate for certificate in chain if certificate in path]
+
+
+def needed_of(certificates: Sequence[Certificate], trust: TrustStore, now: datetime) -> list[Certificate]:
+    """Return the same of certificates that are known by their facts."""
+    read = [x509.load_pem_x509_certificate(certificate.pem) for certificate in certificates]
+    used = needed(read, trust, now)
+    return [facts for facts, certificate in zip(certificates, read, strict=True) if certificate in used]
 
 
 def _verify(chain: Sequence[x509.Certificate], trust: TrustStore, at: datetime | None) -> tuple[int, str] | None:
@@ -151,7 +203,11 @@ def _weak(chain: Sequence[x509.Certificate]) -> Iterator[Fault]:
 
 
 def _weaknesses(certificate: x509.Certificate) -> Iterator[str]:
-    key = certificate.public_key()
+    try:
+        key = certificate.public_key()
+    except (UnsupportedAlgorithm, ValueError):
+        yield "a key of a kind that hardly any client knows"
+        return
     if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _RSA_BITS:
         yield f"a key of {key.key_size} bits; {_RSA_BITS} are the fewest"
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _EC_BITS:
@@ -172,7 +228,8 @@ def revocation(chain: Sequence[x509.Certificate], stapled: bytes, now: datetime)
         answer = ocsp.load_der_ocsp_response(stapled)
         if answer.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             return "unusable"
-        if answer.serial_number != chain[0].serial_number or not _vouched_for(answer, chain):
+        ahead = answer.this_update_utc > now + _SKEW
+        if ahead or answer.serial_number != chain[0].serial_number or not _vouched_for(answer, chain, now):
             return "unusable"
         if answer.next_update_utc is not None and answer.next_update_utc < now:
             return "out of date"
@@ -181,7 +238,7 @@ def revocation(chain: Sequence[x509.Certificate], stapled: bytes, now: datetime)
         return "unusable"
 
 
-def _vouched_for(answer: ocsp.OCSPResponse, chain: Sequence[x509.Certificate]) -> bool:
+def _vouched_for(answer: ocsp.OCSPResponse, chain: Sequence[x509.Certificate], now: datetime) -> bool:
     """Whether the issuer, or a responder that the issuer names, signed the answer (RFC 6960, 4.2.2.2)."""
     issuer = next((c for c in chain[1:] if c.subject == chain[0].issuer), None)
     if issuer is None:
@@ -191,6 +248,9 @@ def _vouched_for(answer: ocsp.OCSPResponse, chain: Sequence[x509.Certificate]) -
     try:
         if responder is not issuer and responder != issuer:
             responder.verify_directly_issued_by(issuer)
+            living = responder.not_valid_before_utc <= now <= responder.not_valid_after_utc
+            if not living or ExtendedKeyUsageOID.OCSP_SIGNING not in _uses(responder):
+                return False
         if isinstance(key, rsa.RSAPublicKey) and hashed is not None:
             key.verify(answer.signature, answer.tbs_response_bytes, PKCS1v15(), hashed)
         elif isinstance(key, ec.EllipticCurvePublicKey) and hashed is not None:

@@ -107,7 +107,9 @@ class CurlTransport(GuardedTransport):
             seen = await look(exchange.address, port_of(url), url.host)
             exchange.certificates = () if seen is None else (seen,)
         said = f"{error}, OpenSSL verify code {transfer.verify_code}"
-        return ConnectFailedError(diagnose(exchange.certificates, url.host, time.time(), said), error.failure)
+        return ConnectFailedError(
+            diagnose(exchange.certificates, url.host, time.time(), said, transfer.verify_code), error.failure
+        )
 
     def _reply(self, transfer: Transfer, exchange: Exchange) -> Reply:
         async def close() -> None:

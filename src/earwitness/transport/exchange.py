@@ -63,6 +63,7 @@ class Certificate:
     names: tuple[str, ...]
     not_before: float
     not_after: float
+    pem: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def self_signed(self) -> bool:

@@ -8,14 +8,16 @@ from earwitness.model import Failure
 from earwitness.transport.errors import ConnectFailedError
 from earwitness.transport.exchange import Address, Network
 
-# `is_global` says yes to these, or did in some release of Python: carrier NAT (cloud metadata lives there), the 6to4
-# relay, IPv4-compatible, Teredo, 6to4, local NAT64, documentation, segment routing, site-local.
+# `is_global` says yes to these, or did in some release of Python: carrier NAT (cloud metadata lives there), protocol
+# assignments, the 6to4 relay, IPv4-compatible, IPv4-translated (SIIT), Teredo, 6to4, local NAT64, documentation, segment routing, site-local.
 _SPECIAL = tuple(
     ip_network(text)
     for text in (
         "100.64.0.0/10",
+        "192.0.0.0/24",
         "192.88.99.0/24",
         "::/96",
+        "::ffff:0:0:0/96",
         "2001::/32",
         "2002::/16",
         "64:ff9b:1::/48",
@@ -24,6 +26,7 @@ _SPECIAL = tuple(
         "fec0::/10",
     )
 )
+_GLOBAL = IPv6Network("2000::/3")  # all that IANA has given out as global unicast addresses
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 
@@ -63,7 +66,8 @@ def _kind(address: Address) -> str:
 
 def _special(address: Address) -> bool:
     listed = any(address in network for network in _SPECIAL if network.version == address.version)
-    return listed or address.is_multicast or not address.is_global
+    given = address.version == 4 or address in _GLOBAL or address in _NAT64
+    return listed or not given or address.is_multicast or not address.is_global
 
 
 def _allowed(address: Address, allow: Iterable[Network]) -> bool:

@@ -1,36 +1,55 @@
 """What must not be seen in evidence: credentials, card numbers, and the values in a URL's query."""
 
-import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import unquote_plus
 
 import httpx
 import regex
 
-MASK = "***"
+from earwitness.transport.cards import MASK, mask_cards
+from earwitness.transport.spelling import needles, places
 
 _SENSITIVE_HEADER = re.compile(
-    r"authorization|authentic|cookie|token|secret|password|api-?key|session|signature|credential|csrf|xsrf",
+    r"authorization|authentic|^x-auth|cookie|token|secret|passw|passcode|(^|-)key($|-)|api-?key|session|signature"
+    r"|credential|csrf|xsrf",
     re.IGNORECASE,
 )
+_HARMLESS_HEADER = re.compile(
+    r"accept(-.*)?|cache-control|connection|content-(type|length|encoding|language)|dnt|expect|from|host|if-.*|origin|pragma"
+    r"|prefer|range|referer|sec-(ch|fetch)-.*|te|trace(parent|state)|upgrade-insecure-requests|user-agent"
+    r"|x-(requested-with|request-id|correlation-id)",
+    re.IGNORECASE,
+)
+"""What a request may carry that is nobody's secret. Of any other header of a request nobody but its owner knows."""
+_URL_HEADERS = frozenset({"location", "content-location", "referer", "origin"})
 _SENSITIVE_FIELD = re.compile(
-    r"pass(word|wd|phrase)?$|pwd|secret|token|api-?_?key|card|pan$|cvv|cvc|pin$|iban|account|ssn"
-    r"|csrf|xsrf|session|credential|signature|assertion|^otp$",
+    r"pass(word|wd|phrase|code)?$|pwd|secret|token|api-?_?key|card|pan$|cvv|cvc|cvn|^csc$|^cid$|security_?-?code|verification"
+    r"|pin$|iban|account|ssn|csrf|xsrf|session|credential|signature|assertion|authorization|^otp$",
     re.IGNORECASE,
 )
-_JSON_FIELD = re.compile(r'("([^"\\]{1,64})"\s*:\s*)("(?:[^"\\]|\\.)*"|-?\d[\d.]*)')
-_FORM_FIELD = re.compile(r"(?:(?<=[&?;\s])|^)([\w.%\[\]-]{1,64})=([^&;\s\"'<>]+)")
+_JSON_FIELD = re.compile(r'("([^"\\]{1,64})"\s*:\s*)("(?:[^"\\]|\\.)*+(?:"|\\?\Z)|-?\d[\d.]*)', re.DOTALL)  # or cut off
+_QUOTED_FIELD = re.compile(
+    r'(\\{1,7}"([^"\\]{1,64})\\{1,7}"\s*:\s*)(\\{1,7}"[^"\\]*\\{1,7}"|-?\d[\d.]*)'
+)  # JSON in JSON
+_FORM_FIELD = re.compile(r"(?:(?<=[&?;\s\"'])|^)([\w.%\[\]-]{1,64})=([^&;\s\"'<>]+)")
+_PART = re.compile(  # of multipart/form-data: its head up to the empty line, the name in it, and what it holds (RFC 7578)
+    r"""(content-disposition:[^\r\n]{0,500}?\bname="?([^"\r\n;]{1,64})[^\r\n]{0,500}\r?\n(?:[^\r\n]{1,500}\r?\n){0,8}\r?\n)"""
+    r"(.*?)(?=\r?\n--|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
 _INPUT = re.compile(r"<input\b[^<>]{0,2000}>", re.IGNORECASE)
 _INPUT_NAME = re.compile(r"""\bname\s*=\s*["']?([^"'\s>]{1,64})""", re.IGNORECASE)
 _INPUT_VALUE = re.compile(r"""(\bvalue\s*=\s*)("[^"]*"|'[^']*'|[^\s>]+)""", re.IGNORECASE)
-_GAP = r"(?:[ \u00a0+-]|%20)"  # between the groups of a card number, as people and forms write it
-_DIGITS = re.compile(rf"(?<![\d.])(?<!\W\+)(?<!^\+)\d(?:{_GAP}?\d){{12,}}(?!\d)")
-_GROUP = re.compile(r"\d+")
+_CREDENTIAL = re.compile(
+    r"(?i:(\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]{3,12} )?|\bbearer[ +]))[\w.~+/=%*-]{3,}"
+    r"|(?<![\w-])eyJ[\w-]{5,}\.[\w-]{2,}\.?[\w-]*"  # a JSON web token (RFC 7519)
+)
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SHORTEST = 4  # characters; hiding shorter secrets would hide half of every text
+_LONG = 32 * 1024  # characters
 
 
 def mask_url(url: httpx.URL | str) -> str:
@@ -40,14 +59,28 @@ def mask_url(url: httpx.URL | str) -> str:
 
 @lru_cache(maxsize=4096)
 def _masked_url(url: str) -> str:
-    parsed = httpx.URL(url)
-    names = [name for name, _ in parsed.params.multi_items()]
-    bare = parsed.copy_with(userinfo=b"", query=None, fragment=None)
+    try:
+        parsed = httpx.URL(url)
+        names = [name for name, _ in parsed.params.multi_items()]
+        bare = parsed.copy_with(userinfo=b"", query=None, fragment=None)
+    except (httpx.InvalidURL, UnicodeError):  # a server or a page may name what is none
+        return _USER.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0][:_URL_SHOWN])
     return f"{bare}?{'&'.join(f'{name}={MASK}' for name in names)}" if names else str(bare)
 
 
+_USER = re.compile(r"^([\w+.-]{0,20}:?//)[^/]*@")
+_URL_SHOWN = 500  # characters of an address that is none
+
+
 def sensitive_header(name: str) -> bool:
+    """Whether the name of a header tells that it holds a credential."""
     return _SENSITIVE_HEADER.search(name) is not None
+
+
+@lru_cache(maxsize=1024)
+def harmless_header(name: str) -> bool:
+    """Whether a header of this name, in a request, is surely none that holds a credential."""
+    return _HARMLESS_HEADER.fullmatch(name) is not None and not sensitive_header(name)
 
 
 def sensitive_field(name: str) -> bool:
@@ -55,50 +88,13 @@ def sensitive_field(name: str) -> bool:
     return _SENSITIVE_FIELD.search(name) is not None
 
 
-def passes_luhn(digits: str) -> bool:
-    """Whether the check digit is right (ISO/IEC 7812-1, annex B)."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (2 if place % 2 else 1)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
-
-
-def _mask_cards_in(match: re.Match[str]) -> str:
-    """Mask the cards in a run of digits: groups in a row that make 13 to 19 digits with a right check digit."""
-    run, groups = match[0].replace("%20", "   "), []
-    groups = [(found.start(), found.end()) for found in _GROUP.finditer(run)]
-    text, kept, first = "", 0, 0
-    while first < len(groups):
-        last = _card_from(run, groups, first)
-        if last is None:
-            first += 1
-            continue
-        start, end = groups[first][0], groups[last][1]
-        text += match[0][kept:start] + MASK + re.sub(r"\D", "", run[start:end])[-4:]
-        kept, first = end, last + 1
-    return text + match[0][kept:]
-
-
-def _card_from(run: str, groups: list[tuple[int, int]], first: int) -> int | None:
-    """Return the group with which a card number ends that begins with the group `first`, the longest of them."""
-    digits, found = "", None
-    for last in range(first, len(groups)):
-        digits += run[slice(*groups[last])]
-        if len(digits) > 19:
-            break
-        if len(digits) >= 13 and passes_luhn(digits):
-            found = last
-    return found
-
-
-def mask_cards(text: str) -> str:
-    """Return the text with every number that can be a payment card's cut down to its last four digits."""
-    return _DIGITS.sub(_mask_cards_in, text)
-
-
 def _mask_json_field(match: re.Match[str]) -> str:
     return f'{match[1]}"{MASK}"' if sensitive_field(match[2]) else match[0]
+
+
+def _mask_quoted_field(match: re.Match[str]) -> str:
+    quote = match[3].partition('"')[0] + '"' if match[3].startswith("\\") else ""
+    return f"{match[1]}{quote}{MASK}{quote}" if sensitive_field(match[2]) else match[0]
 
 
 def _mask_form_field(match: re.Match[str]) -> str:
@@ -112,10 +108,23 @@ def _mask_input(match: re.Match[str]) -> str:
     return _INPUT_VALUE.sub(rf'\1"{MASK}"', match[0])
 
 
+def _mask_part(match: re.Match[str]) -> str:
+    return f"{match[1]}{MASK}" if sensitive_field(match[2]) else match[0]
+
+
 def mask_fields(text: str) -> str:
-    """Return the text with the values of telling JSON keys, form fields and HTML inputs masked."""
-    text = _JSON_FIELD.sub(_mask_json_field, text)
-    return _FORM_FIELD.sub(_mask_form_field, _INPUT.sub(_mask_input, text))
+    """Return the text with the values of telling JSON keys, form fields and HTML inputs masked, and with them what looks like a token."""
+    if '"' in text:
+        text = _JSON_FIELD.sub(_mask_json_field, text)
+    if '\\"' in text:
+        text = _QUOTED_FIELD.sub(_mask_quoted_field, text)
+    if "name=" in text:
+        text = _PART.sub(_mask_part, text)
+    if "<" in text:
+        text = _INPUT.sub(_mask_input, text)
+    if "=" in text:
+        text = _FORM_FIELD.sub(_mask_form_field, text)
+    return _CREDENTIAL.sub(lambda found: f"{found[1] or ''}{MASK}", text)
 
 
 _PATTERN_TIME = 1.0  # seconds for one pattern on one text; what takes longer takes the text with it
@@ -144,10 +153,9 @@ def redacted_document(text: str, media_type: str, redact: Callable[[str], str]) 
     return without(text)
 
 
-def spellings(secret: str) -> set[str]:
-    """Return the ways in which a secret may stand in a URL, a form, JSON or HTML."""
-    escaped = json.dumps(secret)[1:-1]
-    return {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), escaped, html.escape(secret)}
+def is_long(text: str | bytes) -> bool:
+    """Whether it takes so long to search that it should be done on a thread, lest every other probe wait."""
+    return len(text) > _LONG
 
 
 def _unquoted(text: str) -> str:
@@ -162,10 +170,12 @@ _WORD = 6  # characters of a word inside a header's secret that are hidden by th
 
 
 def secrets_of_request(request: httpx.Request) -> Iterator[str]:
-    """Yield what a request carries under telling names, and every value in the query of its URL."""
+    """Yield what a request carries under telling names or unknown ones, and every value in the query of its URL."""
     for name, value in request.headers.multi_items():
         if sensitive_header(name):  # `Bearer abc` and `a=b; c=d` may be echoed without what is around the secret
             yield from (value, *(word for word in re.split(r"[\s;=,]+", value) if len(word) >= _WORD))
+        elif not harmless_header(name) and len(value) >= _WORD:
+            yield value
     if request.url.query:
         yield from (value for _, value in request.url.params.multi_items())
     body = request.content.decode("utf-8", "replace")
@@ -173,32 +183,71 @@ def secrets_of_request(request: httpx.Request) -> Iterator[str]:
         if sensitive_field(found[2]):
             yield _unquoted(found[3])
     yield from (unquote_plus(found[2]) for found in _FORM_FIELD.finditer(body) if sensitive_field(found[1]))
+    yield from (found[3] for found in _PART.finditer(body) if sensitive_field(found[2]))
 
 
 class Redaction:
     """The secrets of one run, and how texts look without them. Secrets are added while the run learns them."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._spelled: set[str] = set()
+        self._sought: set[str] = set()
+        self._words: set[str] = set()
         for secret in secrets:
             self.hide(secret)
 
     def hide(self, secret: str) -> None:
         """Let no text show this from now on. What is shorter than 4 characters cannot be told from other text."""
         if len(secret) >= _SHORTEST:
-            self._spelled |= spellings(secret)
+            self._sought.update(needle for needle in needles(secret) if len(needle) >= _SHORTEST)
+
+    def hide_word(self, secret: str) -> None:
+        """Let no text that `entered` returns show this, however short, where it stands alone."""
+        self.hide(secret)
+        if secret and len(secret) < _SHORTEST:
+            self._words.add(secret)
 
     def text(self, text: str) -> str:
         """Return the text without the secrets, should it echo them, without card numbers and values of telling names."""
-        for secret in sorted(self._spelled, key=len, reverse=True):
-            text = text.replace(secret, MASK)
-        return mask_cards(mask_fields(text))
+        return mask_cards(mask_fields(self._without_secrets(text)))
+
+    def _without_secrets(self, text: str) -> str:
+        parts, kept = [], 0
+        for start, end in places(text, self._sought):
+            parts += [text[kept:start], MASK]
+            kept = end
+        return "".join([*parts, text[kept:]]) if parts else text
+
+    def entered(self, text: str) -> str:
+        """Return a text that says what somebody entered, such as a form's, without the short secrets too."""
+        if self._words:
+            listed = "|".join(re.escape(word) for word in sorted(self._words, key=len, reverse=True))
+            text = re.sub(rf"(?<![^\W_])(?:{listed})(?![^\W_])", MASK, text)
+        return self.text(text)
+
+    def beginning(self, text: str, length: int) -> str:
+        """Return what the first `length` characters show, and perhaps less: a secret may not be cut in two and half shown."""
+        margin = max(map(len, self._sought), default=0) * _SPELLED + _WIDEST
+        if len(text) <= length + margin:
+            return self.text(text)
+        cut = text[: length + margin]
+        found = self.text(cut)
+        return found[: max(0, len(found) - margin)]
 
     def url(self, url: httpx.URL | str) -> str:
         """Return the URL without credentials, query values and secrets in its path."""
         return self.text(mask_url(url))
 
-    def headers(self, headers: httpx.Headers) -> str:
+    def header(self, name: str, value: str, *, asked: bool) -> str:
+        """Return what may be shown of a header; `asked`: it was part of a request, where unknown ones are taken for secrets."""
+        if sensitive_header(name) or (asked and not harmless_header(name)):
+            return MASK
+        return self.url(value) if name.lower() in _URL_HEADERS else self.text(value)
+
+    def headers(self, headers: httpx.Headers, *, asked: bool) -> str:
         """Return the headers as lines, with MASK for the value of each that may hold a credential."""
-        shown = ((name, MASK if sensitive_header(name) else self.text(value)) for name, value in headers.multi_items())
+        shown = ((name, self.header(name, value, asked=asked)) for name, value in headers.multi_items())
         return "".join(f"{name}: {value}\n" for name, value in shown)
+
+
+_SPELLED = 12  # characters of one character's longest usual spelling
+_WIDEST = 2500  # characters of the widest thing that is masked by its shape, an HTML input

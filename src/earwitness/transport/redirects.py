@@ -8,7 +8,7 @@ import httpx
 from earwitness.model import Failure
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
 from earwitness.transport.exchange import EXCHANGE, TERMS, Exchange, Terms
-from earwitness.transport.redaction import mask_url, sensitive_header
+from earwitness.transport.redaction import harmless_header, mask_url
 
 
 @dataclass(slots=True)
@@ -50,6 +50,14 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request, trail: Trail)
         if error.exchange is not None:
             trail.exchanges.append(error.exchange)
         raise
+    except (
+        httpx.InvalidURL,
+        UnicodeError,
+    ) as error:  # httpx reads where a redirect points, whether it is followed or not
+        if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
+            raise  # none of a host name that is none: it would be ours
+        message = "redirected to what is no address at all"
+        raise BrokenAnswerError(message, Failure.PROTOCOL_ERROR) from error
     if EXCHANGE in response.extensions:
         trail.exchanges.append(response.extensions[EXCHANGE])
     return response
@@ -63,6 +71,6 @@ def _next(request: httpx.Request, following: httpx.Request) -> httpx.Request:
     if following.url.scheme not in ("http", "https"):
         raise BrokenAnswerError(f"redirected to {following.url.scheme}:, no web address", Failure.WRONG_REDIRECT)
     if not same_origin(request.url, following.url):  # cookies have a jar that knows where they belong
-        for name in [n for n in following.headers if sensitive_header(n) and n.lower() != "cookie"]:
+        for name in [n for n in following.headers if not harmless_header(n) and n.lower() != "cookie"]:
             del following.headers[name]
     return following

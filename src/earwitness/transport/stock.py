@@ -114,7 +114,7 @@ class StockTransport(GuardedTransport):
         exchange.verified = False
         seen = None if exchange.address is None else await look(exchange.address, port_of(url), url.host)
         exchange.certificates = () if seen is None else (seen,)
-        message = diagnose(exchange.certificates, url.host, time.time(), error.verify_message)
+        message = diagnose(exchange.certificates, url.host, time.time(), error.verify_message, error.verify_code)
         return ConnectFailedError(message, Failure.CERTIFICATE_INVALID)
 
     @staticmethod

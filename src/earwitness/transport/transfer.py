@@ -122,8 +122,8 @@ class Transfer:
         option(pycurl.NOPROXY, "")
         option(_SUPPRESS_CONNECT_HEADERS, 1)
         if proxy is not None and proxy.user is not None:
-            option(pycurl.PROXYUSERNAME, proxy.user)
-            option(pycurl.PROXYPASSWORD, proxy.password)
+            option(pycurl.PROXYUSERNAME, proxy.user.encode())
+            option(pycurl.PROXYPASSWORD, proxy.password.encode())
 
     def _set_method(self, method: str, body: bytes) -> None:
         if body or method in ("POST", "PUT", "PATCH"):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
@@ -109,7 +110,7 @@ def facts_of(certificate: x509.Certificate) -> Certificate:
 def read_pem(pem: bytes) -> Certificate | None:
     """Return the facts of a certificate in PEM, or None if the server's bytes are no certificate."""
     with contextlib.suppress(ValueError):
-        return facts_of(x509.load_pem_x509_certificate(pem))
+        return replace(facts_of(x509.load_pem_x509_certificate(pem)), pem=pem)
     return None
 
 
@@ -166,8 +167,26 @@ def _complaints(certificate: Certificate, host: str, now: float) -> Iterator[str
         yield f"is for {', '.join(certificate.names) or certificate.subject}, not for {host}"
 
 
-def diagnose(certificates: Sequence[Certificate], host: str, now: float, said: str) -> str:
-    """Return one sentence on why the certificate was refused; `said` is what the TLS library had to say."""
+_BY_CODE = {
+    26: "may not be used by a server",  # X509_V_ERR_INVALID_PURPOSE
+    66: "has a key that is too short",  # X509_V_ERR_EE_KEY_TOO_SMALL
+    67: "has an issuer whose key is too short",  # X509_V_ERR_CA_KEY_TOO_SMALL
+    68: "is signed in a way that can be forged",  # X509_V_ERR_CA_MD_TOO_WEAK
+}
+_NO_ISSUER = frozenset({2, 20, 21})  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT(_LOCALLY), _UNABLE_TO_VERIFY_LEAF_SIGNATURE
+
+
+def _by_code(leaf: Certificate, others: Sequence[Certificate], said: str, code: int | None) -> str:
+    if code in _BY_CODE:
+        return f"{_BY_CODE[code]} ({said})"
+    sent = any(other.subject == leaf.issuer for other in others)
+    if code in _NO_ISSUER and not sent:
+        return f"was issued by {leaf.issuer}, who is not trusted here, and whose certificate the server does not send ({said})"
+    return f"was issued by {leaf.issuer}, whom nothing here vouches for ({said})"
+
+
+def diagnose(certificates: Sequence[Certificate], host: str, now: float, said: str, code: int | None = None) -> str:
+    """Return one sentence on why the certificate was refused; `said` is what the TLS library had to say, `code` OpenSSL's."""
     if not certificates:
         return f"the certificate of {host} was refused: {said}"
     leaf, *others = certificates
@@ -178,5 +197,5 @@ def diagnose(certificates: Sequence[Certificate], host: str, now: float, said: s
     if leaf.self_signed:
         complaints.append("is self-signed")
     if not complaints:
-        complaints.append(f"was issued by {leaf.issuer}, whom nothing here vouches for ({said})")
+        complaints.append(_by_code(leaf, others, said, code))
     return f"the certificate of {host} {' and '.join(complaints)}"

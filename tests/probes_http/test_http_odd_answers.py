@@ -1,0 +1,160 @@
+"""Answers that are odd in ways that libraries stumble over: each ends as a finding of the target, none as a fault of ours."""
+
+import random
+
+import pytest
+from web_servers import answering, raw_server
+
+from earwitness.model import Attribution, Failure, Outcome
+
+HEAD = b"HTTP/1.1 500 Broken\r\n"
+
+
+def answer(body=b"", *headers, head=HEAD):
+    lines = b"".join(line + b"\r\n" for line in headers)
+    return answering(head + lines + b"content-length: %d\r\n\r\n" % len(body) + body)
+
+
+LOCATIONS = [
+    "javascript:alert(1)",
+    "http://xn--/",
+    "http://[::1",
+    "http://a..b/",
+    "mailto:a@b",
+    "//xn--a.test/",
+    "http://",
+]
+
+
+@pytest.mark.parametrize("follow", [True, False])
+@pytest.mark.parametrize("location", LOCATIONS)
+async def test_a_redirect_to_no_address_is_the_targets_failure(observe, location, follow):
+    async with raw_server(answer(b"", b"location: " + location.encode(), head=b"HTTP/1.1 302 Found\r\n")) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", timeout="5s", follow_redirects=follow)
+    assert seen.outcome is Outcome.FINDING, seen.findings
+    assert seen.findings[0].attribution is Attribution.TARGET, seen.findings
+
+
+CHARSETS = [
+    (b"text/html; charset=utf-7", b"+2AA-"),
+    (b"text/html; charset*=utf-8''%ff; charset*0*=x''y", b"hello"),
+    (b'text/html; charset="punycode!"', b"a-b" * 100),
+    (b"text/html; charset=unicode_escape", b"\\ud800"),
+    (b"text/html; charset=utf-16", b"\x00\xd8a"),
+    (b"text/html; charset=", b"\xff"),
+]
+
+
+@pytest.mark.parametrize(("media_type", "body"), CHARSETS)
+async def test_an_odd_character_set_hides_no_failure(observe, drawer, media_type, body):
+    async with raw_server(answer(body, b"content-type: " + media_type)) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", timeout="5s", expect={"body": "Welcome"})
+    assert [f.failure for f in seen.findings] == [Failure.WRONG_STATUS, Failure.WRONG_BODY]
+    assert "HTTP 500 Broken" in drawer.files["response"]
+
+
+@pytest.mark.parametrize(
+    ("charset", "body"), [("utf-8", "Wëlcome"), ("iso-8859-1", "Wëlcome"), ("Shift_JIS", "ようこそ"), ("gbk", "欢迎")]
+)
+async def test_the_character_sets_of_the_web_are_read(observe, charset, body):
+    media_type = f'text/html; charset="{charset}"'.encode()
+    async with raw_server(answer(body.encode(charset), b"content-type: " + media_type)) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", timeout="5s", expect={"status": 500, "body": body})
+    assert seen.findings == ()
+
+
+async def through(observe, body, use):
+    """Run a flow that captures `$.x` of a JSON body and uses it; return what is found."""
+    async with raw_server(answer(body, b"content-type: application/json", head=b"HTTP/1.1 200 OK\r\n")) as port:
+        home = f"http://127.0.0.1:{port}/"
+        first = {"name": "first", "url": home, "capture": {"X": {"json": "$.x"}}}
+        second = {"name": "second", "url": home, **{key: text.format(home=home) for key, text in use.items()}}
+        if "json" in use:
+            second["json"] = {"x": use["json"]}
+        return await observe(timeout="5s", steps=[first, second])
+
+
+@pytest.mark.parametrize(
+    ("body", "use", "step"),
+    [
+        (b'{"x": "\\ud800abcd"}', {"url": "{home}a?{{{{X}}}}"}, "first"),
+        (b'{"x": NaN}', {"method": "POST", "json": "{{X}}"}, "first"),
+        (b'{"x": [1e999]}', {"method": "POST", "json": "{{X}}"}, "first"),
+        (b'{"x": "' + b"a" * 70_000 + b'"}', {"url": "{home}a?{{{{X}}}}"}, "second"),
+        (b'{"x": "' + b"a" * 70_000 + b'"}', {"url": "{{{{X}}}}"}, "second"),
+        (b'{"x": "http://xn--/"}', {"url": "{{{{X}}}}"}, "second"),
+    ],
+    ids=["half a character", "no number", "no number in a list", "a long value", "a long address", "no name"],
+)
+async def test_a_captured_value_that_cannot_be_used_is_told(observe, body, use, step):
+    seen = await through(observe, body, use)
+    (finding,) = seen.findings
+    assert (finding.failure, finding.step, finding.attribution) == (Failure.CAPTURE_FAILED, step, Attribution.TARGET)
+
+
+PIECES = (
+    *(name.encode() for name in LOCATIONS),
+    *(media_type for media_type, _ in CHARSETS),
+    b"\xff\xfe",
+    b"\x80" * 20,
+    b"%" * 9,
+    b'{"x": "\\ud83d"}',
+    b'{"x": ' + b"[" * 2000,
+    b"sid=\xc3\x28; Expires=Thu, 99 Foo 99999 25:61:61; Domain=.; Max-Age=-999999999999999999999",
+    b"&#xD800;&#1114112;",
+    b'<form><input name="f" value="&#xD800;"><select name=f><option></select>',
+    b"a" * 300,
+    b"1 4111 " * 40,
+)
+NAMES = (
+    b"location",
+    b"content-type",
+    b"set-cookie",
+    b"content-encoding",
+    b"refresh",
+    b"x-a",
+    b"link",
+    b"www-authenticate",
+)
+STATUSES = (b"200 OK", b"302 Found", b"500 Oops \xff", b"401 Who", b"299 ", b"999 Far")
+CAPTURES = ({"json": "$.x"}, {"header": "x-a"}, {"cookie": "sid"}, {"regex": "(.+)"}, {"form": "f"})
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_no_answer_breaks_the_probe(observe, seed):
+    chance = random.Random(seed)
+    headers = [chance.choice(NAMES) + b": " + chance.choice(PIECES) for _ in range(chance.randrange(5))]
+    body = b"".join(chance.choices(PIECES, k=chance.randrange(4)))
+    handler = answer(body, *headers, head=b"HTTP/1.1 " + chance.choice(STATUSES) + b"\r\n")
+    async with raw_server(handler) as port:
+        home = f"http://127.0.0.1:{port}/"
+        first = {"name": "first", "url": home, "capture": {"X": chance.choice(CAPTURES)}, "expect": {"status": 204}}
+        last = {"name": "last", "url": home + "{{X}}", "always": True, "headers": {"x-b": "{{X}}"}, "body": "{{X}}"}
+        seen = await observe(timeout="5s", steps=[first, {**last, "method": "POST"}])
+    assert seen.outcome is Outcome.FINDING, seen.findings
+    assert all(f.failure is not Failure.MONITOR_ERROR for f in seen.findings), seen.findings
+
+
+async def test_a_header_that_may_hold_a_secret_follows_no_redirect_to_another_origin(observe, drawer):
+    heard = []
+
+    async def hear(reader, writer):
+        heard.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        writer.write(b"HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with raw_server(hear) as other:
+        to = f"location: http://127.0.0.1:{other}/cb?code=canary-code#access_token=canary-fragment".encode()
+        async with raw_server(answer(b"", to, head=b"HTTP/1.1 302 Found\r\n")) as port:
+            headers = {
+                "X-Passcode": "canary-passcode",
+                "Ocp-Apim-Subscription-Key": "canary-key",
+                "Accept-Language": "en",
+            }
+            url = f"http://127.0.0.1:{port}/"
+            await observe(url, timeout="5s", headers=headers)
+            await observe(url, timeout="5s", headers=headers, follow_redirects=False, expect={"status": 200})
+    assert "canary" not in heard[0].partition("\r\n")[2]
+    assert "accept-language: en" in heard[0]
+    assert "location: http://127.0.0.1" in drawer.files["response"]
+    assert "canary" not in "".join(drawer.named.values())
