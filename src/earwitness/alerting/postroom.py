@@ -126,9 +126,10 @@ class Postroom:
         retiring = [name for name, (spec, _, _) in self._couriers.items() if spec is None]
         wanted = retiring or self._missing
         bound = await self._store.read(owed.bound) if wanted else set()  # first: what ends in between is owed by then
+        warned = await self._store.read(owed.warned) if retiring else set()
         backlog = {b.hook: b for b in await self._store.read(outbox.backlog)}
         self._publish(backlog)
-        for name in set(retiring) - backlog.keys() - bound:
+        for name in set(retiring) - backlog.keys() - bound - warned:
             if self._couriers[name][0] is not None:
                 continue  # it was configured again meanwhile
             self._couriers.pop(name)[2].cancel()

@@ -116,7 +116,18 @@ def bound(connection: Connection) -> set[str]:
     """Return the hooks that an open incident concerns: that know of it, or were to be told of it when they were not there any more."""
     missed = and_(deliveries.c.state == "refused", deliveries.c.reason == "no_hook")
     concerned = or_(deliveries.c.state.in_(_REACHED), missed)
-    meant = and_(deliveries.c.incident.in_(going_on()), concerned)
+    open_ones = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
+    meant = and_(deliveries.c.incident.in_(open_ones), concerned)
+    return set(connection.scalars(select(deliveries.c.hook).where(meant).distinct()))
+
+
+def warned(connection: Connection) -> set[str]:
+    """Return the hooks that know that the monitor is impaired, and so are told of the end.
+
+    One that is gone is not missed for that: it would itself be an impairment, and the notice would never end.
+    """
+    notices = select(impairment_notices.c.id).where(impairment_notices.c.closed_at.is_(None))
+    meant = and_(deliveries.c.incident.in_(notices), deliveries.c.state.in_(_REACHED))
     return set(connection.scalars(select(deliveries.c.hook).where(meant).distinct()))
 
 
