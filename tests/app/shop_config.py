@@ -55,6 +55,7 @@ def carrier(simulator_url, **more):
             "api_url": simulator_url,
         },
         "calls_per_second": 20,
+        "extras_per_minute": 0,
         **more,
     }
 

@@ -103,7 +103,7 @@ def spec(steps=PAY, **rest):
 
 def carrier_spec(url, **more):
     account = {"account_sid": SID, "auth_token": TOKEN, "from": FROM, "api_url": url, **more}
-    return CarrierSpec.model_validate({"twilio": account})
+    return CarrierSpec.model_validate({"twilio": account, "extras_per_minute": 0})
 
 
 class Caller:

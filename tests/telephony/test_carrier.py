@@ -6,8 +6,9 @@ import respx
 
 from earwitness.clock import SystemClock
 from earwitness.config.carriers import CarrierSpec
+from earwitness.config.fields import parse_money
 from earwitness.model import Attribution, Failure
-from earwitness.telephony.carrier import Carrier
+from earwitness.telephony.carrier import Carrier, CarrierCall
 from earwitness.telephony.errors import ACCOUNT, OURS, POLICY, UNCLEAR, CarrierError, classify
 
 API = "http://carrier.test:4020"
@@ -207,11 +208,21 @@ async def test_no_repr_or_error_shows_the_token(carrier):
 
 def test_begun_minutes_are_paid(carrier):
     assert [str(carrier.cost(seconds)) for seconds in (0, 1, 60, 61)] == [
-        "0.000 USD",
-        "0.014 USD",
-        "0.014 USD",
-        "0.028 USD",
+        "0.0000 USD",
+        "0.0165 USD",
+        "0.0165 USD",
+        "0.0330 USD",
     ]
+
+
+@pytest.mark.parametrize(
+    ("price", "seconds", "cost"),
+    [(None, 61.0, None), ("0.020 USD", 61.0, "0.0250 USD"), ("0 USD", 0.0, "0.0000 USD"), ("0.020 EUR", 61.0, None)],
+)
+def test_what_is_charged_besides_is_added_to_the_carriers_price(carrier, price, seconds, cost):
+    call = CarrierCall("CA1", "completed", seconds, parse_money(price) if price else None, 0.0, seconds)
+    booked = carrier.price_of(call)
+    assert (str(booked) if booked else None) == cost
 
 
 @pytest.mark.parametrize("code", [*ACCOUNT, *POLICY, *OURS, *UNCLEAR])

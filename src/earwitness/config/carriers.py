@@ -46,5 +46,8 @@ class CarrierSpec(Spec):
     twilio: TwilioSpec
     control: ControlSpec | None = None
     price_per_minute: Price = Money(Decimal("0.014"), "USD")
+    extras_per_minute: Decimal = Field(
+        default=Decimal("0.0025"), ge=0
+    )  # recording, streams, transcription; same currency
     calls_per_second: float = Field(default=1.0, gt=0, le=30)
     concurrent_calls: int = Field(default=5, ge=1)

@@ -88,18 +88,21 @@ class Carrier:
         return self.spec.twilio.from_[0]
 
     def cost(self, seconds: float) -> Money:
-        """Return what `seconds` of talk cost, by the begun minute."""
+        """Return what `seconds` of talk cost, by the begun minute, with what the carrier charges besides."""
         price = self.spec.price_per_minute
-        return Money(price.amount * math.ceil(seconds / 60), price.currency)
+        return Money((price.amount + self.spec.extras_per_minute) * math.ceil(seconds / 60), price.currency)
 
     def price_of(self, call: CarrierCall) -> Money | None:
-        """Return the carrier's price of the call, in the currency that its price per minute is in; None where it told none.
+        """Return the carrier's price of the call and of what it charges besides, in our currency; None where it told none.
 
         Another currency is never booked as ours: the estimate by the minute stands instead, and a warning says so, once.
         """
         price, ours = call.price, self.spec.price_per_minute.currency
-        if price is None or price.currency == ours:
-            return price
+        if price is None:
+            return None
+        if price.currency == ours:
+            minutes = math.ceil((call.duration or 0.0) / 60)
+            return Money(price.amount + self.spec.extras_per_minute * minutes, ours)
         if not self._foreign:
             self._foreign = True
             advice = "set price_per_minute and the budget in the account's currency"
