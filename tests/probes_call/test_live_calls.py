@@ -133,7 +133,7 @@ async def test_what_we_left_undone_because_a_person_answered_is_nobodys_fault(ca
     observation = await run(live_spec(steps), caller.context())
     assert observation.facts["statement_said"] is True
     assert observation.outcome is Outcome.UNKNOWN
-    assert [f.failure for f in observation.findings if f.attribution is Attribution.TARGET] == []
+    assert [f.failure for f in observation.findings] == [Failure.INTERRUPTED]
 
 
 async def test_a_slow_line_gets_its_keys_late_and_loses_nothing(caller, sim):

@@ -209,10 +209,10 @@ class _Walk:
         wrong = self.explainer.known_failure(self._question(step, until))
         if wrong is not None:
             return wrong
-        spoken = self.listener.first_speech(self.at.due, until)
-        if spoken is not None and self.line.without_tones([spoken]):
+        spoken = self.explainer.voice(self.at.due, until)
+        if spoken is not None:
             return StepReport(step, Result.OK, "someone spoke", at=spoken.start, end=spoken.end)
-        return self._explain(step, self.at.due + step.wait)
+        return self._explain(step, until)
 
     def _silence(self, step: PlannedStep) -> StepReport:
         began = first_silence(self.listener.segments, step.silence, self.at.anchor, self.listener.duration)
@@ -295,7 +295,7 @@ class _Walk:
 
     def _expect_speech(self, step: PlannedStep, now: Action | None) -> StepReport:
         until = now.start if now else self.listener.duration
-        spoken = self.listener.first_speech(self.at.anchor, until) or self.listener.first_speech(
+        spoken = self.explainer.voice(self.at.anchor, until) or self.explainer.voice(
             self.at.anchor, self.listener.duration
         )
         if spoken is None:
