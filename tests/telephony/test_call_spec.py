@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from earwitness.model import Effect
 from earwitness.probes.call import CallSpec
 from earwitness.telephony.steps import mask_keys
-from earwitness.telephony.twiml import Timing, compile_plan
+from earwitness.telephony.twiml import Timing, compile_plan, spoken_length
 
 TO = "+12025550199"
 CARD = "4242424242424242"
@@ -293,3 +293,16 @@ def test_importing_the_probe_loads_neither_numpy_nor_twilio():
     program = "import sys, earwitness.probes.call; print(sorted({'numpy', 'twilio'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),  # seconds: an announcer at his usual pace, and one who is in no hurry
+    [
+        ("请输入您的卡号,然后按井号键", 3.5, 7.0),
+        ("カード番号を入力してください", 2.6, 5.8),
+        ("카드 번호를 입력해 주세요", 2.4, 4.8),
+        ("Please enter your card number", 2.0, 4.0),
+    ],
+)
+def test_a_prompt_gets_its_time_in_any_script(text, least, most):
+    assert least < spoken_length(text) < most

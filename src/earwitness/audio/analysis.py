@@ -22,6 +22,7 @@ from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.speech import speech
 from earwitness.audio.transcript import MakeEngine, Transcript
 from earwitness.audio.wav import Recording, Samples
+from earwitness.audio.words import spoken_letters
 
 _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
@@ -319,7 +320,7 @@ class _Walk:
         for segment in self.listener.segments:
             if segment.end > start and (not ends or segment.start <= ends[-1] + _SENTENCES):
                 ends.append(segment.end)
-        read = start + max(len(text) for text in texts) / _LETTERS_PER_SECOND
+        read = start + max(map(spoken_letters, texts)) / _LETTERS_PER_SECOND
         return min(ends, key=lambda end: abs(end - read))
 
     def _explain(self, step: PlannedStep, until: float, place: int | None = None) -> StepReport:
