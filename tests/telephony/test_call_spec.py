@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from earwitness.model import Effect
 from earwitness.probes.call import CallSpec
+from earwitness.telephony.findings import planned
 from earwitness.telephony.steps import mask_keys
 from earwitness.telephony.twiml import Timing, compile_plan, spoken_length
 
@@ -306,3 +307,20 @@ def test_importing_the_probe_loads_neither_numpy_nor_twilio():
 )
 def test_a_prompt_gets_its_time_in_any_script(text, least, most):
     assert least < spoken_length(text) < most
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [
+        ({"say": "My PIN is four nine seven one", "secret": True}, "****"),
+        ({"say": "My card is 4242 4242 4242 4242"}, "My card is ****4242"),
+        ({"say": "An adviser please"}, "An adviser please"),
+    ],
+)
+def test_secret_words_are_shown_nowhere(step, shown):
+    spec = CallSpec.model_validate({"to": "+12025550199", "steps": [{"expect": "Hello"}, step, {"expect": "Thanks"}]})
+    plan = compile_plan(spec)
+    assert spec.steps[1].title == f"say {shown}"
+    assert f"<Say>{step['say']}</Say>" in plan.twiml
+    assert f"<Say>{shown}</Say>" in plan.masked
+    assert planned(spec.steps, plan.waits)[1].secret is (shown != step["say"])

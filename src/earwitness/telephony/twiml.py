@@ -79,7 +79,7 @@ def compile_plan(
     if spec.steps[-1].hang_up is None:
         script.pause(TRAILING_PAUSE)
     if spec.may_reach_people:
-        script.say(spec.statement)
+        script.say(spec.statement, mask_numbers(spec.statement))
     return script.plan(waits)
 
 
@@ -100,8 +100,8 @@ class _Script:
         self._add(_play(keys), _play(shown))
         self.seconds += waits + _SECONDS_PER_KEY * (len(keys) - keys.count("w") - keys.count("W"))
 
-    def say(self, words: str) -> None:
-        self._add(f"<Say>{escape(words)}</Say>", f"<Say>{escape(mask_numbers(words))}</Say>")
+    def say(self, words: str, shown: str) -> None:
+        self._add(f"<Say>{escape(words)}</Say>", f"<Say>{escape(shown)}</Say>")
         self.seconds += spoken_length(words)
 
     def plan(self, waits: tuple[int, ...]) -> Plan:
@@ -125,7 +125,7 @@ def _write(step: StepSpec, wait: int, script: _Script) -> None:
     if step.press is not None:
         script.press(step.press.reveal(), step.shown_keys)
     elif step.say is not None:
-        script.say(step.say)
+        script.say(step.say, step.shown_words)
     else:
         script.pause(wait)
 
