@@ -90,6 +90,14 @@ def test_busy_after_our_key_is_busy():
     assert results(report) == [Result.OK, Result.OK, Result.BUSY]
 
 
+def test_a_busy_tone_between_a_prompt_and_our_key_is_a_hang_up():
+    busy = tone(480, 620, on=0.5, off=0.5, times=2)
+    late = (replace(WELCOME, wait=12), PRESS, CARD)
+    report = judged(line((0.6, "welcome"), (3.6, busy), ours=(), seconds=6.5), late)
+    assert results(report)[:2] == [Result.OK, Result.HUNG_UP]
+    assert "busy tone" in report.steps[1].note
+
+
 @pytest.mark.parametrize(
     ("floor", "said", "place", "result"),
     [

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from earwitness.audio.alignment import contains_phrase
@@ -120,9 +120,15 @@ class Explainer:
         return voices[0] if sum(voice.duration for voice in voices) >= ENOUGH_SPEECH else None
 
     def hung_up_before(self, question: Question) -> StepReport:
-        """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why."""
+        """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why.
+
+        Between a prompt that was heard and our reply, a busy tone is what a line gives when the far end has hung up.
+        """
         note = f"the line hung up after {self.listener.duration:.1f}s"
-        return self._network(question, ()) or StepReport(question.step, Result.HUNG_UP, note)
+        told = self._network(question, ())
+        if told is not None and told.result in (Result.BUSY, Result.CONGESTED) and question.anchor > 0:
+            return replace(told, result=Result.HUNG_UP, note=f"the far end had hung up: {told.note}")
+        return told or StepReport(question.step, Result.HUNG_UP, note)
 
     def _failure(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         heard = tuple(p for p in heard if p.whole or p.coverage >= _ENOUGH or p.end > self.listener.duration)

@@ -291,7 +291,9 @@ def _kept(silenced: Silenced | None) -> dict[str, Any] | None:
     if silenced is None:
         return None
     spans = [[round(start, 2), round(end, 2)] for start, end in silenced.spans]
-    note = "secret keys and words were silenced on both channels, from and to these seconds" if spans else "as it was made"
+    note = (
+        "secret keys and words were silenced on both channels, from and to these seconds" if spans else "as it was made"
+    )
     return {"note": note, "silenced": spans}
 
 
