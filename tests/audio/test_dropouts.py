@@ -128,3 +128,19 @@ def test_where_sound_is_torn_only_the_prompt_that_fits_best_is_asked():
     torn = Listener(line(without(PROMPT, (at, 0.4))))
     assert [prompt.name for prompt, _ in torn.torn_prompts(prompts)] == [NAME]
     assert Listener(line(PROMPT)).torn_prompts(prompts) == []
+
+
+def crackle(seconds, level, each=6):
+    """Return cracks of 2.5 ms, `each` a second, of this level in dBFS."""
+    random = np.random.default_rng(3)
+    line = np.zeros(int(seconds * RATE))
+    for at in random.integers(0, len(line) - 20, int(seconds * each)):
+        line[at : at + 20] += random.normal(size=20) * np.exp(-np.arange(20) / 5)
+    return line * 10 ** (level / 20) / np.sqrt(np.mean(line**2))
+
+
+@pytest.mark.parametrize("level", [-50.0, -42.0, -36.0])
+def test_cracks_are_no_dropouts(level):
+    pauses = [(at, murmur(seed, 2.0)) for seed, at in enumerate((1.0, 4.0, 7.0, 10.0))]
+    sound = placed(pauses, 14)
+    assert find_dropouts(telephone(sound + crackle(14, level)).astype(np.float32)) == ()

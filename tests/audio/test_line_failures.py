@@ -8,6 +8,7 @@ from murmurs import RATE, at_level, keys, murmur, noise, placed, telephone
 
 from earwitness.audio.alignment import Word
 from earwitness.audio.analysis import analyse
+from earwitness.audio.channels import ChannelError
 from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import Prompt, PromptLibrary
 from earwitness.audio.script import PlannedStep, Result
@@ -87,6 +88,14 @@ def test_special_information_tones_with_an_announcement_are_not_a_prompt_in_othe
 def test_busy_after_our_key_is_busy():
     report = judged(line((0.6, "welcome"), (KEY + 0.8, tone(480, 620, on=0.5, off=0.5, times=8))))
     assert results(report) == [Result.OK, Result.OK, Result.BUSY]
+
+
+def test_a_busy_tone_between_a_prompt_and_our_key_is_a_hang_up():
+    busy = tone(480, 620, on=0.5, off=0.5, times=2)
+    late = (replace(WELCOME, wait=12), PRESS, CARD)
+    report = judged(line((0.6, "welcome"), (3.6, busy), ours=(), seconds=6.5), late)
+    assert results(report)[:2] == [Result.OK, Result.HUNG_UP]
+    assert "busy tone" in report.steps[1].note
 
 
 @pytest.mark.parametrize(
@@ -246,3 +255,47 @@ def test_talking_over_each_other_is_measured():
 def test_noise_alone_is_neither_music_nor_words():
     report = judged(line((0.0, noise(16, -45, 4)), ours=()), (WELCOME,))
     assert report.steps[0].result in (Result.SILENT, Result.UNINTELLIGIBLE)
+
+
+LISTEN = PlannedStep("listen 5s", "listen", wait=5)
+
+
+@pytest.mark.parametrize(
+    ("sound", "result", "note"),
+    [
+        (music(6), Result.STILL_HOLDING, "music"),
+        (noise(0.2, seed=4, level=-25.0), Result.SILENT, "nothing was heard"),
+        (tone(440, 480, on=2.0), Result.SILENT, "nothing but ring back"),
+        (tone(1004, on=5.0), Result.WRONG, "a steady tone of 1004 Hz"),
+        (murmur(5, 3.0), Result.OK, "someone spoke"),
+    ],
+)
+def test_only_a_voice_is_somebody_who_speaks(sound, result, note):
+    (heard,) = judged(line((0.6, sound), ours=(), seconds=6.0), (LISTEN,)).steps
+    assert heard.result is result
+    assert note in heard.note
+
+
+def test_music_is_no_prompt_without_a_reference():
+    step = replace(WELCOME, expect=("A prompt that nobody recorded",))
+    assert judged(line((0.6, music(8)), ours=(), seconds=9.0), (step,)).steps[0].result is Result.STILL_HOLDING
+
+
+@pytest.mark.parametrize(
+    ("sound", "result"),
+    [
+        (tone(400, on=9.0), Result.UNOBTAINABLE),  # United Kingdom
+        (tone(440, on=9.0, level=-25.0), Result.HUNG_UP),  # the French dial tone
+        (tone(1004, on=9.0), Result.WRONG),
+        (tone(400, on=0.75, off=0.75, times=6), Result.BUSY),  # India
+    ],
+)
+def test_a_tone_is_neither_noise_nor_silence(sound, result):
+    assert judged(line((0.6, sound), ours=(), seconds=10.0), (WELCOME,)).steps[0].result is result
+
+
+def test_a_recording_with_one_sound_on_both_channels_judges_nobody():
+    recording = line((0.6, "welcome"), (KEY + 0.8, "card"))
+    both = np.stack([recording.samples.sum(axis=0)] * 2)
+    with pytest.raises(ChannelError, match="the same sound"):
+        judged(Recording(RATE, both))

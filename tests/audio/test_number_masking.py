@@ -30,6 +30,18 @@ from earwitness.telephony.spec import CallSpec
         ("number for two for two for two for two for two for two for two please", "number ****4242 please"),
         ("4 two 4 two dash 4 two 4 two dash 4 two 4 two", "****4242"),
         ("forty-two forty-two forty-two forty-two forty-two forty-two", "****4242"),
+        ("4242\u20134242\u20134242\u20134242", "****4242"),
+        ("4242 \u2014 4242 \u2014 4242 \u2014 4242", "****4242"),
+        ("4242|4242|4242|4242", "****4242"),
+        ("four two four two, um, four two four two, uh, then four two four two", "****4242"),
+        ("Karte vier zwei vier zwo vier zwei vier zwei acht null eins drei danke", "Karte ****8013 danke"),
+        ("zweiundvierzig zweiundvierzig zweiundvierzig zweiundvierzig zweiundvierzig dreizehn", "****4213"),
+        ("quatre deux quatre deux quatre deux quatre deux quatre zéro sept un cinq", "****0715"),
+        ("cuatro dos cuatro dos cuatro dos cuatro dos cuatro cero siete nueve", "****4079"),
+        ("quattro due quattro due quattro due quattro due quattro zero sette nove", "****4079"),
+        ("quarantadue quarantadue quarantadue quarantadue quarantadue ventotto", "****4228"),
+        ("vier twee vier twee vier twee vier twee vijf zes tweeënveertig", "****5642"),
+        ("quatro dois quatro dois quatro dois quatro dois quatro meia sete um nove", "****6719"),
     ],
 )
 def test_a_card_number_shows_its_last_four_digits(said, shown):
@@ -44,6 +56,7 @@ def test_a_card_number_shows_its_last_four_digits(said, shown):
         "call 1 800 555 0199 or +44 20 7946 0018",
         "your balance is one hundred and five dollars and forty two cents",
         "expected it within 12.5s, it came after 13.25s",
+        "press one, um, then wait; due in six to twelve weeks, once a month",
         "",
     ],
 )

@@ -1,5 +1,8 @@
 """What is kept of a call with secret keys, made here: our own detector must not hear them any more."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from murmurs import RATE, keys, murmur, placed, telephone
@@ -7,9 +10,12 @@ from murmurs import RATE, keys, murmur, placed, telephone
 from earwitness.audio.analysis import analyse
 from earwitness.audio.dtmf import find_keys
 from earwitness.audio.prompts import PromptLibrary
+from earwitness.audio.restoring import restore_keys
 from earwitness.audio.script import PlannedStep, Result
 from earwitness.audio.silencing import silence_keys
+from earwitness.audio.speech import level
 from earwitness.audio.wav import Recording, WavError, read_wav, write_wav
+from earwitness.telephony.findings import transcript
 
 CARD = "4111111111111111#"
 SCRIPT = (
@@ -127,3 +133,44 @@ def test_the_sound_that_was_analysed_is_not_changed():
     wav = write_wav(recording.samples, RATE)
     kept(recording.samples)
     assert write_wav(recording.samples, RATE) == wav
+
+
+SAYS = (
+    PlannedStep("listen", "listen", wait=4),
+    PlannedStep("press 2", "press", keys="2"),
+    PlannedStep("say hello", "say"),
+    PlannedStep("pause", "pause", wait=2),
+    PlannedStep("say ****", "say", secret=True),
+    PlannedStep("listen", "listen", wait=4),
+)
+HELLO, NUMBER = (5.0, murmur(7, 1.5)), (8.5, murmur(8, 2.0))
+
+
+def loudness(wav, start, end):
+    samples = read_wav(wav).samples[:, round(start * RATE) : round(end * RATE)]
+    return [level(channel) for channel in samples]
+
+
+def test_secret_words_are_silent_on_both_channels_and_others_are_kept():
+    samples = call(KEYS[0], HELLO, NUMBER)
+    script = (*SAYS[:5], PlannedStep("pause", "pause", wait=4))
+    silenced = kept(samples, script=script)
+    assert max(loudness(silenced.wav, NUMBER[0], NUMBER[0] + 2.0)) < -90
+    assert loudness(silenced.wav, HELLO[0], HELLO[0] + 1.5)[1] > -40
+    assert heard(silenced.wav)[1] == "2"
+    before, again = (
+        analyse(read_wav(wav), script, PromptLibrary()) for wav in (write_wav(samples, RATE), silenced.wav)
+    )
+    assert before.steps[4].result is Result.OK
+    assert again.steps[4].result is not Result.OK
+    told = json.loads(json.dumps(transcript(before, silenced)))
+    restored = analyse(read_wav(restore_keys(silenced.wav, script, told)), script, PromptLibrary())
+    assert [step.result for step in restored.steps] == [step.result for step in before.steps]
+    assert restored.steps[4].at == pytest.approx(before.steps[4].at, abs=0.1)
+    assert kept(samples, script=(*SAYS[:4], replace(SAYS[4], secret=False))).spans == ()
+
+
+def test_secret_words_are_silent_where_nobody_could_tell_which_they_were():
+    silenced = kept(call(KEYS[0], HELLO, NUMBER), script=SAYS, reported=False)
+    for at, sound in (HELLO, NUMBER):
+        assert max(loudness(silenced.wav, at, at + len(sound) / RATE)) < -90

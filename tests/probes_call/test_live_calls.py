@@ -28,6 +28,7 @@ from earwitness.probes.context import InterruptedCall
 from earwitness.serving import listen, served
 from earwitness.simulator import UNOBTAINABLE_LINE
 from earwitness.simulator.server import Simulator
+from earwitness.simulator.tones import hold_music
 from earwitness.store import errands
 from earwitness.store.store import Store
 from earwitness.telephony import driver, live, transcription
@@ -108,6 +109,7 @@ async def test_a_live_call_presses_each_key_when_its_prompt_has_ended(caller, si
         ("dtmf-ignored", {}, [PAY[0], {"pause": "2s"}, *PAY[1:3]], Failure.DTMF_IGNORED),
         ("early-hangup", {"seconds": 5}, PAY, Failure.EARLY_HANGUP),
         ("misroute", {}, MORTGAGES, Failure.MISROUTED),
+        ("ring-back-after-answer", {"seconds": 15}, PAY, Failure.NO_ANSWER),
     ],
 )
 async def test_both_drivers_come_to_the_same_result(caller, sim, fault, parameters, steps, failure):
@@ -115,6 +117,23 @@ async def test_both_drivers_come_to_the_same_result(caller, sim, fault, paramete
     found = [await run(made, caller.context()) for made in (live_spec(steps), spec(steps))]
     assert [[f.failure for f in seen.findings] for seen in found] == [[failure]] * 2
     assert {f.effect for seen in found for f in seen.findings} == {found[0].findings[0].effect}
+
+
+async def test_no_key_is_pressed_into_a_line_that_rings(caller, sim):
+    sim.faults.turn_on("ring-back-after-answer", {"seconds": 15})
+    observation = await run(live_spec(), caller.context())
+    (call,) = sim.carrier.calls.values()
+    assert call.digits_heard(1e9) == ""
+    assert (observation.facts["left_at"], observation.facts["hung_up_by"]) == (1, "us")
+
+
+async def test_what_we_left_undone_because_a_person_answered_is_nobodys_fault(caller, sim):
+    sim.faults.turn_on("number-ported")
+    steps = [{"expect": "Good day and hello", "misroute": ["lost and stolen cards department"]}, {"press": "2"}, PAY[4]]
+    observation = await run(live_spec(steps), caller.context())
+    assert observation.facts["statement_said"] is True
+    assert observation.outcome is Outcome.UNKNOWN
+    assert [f.failure for f in observation.findings] == [Failure.INTERRUPTED]
 
 
 async def test_a_slow_line_gets_its_keys_late_and_loses_nothing(caller, sim):
@@ -355,14 +374,15 @@ async def stream(sound, extension):
 
 
 def a_line(seconds, *said):
-    """Return `seconds` of a line's faint noise with what is said on it, each at its second; and the library of prompts."""
+    """Return `seconds` of a line's faint noise with what is said on it, each at its second, a prompt's name or a sound; and the library of prompts."""
     library = load_prompts(PROMPTS)
     sound = {prompt.name: prompt.samples for prompt in library.prompts}
     stranger = at_telephone_rate(read_wav((PROMPTS.parent / "unforeseen" / "person_answers.wav").read_bytes()))
     sound["person_answers"] = stranger.samples.mean(axis=0)
     line = np.random.default_rng(1).normal(0, 0.001, seconds * 8000).astype(np.float32)
-    for at, name in said:
-        line[at * 8000 :][: len(sound[name])] += sound[name]
+    for at, what in said:
+        samples = sound[what] if isinstance(what, str) else what
+        line[at * 8000 :][: len(samples)] += samples
     return mulaw_encode(line), library
 
 
@@ -408,6 +428,38 @@ async def test_an_announcement_on_hold_is_no_person(said, left):
     talk = await conversation(live_spec(steps), line, library, _Lines())
     assert bool(talk.facts.get("left_on_hold")) is left
     assert bool(talk.facts.get("statement_said")) is left
+
+
+def tones(*hertz, on, off, times=3):
+    t = np.arange(int(on * 8000)) / 8000
+    burst = sum(0.12 * np.sin(2 * np.pi * f * t) for f in hertz)
+    return np.tile(np.concatenate([burst, np.zeros(int(off * 8000))]), times).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        hold_music(14),
+        hold_music(6),
+        tones(440, 480, on=2, off=4),
+        tones(425, on=1, off=4),
+        tones(1400, on=0.3, off=4.7),
+    ],
+    ids=["music", "short music", "ringing", "european ringing", "beeps"],
+)
+async def test_music_and_tones_on_hold_are_no_person(sound):
+    line, library = a_line(36, (1, "welcome"), (6, sound), (26, "mortgage_team"))
+    hold = {"hold": "You are through to the mortgage team", "within": {"major": "60s"}}
+    talk = await conversation(live_spec([PAY[0], hold]), line, library, _Lines())
+    assert "left_on_hold" not in talk.facts
+    assert any("mortgage team" in heard["what"] for heard in talk.log)
+
+
+async def test_a_person_who_answers_after_music_is_told_what_this_is():
+    line, library = a_line(36, (1, "welcome"), (6, hold_music(12)), (20, "person_answers"))
+    hold = {"hold": "You are through to the mortgage team", "within": {"major": "60s"}}
+    talk = await conversation(live_spec([PAY[0], hold]), line, library, _Lines())
+    assert talk.facts["left_on_hold"] is True
 
 
 async def test_a_conversation_that_was_interrupted_is_hung_up_and_blames_nobody(caller, sim, http_of):

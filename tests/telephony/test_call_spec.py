@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from earwitness.model import Effect
 from earwitness.probes.call import CallSpec
+from earwitness.telephony.findings import planned
 from earwitness.telephony.steps import mask_keys
-from earwitness.telephony.twiml import Timing, compile_plan
+from earwitness.telephony.twiml import Timing, compile_plan, spoken_length
 
 TO = "+12025550199"
 CARD = "4242424242424242"
@@ -293,3 +294,33 @@ def test_importing_the_probe_loads_neither_numpy_nor_twilio():
     program = "import sys, earwitness.probes.call; print(sorted({'numpy', 'twilio'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),  # seconds: an announcer at his usual pace, and one who is in no hurry
+    [
+        ("请输入您的卡号,然后按井号键", 3.5, 7.0),
+        ("カード番号を入力してください", 2.6, 5.8),
+        ("카드 번호를 입력해 주세요", 2.4, 4.8),
+        ("Please enter your card number", 2.0, 4.0),
+    ],
+)
+def test_a_prompt_gets_its_time_in_any_script(text, least, most):
+    assert least < spoken_length(text) < most
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [
+        ({"say": "My PIN is four nine seven one", "secret": True}, "****"),
+        ({"say": "My card is 4242 4242 4242 4242"}, "My card is ****4242"),
+        ({"say": "An adviser please"}, "An adviser please"),
+    ],
+)
+def test_secret_words_are_shown_nowhere(step, shown):
+    spec = CallSpec.model_validate({"to": "+12025550199", "steps": [{"expect": "Hello"}, step, {"expect": "Thanks"}]})
+    plan = compile_plan(spec)
+    assert spec.steps[1].title == f"say {shown}"
+    assert f"<Say>{step['say']}</Say>" in plan.twiml
+    assert f"<Say>{shown}</Say>" in plan.masked
+    assert planned(spec.steps, plan.waits)[1].secret is (shown != step["say"])

@@ -22,6 +22,7 @@ from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
 from earwitness.audio.speech import speech
 from earwitness.audio.transcript import MakeEngine, Transcript
 from earwitness.audio.wav import Recording, Samples
+from earwitness.audio.words import spoken_letters
 
 _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
@@ -209,10 +210,10 @@ class _Walk:
         wrong = self.explainer.known_failure(self._question(step, until))
         if wrong is not None:
             return wrong
-        spoken = self.listener.first_speech(self.at.due, until)
-        if spoken is not None and self.line.without_tones([spoken]):
+        spoken = self.explainer.voice(self.at.due, until)
+        if spoken is not None:
             return StepReport(step, Result.OK, "someone spoke", at=spoken.start, end=spoken.end)
-        return self._explain(step, self.at.due + step.wait)
+        return self._explain(step, until)
 
     def _silence(self, step: PlannedStep) -> StepReport:
         began = first_silence(self.listener.segments, step.silence, self.at.anchor, self.listener.duration)
@@ -295,7 +296,7 @@ class _Walk:
 
     def _expect_speech(self, step: PlannedStep, now: Action | None) -> StepReport:
         until = now.start if now else self.listener.duration
-        spoken = self.listener.first_speech(self.at.anchor, until) or self.listener.first_speech(
+        spoken = self.explainer.voice(self.at.anchor, until) or self.explainer.voice(
             self.at.anchor, self.listener.duration
         )
         if spoken is None:
@@ -319,7 +320,7 @@ class _Walk:
         for segment in self.listener.segments:
             if segment.end > start and (not ends or segment.start <= ends[-1] + _SENTENCES):
                 ends.append(segment.end)
-        read = start + max(len(text) for text in texts) / _LETTERS_PER_SECOND
+        read = start + max(map(spoken_letters, texts)) / _LETTERS_PER_SECOND
         return min(ends, key=lambda end: abs(end - read))
 
     def _explain(self, step: PlannedStep, until: float, place: int | None = None) -> StepReport:

@@ -1,7 +1,7 @@
 """Tones of networks that are in no table, told by their cadence alone.
 
 ITU-T E.180 leaves frequencies to each country but says how tones are timed: ringing sounds for 0.67 to 2.5 s and is silent for longer,
-busy and congestion are as long on as off within 1.1 s, and congestion is the faster of the two.
+busy and congestion are as long on as off within 1.1 s (in India within 1.5 s), and congestion is the faster of the two.
 """
 
 import itertools
@@ -18,7 +18,7 @@ _ALIKE = 0.2  # of their mean, by which the lengths of bursts may differ
 _RING = (0.6, 2.6)  # s that ringing sounds
 _RING_PAUSE = (1.4, 5.5)  # s until it sounds again
 _DOUBLE = 0.5  # s between the two halves of a double ring
-_CYCLE = (0.3, 1.15)  # s from one burst of busy or congestion to the next
+_CYCLE = (0.3, 1.6)  # s from one burst of busy or congestion to the next
 _CONGESTION = 0.6  # s, the longest cycle that is congestion's
 _RATIO = (0.6, 1.6)  # of on to off
 _OTHERS = 0.25  # of the bursts, that other tones may have among them

@@ -20,6 +20,7 @@ from earwitness.audio.wav import Recording, Samples
 
 _UNLIKE = 0.2  # of correlation
 _LEAST_LEVEL = -60.0  # dBFS, below which a line's noise would count
+_SAME = 0.01  # of a channel's power, by which the other differs that holds the same sound
 _CLEARLY_LOUDER = 6.0  # dB: our own keys against their echo
 
 
@@ -109,6 +110,8 @@ def _best_correlation(levels: Floats, wanted: Floats) -> float:
 def _by_content(
     recording: Recording, prompts: Sequence[Prompt], heard: Sequence[Sequence[Key]], *, we_speak: bool
 ) -> int:
+    if _are_the_same(recording.samples):
+        raise ChannelError("both channels of the recording hold the same sound: it cannot be told who is who")
     scores = [_best_score(channel, prompts) for channel in recording.samples]
     if max(scores) > 0:
         return 1 - scores.index(max(scores))
@@ -123,6 +126,14 @@ def _by_content(
             "it cannot be told which channel is ours: no key was pressed and no expected prompt is recognised"
         )
     return speaking.index(False)
+
+
+def _are_the_same(channels: Samples) -> bool:
+    """Whether one sound is on both channels, shape (2, n), equally loud, and more than a line's noise."""
+    left, right = (channel.astype(np.float64) for channel in channels)
+    if min(level(channel) for channel in channels) < _LEAST_LEVEL:
+        return False
+    return float(np.square(left - right).mean()) < _SAME * float(np.square(left).mean())
 
 
 def _speaks(channel: Samples, keys: Sequence[Key]) -> bool:

@@ -17,6 +17,7 @@ from earwitness.audio.wav import Samples
 _SHORTEST, LONGEST = 0.13, 0.7  # s; longer than that, the next prompt may have begun after one that we interrupted
 _LOUD_EDGE = -38.0  # dBFS of the 2.5 ms beside it
 _FRAME = 40  # samples: 5 ms
+_BESIDE, _LASTING = 8, 5  # frames before and after it, and how many of them must sound: a crack lasts for one or two
 _QUIET = (7e-4, 1e-2)  # four times the noise's rms is taken to be within these
 _LEAST_SPEECH = 12  # frames of 10 ms, of the reference's speech, that are gone
 _LEAST_LOUD, _LOUD = (
@@ -34,10 +35,17 @@ def find_dropouts(samples: Samples, *, edges: int = 2) -> tuple[Stretch, ...]:
     if not len(power):
         return ()
     quiet = float(np.clip(4 * np.sqrt(np.percentile(power, 2)), *_QUIET))
+    is_quiet = power < quiet**2 / 2
     found = (
         _between(samples, a, b, quiet)
-        for a, b in runs(power < quiet**2 / 2)
-        if a > 0 and b < len(power) and _SHORTEST * RATE <= (b - a) * _FRAME <= LONGEST * RATE
+        for a, b in runs(is_quiet)
+        if a > 0
+        and b < len(power)
+        and _SHORTEST * RATE <= (b - a) * _FRAME <= LONGEST * RATE
+        and all(
+            np.count_nonzero(~beside) >= _LASTING
+            for beside in (is_quiet[max(0, a - _BESIDE) : a], is_quiet[b : b + _BESIDE])
+        )
     )
     return tuple(hole for hole in found if _torn(samples, hole) >= edges)
 

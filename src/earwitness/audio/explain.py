@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from earwitness.audio.alignment import contains_phrase
 from earwitness.audio.frames import RATE
 from earwitness.audio.line import Line
-from earwitness.audio.listener import Listener, texts
+from earwitness.audio.listener import ENOUGH_SPEECH, Listener, texts
+from earwitness.audio.music import Span
 from earwitness.audio.number_masking import mask_numbers
 from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import Prompt
@@ -30,9 +31,11 @@ _ON_HOLD = 0.5  # share of the wait that music fills
 _CLEAR = 0.7  # agreement of a part with what it is part of, below which it is a likeness by chance
 _MURMUR = (0.5, 12.0)  # s, and dB below the loudest speech, under which it is somebody in the background
 _FAR_AWAY = 20.0  # dB below the loudest speech, where it is in the background however long it lasts
+_TONE_ALONE = 0.5  # share of the wait that a steady tone fills
 _RINGING = 2  # ring-back tones after the answer that make it no answer
 _TONES: Mapping[ToneName, tuple[Result, str]] = MappingProxyType(
     {
+        ToneName.UNOBTAINABLE: (Result.UNOBTAINABLE, "the tone of a number that cannot be reached"),
         ToneName.SIT: (Result.UNOBTAINABLE, "special information tones: the number cannot be reached"),
         ToneName.BUSY: (Result.BUSY, "the busy tone"),
         ToneName.REORDER: (Result.CONGESTED, "the network's congestion tone"),
@@ -108,10 +111,24 @@ class Explainer:
         near = [s for s in self.listener.segments if s.level > loudest - _FAR_AWAY and s.end > start and s.start < end]
         return self.line.without_tones([s for s in near if s.duration >= shortest or s.level > loudest - below])
 
+    def voice(self, start: float, end: float) -> Span | None:
+        """Return the first of what somebody says that goes on after `start` and begins before `end`; None if it is next to nothing.
+
+        Music and tones are no voice, nor is a click.
+        """
+        voices = [v for v in self.line.voices(self._spoken(start + _LATE, end)) if v.end > start + _LATE]
+        return voices[0] if sum(voice.duration for voice in voices) >= ENOUGH_SPEECH else None
+
     def hung_up_before(self, question: Question) -> StepReport:
-        """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why."""
+        """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why.
+
+        Between a prompt that was heard and our reply, a busy tone is what a line gives when the far end has hung up.
+        """
         note = f"the line hung up after {self.listener.duration:.1f}s"
-        return self._network(question, ()) or StepReport(question.step, Result.HUNG_UP, note)
+        told = self._network(question, ())
+        if told is not None and told.result in (Result.BUSY, Result.CONGESTED) and question.anchor > 0:
+            return replace(told, result=Result.HUNG_UP, note=f"the far end had hung up: {told.note}")
+        return told or StepReport(question.step, Result.HUNG_UP, note)
 
     def _failure(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         heard = tuple(p for p in heard if p.whole or p.coverage >= _ENOUGH or p.end > self.listener.duration)
@@ -295,6 +312,8 @@ class Explainer:
         return _report(question, Result.STILL_HOLDING, note)
 
     def _wrong(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
+        if not heard and self._is_no_voice(question):
+            return None
         otherwise = self._said_otherwise(question, heard)
         if heard and otherwise is None:
             then = ", then the line hung up" if self._is_cut_short(question) else ""
@@ -314,6 +333,11 @@ class Explainer:
         foreign = otherwise is not None
         return StepReport(question.step, Result.WRONG, note, at, end, words=words, foreign=foreign)
 
+    def _is_no_voice(self, question: Question) -> bool:
+        """Whether any words would do, and there are none."""
+        any_words = len(self.recogniser.unknowable(question.step.expect)) == len(question.step.expect)
+        return any_words and self.voice(question.anchor, self.listener.duration) is None
+
     def _is_unintelligible(self, question: Question) -> bool:
         """Whether the line is so poor that nobody could say what the words are. Engines are deaf before people are."""
         words_alone = self.recogniser.by_words_alone(question.step)
@@ -326,12 +350,17 @@ class Explainer:
         end = min(self.listener.duration, question.given_up_at)
         if self.line.has_no_media(question.anchor, end):
             return _report(question, Result.NO_MEDIA, "no sound at all came from the far end, not even a line's noise")
+        tones = self.line.tones_in(question.anchor, end)
+        steady = [tone for tone in tones if tone.name is ToneName.TONE]
+        if sum(tone.end - tone.start for tone in steady) > _TONE_ALONE * (end - question.anchor):
+            return _report(question, Result.WRONG, f"heard a steady tone of {steady[0].detail}", at=steady[0].start)
         loudness = level(self.listener.samples[int(question.anchor * RATE) : int(end * RATE)])
-        if loudness > _GARBAGE:
+        if loudness > _GARBAGE and not tones:
             return _report(question, Result.UNINTELLIGIBLE, f"nothing but noise was heard, at {loudness:.0f} dBFS")
+        besides = f" but {tones[0].name.replace('_', ' ')} ({tones[0].detail})" if tones else ""
         if not self._spoken(_LATE, question.anchor):
-            return _report(question, Result.SILENT, "nothing was heard from the line")
-        return _report(question, Result.MISSING, "the line was silent")
+            return _report(question, Result.SILENT, f"nothing{besides} was heard from the line")
+        return _report(question, Result.MISSING, f"the line was silent{besides}")
 
 
 def _among(heard: Sequence[HeardPrompt], prompts: Sequence[Prompt]) -> tuple[HeardPrompt, ...]:

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from earwitness.audio.cadences import find_cadences
-from earwitness.audio.frames import HOP, RATE, Flags, Floats, decibels, framed, runs
+from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, RATE, Flags, Floats, decibels, flagged, framed, runs
 from earwitness.audio.listener import Listener
 from earwitness.audio.music import Span
 from earwitness.audio.speech import Segment
@@ -21,6 +21,9 @@ _BY_NATURE = 0.25  # s without media before, or between, words that show that th
 _LOST_PACKETS = 0.12  # s without media that a few lost packets in a row may leave
 _STOPPED = 0.5  # of a stretch without media up to its end, or the seconds below: media that came at first have stopped
 _STOPPED_FOR = 3.0  # s
+_TONE_EDGE, _MUSIC_EDGE = 0.06, 1.0  # s beside tones and music that belong to them: neither is found to its very edge
+_PURE = 1.5  # Hz that a tone without a name may wander; a voice does more
+_SYLLABLE = 0.25  # s, the shortest stretch between such sounds that is a voice
 _HUM = 0.95  # likeness of a hum's spectra 2 s apart; 0.999 was measured, and 0.7 at most of music
 _HUM_WIDTH, _HUM_BAND = 1024, slice(6, 192)  # samples; bins of 7.8 Hz: 50 to 1500 Hz
 
@@ -56,6 +59,17 @@ class Line:
         """Return the stretches that are speech, since the detector takes tones for it as well."""
         return [s for s in segments if not self.tones_in(s.start, s.end)]
 
+    def voices(self, segments: Sequence[Segment]) -> tuple[Span, ...]:
+        """Return what is left of `segments`, where there was sound, without tones, named or not, and without music."""
+        if not segments:
+            return ()
+        count = int(segments[-1].end * FRAMES_PER_SECOND) + 1
+        pure = (burst for burst in self._listener.bursts if burst.spread < _PURE)
+        other = flagged((*self.tones, *pure), count, _TONE_EDGE) | flagged(self.music, count, _MUSIC_EDGE)
+        voice = flagged(segments, count) & ~other
+        spans = (Span(a / FRAMES_PER_SECOND, b / FRAMES_PER_SECOND) for a, b in runs(voice))
+        return tuple(span for span in spans if span.duration >= _SYLLABLE or not _borders(span, other))
+
     def music_in(self, start: float, end: float) -> float:
         """Return the seconds of music between `start` and `end`."""
         return sum(max(0.0, min(span.end, end) - max(span.start, start)) for span in self.music)
@@ -84,6 +98,12 @@ class Line:
             return False  # nothing ever came: that is a path without media
         pauses = [b - a for a, b in runs(before[: sounding[-1] + 1]) if b - a >= _frame(_LOST_PACKETS)]
         return sum(pauses) >= _frame(_BY_NATURE)
+
+
+def _borders(span: Span, other: Flags) -> bool:
+    """Whether `span` is the rest of a stretch that a tone or music takes up."""
+    first, last = round(span.start * FRAMES_PER_SECOND), round(span.end * FRAMES_PER_SECOND)
+    return bool(other[max(0, first - 1)] or other[min(len(other) - 1, last)])
 
 
 def _has_stopped(empty: Flags) -> bool:

@@ -20,6 +20,7 @@ from earwitness.audio.speech import Segment, speech
 from earwitness.audio.tones import Tone, find_tones
 from earwitness.audio.wav import Samples
 
+ENOUGH_SPEECH = 0.5  # s of it without which nobody has spoken: a click or a crack is shorter
 _SAME_PLACE = 0.3  # share of the shorter of two prompts that may overlap when both were said
 _STEADY = 1.5  # Hz that a tone may wander; a voice does more
 _LATE = 0.3  # s that a prompt may begin before we are done: reactions are quick, detectors are not exact
@@ -47,12 +48,13 @@ class Listener:
         return speech(self.samples, (*self.keys, *self._our_echo))
 
     @cached_property
-    def _bursts(self) -> tuple[Burst, ...]:
+    def bursts(self) -> tuple[Burst, ...]:
+        """The stretches of one or two steady sinusoids: tones, and vowels and notes that resemble them."""
         return find_bursts(self.samples)
 
     @cached_property
     def tones(self) -> tuple[Tone, ...]:
-        return find_tones(self.samples, self._bursts)
+        return find_tones(self.samples, self.bursts)
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
@@ -77,7 +79,7 @@ class Listener:
         scores = [match.score for _, match in recognised]
         agreement = 0.0 if distorted else sum(scores) / len(scores) if scores else None
         pairs, asked = ([(prompt.samples, match) for prompt, match in each] for each in (recognised, torn))
-        steady = (burst for burst in self._bursts if burst.spread < _STEADY)  # chimes, a last bit of ringing
+        steady = (burst for burst in self.bursts if burst.spread < _STEADY)  # chimes, a last bit of ringing
         return judge_quality(
             self.samples, agreement, pairs, (*self.tones, *self.keys, *self._our_echo, *self.music, *steady), asked
         )

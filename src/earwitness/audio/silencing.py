@@ -1,12 +1,13 @@
-"""Keys taken out of a recording before it is kept: whoever plays a DTMF tone can read the digit."""
+"""Secret keys and words taken out of a recording before it is kept: whoever plays a DTMF tone can read the digit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from earwitness.audio.dtmf import Key, find_keys
-from earwitness.audio.frames import at_telephone_rate
+from earwitness.audio.frames import Timed, at_telephone_rate
 from earwitness.audio.script import CallReport, PlannedStep, Result
-from earwitness.audio.wav import Recording, read_wav, write_wav
+from earwitness.audio.speech import Segment, speech
+from earwitness.audio.wav import Recording, Samples, read_wav, write_wav
 
 BEFORE, AFTER = 0.1, 0.3  # s around a key; after it for its echo, which may be too faint to be found
 _ECHO = 2.0  # s after a key in which the far end's channel may hold it too
@@ -27,20 +28,42 @@ class Silenced:
 def silence_keys(wav: bytes, script: Sequence[PlannedStep], report: CallReport | None) -> Silenced:
     """Return the recording without any key of ours that can be heard on it, but for those of steps that are not secret.
 
-    Without a report nobody knows which keys those are, and all of them go. A script without a secret leaves the file as it is.
+    Where words of ours are secret, all that we say goes but for the words that are not, if they were made out.
+
+    Without a report nobody knows which keys and words those are, and all of them go. A script without a secret leaves the file as it is.
     Raises WavError.
     """
     recording = read_wav(wav)
     if not any(step.secret for step in script):
         return Silenced(wav, ())
     line = at_telephone_rate(recording)
-    spans: list[Span] = []
+    spans = _joined(_secret_words(line, report)) if any(s.secret and s.verb == "say" for s in script) else []
+    for span in spans:
+        _silence(line, span)
+        _silence(recording, span)
     while found := _joined(_secret_keys(line, report, spans)):
         for span in found:
             _silence(line, span)
             _silence(recording, span)
         spans += found
     return Silenced(write_wav(recording.samples, recording.rate) if spans else wav, tuple(sorted(spans)))
+
+
+def _secret_words(line: Recording, report: CallReport | None) -> list[Segment]:
+    """Return our speech apart from what is no secret; without a report, all speech, since nobody knows who is who."""
+    if report is None:
+        return [segment for channel in line.samples for segment in _words_on(channel)]
+    shown = [
+        (step.at, step.end)
+        for step in report.steps
+        if step.step.verb == "say" and not step.step.secret and step.at is not None and step.end is not None
+    ]
+    said = _words_on(line.samples[report.our_channel])
+    return [word for word in said if not any(start < word.end and word.start < end for start, end in shown)]
+
+
+def _words_on(channel: Samples) -> tuple[Segment, ...]:
+    return speech(channel, find_keys(channel))
 
 
 def _secret_keys(line: Recording, report: CallReport | None, silent: Sequence[Span]) -> list[Key]:
@@ -67,8 +90,8 @@ def _within(key: Key, spans: Sequence[Span]) -> bool:
     return any(start <= key.start and key.end <= end for start, end in spans)
 
 
-def _joined(keys: Sequence[Key]) -> list[Span]:
-    """Return the spans to silence: keys that follow closely are one number, and nothing of it is left between them."""
+def _joined(keys: Sequence[Timed]) -> list[Span]:
+    """Return the spans to silence: keys, or words, that follow closely are one number, and nothing of it is left between them."""
     spans: list[Span] = []
     for key in sorted(keys, key=lambda key: key.start):
         start, end = max(0.0, key.start - BEFORE), key.end + AFTER

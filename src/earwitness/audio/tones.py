@@ -17,6 +17,7 @@ from earwitness.audio.wav import Samples
 
 class ToneName(StrEnum):
     SIT = "sit"  # special information tone: the call cannot be completed
+    UNOBTAINABLE = "unobtainable"  # the tone without a pause that says the same
     BUSY = "busy"
     REORDER = "reorder"  # congestion: no path to the number
     RING_BACK = "ring_back"
@@ -71,6 +72,8 @@ _CONTINUOUS = (
     (ToneName.DIAL, "US 350+440 Hz", (350.0, 440.0), 2.5, 12.0),
     (ToneName.DIAL, "UK 350+450 Hz", (350.0, 450.0), 2.5, 12.0),
     (ToneName.DIAL, "European 425 Hz", (425.0,), 2.5, 12.0),
+    (ToneName.DIAL, "French 440 Hz", (440.0,), 4.0, 8.0),  # a note of music lasts less
+    (ToneName.UNOBTAINABLE, "UK 400 Hz", (400.0,), 4.0, 8.0),
     (ToneName.FAX_ANSWER, "2100 Hz", (2100.0,), 1.5, 15.0),
 )
 _SIT_BANDS = ((889.0, 1010.0), (1346.0, 1460.0), (1750.0, 1860.0))  # Hz

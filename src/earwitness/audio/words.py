@@ -17,6 +17,7 @@ WILDCARD = "*"  # in an expected text: any words, also none
 _SAME_WORD = (
     80.0  # percent likeness above which two long words are one, spelt differently; Tuesday and Thursday have just this
 )
+_WIDE, _HANGUL = 3.75, 2.5  # letters: 0.3 s and 0.2 s, where a letter takes 0.08 s
 _SHORT_WORD = 4  # letters; "can" and "cant", "less" and "loss" are never the same
 _WORD = regex.compile(r"[\w\p{Mn}\p{Mc}]+")
 _UNSEEN = regex.compile("['\u2019\u200c\u200d]")  # apostrophes, and what joins letters in writing
@@ -172,3 +173,14 @@ def texts_in(folder: Path | None) -> list[str]:
     except OSError as error:
         raise PromptError(f"cannot read the prompt folder {folder}: {error.strerror}") from error
     return [text_of(recording) for recording in recordings]
+
+
+def spoken_letters(text: str) -> float:
+    """Return how many Latin letters take as long to say as `text`: a Chinese or Japanese character is a syllable or two."""
+    return sum(_length(character) for character in unicodedata.normalize("NFC", text))
+
+
+def _length(character: str) -> float:
+    if unicodedata.east_asian_width(character) not in "WF" or unicodedata.category(character)[0] != "L":
+        return 1.0
+    return _HANGUL if unicodedata.name(character, "").startswith("HANGUL") else _WIDE

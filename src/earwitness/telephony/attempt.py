@@ -30,6 +30,7 @@ from earwitness.telephony.twiml import Plan, PlanTooLongError, Timings, compile_
 
 _AS_PLANNED = (Failure.WORDS_NOT_CHECKED, Failure.PROMPT_CHANGED)  # findings of calls that others may be timed by
 _OF_THE_LINE = (Failure.POOR_AUDIO, Failure.PROMPT_CHANGED)  # findings that hold whoever answers
+_NOT_DONE = (Failure.EARLY_HANGUP, Failure.CARRIER_API_FAILED)  # what a step is called that we left out ourselves
 _SILENT_CALL = 2.0  # seconds that a call must last before its silence is the far end's
 _log = structlog.get_logger(__name__)
 _ONLY_EVIDENCE = 7 * 24 * 3600.0  # seconds that a recording stays at the carrier which is kept nowhere else
@@ -230,7 +231,18 @@ class Attempt:
             self.seen.findings = [f for f in self.seen.findings if f.failure in _OF_THE_LINE]
             message = "somebody seemed to answer while we were on hold, and was told what this is; nobody can be judged"
             return self._unknown(Failure.INTERRUPTED, message)
+        if "left_at" in self.seen.facts:
+            return self._left_early()
         return self._observation()
+
+    def _left_early(self) -> Observation:
+        """Return what was seen of a call that we left before its last step: what we did not do by then is nobody's fault."""
+        undone = {step.title for step in self.spec.steps[int(str(self.seen.facts["left_at"])) :]}
+        self.seen.findings = [f for f in self.seen.findings if f.failure not in _NOT_DONE or f.step not in undone]
+        if any(f.failure not in (*_AS_PLANNED, *_OF_THE_LINE) for f in self.seen.findings):
+            return self._observation()
+        message = "somebody unknown seemed to answer, and was told what this is; the rest of the steps were left undone"
+        return self._unknown(Failure.INTERRUPTED, message)
 
     async def _note_live(self, live: LiveConversation) -> None:
         self.seen.facts |= live.facts

@@ -78,7 +78,7 @@ def planned(steps: Sequence[StepSpec], waits: Sequence[int]) -> tuple[PlannedSte
             verb=step.verb,
             wait=float(wait),
             keys=step.press.reveal() if step.press else "",
-            secret=step.press is not None and step.shown_keys != step.press.reveal(),
+            secret=step.hides,
             expect=step.texts,
             misroute=step.misroute_texts,
             places={text: place for place, texts in step.misroute.items() for text in texts},
@@ -291,7 +291,9 @@ def _kept(silenced: Silenced | None) -> dict[str, Any] | None:
     if silenced is None:
         return None
     spans = [[round(start, 2), round(end, 2)] for start, end in silenced.spans]
-    note = "secret keys were silenced on both channels, from and to these seconds" if spans else "as it was made"
+    note = (
+        "secret keys and words were silenced on both channels, from and to these seconds" if spans else "as it was made"
+    )
     return {"note": note, "silenced": spans}
 
 

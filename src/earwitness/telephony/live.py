@@ -14,9 +14,10 @@ import numpy as np
 import structlog
 
 from earwitness.audio.frames import RATE
-from earwitness.audio.line import first_silence
-from earwitness.audio.listener import Listener
+from earwitness.audio.line import Line, first_silence
+from earwitness.audio.listener import ENOUGH_SPEECH, Listener
 from earwitness.audio.prompts import Prompt, PromptLibrary
+from earwitness.audio.tones import ToneName
 from earwitness.audio.wav import Samples, mulaw_decode
 from earwitness.audio.workers import in_worker
 from earwitness.model import Scalar
@@ -34,11 +35,13 @@ _SETTLED = 0.4  # s of silence after a recognised prompt, before we act
 _ENDED = 1.6  # s of silence after words that were not recognised, which ends a prompt
 _PERSON_WAITS = 2.5  # s of silence after somebody unknown has spoken briefly, as a person does who waits for an answer
 _BRIEF = 8.0  # s, the longest that a person speaks who answers a call
+_VOICE_END = 0.3  # s before the last sound's end to which a voice must last for the sound to have ended with it
 _LEAST = RATE // 2  # samples
 _WINDOW = 60.0  # s of the latest sound that is looked at, however long the wait
 _PATIENCE = 1.0  # s past the major limit
 _BARGE = 0.3  # share of a prompt that must be recognised before we barge in
 _TRAILING = 2.0  # s, so that the last prompt's end is on the recording
+_NETWORK = (ToneName.RING_BACK, ToneName.BUSY, ToneName.REORDER, ToneName.DIAL, ToneName.SIT)
 _log = structlog.get_logger(__name__)
 
 
@@ -186,14 +189,28 @@ class LiveConversation:
                 self._anchor = end
                 return
             if self._is_person(heard) and not await self._is_announcement():
-                self.facts["left_on_hold"] = bool(step.hold)
+                self.facts |= {"left_on_hold": bool(step.hold), "left_at": self._place_of(step)}
                 await self._tell_the_person("a person seemed to answer")
                 raise _LineGoneError
             if self._ear.now > latest and not heard.speaking:
+                if not step.optional and await in_worker(
+                    self._ear.only_tones, max(self._anchor, self._ear.now - _WINDOW)
+                ):
+                    await self._leave_the_tones(step)
                 self._note(f"{step.title}: not heard in time")
                 self._anchor = self._ear.now
                 return
             await self._ear.until(self._ear.now + _STRIDE)
+
+    async def _leave_the_tones(self, step: StepSpec) -> None:
+        """Nobody is there to hear our keys, which may be a card's."""
+        self._note(f"{step.title}: nothing but tones of the network; hung up")
+        self.facts |= {"left_at": self._place_of(step), "hung_up_by": "us"}
+        await self._in_call(self.carrier.hang_up(self._sid))
+        raise _LineGoneError
+
+    def _place_of(self, step: StepSpec) -> int:
+        return next(place for place, other in enumerate(self.spec.steps, 1) if other is step)
 
     def _end_of(self, step: StepSpec, heard: "_Look") -> float | None:
         """Return when the prompt was over, or over enough for us; None while it is to be waited for."""
@@ -201,9 +218,9 @@ class LiveConversation:
             return self._ear.now
         if heard.whole:
             return heard.end if heard.silence >= _SETTLED or self._ear.now > heard.end + _ENDED else None
-        if step.optional and not heard.found and heard.silence >= _SETTLED and heard.spoken:
+        if step.optional and not heard.found and heard.silence >= _SETTLED and heard.voice:
             return self._anchor  # something else is said: what follows is to be looked for in it
-        if heard.spoken and heard.silence >= _ENDED and not self._hears_out(step) and not self._may_be_person(heard):
+        if heard.voice and heard.silence >= _ENDED and not self._hears_out(step) and not self._may_be_person(heard):
             return self._ear.now - heard.silence
         return None
 
@@ -212,10 +229,11 @@ class LiveConversation:
         return bool(step.hold) or step is self.spec.steps[-1]
 
     def _may_be_person(self, heard: "_Look") -> bool:
-        return self.spec.may_reach_people and heard.spoken <= _BRIEF and not heard.found
+        return self.spec.may_reach_people and heard.voice <= _BRIEF and not heard.found
 
     def _is_person(self, heard: "_Look") -> bool:
-        return heard.spoken > 0 and self._may_be_person(heard) and heard.silence >= _PERSON_WAITS and not heard.known
+        waits = heard.voice_last and heard.silence >= _PERSON_WAITS
+        return waits and self._may_be_person(heard) and not heard.known
 
     async def _is_announcement(self) -> bool:
         """Whether what was said is in the library: an announcement while we wait is no person."""
@@ -244,7 +262,7 @@ class LiveConversation:
         latest = self._ear.now + seconds
         while self._ear.now < latest:
             heard = await in_worker(self._ear.look, self._anchor, [])
-            if heard.spoken and heard.silence >= _ENDED:
+            if heard.voice >= ENOUGH_SPEECH and heard.silence >= _ENDED:
                 break
             await self._ear.until(min(latest, self._ear.now + _STRIDE))
         self._anchor = self._ear.now
@@ -264,9 +282,13 @@ class _LineGoneError(Exception):
 
 
 class _Look:
-    """What is heard from one moment to now. Seconds; `spoken` of speech, `silence` since the last of it."""
+    """What is heard from one moment to now. Seconds; `spoken` of sound like speech, `silence` since the last of it.
+
+    `voice` is how much of it is neither music nor a tone, `voice_last` whether its end is; both are known once a pause has come.
+    """
 
     def __init__(self, listener: Listener, start: float, references: list[Prompt]) -> None:
+        self._listener = listener
         segments = [s for s in listener.segments if s.end > 0]
         found = listener.best(references, 0.0, listener.duration) if references else None
         self.score = found[1].score if found else None
@@ -278,6 +300,14 @@ class _Look:
         self.spoken = sum(s.duration for s in segments)
         self.silence = listener.duration - segments[-1].end if segments else listener.duration
         self.speaking = bool(segments) and self.silence < _SETTLED
+        self.voice, self.voice_last = 0.0, False
+
+    def tell_voice(self) -> tuple[float, bool]:
+        """Return `voice` and `voice_last`, which take longer to tell than the rest."""
+        segments = [s for s in self._listener.segments if s.end > 0]
+        voices = Line(self._listener).voices(segments)
+        last = bool(voices) and voices[-1].end > segments[-1].end - _VOICE_END
+        return sum(span.duration for span in voices), last
 
 
 class _Ear:
@@ -288,6 +318,10 @@ class _Ear:
         self._extension, self._first_limit = extension, first_limit
         self._frames: list[bytes] = []
         self._bytes = 0
+        self._voice: tuple[float, tuple[float, bool]] = (
+            -1.0,
+            (0.0, False),
+        )  # when sound ended, and what of it was voice
 
     @property
     def now(self) -> float:
@@ -319,12 +353,24 @@ class _Ear:
         return b"".join(self._frames)
 
     def look(self, start: float, references: list[Prompt]) -> _Look:
-        return _Look(Listener(self._since(start)), start, references)
+        look = _Look(Listener(self._since(start)), start, references)
+        if look.spoken and look.silence >= _SETTLED:
+            ended = round(self.now - look.silence, 1)
+            if self._voice[0] != ended:  # one pause is looked at many times, and what was before it stays the same
+                self._voice = (ended, look.tell_voice())
+            look.voice, look.voice_last = self._voice[1]
+        return look
 
     def knows(self, start: float, prompts: Sequence[Prompt]) -> bool:
         """Whether a recorded prompt is heard, whole, since `start`: an announcement is no person."""
         listener = Listener(self._since(start))
         return any(prompt.whole for prompt in listener.identify(prompts, 0.0, listener.duration))
+
+    def only_tones(self, start: float) -> bool:
+        """Whether tones of a network were heard since `start`, and no voice."""
+        listener = Listener(self._since(start))
+        line = Line(listener)
+        return any(tone.name in _NETWORK for tone in line.tones) and not line.voices(listener.segments)
 
     def first_silence(self, seconds: float, start: float) -> float | None:
         listener = Listener(self._since(start))

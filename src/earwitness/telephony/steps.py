@@ -23,7 +23,7 @@ _BELONGS: Mapping[str, tuple[str, ...]] = {  # which steps a key belongs to
     "misroute": _HEARING,
     "optional": ("expect",),
     "barge_in": ("expect",),
-    "secret": ("press",),
+    "secret": ("press", "say"),
     "effect": ("expect", "hold", "press", "say", "listen", "silence"),  # what can fail
 }
 _RANGES: Mapping[str, tuple[float, float]] = {"listen": (1, 600), "pause": (1, 600), "silence": (0.3, 20)}  # seconds
@@ -33,6 +33,7 @@ _USUAL_WAIT: Mapping[str, float] = {"expect": 10, "hold": 120, "silence": 15}  #
 _KEYS = re.compile(r"[0-9A-D*#wW]{1,64}")
 _CARD_DIGITS = 12  # the shortest card numbers; only of those the last four are ever shown
 _MENU_DIGITS = 2
+_HIDDEN = "****"
 _SECRET_DIGITS = 4  # the shortest numbers, PINs, that are told from choices in menus when they are pressed in pieces
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DIGIT = re.compile(r"[0-9A-D]")  # A to D are tones like any digit
@@ -116,7 +117,7 @@ class StepSpec(Spec):
     misroute: Places = Field(default_factory=dict)
     optional: Flag = False  # it may be left out, as a holiday message is
     barge_in: Flag = False  # what follows does not wait for its end
-    secret: Flag = False  # its keys are shown nowhere, however few they are
+    secret: Flag = False  # its keys, or words, are shown nowhere, however few they are
     effect: Effect | None = None  # instead of the probe's, when this step fails
 
     @model_validator(mode="after")
@@ -188,6 +189,18 @@ class StepSpec(Spec):
         return mask_keys(self.press.reveal(), secret=self.secret) if self.press else ""
 
     @property
+    def shown_words(self) -> str:
+        """Return the words that are said as they may be shown; empty for other steps."""
+        return _HIDDEN if self.secret and self.say else mask_numbers(self.say or "")
+
+    @property
+    def hides(self) -> bool:
+        """Whether its keys or words may be heard in nothing that is kept: it says so, or a part of them is not shown."""
+        if self.press is not None:
+            return self.shown_keys != self.press.reveal()
+        return self.say is not None and self.shown_words != self.say
+
+    @property
     def limits(self) -> tuple[float | None, float]:
         """The minor limit, if there is one, and the major limit: by default 10 s, on hold 120 s, for silence 15 s. Seconds."""
         minor = self.within.minor if self.within else None
@@ -206,7 +219,7 @@ class StepSpec(Spec):
             case "hold":
                 return f"hold until {mask_numbers(' | '.join(self.texts))}"
             case "say":
-                return f"say {mask_numbers(self.say or '')}"
+                return f"say {self.shown_words}"
             case "hang_up":
                 return "hang up"
         return f"{self.verb} {getattr(self, self.verb):g}s"

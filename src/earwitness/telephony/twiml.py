@@ -13,12 +13,13 @@ from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
 from earwitness.audio.number_masking import mask_numbers
+from earwitness.audio.words import spoken_letters
 from earwitness.telephony.spec import CallSpec
 from earwitness.telephony.steps import StepSpec
 
 MAX_CHARACTERS = 4000  # Twilio's limit on the Twiml parameter; beyond it error 32018
 TRAILING_PAUSE = 2  # seconds, so that the last prompt's end is on the recording
-_SECONDS_PER_CHARACTER = 0.08  # unhurried speech, 150 words a minute
+_SECONDS_PER_LETTER = 0.08  # unhurried speech, 150 words a minute
 _SECONDS_PER_KEY = 0.35  # tone and gap, at their longest
 _USUAL_DELAY = 3.0  # seconds that a prompt gets to begin when no minor limit says otherwise
 _MEASURED_MARGIN = 1.0  # seconds added to what was measured: lengths, and delays
@@ -78,7 +79,7 @@ def compile_plan(
     if spec.steps[-1].hang_up is None:
         script.pause(TRAILING_PAUSE)
     if spec.may_reach_people:
-        script.say(spec.statement)
+        script.say(spec.statement, mask_numbers(spec.statement))
     return script.plan(waits)
 
 
@@ -99,8 +100,8 @@ class _Script:
         self._add(_play(keys), _play(shown))
         self.seconds += waits + _SECONDS_PER_KEY * (len(keys) - keys.count("w") - keys.count("W"))
 
-    def say(self, words: str) -> None:
-        self._add(f"<Say>{escape(words)}</Say>", f"<Say>{escape(mask_numbers(words))}</Say>")
+    def say(self, words: str, shown: str) -> None:
+        self._add(f"<Say>{escape(words)}</Say>", f"<Say>{escape(shown)}</Say>")
         self.seconds += spoken_length(words)
 
     def plan(self, waits: tuple[int, ...]) -> Plan:
@@ -124,7 +125,7 @@ def _write(step: StepSpec, wait: int, script: _Script) -> None:
     if step.press is not None:
         script.press(step.press.reveal(), step.shown_keys)
     elif step.say is not None:
-        script.say(step.say)
+        script.say(step.say, step.shown_words)
     else:
         script.pause(wait)
 
@@ -182,4 +183,4 @@ def _text_length(text: str, prompt_length: PromptLength) -> float:
 
 def spoken_length(text: str) -> float:
     """Return how long `text` takes to say, at most, in seconds."""
-    return 1.0 + _SECONDS_PER_CHARACTER * len(text)
+    return 1.0 + _SECONDS_PER_LETTER * spoken_letters(text)
