@@ -9,7 +9,7 @@ from earwitness.model import Effect
 from earwitness.probes.call import CallSpec
 from earwitness.telephony.findings import planned
 from earwitness.telephony.steps import mask_keys
-from earwitness.telephony.twiml import Timing, compile_plan, spoken_length
+from earwitness.telephony.twiml import Timing, compile_plan, say_twiml, spoken_length
 
 TO = "+12025550199"
 CARD = "4242424242424242"
@@ -29,6 +29,24 @@ def test_what_no_script_can_hold_is_refused(character):
 def test_what_is_said_makes_a_script_that_parses(words):
     script = ET.fromstring(compile_plan(call({"say": words}, {"listen": "5s"})).twiml)
     assert script.find("Say").text == words
+
+
+def test_our_words_are_said_in_a_language_and_a_voice():
+    spec = call({"say": "Beratung"}, {"listen": "5s"}, language="de-DE", voice="Polly.Vicki", announce="always")
+    for script in (compile_plan(spec).twiml, say_twiml("Beratung", spec.manner)):
+        assert {(s.get("language"), s.get("voice")) for s in ET.fromstring(script).iter("Say")} == {
+            ("de-DE", "Polly.Vicki")
+        }
+    plain = call({"say": "advice"}, {"listen": "5s"})
+    assert ET.fromstring(compile_plan(plain).twiml).find("Say").attrib == {}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"language": 'de"><Hangup/>'}, {"language": "German"}, {"voice": 'a" b'}, {"voice": ""}]
+)
+def test_no_language_or_voice_is_more_than_a_name(wrong):
+    with pytest.raises(ValidationError, match="String should match pattern"):
+        call({"say": "advice"}, {"listen": "5s"}, **wrong)
 
 
 @pytest.mark.parametrize(

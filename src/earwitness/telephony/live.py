@@ -148,7 +148,7 @@ class LiveConversation:
         if step.press is not None:
             await self._act(step, press_twiml(step.press.reveal()), 0.35 * len(step.press.reveal()))
         elif step.say is not None:
-            await self._act(step, say_twiml(step.say), spoken_length(step.say) - 1)
+            await self._act(step, say_twiml(step.say, self.spec.manner), spoken_length(step.say) - 1)
         elif step.hang_up:
             self.facts["hung_up_by"] = "us"
             await self._in_call(self.carrier.hang_up(self._sid))
@@ -245,7 +245,8 @@ class LiveConversation:
         """Say what this is, then hang up: whoever answers a test call should know."""
         self._note(f"{why}: {self.spec.statement}")
         self.facts |= {"statement_said": True, "hung_up_by": "us"}
-        await self._in_call(self.carrier.play(self._sid, say_twiml(self.spec.statement, then_hang_up=True)))
+        twiml = say_twiml(self.spec.statement, self.spec.manner, then_hang_up=True)
+        await self._in_call(self.carrier.play(self._sid, twiml))
         await self._ear.until(self._ear.now + spoken_length(self.spec.statement) + _TRAILING)
 
     async def _silence(self, step: StepSpec) -> None:

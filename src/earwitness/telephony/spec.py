@@ -37,6 +37,8 @@ NO_KEY_PROMPTS = (
     "didn't hear anything",
     "didn't get that",
 )
+_LANGUAGE = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"  # BCP 47
+_VOICE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 STATEMENT = "This is an automated test call. Nobody needs to do anything. Goodbye."
 
 
@@ -85,6 +87,10 @@ class CallSpec(Spec):
     quality: QualityLimits = QualityLimits()
     must_not_hear: Texts = ERROR_PROMPTS  # words of prompts that mean failure wherever another was expected
     no_key_heard: Texts = NO_KEY_PROMPTS  # words of prompts that mean that no key of ours arrived
+    language: Annotated[str, Field(pattern=_LANGUAGE)] | None = (
+        None  # of what we say; by default the carrier's, English
+    )
+    voice: Annotated[str, Field(pattern=_VOICE)] | None = None  # one of the carrier's, such as Polly.Vicki
     statement: Prompt = STATEMENT  # what a person who answers is told
     announce: Literal["auto", "always", "never"] = (
         "auto"  # whether it is said before we hang up; auto: where people may answer
@@ -94,6 +100,12 @@ class CallSpec(Spec):
     @property
     def phrases(self) -> Phrases:
         return Phrases(self.must_not_hear, self.no_key_heard)
+
+    @property
+    def manner(self) -> str:
+        """Return how the carrier is to say our words, as attributes of its Say."""
+        named = {"language": self.language, "voice": self.voice}
+        return "".join(f' {key}="{value}"' for key, value in named.items() if value is not None)
 
     @property
     def deadline(self) -> float:

@@ -75,11 +75,11 @@ def compile_plan(
     waits = tuple(_wait(spec, place, prompt_length, timings) for place in range(len(spec.steps)))
     script = _Script([(opening, opening)] if opening else [])
     for step, wait in zip(spec.steps, waits, strict=True):
-        _write(step, wait, script)
+        _write(step, wait, script, spec.manner)
     if spec.steps[-1].hang_up is None:
         script.pause(TRAILING_PAUSE)
     if spec.may_reach_people:
-        script.say(spec.statement, mask_numbers(spec.statement))
+        script.say(spec.statement, mask_numbers(spec.statement), spec.manner)
     return script.plan(waits)
 
 
@@ -100,8 +100,8 @@ class _Script:
         self._add(_play(keys), _play(shown))
         self.seconds += waits + _SECONDS_PER_KEY * (len(keys) - keys.count("w") - keys.count("W"))
 
-    def say(self, words: str, shown: str) -> None:
-        self._add(f"<Say>{escape(words)}</Say>", f"<Say>{escape(shown)}</Say>")
+    def say(self, words: str, shown: str, manner: str) -> None:
+        self._add(_say(words, manner), _say(shown, manner))
         self.seconds += spoken_length(words)
 
     def plan(self, waits: tuple[int, ...]) -> Plan:
@@ -121,13 +121,17 @@ class _Script:
         self.parts.append((sent, shown))
 
 
-def _write(step: StepSpec, wait: int, script: _Script) -> None:
+def _write(step: StepSpec, wait: int, script: _Script, manner: str) -> None:
     if step.press is not None:
         script.press(step.press.reveal(), step.shown_keys)
     elif step.say is not None:
-        script.say(step.say, step.shown_words)
+        script.say(step.say, step.shown_words, manner)
     else:
         script.pause(wait)
+
+
+def _say(words: str, manner: str) -> str:
+    return f"<Say{manner}>{escape(words)}</Say>"
 
 
 def _play(keys: str) -> str:
@@ -139,9 +143,9 @@ def press_twiml(keys: str) -> str:
     return f"<Response>{_play(keys)}{_STAY}</Response>"
 
 
-def say_twiml(words: str, *, then_hang_up: bool = False) -> str:
-    """Return the script that says `words`, and then hangs up or stays on the line."""
-    return f"<Response><Say>{escape(words)}</Say>{'<Hangup/>' if then_hang_up else _STAY}</Response>"
+def say_twiml(words: str, manner: str = "", *, then_hang_up: bool = False) -> str:
+    """Return the script that says `words` in this manner, and then hangs up or stays on the line."""
+    return f"<Response>{_say(words, manner)}{'<Hangup/>' if then_hang_up else _STAY}</Response>"
 
 
 def _wait(spec: CallSpec, place: int, prompt_length: PromptLength, timings: Timings) -> int:
