@@ -105,7 +105,7 @@ def _smooth(spoken: Flags) -> Flags:
 def _is_crackle(spoken: Flags) -> bool:
     """Whether next to nothing of a stretch lasts as a vowel does: cracks follow each other as closely as syllables."""
     lasting = sum(b - a for a, b in runs(spoken) if b - a >= _VOWEL)
-    return lasting < _LASTING * spoken.sum()
+    return lasting < _LASTING * int(spoken.sum())
 
 
 def trimmed(samples: Samples) -> Samples:
