@@ -299,3 +299,12 @@ def test_a_recording_with_one_sound_on_both_channels_judges_nobody():
     both = np.stack([recording.samples.sum(axis=0)] * 2)
     with pytest.raises(ChannelError, match="the same sound"):
         judged(Recording(RATE, both))
+
+
+@pytest.mark.parametrize("each", [2, 6])
+def test_a_dead_line_that_cracks_is_dead(each):
+    random = np.random.default_rng(5)
+    cracks = np.zeros(15 * RATE)
+    for at in random.integers(0, len(cracks) - 20, 15 * each):
+        cracks[at : at + 20] += random.normal(size=20) * np.exp(-np.arange(20) / 5)
+    assert judged(line((0.5, at_level(cracks, -50.0)))).steps[0].result is Result.SILENT

@@ -123,10 +123,6 @@ class Listener:
                 kept.append(candidate)
         return tuple(sorted(kept, key=lambda prompt: prompt.start))
 
-    def first_speech(self, start: float, end: float) -> Segment | None:
-        """Return the first speech that begins, or goes on for a while, after `start`, and begins before `end`."""
-        return next((s for s in self.segments if s.end > start + _LATE and s.start < end), None)
-
     def _matches(self, prompts: Iterable[Prompt], start: float, end: float) -> list[tuple[Prompt, Match]]:
         """Return each of `prompts` with its best place between `start` and `end`; what was asked before is remembered."""
         span = (max(0.0, start - _LATE), min(end, self.duration))

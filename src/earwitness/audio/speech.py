@@ -32,6 +32,7 @@ _DIGITAL_SILENCE = -85.0  # dBFS
 _STEADY = 6.0  # dB between the loudest and the quietest of what is only noise
 _HANGOVER = 20  # frames: pauses within words
 _SHORTEST = 8  # frames: clicks
+_VOWEL, _LASTING = 7, 0.3  # frames, longer than a crack fills; and the share of those with sound that lie in such runs
 _AROUND = 0.03  # s: the frames of 25 ms at a key's edges hold a part of it
 
 
@@ -96,9 +97,15 @@ def _smooth(spoken: Flags) -> Flags:
         if b - a <= _HANGOVER and a > 0 and b < len(spoken):
             joined[a:b] = True
     for a, b in runs(joined):
-        if b - a < _SHORTEST:
+        if b - a < _SHORTEST or _is_crackle(spoken[a:b]):
             joined[a:b] = False
     return joined
+
+
+def _is_crackle(spoken: Flags) -> bool:
+    """Whether next to nothing of a stretch lasts as a vowel does: cracks follow each other as closely as syllables."""
+    lasting = sum(b - a for a, b in runs(spoken) if b - a >= _VOWEL)
+    return lasting < _LASTING * int(spoken.sum())
 
 
 def trimmed(samples: Samples) -> Samples:
