@@ -75,7 +75,8 @@ class Housekeeping:
     def _check_store(self) -> None:
         free = shutil.disk_usage(self._house.evidence.folder).free
         failing = self._house.commit.failing or self._house.dispatcher.failing
-        self._house.impairments.set("store", failing or free < _LEAST_DISK)
+        detail = "the database refuses what is written" if failing else f"{free // 1024**2} MiB are left on the disk"
+        self._house.impairments.set("store", failing or free < _LEAST_DISK, detail=detail)
 
     def _check_judge(self) -> None:
         """An event that could not be judged stays an impairment for a while: nobody can say whether the next one can be."""

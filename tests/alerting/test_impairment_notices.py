@@ -1,8 +1,11 @@
 """When the monitor itself is impaired, people are told once, of what is added, and of the end."""
 
+from contextlib import suppress
+
 import pytest
 from outbox_world import OutboxWorld
 from providers import PROVIDERS
+from sqlalchemy.exc import OperationalError
 
 from earwitness.alerting.impairment_notices import ImpairmentNotices
 from earwitness.alerting.notices import Change, Links, notice_of
@@ -121,8 +124,6 @@ async def test_more_parts_are_one_notice_and_its_additions(watch):
     await it.passes(130)
     it.impairments.set("store", True)
     await it.passes(130)
-    it.impairments.set("uplink", False)
-    await it.passes(600)
     assert it.world.kinds("on-call") == ["open", "remind"]
     first, more = it.world.bodies("on-call", "open")[0], it.world.bodies("on-call", "remind")[0]
     assert first["incident"]["title"] == "Monitor impaired: resolver, uplink"
@@ -130,6 +131,41 @@ async def test_more_parts_are_one_notice_and_its_additions(watch):
     assert "store" in more["text"]
     assert "uplink" not in more["text"]
     assert more["incident"]["title"] == "Monitor impaired: resolver, uplink, store"
+
+
+async def test_a_part_that_comes_back_is_told_again_while_another_stays_impaired(watch):
+    it = watch()
+    it.impairments.set("recordings", True)
+    it.impairments.set("uplink", True)
+    await it.passes(130)
+    it.impairments.set("uplink", False)
+    await it.passes(130)
+    it.impairments.set("uplink", True)
+    await it.passes(130)
+    assert it.world.kinds("on-call") == ["open", "remind", "remind"]
+    again, more = it.world.bodies("on-call", "remind")
+    assert "can rely on uplink again. Still impaired: recordings" in again["text"]
+    assert "uplink: no more is known" in more["text"]
+
+
+async def test_what_could_not_be_told_while_the_store_refused_is_told_afterwards(watch, monkeypatch):
+    it = watch()
+    await it.passes(2)
+
+    async def refuse(_work):
+        raise OperationalError("insert", {}, Exception("disk I/O error"))
+
+    it.impairments.set("store", True, detail="the database refuses what is written")
+    with monkeypatch.context() as broken:
+        broken.setattr(it.world.store, "write", refuse)
+        for _ in range(200):
+            with suppress(OperationalError):
+                await it.notices.look()
+            await it.world.clock.sleep(1.0)
+        it.impairments.set("store", False)
+    await it.passes(200)
+    assert it.world.kinds("on-call") == ["open", "resolve"]
+    assert "store: the database refuses what is written" in it.world.bodies("on-call", "open")[0]["text"]
 
 
 async def test_after_a_restart_the_notice_goes_on(watch):

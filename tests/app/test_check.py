@@ -207,6 +207,24 @@ async def test_a_nuisance_once_need_not_stop_a_pipeline(check, simulator, fail_o
     assert "not confirmed by further runs" in ended.stdout
 
 
+async def test_what_failed_and_passes_again_during_the_runs_was_an_incident(check, simulator):
+    left = iter(range(1000))
+
+    async def fail_six_times(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        status = b"503 Busy" if next(left) < 6 else b"200 OK"
+        writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+
+    config = shop(simulator)
+    async with raw_server(fail_six_times) as port:
+        config["probes"]["card-web"]["http"] |= {"url": f"http://127.0.0.1:{port}/"}
+        many = ("--probe", "card-web", "--repeat", "12", "--concurrent", "1", "--fail-on", "incident")
+        ended = await check(config, *many)
+    assert ended.returncode == 1, ended.stdout
+    assert "not confirmed" not in ended.stdout
+
+
 async def test_a_workaround_that_telephones_is_not_called_without_leave(check, simulator, http):
     config = call_config(simulator.url, probes={"card-phone": call_probe()})
     config["probes"]["web"] = web_config(simulator.url)["probes"]["card-web"] | {"journey": "shop"}

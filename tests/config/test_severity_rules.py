@@ -137,6 +137,7 @@ def test_a_rule_that_contradicts_itself_or_what_is_configured_is_refused(tmp_pat
     "rules",
     [
         [{"effect": "nuisance", "journey": "pay"}, {"effect": "nuisance"}],
+        [{"journey": "pay", "scope": "location"}],
         [{"calendar": "office"}, {"effect": "nuisance"}],
         [{"dependency": "gateway"}],
         [{"environment": "staging"}],
@@ -178,6 +179,18 @@ def test_whoever_has_hosts_may_be_the_cause(tmp_path):
     path = tmp_path / "earwitness.yaml"
     path.write_text(text + "severity_rules: [{match: {dependency: form}, severity: sev3}]")
     assert load_config(path, {})
+
+
+def test_what_a_test_window_makes_of_production_is_outside_it(tmp_path):
+    text = """
+test_windows: {drill: {cron: "0 3 1 * *", duration: 2h}}
+severity_rules: [{match: {production: false, journey: pay}, severity: sev3}]
+"""
+    assert load(tmp_path, text)
+    assert (
+        "can never match"
+        in refused(tmp_path, {"match": {"production": "false", "journey": "pay"}, "severity": "sev3"})[0]
+    )
 
 
 def test_many_calendars_are_tried_in_time(tmp_path):

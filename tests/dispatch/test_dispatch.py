@@ -391,6 +391,20 @@ async def test_a_probe_that_maintenance_stops_is_not_run_and_the_record_says_why
     assert await store.read(history.unfinished_runs) == []
 
 
+def test_a_request_of_a_flow_keeps_its_own_effect():
+    steps = [
+        {"name": "page", "url": "https://a.example", "effect": "nuisance"},
+        {"name": "pay", "url": "https://a.example"},
+    ]
+    text = {"environment": "production", "journeys": {"pay": {}}, "effects": {"wrong_status": "diverted"}}
+    probe = {"journey": "pay", "every": "1m", "http": {"steps": steps}}
+    config = Config.model_validate({**text, "probes": {"web": probe}})
+    run = Run("r", "web", "pay", Channel.HTTP, "here", "production", Why.SCHEDULED, 0.0)
+    found = tuple(Finding(Failure.WRONG_STATUS, "503", Effect.NUISANCE, step=step) for step in ("page", "pay"))
+    seen = with_effects(Observation(run, 0.0, 1.0, found), config, config.probes["web"])
+    assert [f.effect for f in seen.findings] == [Effect.NUISANCE, Effect.DIVERTED]
+
+
 async def test_runs_that_begin_in_a_test_window_are_tagged_with_it(stage):
     s = stage(web={}, other={})
     s.dispatcher.heed(lambda _probe: None, lambda probe, at: "drill" if probe == "web" and at else "")

@@ -50,8 +50,8 @@ def test_what_fails_from_everywhere_says_so(shop):
     shop.see("web", BROKEN, location="london")
     opened = World(shop.rules)
     rounds(opened, PLACES, times=1)
-    assert opened.open[0].argument.failing_from == ("berlin", "london")
-    assert "It fails from all places that looked: berlin, london." in opened.open[0].reason
+    assert opened.open[0].argument.failing_from == ("berlin", "london", "oslo")
+    assert "It fails from all places that looked: berlin, london, oslo." in opened.open[0].reason
 
 
 def test_a_place_that_looks_no_more_holds_nothing_open(shop):

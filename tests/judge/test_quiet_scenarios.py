@@ -225,6 +225,16 @@ SCENARIOS = {
         at 1m: fail web
         expect within 2m: told open sev1
         expect nothing for 20m""",
+    "an outage that passes once while people test stays an outage": ALONE
+    + """
+        test drill of shop from 5m to 20m
+        at 1m: fail web
+        expect within 2m: told open sev1
+        at 6m: mend web
+        expect within 3m: told resolve
+        at 10m: fail web
+        expect within 2m: told reopen sev1
+        expect nothing for 20m""",
     "a test of one journey excuses no other": CAST
     + """
         test drill of pay-by-bank from 1m to 60m

@@ -39,10 +39,11 @@ async def test_a_full_disk_loses_the_evidence_and_not_the_finding(observe, shop,
         seen = await observe(plain(shop, "/no-such-page"))
     assert only(seen).failure is Failure.WRONG_STATUS
     assert seen.outcome is Outcome.FINDING
-    assert (seen.evidence, seen.facts["evidence_lost"]) == ((), 2)
+    assert (seen.evidence, seen.facts["evidence_lost"]) == ((), 3)
     lost = [line for line in logs if line["event"] == "evidence_not_kept"]
     assert [(line["kind"], line["error"], line["why"]) for line in lost] == [
         ("request", "OSError", "No space left on device"),
+        ("curl", "OSError", "No space left on device"),
         ("response", "OSError", "No space left on device"),
     ]
     assert "/evidence" not in repr(lost)
@@ -378,8 +379,8 @@ async def test_evidence_shows_no_secret(observe, drawer):
             form={"card_number": secrets["form"], "amount": "10", "note": "5555-5555-5555-4444"},
         )
     kept = "".join(drawer.files.values()) + repr(seen)
-    assert sorted(drawer.files) == ["request", "response"]
-    assert [item.kind for item in seen.evidence] == ["request", "response"]
+    assert sorted(drawer.files) == ["curl", "request", "response"]
+    assert [item.kind for item in seen.evidence] == ["request", "curl", "response"]
     assert "amount=10" in drawer.files["request"]
     assert "HTTP 500 Oops" in drawer.files["response"]
     for secret in (*secrets.values(), "s3cr3t-cookie", "5555-5555-5555-4444", "YWxpY2U6aHVudGVyMi1wYXNzd29yZA=="):

@@ -38,7 +38,10 @@ class ImpairmentNotices:
     ) -> None:
         self._store, self._clock, self._impairments, self._config, self._wake = store, clock, impairments, config, wake
         self._since: dict[str, float] = {}  # of each impaired component, on the monotonic clock
-        self._whole_since = clock.monotonic()
+        self._whole: dict[str, float] = {}  # of each that was told and is no more, since when
+        self._due: dict[
+            str, Sequence[str]
+        ] = {}  # what lasted long enough and is not told yet, with what was known of it
         self._told: Incident | None = None  # the notice that goes on
         self._loaded = False
 
@@ -51,20 +54,21 @@ class ImpairmentNotices:
             await self._clock.sleep(_LOOK)
 
     async def look(self) -> None:
-        """Tell what has lasted long enough to be told."""
-        if not self._loaded:
-            self._told = await self._store.read(impairment_notices.going_on)
-            self._loaded = True
+        """Tell what has lasted long enough to be told, and what has been whole for as long. What cannot be told now is told later."""
         now, after = self._clock.monotonic(), self._config().monitor_alerts.after
         details = self._impairments.details()
         self._since = {component: self._since.get(component, now) for component in details}
-        if details:
-            self._whole_since = now
-        lasting = {c: details[c] for c, since in self._since.items() if now >= since + after}
-        if self._told is not None and not details and now >= self._whole_since + after:
-            await self._end(self._told)
-        elif news := {c: d for c, d in lasting.items() if self._told is None or c not in self._told.probes}:
+        self._due |= {c: details[c] for c, since in self._since.items() if now >= since + after}
+        if not self._loaded:
+            self._told = await self._store.read(impairment_notices.going_on)
+            self._loaded = True
+        known = self._told.probes if self._told else ()
+        self._whole = {c: self._whole.get(c, now) for c in known if c not in details}
+        if news := {component: why for component, why in self._due.items() if component not in known}:
             await self._tell(news)
+        elif mended := [c for c, since in self._whole.items() if now >= since + after]:
+            await self._mend(mended)
+        self._due.clear()
 
     async def _tell(self, news: Mapping[str, Sequence[str]]) -> None:
         at, text = self._clock.now(), _text(news)
@@ -73,14 +77,21 @@ class ImpairmentNotices:
             await self._owe(told, TransitionKind.OPEN, at, text)
         else:
             parts = (*self._told.probes, *news)
-            told = replace(self._told, title=_title(parts), reason=f"{self._told.reason}\n{text}", probes=parts)
+            told = replace(self._told, title=_title(parts), reason=text, probes=parts)
             await self._owe(told, TransitionKind.REMIND, at, text)
 
-    async def _end(self, told: Incident) -> None:
-        at = self._clock.now()
+    async def _mend(self, mended: Sequence[str]) -> None:
+        """Tell that parts work again; with the last of them the notice ends."""
+        assert self._told is not None, "what is mended was told"
+        at, told = self._clock.now(), self._told
+        left = tuple(component for component in told.probes if component not in mended)
+        if left:
+            text = f"The monitor can rely on {', '.join(mended)} again. Still impaired: {', '.join(left)}."
+            fewer = replace(told, title=_title(left), reason=text, probes=left)
+            await self._owe(fewer, TransitionKind.REMIND, at, text)
+            return
         text = f"Nothing is impaired any more, after {max(1, round((at - told.opened_at) / 60))} min."
-        ended = replace(told, status=Status.RESOLVED, resolved_at=at)
-        await self._owe(ended, TransitionKind.RESOLVE, at, text)
+        await self._owe(replace(told, status=Status.RESOLVED, resolved_at=at), TransitionKind.RESOLVE, at, text)
 
     async def _owe(self, told: Incident, kind: TransitionKind, at: float, text: str) -> None:
         told = replace(told, timeline=(*told.timeline, TimelineEntry(at, kind, text)))

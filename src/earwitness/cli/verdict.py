@@ -17,7 +17,7 @@ _WORSE = {"diverted": (Effect.DIVERTED, Effect.BLOCKED), "blocked": (Effect.BLOC
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`asked` are the runs that a person wanted, `added` those that the judge wanted, `incidents` what the daemon would have opened."""
+    """`asked` are the runs that a person wanted, `added` those that the judge wanted, `incidents` what the daemon would have opened, over or not."""
 
     asked: Sequence[Observation]
     added: Sequence[Observation]
@@ -45,23 +45,31 @@ async def judged(
 ) -> Verdict:
     """Return the verdict on `seen`; `run` makes a run that the judge asks for, or returns None where that may not be."""
     state, fresh, added, made = State(), list(seen), list[Observation](), set[str]()
+    opened: dict[str, Incident] = {}
     for _ in range(_MOST_ROUNDS):
-        state, wanted = _heard(state, fresh, rules)
+        state, wanted = _heard(state, fresh, rules, opened)
         due = [request for request in wanted if request.key not in made and _matters(state, request)]
         if not due:
             break
         made |= {request.key for request in due}
         fresh = [o for o in await asyncio.gather(*(run(request) for request in due)) if o is not None]
         added += fresh
-    return Verdict(seen, added, list(state.open_incidents()))
+    opened |= {incident.id: incident for incident in state.open_incidents()}
+    return Verdict(seen, added, [incident for incident in opened.values() if incident.merged_into is None])
 
 
-def _heard(state: State, fresh: Iterable[Observation], rules: Rules) -> tuple[State, list[Request]]:
-    """Tell the judge of the runs in the order of their starts, since it takes no word of a run that a later one overtook."""
+def _heard(
+    state: State, fresh: Iterable[Observation], rules: Rules, opened: dict[str, Incident]
+) -> tuple[State, list[Request]]:
+    """Tell the judge of the runs in the order of their starts, since it takes no word of a run that a later one overtook.
+
+    What opens is noted in `opened`, as it was told last.
+    """
     wanted: dict[str, Request] = {}
     for observation in sorted(fresh, key=lambda o: o.started_at):
         judgement = judge(state, Observed(observation), rules)
         state = judgement.state
+        opened |= {told.incident.id: told.incident for told in judgement.transitions}
         wanted |= {request.key: request for request in judgement.requests}
     return state, list(wanted.values())
 

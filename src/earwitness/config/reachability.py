@@ -38,15 +38,26 @@ def rules_that_never_match(tree: Section, config: Config) -> Iterator[Problem]:
         return
     rules = rules_of(config)
     own = rules.severity_rules[: len(config.severity_rules)]
+    many = (
+        len(_calendars(own)) > _FEW
+    )  # then what rules say of calendars is not looked into: there are too many sets of them
     decided_by: list[set[int]] = [set() for _ in own]  # for each rule, the rules that decide where it fits
     hosted = [name for name, dependency in config.dependencies.items() if dependency.hosts]
     for facts in _situations(rules, own, hosted):
-        fitting = [index for index, rule in enumerate(own) if rule.match.fits(facts)]
+        fitting = [n for n, rule in enumerate(own) if not (many and _by_calendar(rule)) and rule.match.fits(facts)]
         for index in fitting:
             decided_by[index].add(fitting[0])
     for index, deciding in enumerate(decided_by):
-        if index not in deciding:
+        if index not in deciding and not (many and _by_calendar(own[index])):
             yield _problem(tree, index, sorted(deciding))
+
+
+def _calendars(own: Sequence[SeverityRule]) -> list[str]:
+    return _named(chain(rule.match.calendar, rule.match.outside) for rule in own)
+
+
+def _by_calendar(rule: SeverityRule) -> bool:
+    return bool(rule.match.calendar or rule.match.outside)
 
 
 def _problem(tree: Section, index: int, before: list[int]) -> Problem:
@@ -63,21 +74,17 @@ def _problem(tree: Section, index: int, before: list[int]) -> Problem:
 
 def _situations(rules: Rules, own: Sequence[SeverityRule], hosted: Sequence[str]) -> Iterator[Facts]:
     failures = [frozenset({failure}) for failure in _named(rule.match.failure for rule in own)]
-    calendars = _named(chain(rule.match.calendar, rule.match.outside) for rule in own)
-    moments = [frozenset(c) for size in _sizes(len(calendars)) for c in combinations(calendars, size)]
+    calendars = _calendars(own) if len(_calendars(own)) <= _FEW else []
+    moments = [frozenset(c) for size in range(len(calendars) + 1) for c in combinations(calendars, size)]
     kinds = (kind for name in rules.probes for kind in _kinds(name, rules, own, hosted))
     for facts in dict.fromkeys(kinds):
-        scopes = Scope if facts.channel == {Channel.CALL} else [Scope.EVERYWHERE]
+        scopes = Scope if facts.channel == {Channel.CALL} else [Scope.EVERYWHERE, Scope.LOCATION]
         met = [failure for failure in failures if _can_meet(facts.channel, *failure)]
         for failure, scope, moment in product([*met, frozenset[Failure]()], scopes, moments):
-            yield replace(facts, failure=failure, scope=scope, calendar=moment)
-
-
-def _sizes(calendars: int) -> list[int]:
-    """Return of how many calendars at once the sets are tried: of many, only few or nearly all, since rules tell no more apart."""
-    if calendars <= _FEW:
-        return list(range(calendars + 1))
-    return [0, 1, 2, calendars - 2, calendars - 1, calendars]
+            situation = replace(facts, failure=failure, scope=scope, calendar=moment)
+            yield situation
+            if rules.test_windows:
+                yield replace(situation, production=False, test_window="any")
 
 
 def _can_meet(channels: AbstractSet[Channel], failure: Failure) -> bool:

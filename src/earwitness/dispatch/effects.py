@@ -28,8 +28,9 @@ def _declared(config: Config, probe: ProbeSpec) -> Mapping[Failure, Effect]:
 
 
 def _steps_with_their_own(probe: ProbeSpec) -> frozenset[str]:
-    steps = getattr(probe.spec, "steps", ())
-    return frozenset(step.title for step in steps if getattr(step, "effect", None) is not None)
+    """Return what such steps are called in findings: by their title, or in a flow of requests by their name."""
+    own = [step for step in getattr(probe.spec, "steps", ()) if getattr(step, "effect", None) is not None]
+    return frozenset(getattr(step, "title", None) or step.name for step in own)
 
 
 def _with_effect(finding: Finding, declared: Mapping[Failure, Effect], steps: frozenset[str]) -> Finding:

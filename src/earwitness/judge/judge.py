@@ -112,7 +112,8 @@ def _opened(state: State, group: Group, probe: ProbeState, rules: Rules, now: fl
     """Open an incident, or again the one that ended a moment ago."""
     again = _ended_lately(state, group, probe, rules, now)
     if again is not None:
-        group = replace(group, members=tuple(name for name in group.members if name not in again.parted))
+        left = tuple(name for name in group.members if name not in again.parted)
+        group = replace(group, members=left, since=min(group.since, again.failing_since))
     verdict = assess(group, state, rules, now)
     if again is None:
         incident, told = incidents.opened(group, probe, state, verdict, rules, now)

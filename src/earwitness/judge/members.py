@@ -1,5 +1,6 @@
 """Incidents that are open: what joins them, what their probes say, and how they end."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -9,9 +10,9 @@ from earwitness.judge.control import request_of
 from earwitness.judge.correlation import Group, correlate, home_of, in_common, kind_of, serious
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.pace import all_recovered, judged_in_full, makes_worse, put_off, waits
-from earwitness.judge.severity import judged_journeys, workaround_probes, worst_of
+from earwitness.judge.severity import Judged, judged_journeys, places_of, workaround_probes, worst_of
 from earwitness.judge.state import ProbeState, State
-from earwitness.model import Awaited, Incident, Request, Rules, Severity, TransitionKind, Why, worse
+from earwitness.model import Awaited, Harm, Incident, Request, Rules, Severity, TransitionKind, Why, worse
 
 CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is worth three extra runs
 _FLAPS = 2  # times that an incident comes back until it has to stay well as long as it may come back
@@ -143,19 +144,35 @@ def _reassessed(state: State, incident: Incident, rules: Rules, now: float, why:
             return Judgement(state)
         return resolve(state, incident, now, "every probe of the incident passes again")
     group = replace(correlate(state, rules, members, incident.failing_since, now), members=tuple(members))
-    severity = worst_of(judged_journeys(group, state, rules, now, incident.began_at)).severity
+    journeys = judged_journeys(group, state, rules, now, incident.began_at)
+    severity = worst_of(journeys).severity
     same = severity is incident.severity and group.cause.dependency == incident.cause.dependency
     grown = incident.id in state.pace and state.pace[incident.id].grown
-    if same and incident.better_since is None and not grown:
+    stale = _is_stale(incident, journeys, places_of(group, state)[0])
+    if same and incident.better_since is None and not grown and not stale:
         return Judgement(state)
     if worse(incident.severity, severity) and not any(state.probes[name].failing for name in members):
         return Judgement(state)  # it is about to end, and was as bad as it was told
     verdict = assess(group, state, rules, now, incident.began_at)
     patient, verdict = held_at_the_worse(incident, verdict, rules, now, planned=bool(why))
     changed, transitions = incidents.reassessed(patient, group.cause, verdict, now, why)
-    if not transitions and (grown or patient.better_since != incident.better_since):
+    if not transitions and (grown or stale or patient.better_since != incident.better_since):
         changed = incidents.argued(patient, group.cause, verdict)  # it names all, or says why it stays as it is
     return Judgement(state.with_incident(changed), transitions)
+
+
+def _is_stale(incident: Incident, journeys: Sequence[Judged], failing_from: tuple[str, ...]) -> bool:
+    """Whether the argument says something of a workaround, an effect or a place that is so no more, though the verdict stays."""
+    told = incident.argument
+    if told is None:
+        return False
+    before = {harm.journey: harm for harm in told.harms}
+    changed = (_ways(j.harm) != _ways(before[j.harm.journey]) for j in journeys if j.harm.journey in before)
+    return failing_from != told.failing_from or any(changed)
+
+
+def _ways(harm: Harm) -> tuple[object, ...]:
+    return harm.effect, harm.workaround, harm.passing, harm.broken, harm.untested, harm.held
 
 
 def held_at_the_worse(

@@ -96,9 +96,10 @@ def times_at(rules: Rules, now: float) -> tuple[str, ...]:
 
 
 def tested_by(probe: str, rules: Rules, *moments: float) -> str:
-    """Return the test window that means the probe and holds at all these moments; empty if there is none."""
+    """Return the test window that means the probe and holds at all these moments, without an end between; empty if there is none."""
     for name, window in rules.test_windows.items():
-        if all(window.times.ends(moment) is not None for moment in moments) and means_probe(window.match, probe, rules):
+        ends = {window.times.ends(moment) for moment in moments}
+        if len(ends) == 1 and None not in ends and means_probe(window.match, probe, rules):
             return name
     return ""
 
@@ -142,7 +143,7 @@ def _since(probe: ProbeState, group: Group, rules: Rules) -> float:
 
 def _facts(harm: Harm, failing: list[ProbeState], group: Group, scope: Scope, rules: Rules, now: float) -> Facts:
     environment = rules.probes[harm.failing[0]].environment
-    windows = [tested_by(p.probe, rules, p.since, now) for p in failing]
+    windows = [tested_by(p.probe, rules, group.since, now) for p in failing]  # a pass in between begins nothing anew
     cause = group.cause.dependency
     return Facts(
         journey=harm.journey,
