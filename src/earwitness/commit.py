@@ -37,6 +37,7 @@ _GATHER = 0.02  # seconds a batch may wait for company
 _MOST_IN_ONE = 500
 _ASKED_ANEW = (TransitionKind.RAISE, TransitionKind.REOPEN)  # of these also who refused it, if nobody took it
 _RETRY = (0.5, 1.0, 2.0, 5.0)  # seconds between tries while the disk refuses
+_CONFUSED = 3600.0  # seconds for which an event that could not be judged is told of
 
 
 @dataclass(slots=True)
@@ -78,6 +79,11 @@ class CommitLoop:
         self._looked_at = clock.now()
         self.failing = False  # whether the store refuses to write
         self.confused_at: float | None = None  # when an event last could not be judged
+
+    @property
+    def confused(self) -> bool:
+        """Whether an event could not be judged of late: nobody can say whether the next one can be."""
+        return self.confused_at is not None and self._clock.now() < self.confused_at + _CONFUSED
 
     @property
     def state(self) -> State:

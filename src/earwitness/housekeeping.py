@@ -17,7 +17,6 @@ log = structlog.get_logger()
 
 _BEAT = 1.0  # seconds
 _SWEEP = 3600  # beats
-_CONFUSED = 3600.0  # seconds
 _LEAST_DISK = 50 * 1024**2  # bytes
 
 
@@ -80,10 +79,8 @@ class Housekeeping:
 
     def _check_judge(self) -> None:
         """An event that could not be judged stays an impairment for a while: nobody can say whether the next one can be."""
-        at = self._house.commit.confused_at
-        lately = at is not None and self._house.clock.now() < at + _CONFUSED
         detail = "an event could not be judged, so what it told is missing; the log has judge_failed with the reason"
-        self._house.impairments.set("judge", lately, detail=detail)
+        self._house.impairments.set("judge", self._house.commit.confused, detail=detail)
 
     async def _publish_budget(self) -> None:
         if not self._house.config.carriers:

@@ -123,6 +123,16 @@ async def test_a_scheduler_that_stands_still_silences_it(patient, watcher):
     assert (watcher.beats, patient.trouble) == (["GET"], [])
 
 
+async def test_a_judge_that_digests_nothing_silences_it(patient, watcher):
+    patient.commit.confused_at = patient.clock.now()
+    await patient.heart.look()
+    assert watcher.beats == []
+    assert patient.trouble == ["the judge could not digest an event; the log has judge_failed"]
+    patient.clock.moment += 3600
+    await patient.minute()
+    assert watcher.beats == ["GET"]
+
+
 async def test_a_judge_that_does_not_run_silences_it(patient, watcher):
     patient.judging.cancel()
     await patient.heart.look()

@@ -52,7 +52,7 @@ class Vitals:
                 await self.commit.prove()
         except TimeoutError:
             return ["the judge does not run"]
-        return []
+        return ["the judge could not digest an event; the log has judge_failed"] if self.commit.confused else []
 
     async def _outbox(self, limit: float) -> list[str]:
         now = self.clock.now()

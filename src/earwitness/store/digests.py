@@ -27,6 +27,7 @@ _NEWS = tuple(
         TransitionKind.REOPEN,
         TransitionKind.RAISE,
         TransitionKind.LOWER,
+        TransitionKind.ATTACH,
         TransitionKind.UNMUTE,
         TransitionKind.REMIND,
         TransitionKind.ESCALATE,
