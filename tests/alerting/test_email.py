@@ -188,6 +188,19 @@ async def test_who_is_put_off_is_tried_again_and_nobody_gets_it_twice(serve, sec
     assert server.mails[2]["In-Reply-To"] == server.mails[0]["Message-ID"]
 
 
+async def test_who_had_it_hears_of_the_end_though_another_is_refused_at_last(serve, section, storage):
+    server, port = await serve()
+    spec = EmailSpec(**section, port=port)
+    server.answers["RCPT"] = ["450 4.2.0 greylisted"]
+    first = await tell(spec, opened(), storage)
+    server.answers["RCPT"] = ["550 5.1.1 no such user"]
+    second = await tell(spec, opened(), storage, first.reference)
+    assert second.result == "delivered"
+    assert second.detail.startswith("others have it; SMTP 550")
+    await tell(spec, resolved(), storage, second.reference)
+    assert server.mails[-1]["In-Reply-To"] == server.mails[0]["Message-ID"]
+
+
 async def test_recipients_are_refused_one_by_one(serve, section, storage):
     server, port = await serve()
     spec = EmailSpec(**section, port=port)

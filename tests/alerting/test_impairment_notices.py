@@ -214,6 +214,15 @@ async def test_the_end_goes_to_who_was_told_whatever_the_configuration_says_now(
     assert (it.world.kinds("desk"), it.world.kinds("on-call")) == (["open", "resolve"], [])
 
 
+async def test_who_refuses_it_is_taken_over_from(watch):
+    it = watch(routes=[{"to": ["on-call"], "failover": ["desk"]}])
+    it.world.answers["on-call"] = [410]
+    it.impairments.set("uplink", True)
+    await it.passes(130)
+    await it.world.deliver()
+    assert it.world.kinds("desk") == ["open"]
+
+
 async def test_the_trail_is_kept_while_it_lasts(watch):
     it = watch()
     it.impairments.set("uplink", True)

@@ -69,6 +69,16 @@ async def test_the_ladder_is_climbed_until_somebody_acknowledges(make):
     assert world.kinds("chief")[-1] == "resolve", "who was told of it is told of its end"
 
 
+async def test_who_refuses_an_escalation_is_taken_over_from(make):
+    rung = {"after": "15m", "to": ["chief"], "failover": ["executives"]}
+    world = make(ladders={"chain": {"steps": [rung]}})
+    world.answers["chief"] = [410]
+    (incident,) = await world.opens("a")
+    await world.passes(16)
+    await world.deliver()
+    assert world.told("executives") == [("escalate", incident)]
+
+
 async def test_the_next_rung_is_told_in_its_time(make):
     world = make()
     await world.opens("a")

@@ -46,7 +46,7 @@ def test_a_record_is_looked_for_and_then_opened():
         "correlation_id": told.incident.id,
         "correlation_display": "Earwitness",
     }
-    assert (outcome.result, outcome.reference) == ("delivered", SYS_ID)
+    assert (outcome.result, outcome.reference) == ("delivered", f"{SYS_ID} 1"), "and remembers how it began"
 
 
 def test_an_opening_that_is_repeated_opens_nothing_twice():
@@ -56,8 +56,11 @@ def test_an_opening_that_is_repeated_opens_nothing_twice():
 
 
 def test_a_resolve_closes_the_record_that_the_opening_made():
-    (_, change), outcome = held(KIND, SPEC, resolved(), found(), CHANGED)
+    closed = Reply(200, {}, json.dumps({"result": {"sys_id": SYS_ID, "state": "6"}}).encode())
+    (_, change), outcome = held(KIND, SPEC, resolved(), found(), closed)
     assert (change.url, outcome.reference) == (f"{TABLE}/{SYS_ID}", f"{SYS_ID} 6"), "and remembers how it left it"
+    stayed = held(KIND, SPEC, resolved(), found(), CHANGED)[1].reference
+    assert stayed == f"{SYS_ID} 2", "which need not be as it wished"
     made = json.loads(change.body)
     assert (made["state"], made["close_code"]) == ("6", "Solution provided")
     assert made["close_notes"] == "every probe of the incident passes again"

@@ -52,4 +52,7 @@ def _is_stale(connection: Connection, hook: str, incident: Incident, said: Said)
     began = max((e.at for e in incident.timeline if e.kind in _BEGINNINGS), default=incident.opened_at)
     if said.at is not None and said.at < began:
         return True
-    return said.action == "resolve" and owed.is_owed(connection, incident.id, hook, _BEGINNINGS)
+    unknown_there = owed.is_owed(connection, incident.id, hook, _BEGINNINGS) or owed.was_refused(
+        connection, incident.id, hook, _BEGINNINGS
+    )
+    return said.action == "resolve" and unknown_there

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from earwitness.alerting.routing import Router
 from earwitness.clock import Clock
 from earwitness.config.schema import Config
 from earwitness.impairments import Impairments
@@ -95,18 +96,20 @@ class ImpairmentNotices:
 
     async def _owe(self, told: Incident, kind: TransitionKind, at: float, text: str) -> None:
         told = replace(told, timeline=(*told.timeline, TimelineEntry(at, kind, text)))
-        hooks = self._config().told_of_impairments if kind is TransitionKind.OPEN else ()
-        await self._store.write(lambda c: _write(c, Transition(told, kind, at, text), hooks))
+        config = self._config()
+        hooks = config.told_of_impairments if kind is TransitionKind.OPEN else ()
+        await self._store.write(lambda c: _write(c, Transition(told, kind, at, text), hooks, Router.of(config)))
         self._told = None if kind is TransitionKind.RESOLVE else told
         log.warning("impairment_told", change=kind.value, components=list(told.probes))
         self._wake()
 
 
-def _write(connection: Connection, transition: Transition, hooks: Sequence[str]) -> None:
-    """Owe the news to `hooks`, or to those who know of it; it is never held, nor lost in a digest of incidents."""
+def _write(connection: Connection, transition: Transition, hooks: Sequence[str], router: Router) -> None:
+    """Owe the news to `hooks`, or to those who know of it; it is never held, nor lost in a digest. Who refuses it is taken over from."""
     notice = transition.incident
     impairment_notices.save(connection, notice)
-    recipients = [Recipient(hook, urgent=True) for hook in hooks or owed.told(connection, notice.id)]
+    concerned = hooks or owed.told(connection, notice.id)
+    recipients = [Recipient(hook, urgent=True, failover=router.after(hook, router.routes)) for hook in concerned]
     owed.add_deliveries(connection, transition, recipients, transition.at)
 
 

@@ -93,7 +93,8 @@ def _climbed(
         matched = router.matching(incident, now)
         for hook in rung.to:
             key = f"{incident.id}.escalate-{name}-{wait.word}-{number}.{hook}"
-            to = Recipient(hook, urgent=incident.severity is Severity.SEV1, failover=router.after(hook, matched))
+            after = dict.fromkeys((*router.after(hook, matched), *(h for h in rung.failover if h not in rung.to)))
+            to = Recipient(hook, urgent=incident.severity is Severity.SEV1, failover=tuple(after))
             yield Prompt(key, incident.id, TransitionKind.ESCALATE, now, text, to)
 
 

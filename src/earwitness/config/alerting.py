@@ -65,6 +65,7 @@ class RungSpec(Spec):
 
     after: Annotated[Duration, Field(ge=0)]
     to: Texts = Field(min_length=1)
+    failover: Texts = ()  # who takes over when one of them refuses for good, besides those of the routes
 
 
 class EscalationSpec(Spec):

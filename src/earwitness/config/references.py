@@ -72,9 +72,9 @@ def _of_escalation(tree: Section, name: str, ladder: Any) -> Iterator[Problem]:
     at = ("escalations", name)
     steps = ladder.get("steps") if isinstance(ladder, Section) else None
     for index, step in enumerate(steps if isinstance(steps, Sequence) else ()):
-        yield from unknown_names(
-            tree, (*at, "steps", index, "to"), texts(step, "to"), list(section(tree, "hooks")), "hook"
-        )
+        for key in ("to", "failover"):
+            where = (*at, "steps", index, key)
+            yield from unknown_names(tree, where, texts(step, key), list(section(tree, "hooks")), "hook")
     yield from _of_match(tree, (*at, "match"), section(ladder, "match"))
 
 

@@ -163,6 +163,8 @@ def talk(spec: EmailSpec, parcel: Parcel) -> Talk:
     outcome = read(reply, first_id or own_id)
     if outcome.result == "retry" and (later := reply.headers.get(DEFERRED)):
         return replace(outcome, reference=f"{first_id or own_id} {parcel.key} {later}")
+    if outcome.result == "refused" and waiting is not None:  # who has it must hear of the end
+        return HookOutcome("delivered", Reason.OK, f"others have it; {outcome.detail}", reference=first_id or own_id)
     return outcome
 
 

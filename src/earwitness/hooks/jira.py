@@ -148,11 +148,22 @@ def talk(spec: JiraSpec, parcel: Parcel) -> Talk:
         detail = "an earlier attempt may have opened the issue, and Jira's search may not know it yet"
         return HookOutcome("retry", Reason.NOT_YET, detail, lag)
     if issue is None:
-        return _read_issue((yield _request(spec, "POST", "issue", {"fields": told["fields"]})), parcel.now)
+        made = _read_issue((yield _request(spec, "POST", "issue", {"fields": told["fields"]})), parcel.now)
+        return (yield from _with_its_beginning(spec, made, parcel.now))
     if told["new"]:
         return HookOutcome("delivered", Reason.OK, f"{issue} was opened by an earlier attempt", reference=issue)
     outcome = yield from _follow_up(spec, issue, told, parcel.now)
     return replace(outcome, reference=f"{issue} {left}") if left and outcome.reference == issue else outcome
+
+
+def _with_its_beginning(spec: JiraSpec, made: HookOutcome, now: float) -> Talk:
+    """Remember in which category a new issue begins, where polls will ask: a workflow may begin it as if somebody worked on it."""
+    if made.result != "delivered" or made.reference is None or spec.poll_every is None:
+        return made
+    standing = yield from _standing_of(spec, made.reference, now)
+    if isinstance(standing, HookOutcome):
+        return made  # it is there, and what is not remembered of it is asked of people later
+    return replace(made, reference=f"{made.reference} {standing.status.statusCategory.key}")
 
 
 def _remembered(reference: str | None) -> tuple[str | None, str]:

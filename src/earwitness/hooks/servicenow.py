@@ -133,12 +133,12 @@ def talk(spec: ServiceNowSpec, parcel: Parcel) -> Talk:
     if found is None and told["over"]:
         return HookOutcome("delivered", Reason.OK, "no record of this incident is there, so none is open")
     if found is None:
-        return _read_record((yield _request(spec, "POST", "", told["new"])), parcel.now)
+        return _read_record((yield _request(spec, "POST", "", told["new"])), parcel.now, ours=True)
     change = told["change"]
     if told["over"] and found.state in {spec.resolved_state, spec.closed_state}:
         change = {"work_notes": change["work_notes"]}
-    left = change.get("state") or _left_state(parcel.reference)
-    return _read_record((yield _request(spec, "PATCH", f"/{found.sys_id}", change)), parcel.now, left)
+    reply = yield _request(spec, "PATCH", f"/{found.sys_id}", change)
+    return _read_record(reply, parcel.now, _left_state(parcel.reference), ours="state" in change)
 
 
 def _left_state(reference: str | None) -> str | None:
@@ -171,14 +171,16 @@ def _request(spec: ServiceNowSpec, method: str, path: str, body: dict[str, Any] 
     return json_request(method, url, authorization, body)
 
 
-def _read_record(reply: Reply, now: float, left: str | None = None) -> HookOutcome:
+def _read_record(reply: Reply, now: float, left: str | None = None, *, ours: bool) -> HookOutcome:
+    """Remember where the record stands after what we did to its state (`ours`), which need not be where we wanted it; else what we knew."""
     outcome = read_status(reply, now, _STATUSES)
     if outcome.result != "delivered":
         return outcome
     said = read_answer(reply, _One)
     if said is None:
         return bad_reply(reply, "the Table API's record")
-    reference = f"{said.result.sys_id} {left}" if left else said.result.sys_id
+    stands = said.result.state if ours and said.result.state else left
+    reference = f"{said.result.sys_id} {stands}" if stands else said.result.sys_id
     return HookOutcome("delivered", Reason.OK, outcome.detail, reference=reference)
 
 

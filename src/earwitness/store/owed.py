@@ -160,6 +160,13 @@ def is_owed(connection: Connection, incident: str, hook: str, kinds: Sequence[Tr
     return connection.execute(select(deliveries.c.seq).where(waiting).limit(1)).first() is not None
 
 
+def was_refused(connection: Connection, incident: str, hook: str, kinds: Sequence[TransitionKind]) -> bool:
+    """Whether the newest of these news was refused by the hook, so that nobody there knows it."""
+    news = and_(thread(incident, hook), deliveries.c.kind.in_([kind.value for kind in kinds]))
+    newest = select(deliveries.c.state).where(news).order_by(deliveries.c.seq.desc()).limit(1)
+    return connection.scalar(newest) in ("refused", "expired")
+
+
 def refused(connection: Connection, incident: str) -> set[str]:
     """Return the hooks that accepted nothing of the incident, and refused something for good."""
     gone = and_(deliveries.c.incident == incident, deliveries.c.state == "refused")
