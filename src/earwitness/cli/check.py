@@ -14,7 +14,7 @@ from earwitness.cli.check_report import as_json_text, junit_report, print_verdic
 from earwitness.cli.once import STORE, CannotRunError, Once
 from earwitness.cli.verdict import FAIL_ON, Verdict, judged
 from earwitness.clock import SystemClock
-from earwitness.config.fields import Money
+from earwitness.config.fields import NAME, Money
 from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
 from earwitness.dispatch.pace import Pace
@@ -108,7 +108,7 @@ def _tested(config: Config, window: str | None) -> Config:
     """Return the configuration with all of it outside production, in an environment named after the test, if there is one."""
     if window is None:
         return config
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", window):
+    if not re.fullmatch(NAME, window):
         raise ValueError(
             f"{window!r} is no name for a test; write such as load-test-3, in small letters, digits, - and _"
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from earwitness.audio.words import PromptError
 from earwitness.browser.executable import NoBrowserError, find_browser
 from earwitness.clock import SystemClock
-from earwitness.config.rules import rules_of
+from earwitness.config.rules import carrier_of, rules_of
 from earwitness.config.schema import Config
 from earwitness.config.times import Once
 from earwitness.model import Severity
@@ -56,7 +56,7 @@ def _on_telling(config: Config) -> Iterator[str]:
 
 
 def _on_controls(config: Config) -> Iterator[str]:
-    used = {probe.call.carrier or next(iter(config.carriers)) for probe in config.probes.values() if probe.call}
+    used = {name for probe in config.probes.values() if (name := carrier_of(config, probe)) is not None}
     for name in sorted(name for name in used if config.carriers[name].control is None):
         yield (
             f"carriers.{name}: there is no control call, so a failed call may be blamed on the number where the account or the "
@@ -69,9 +69,7 @@ def _on_second_ways(config: Config) -> Iterator[str]:
         alone = [
             probe
             for probe, spec in config.probes.items()
-            if spec.call
-            and not spec.call.confirm_carrier
-            and (spec.call.carrier or next(iter(config.carriers))) == name
+            if spec.call and not spec.call.confirm_carrier and carrier_of(config, spec) == name
         ]
         if alone and len(account.twilio.from_) == 1:
             yield (

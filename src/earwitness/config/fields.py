@@ -228,4 +228,5 @@ def _web_address(value: Any) -> str:
 
 WebAddress = Annotated[str, BeforeValidator(_web_address)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(as_list)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME)]

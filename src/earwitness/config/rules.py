@@ -51,7 +51,7 @@ def rules_of(config: Config) -> Rules:
 
 
 def _probe(config: Config, probe: ProbeSpec) -> ProbeRule:
-    carrier = _carrier_of(config, probe)
+    carrier = carrier_of(config, probe)
     return ProbeRule(
         journey=probe.journey,
         environment=config.environment_of(probe),
@@ -110,7 +110,7 @@ def _severity_rules(config: Config) -> Iterator[SeverityRule]:
         yield SeverityRule(f"severity_rules[{index}]: {rule.match.words}", rule.match.match, rule.severity, rule.why)
 
 
-def _carrier_of(config: Config, probe: ProbeSpec) -> str | None:
+def carrier_of(config: Config, probe: ProbeSpec) -> str | None:
     return (probe.call.carrier or next(iter(config.carriers))) if probe.call else None
 
 

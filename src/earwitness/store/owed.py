@@ -14,6 +14,8 @@ STATES = ("pending", "leased", "delivered", "refused", "expired", "skipped", "di
 OWED = ("pending", "leased")
 _BEGUN = ("leased", "delivered", "digested")
 _REACHED = (*OWED, "delivered", "digested", "expired")
+_OPEN_INCIDENTS = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
+_OPEN_NOTICES = select(impairment_notices.c.id).where(impairment_notices.c.closed_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +110,14 @@ def told(connection: Connection, incident: str) -> list[str]:
 
 def going_on() -> CompoundSelect[tuple[str]]:
     """Return the ids of what is not over: open incidents, and the notice that the monitor is impaired."""
-    open_ones = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
-    return open_ones.union(select(impairment_notices.c.id).where(impairment_notices.c.closed_at.is_(None)))
+    return _OPEN_INCIDENTS.union(_OPEN_NOTICES)
 
 
 def bound(connection: Connection) -> set[str]:
     """Return the hooks that an open incident concerns: that know of it, or were to be told of it when they were not there any more."""
     missed = and_(deliveries.c.state == "refused", deliveries.c.reason == "no_hook")
     concerned = or_(deliveries.c.state.in_(_REACHED), missed)
-    open_ones = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
-    meant = and_(deliveries.c.incident.in_(open_ones), concerned)
+    meant = and_(deliveries.c.incident.in_(_OPEN_INCIDENTS), concerned)
     return set(connection.scalars(select(deliveries.c.hook).where(meant).distinct()))
 
 
@@ -126,8 +126,7 @@ def warned(connection: Connection) -> set[str]:
 
     One that is gone is not missed for that: it would itself be an impairment, and the notice would never end.
     """
-    notices = select(impairment_notices.c.id).where(impairment_notices.c.closed_at.is_(None))
-    meant = and_(deliveries.c.incident.in_(notices), deliveries.c.state.in_(_REACHED))
+    meant = and_(deliveries.c.incident.in_(_OPEN_NOTICES), deliveries.c.state.in_(_REACHED))
     return set(connection.scalars(select(deliveries.c.hook).where(meant).distinct()))
 
 
