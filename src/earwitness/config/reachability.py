@@ -10,7 +10,6 @@ from dataclasses import replace
 from itertools import chain, combinations, product
 from typing import TypeVar
 
-from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
 from earwitness.config.yaml import Problem, Section, locate
 from earwitness.judge.matching import means_probe
@@ -33,11 +32,10 @@ _WEB = (Channel.HTTP, Channel.BROWSER)
 _FEW = 6  # calendars of which every set is tried
 
 
-def rules_that_never_match(tree: Section, config: Config) -> Iterator[Problem]:
+def rules_that_never_match(tree: Section, config: Config, rules: Rules) -> Iterator[Problem]:
     """Yield a problem for each severity rule that no failure could be judged by."""
     if not config.severity_rules:
         return
-    rules = rules_of(config)
     own = rules.severity_rules[: len(config.severity_rules)]
     many = (
         len(_calendars(own)) > _FEW
@@ -136,9 +134,8 @@ def _named(lists: Iterable[Iterable[T]]) -> list[T]:
 # --- sections that mean nothing --------------------------------------------------------------------------------------
 
 
-def sections_that_mean_nothing(tree: Section, config: Config) -> Iterator[Problem]:
+def sections_that_mean_nothing(tree: Section, rules: Rules) -> Iterator[Problem]:
     """Yield a problem for each maintenance or critical period that no probe meets, and each workaround that can help nobody."""
-    rules = rules_of(config)
     for key in ("maintenance", "critical_periods", "test_windows"):
         for name, section in getattr(rules, key).items():
             if not any(means_probe(section.match, probe, rules) for probe in rules.probes):
