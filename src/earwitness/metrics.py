@@ -1,6 +1,7 @@
 """Every metric, in one place. Labels are closed lists or names from the configuration; never a URL, number or error text."""
 
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
@@ -17,6 +18,7 @@ _PHASES = ("resolve", "connect", "tls", "processing", "transfer")
 _TLS_VERSIONS = {1.0: "TLS 1.0", 1.1: "TLS 1.1", 1.2: "TLS 1.2", 1.3: "TLS 1.3"}  # by measure
 
 Labels = tuple[str, ...]
+M = TypeVar("M", Gauge, Counter, Histogram)
 
 
 class Metrics:
@@ -26,6 +28,7 @@ class Metrics:
         self._location = location
         self.registry = CollectorRegistry()
         self._labels: dict[str, set[Labels]] = {}  # of the series each probe has
+        self._of_runs = _Series()
         self._define_latest_runs()
         self._define_runs()
         self._define_incidents()
@@ -186,13 +189,15 @@ class Metrics:
             return
         labels = (run.probe, run.journey, run.channel.value, run.location, run.environment)
         self._labels.setdefault(run.probe, set()).add(labels)
-        self.runs.labels(*labels, seen.outcome.value).inc()
-        if seen.outcome is Outcome.SKIPPED:
+        of = self._of_runs.find
+        outcome = seen.outcome
+        of(self.runs, (*labels, outcome.value)).inc()
+        if outcome is Outcome.SKIPPED:
             return  # nothing was run that could have taken time
-        self.run_duration.labels(run.channel.value, run.location).observe(seen.duration)
-        self.duration.labels(*labels).set(seen.duration)
-        if seen.outcome in (Outcome.OK, Outcome.FINDING):
-            self.success.labels(*labels).set(seen.outcome is Outcome.OK)
+        of(self.run_duration, (run.channel.value, run.location)).observe(seen.duration)
+        of(self.duration, labels).set(seen.duration)
+        if outcome in (Outcome.OK, Outcome.FINDING):
+            of(self.success, labels).set(outcome is Outcome.OK)
         self._measured(labels, seen.measures)
         if run.channel is Channel.HTTP:
             self._phased(labels, seen.measures)
@@ -205,34 +210,36 @@ class Metrics:
             self.control.labels(str(seen.facts["carrier"])).set(seen.outcome is Outcome.OK)
 
     def _measured(self, labels: Labels, measures: Mapping[str, float]) -> None:
-        for name, gauge in self._of_measures.items():
-            if name in measures:
-                gauge.labels(*labels).set(measures[name])
+        for name, value in measures.items():
+            gauge = self._of_measures.get(name)
+            if gauge is not None:
+                self._of_runs.find(gauge, labels).set(value)
 
     def _phased(self, labels: Labels, measures: Mapping[str, float]) -> None:
         for phase in _PHASES:
             if f"phase_{phase}" in measures:
-                self.phase.labels(*labels, phase).set(measures[f"phase_{phase}"])
+                self._of_runs.find(self.phase, (*labels, phase)).set(measures[f"phase_{phase}"])
 
     def _agreed(self, labels: Labels, version: float) -> None:
         """Leave one series a probe: that of the version it agreed on last."""
         for number, name in _TLS_VERSIONS.items():
             if number == version:
-                self.tls_version.labels(*labels, name).set(1)
+                self._of_runs.find(self.tls_version, (*labels, name)).set(1)
             else:
-                _drop(self.tls_version, (*labels, name))
+                self._of_runs.drop(self.tls_version, (*labels, name))
 
     def forget(self, probe: str) -> None:
         """Drop every series of a probe that was removed."""
+        drop = self._of_runs.drop
         for labels in self._labels.pop(probe, ()):
             for gauge in (self.success, self.duration, *self._of_measures.values()):
-                _drop(gauge, labels)
+                drop(gauge, labels)
             for phase in _PHASES:
-                _drop(self.phase, (*labels, phase))
+                drop(self.phase, (*labels, phase))
             for version in _TLS_VERSIONS.values():
-                _drop(self.tls_version, (*labels, version))
+                drop(self.tls_version, (*labels, version))
             for outcome in Outcome:
-                _drop(self.runs, (*labels, outcome.value))
+                drop(self.runs, (*labels, outcome.value))
 
     # --- incidents ---------------------------------------------------------------------------------------------------
 
@@ -257,8 +264,21 @@ def _channel(probes: tuple[str, ...], rules: Rules) -> str:
     return rules.probes[probes[0]].channel.value if probes and probes[0] in rules.probes else "http"
 
 
-def _drop(metric: Gauge | Counter, labels: Labels) -> None:
-    try:
-        metric.remove(*labels)
-    except KeyError:
-        return  # this probe never had that series
+class _Series:
+    """Finds the series of a metric by its labels; the library itself looks at each label anew."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Gauge | Counter | Histogram, Labels], Any] = {}
+
+    def find(self, metric: M, labels: Labels) -> M:
+        found: M | None = self._found.get((metric, labels))
+        if found is None:
+            found = self._found[metric, labels] = metric.labels(*labels)
+        return found
+
+    def drop(self, metric: Gauge | Counter, labels: Labels) -> None:
+        self._found.pop((metric, labels), None)
+        try:
+            metric.remove(*labels)
+        except KeyError:
+            return  # this probe never had that series
