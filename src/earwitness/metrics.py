@@ -17,6 +17,40 @@ _MINUTES = (1, 5, 15, 30, 60, 120, 300, 900, 3600, 14400, 86400)
 _PHASES = ("resolve", "connect", "tls", "processing", "transfer")
 _TLS_VERSIONS = {1.0: "TLS 1.0", 1.1: "TLS 1.1", 1.2: "TLS 1.2", 1.3: "TLS 1.3"}  # by measure
 
+_FIRST = "of the first page of the latest run."
+_OF_MEASURES = {  # measure of an observation -> name and text of its gauge
+    "phase_resolve": ("probe_dns_lookup_time_seconds", "How long the latest run waited for the name's address."),
+    "question": ("probe_dns_duration_seconds", "How long the slowest name server of the latest DNS run took."),
+    "answers": ("probe_dns_answer_rrs", "Records in the latest DNS answer."),
+    "status_code": ("probe_http_status_code", "Status of the latest response."),
+    "cert_expiry": ("probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires."),
+    "ttfb": ("probe_browser_ttfb_seconds", f"Time to the first byte {_FIRST}"),
+    "first_contentful_paint": ("probe_browser_first_contentful_paint_seconds", f"First contentful paint {_FIRST}"),
+    "largest_contentful_paint": (
+        "probe_browser_largest_contentful_paint_seconds",
+        f"Largest contentful paint {_FIRST}",
+    ),
+    "load": ("probe_browser_load_seconds", f"Time to the load event {_FIRST}"),
+    "cumulative_layout_shift": ("probe_browser_cumulative_layout_shift", f"Cumulative layout shift {_FIRST}"),
+    "requests": ("probe_browser_requests", "Requests that the pages of the latest run made."),
+    "page_watched": (
+        "probe_browser_page_watched",
+        "Whether the latest run took the whole inventory of its payment page.",
+    ),
+    "failed_requests": ("probe_browser_failed_requests", "Requests of the latest run that failed."),
+    "answer": ("earwitness_call_answer_seconds", "From dialling to the answer of the latest call."),
+    "prompt_delay": ("earwitness_call_prompt_delay_seconds", "The longest wait for a prompt of the latest call."),
+    "audio_quality": ("earwitness_call_audio_quality", "Quality index of the latest call."),
+    "post_dial_delay": ("earwitness_call_post_dial_delay_seconds", "From dialling to ringing of the latest call."),
+    "dead_air": ("earwitness_call_dead_air_seconds", "The longest silence of both sides of the latest call."),
+    "hold": ("earwitness_call_hold_seconds", "Hold music of the latest call."),
+    "key_delay": (
+        "earwitness_call_key_delay_seconds",
+        "The longest time from a key to the prompt that answers it.",
+    ),
+    "snr": ("earwitness_call_snr_db", "Speech over noise of the latest call."),
+}
+
 Labels = tuple[str, ...]
 M = TypeVar("M", Gauge, Counter, Histogram)
 
@@ -49,68 +83,10 @@ class Metrics:
         self.phase = self._gauge(
             "probe_http_duration_seconds", "Duration of each phase of the latest request.", (*_PROBE, "phase")
         )
-        self.lookup = self._gauge(
-            "probe_dns_lookup_time_seconds", "How long the latest run waited for the name's address.", _PROBE
-        )
-        self.question = self._gauge(
-            "probe_dns_duration_seconds", "How long the slowest name server of the latest DNS run took.", _PROBE
-        )
-        self.answers = self._gauge("probe_dns_answer_rrs", "Records in the latest DNS answer.", _PROBE)
         self.tls_version = self._gauge(
             "probe_tls_version_info", "The version of TLS that the latest TLS run agreed on.", (*_PROBE, "version")
         )
-        self.status = self._gauge("probe_http_status_code", "Status of the latest response.", _PROBE)
-        self.expiry = self._gauge(
-            "probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires.", _PROBE
-        )
-        self.answer = self._gauge(
-            "earwitness_call_answer_seconds", "From dialling to the answer of the latest call.", _PROBE
-        )
-        self.prompt_delay = self._gauge(
-            "earwitness_call_prompt_delay_seconds", "The longest wait for a prompt of the latest call.", _PROBE
-        )
-        self.quality = self._gauge("earwitness_call_audio_quality", "Quality index of the latest call.", _PROBE)
-        self.post_dial_delay = self._gauge(
-            "earwitness_call_post_dial_delay_seconds", "From dialling to ringing of the latest call.", _PROBE
-        )
-        self.dead_air = self._gauge(
-            "earwitness_call_dead_air_seconds", "The longest silence of both sides of the latest call.", _PROBE
-        )
-        self.hold = self._gauge("earwitness_call_hold_seconds", "Hold music of the latest call.", _PROBE)
-        self.key_delay = self._gauge(
-            "earwitness_call_key_delay_seconds", "The longest time from a key to the prompt that answers it.", _PROBE
-        )
-        self.snr = self._gauge("earwitness_call_snr_db", "Speech over noise of the latest call.", _PROBE)
-        self._of_measures: dict[str, Gauge] = {
-            "phase_resolve": self.lookup,
-            "question": self.question,
-            "answers": self.answers,
-            **self._of_browsers(),
-            "status_code": self.status,
-            "cert_expiry": self.expiry,
-            "answer": self.answer,
-            "prompt_delay": self.prompt_delay,
-            "audio_quality": self.quality,
-            "post_dial_delay": self.post_dial_delay,
-            "dead_air": self.dead_air,
-            "hold": self.hold,
-            "key_delay": self.key_delay,
-            "snr": self.snr,
-        }
-
-    def _of_browsers(self) -> dict[str, Gauge]:
-        first = "of the first page of the latest run."
-        texts = {
-            "ttfb": ("ttfb_seconds", f"Time to the first byte {first}"),
-            "first_contentful_paint": ("first_contentful_paint_seconds", f"First contentful paint {first}"),
-            "largest_contentful_paint": ("largest_contentful_paint_seconds", f"Largest contentful paint {first}"),
-            "load": ("load_seconds", f"Time to the load event {first}"),
-            "cumulative_layout_shift": ("cumulative_layout_shift", f"Cumulative layout shift {first}"),
-            "requests": ("requests", "Requests that the pages of the latest run made."),
-            "page_watched": ("page_watched", "Whether the latest run took the whole inventory of its payment page."),
-            "failed_requests": ("failed_requests", "Requests of the latest run that failed."),
-        }
-        return {name: self._gauge(f"probe_browser_{metric}", text, _PROBE) for name, (metric, text) in texts.items()}
+        self._of_measures = {of: self._gauge(name, text, _PROBE) for of, (name, text) in _OF_MEASURES.items()}
 
     def _define_runs(self) -> None:
         self.runs = self._counter("earwitness_probe_runs_total", "Runs by how they ended.", (*_PROBE, "outcome"))
