@@ -48,12 +48,11 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
     """Return how bad the group's failures are, and why; `began_at` says since when their incident is open."""
     journeys = judged_journeys(group, state, rules, now, began_at)
     worst = worst_of(journeys)
-    environment, production = worst.facts.environment, worst.facts.production
     calls = located_calls(group, state, rules)
     failing_from, passing_from = places_of(group, state)
     argument = Argument(
         harms=tuple(j.harm for j in journeys),
-        production=production,
+        production=worst.facts.production,
         rule=worst.rule.name,
         why=worst.rule.why,
         scope=worst.facts.scope,
@@ -63,28 +62,33 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
         failing_from=failing_from,
         passing_from=passing_from,
     )
+    elsewhere = None if worst.facts.production else worst.facts.test_window or worst.facts.environment
+    where = [located.sentence for located in calls.values() if located is not None]
     return Verdict(
         severity=worst.severity,
-        title=_title(worst, group.cause, rules, None if production else worst.facts.test_window or environment),
-        reason=" ".join(
-            [
-                f"{LABEL[worst.severity]}, because "
-                + "; ".join(_said(j, state, rules, production) for j in journeys)
-                + ".",
-                _place(worst),
-                *(_workaround(j, rules) for j in journeys if j.harm.effect is Effect.BLOCKED and production),
-                _cause(group.cause, rules),
-                said(argument.attribution),
-                *[located.sentence for located in calls.values() if located is not None][:_MOST_NAMED],
-                *_places(failing_from, passing_from),
-                _rule(worst),
-                *(f"It would be {LABEL[w.severity]} {w.condition}." for w in argument.would_be),
-            ]
-        ),
+        title=_title(worst, group.cause, rules, elsewhere),
+        reason=" ".join(_sentences(journeys, group.cause, argument, where[:_MOST_NAMED], state, rules)),
         argument=argument,
         times=times_at(rules, now),
         weighed=tuple(_weighed(group, journeys, state)),
     )
+
+
+def _sentences(
+    journeys: list[Judged], cause: Cause, argument: Argument, where: list[str], state: State, rules: Rules
+) -> Iterator[str]:
+    """Yield the written argument: what was seen, where, what helps, who is at fault, by which rule, and what would change it."""
+    worst, production = worst_of(journeys), argument.production
+    failures = "; ".join(_said(journey, state, rules, production) for journey in journeys)
+    yield f"{LABEL[worst.severity]}, because {failures}."
+    yield _place(worst)
+    yield from (_workaround(j, rules) for j in journeys if j.harm.effect is Effect.BLOCKED and production)
+    yield _cause(cause, rules)
+    yield said(argument.attribution)
+    yield from where
+    yield from _places(argument.failing_from, argument.passing_from)
+    yield _rule(worst)
+    yield from (f"It would be {LABEL[w.severity]} {w.condition}." for w in argument.would_be)
 
 
 def _weighed(group: Group, journeys: list[Judged], state: State) -> Iterator[str]:
