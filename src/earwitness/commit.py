@@ -13,7 +13,7 @@ from itertools import chain, repeat
 import structlog
 from sqlalchemy import Connection
 
-from earwitness.alerting.routing import FOLLOW_UPS, Router
+from earwitness.alerting.routing import Router
 from earwitness.clock import CLOCK_SLACK, Clock
 from earwitness.judge import Judgement, ProbeState, State, judge
 from earwitness.model import (
@@ -29,7 +29,7 @@ from earwitness.model import (
     TransitionKind,
 )
 from earwitness.store import digests, history, owed, quiet, verdicts
-from earwitness.store.owed import Recipient
+from earwitness.store.owed import FOLLOW_UPS, Recipient
 from earwitness.store.store import Store
 
 log = structlog.get_logger()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from earwitness.config.alerting import MatchSpec, RouteSpec
 from earwitness.config.schema import Config
 from earwitness.model import Channel, Incident, Severity, Transition, TransitionKind
-from earwitness.store.owed import Recipient
+from earwitness.store.owed import FOLLOW_UPS, Recipient
 
 _NEWS = (
     TransitionKind.OPEN,
@@ -15,7 +15,6 @@ _NEWS = (
     TransitionKind.LOWER,
     TransitionKind.UNMUTE,
 )
-FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
 
 
 def route(match: MatchSpec, to: Sequence[str], **more: object) -> RouteSpec:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from earwitness.model import Incident, Severity, Status, TransitionKind
 from earwitness.store.codec import decode
-from earwitness.store.owed import OWED, owe
+from earwitness.store.owed import FOLLOW_UPS, OWED, owe
 from earwitness.store.tables import deliveries, digests, incidents
 
 _MINUTE = 60.0
@@ -33,7 +33,7 @@ _NEWS = tuple(
         TransitionKind.ESCALATE,
     )
 )
-_FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE.value, TransitionKind.RESOLVE.value)
+_FOLLOW_UPS = tuple(kind.value for kind in FOLLOW_UPS)
 
 _other = aliased(deliveries)
 _same_thread = and_(_other.c.incident == deliveries.c.incident, _other.c.hook == deliveries.c.hook)

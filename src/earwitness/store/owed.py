@@ -12,6 +12,8 @@ from earwitness.store.tables import attempts, deliveries, impairment_notices, in
 
 STATES = ("pending", "leased", "delivered", "refused", "expired", "skipped", "digested", "dropped")
 OWED = ("pending", "leased")
+FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
+_ALONE = ("leased", "delivered")
 _BEGUN = ("leased", "delivered", "digested")
 _REACHED = (*OWED, "delivered", "digested", "expired")
 _OPEN_INCIDENTS = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
@@ -37,6 +39,8 @@ def add_deliveries(connection: Connection, transition: Transition, hooks: Iterab
         owe(connection, _row_of(transition, key, recipient, now))
         if recipient.urgent:
             _let_through(connection, incident.id, recipient.hook, now)
+        elif transition.kind in FOLLOW_UPS:
+            _make_way(connection, incident.id, recipient.hook, now)
 
 
 def owe(connection: Connection, row: dict[str, Any]) -> bool:
@@ -91,10 +95,23 @@ def _row_of(transition: Transition, key: str, recipient: Recipient, now: float) 
     }
 
 
-def _let_through(connection: Connection, incident: str, hook: str, now: float) -> None:
-    """What is urgent does not wait for news of the same incident that is held."""
-    held = and_(thread(incident, hook), deliveries.c.state == "pending", deliveries.c.held.is_not(None))
-    connection.execute(update(deliveries).where(held).values(next_at=now, owed_since=now, held=None, urgent=1))
+def _let_through(connection: Connection, incident: str, hook: str, now: float, *, urgent: bool = True) -> None:
+    """What is urgent does not wait for news of the same incident that is held; what was tried already waits for its next try."""
+    untried = and_(deliveries.c.state == "pending", deliveries.c.held.is_not(None), deliveries.c.attempts == 0)
+    held = and_(thread(incident, hook), untried)
+    through = {"next_at": now, "owed_since": now, "held": None} | ({"urgent": 1} if urgent else {})
+    connection.execute(update(deliveries).where(held).values(through))
+
+
+def _make_way(connection: Connection, incident: str, hook: str, now: float) -> None:
+    """Whoever knows the incident is told on time that it is acknowledged or over: what is held of it is told before that.
+
+    What was told in a digest only may be told in one again.
+    """
+    query = select(deliveries.c.state).where(thread(incident, hook), deliveries.c.state.in_(_BEGUN)).distinct()
+    begun = set(connection.scalars(query))
+    if begun:
+        _let_through(connection, incident, hook, now, urgent=not begun.isdisjoint(_ALONE))
 
 
 def thread(incident: str, hook: str) -> ColumnElement[bool]:
