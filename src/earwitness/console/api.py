@@ -12,7 +12,8 @@ from earwitness.console.house import House
 from earwitness.evidence.bundle import bundle
 from earwitness.model import Commanded, Incident, Status
 from earwitness.presentation import incident_json, iso_time, observation_json, suspicion_json
-from earwitness.store import digests, history, outbox, owed, verdicts
+from earwitness.store import digests, history, outbox, owed, resending, verdicts
+from earwitness.store.resending import NoLongerSoError
 
 EVIDENCE = "/api/v1/evidence"
 _MOST_RUNS = 500  # of an incident, the latest, whose observations are in its archive
@@ -197,7 +198,10 @@ async def drop_deliveries(house: InHouse, hook: str, command: Command | None = N
 async def send_again(house: House, key: str, who: str) -> None:
     """Owe a settled delivery anew; HTTP errors say why not."""
     now = house.clock.now()
-    state = await house.store.write(lambda c: outbox.send_again(c, key, who, now))
+    try:
+        state = await house.store.write(lambda c: resending.send_again(c, key, who, now))
+    except NoLongerSoError as changed:
+        raise HTTPException(409, str(changed)) from changed
     if state is None:
         raise HTTPException(404, f"there is no delivery {key}")
     if state in owed.OWED:
