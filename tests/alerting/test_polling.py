@@ -110,7 +110,9 @@ class FakeServiceNow:
             query = parse_qs(request.url.query.decode())["sysparm_query"][0]
             one, many = re.match(r"correlation_id=([^^]+)", query), re.match(r"correlation_idIN([^^]+)", query)
             ids = [one[1]] if one else many[1].split(",")
-            return httpx.Response(200, json={"result": [r for r in self.records if r["correlation_id"] in ids]})
+            fields = request.url.params["sysparm_fields"].split(",")
+            found = [{k: r[k] for k in fields} for r in self.records if r["correlation_id"] in ids]
+            return httpx.Response(200, json={"result": found})
         changes = json.loads(request.content)
         if request.method == "POST":
             self.records.append({"sys_id": f"{len(self.records):032x}", "state": "1", **changes})

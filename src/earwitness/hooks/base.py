@@ -231,16 +231,8 @@ class Known:
     acknowledged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """What a poll found, and which tickets could not be asked for, each with the reason."""
-
-    said: list[Said]
-    unasked: dict[str, HookOutcome] = field(default_factory=dict)
-
-
 Talk = Generator[Message, Reply, HookOutcome]
-Poll = Generator[Message, Reply, Polled | HookOutcome]
+Poll = Generator[Message, Reply, list[Said] | HookOutcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +248,7 @@ class HookKind:
         None  # media type and body that a callback is answered with
     )
     poll: Callable[[Any, Sequence[Known], float], Poll] | None = None  # asks what became of incidents there
+    poll_at_once: int = 100  # tickets that one poll asks for
     shows_answers: bool = True  # whether people see there what they did there; else we tell it, as we tell everybody
 
 

@@ -24,7 +24,6 @@ from earwitness.hooks.base import (
     Notice,
     Parcel,
     Poll,
-    Polled,
     Reason,
     Reply,
     Said,
@@ -44,7 +43,6 @@ from earwitness.hooks.base import (
 from earwitness.model import Severity, TransitionKind
 
 _STATUSES = provider(200, 201, 204)
-_MOST_UNASKED = 5  # issues that are not to be had before any is
 _LONGEST_SUMMARY, _LONGEST_TEXT = 255, 30_000  # characters
 _Project = Annotated[
     str, matching(r"[A-Z][A-Z0-9_]*", "this is no key of a project; write it as in its issues: OPS of OPS-7")
@@ -282,27 +280,15 @@ def _read_issue(reply: Reply, now: float) -> HookOutcome:
 
 
 def poll(spec: JiraSpec, known: Sequence[Known], now: float) -> Poll:
-    """Ask each issue for its status, which no search index delays: done there is over here, in progress is acknowledged.
-
-    One that is not to be had keeps none of the others from being asked; after a few of them Jira itself is in trouble.
-    """
-    found, answered = Polled([]), False
-    for one in known:
-        issue, left = _remembered(one.reference)
-        if issue is None:
-            continue
-        standing = yield from _standing_of(spec, issue, now)
-        if not isinstance(standing, HookOutcome):
-            answered = True
-            if standing.status.statusCategory.key != left:
-                found.said.extend(_said(one, standing))
-        elif standing.result == "refused":
-            answered = True  # it was deleted, which says nothing of the incident
-        else:
-            found.unasked[issue] = standing
-            if not answered and len(found.unasked) >= _MOST_UNASKED:
-                return standing
-    return found if answered or not found.unasked else next(iter(found.unasked.values()))
+    """Ask an issue for its status, which no search index delays: done there is over here, in progress is acknowledged."""
+    (one,) = known
+    issue, left = _remembered(one.reference)
+    if issue is None:
+        return []
+    standing = yield from _standing_of(spec, issue, now)
+    if isinstance(standing, HookOutcome):  # one that was deleted says nothing of the incident
+        return [] if standing.result == "refused" else standing
+    return [] if standing.status.statusCategory.key == left else _said(one, standing)
 
 
 def _standing_of(spec: JiraSpec, issue: str, now: float) -> Generator[Message, Reply, _Fields | HookOutcome]:
@@ -324,4 +310,4 @@ def _said(known: Known, fields: _Fields) -> list[Said]:
     return []
 
 
-KIND = HookKind(name="jira", spec=JiraSpec, render=render, talk=talk, poll=poll)
+KIND = HookKind(name="jira", spec=JiraSpec, render=render, talk=talk, poll=poll, poll_at_once=1)

@@ -23,7 +23,6 @@ from earwitness.hooks.base import (
     Notice,
     Parcel,
     Poll,
-    Polled,
     Reason,
     Reply,
     Said,
@@ -211,7 +210,7 @@ def poll(spec: ServiceNowSpec, known: Sequence[Known], now: float) -> Poll:
     if said is None:
         return bad_reply(reply, "the Table API's list of records")
     states = {row.correlation_id: row.state for row in said.result}  # the oldest last: it is the one that we change
-    return Polled([s for name, k in open_here.items() if (s := _said(spec, k, states.get(name))) is not None])
+    return [s for name, k in open_here.items() if (s := _said(spec, k, states.get(name))) is not None]
 
 
 def _said(spec: ServiceNowSpec, known: Known, state: str | None) -> Said | None:

@@ -206,11 +206,5 @@ def unanswered(connection: Connection, digest_id: str) -> list[str]:
     return sorted(connection.scalars(query))
 
 
-def open_of(connection: Connection, hook: str) -> list[str]:
-    """Return the digests that were made for the hook and are not over, the newest first."""
-    going_on = select(digests.c.id).where(digests.c.hook == hook, digests.c.closed_at.is_(None))
-    return list(connection.scalars(going_on.order_by(digests.c.at.desc())))
-
-
 def _parts(values: list[Any]) -> Iterable[list[Any]]:
     return (values[n : n + _AT_ONCE] for n in range(0, len(values), _AT_ONCE))

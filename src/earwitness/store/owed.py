@@ -15,7 +15,7 @@ OWED = ("pending", "leased")
 FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
 _ALONE = ("leased", "delivered")
 _BEGUN = ("leased", "delivered", "digested")
-_REACHED = (*OWED, "delivered", "digested", "expired")
+REACHED = (*OWED, "delivered", "digested", "expired")
 _OPEN_INCIDENTS = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
 _OPEN_NOTICES = select(impairment_notices.c.id).where(impairment_notices.c.closed_at.is_(None))
 
@@ -120,7 +120,7 @@ def thread(incident: str, hook: str) -> ColumnElement[bool]:
 
 def told(connection: Connection, incident: str) -> list[str]:
     """Return the hooks that were told of the incident, may have been, or are about to be; not those that refused all of it."""
-    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(_REACHED))
+    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(REACHED))
     query = select(deliveries.c.hook).where(reached).distinct()
     return sorted(connection.scalars(query))
 
@@ -133,7 +133,7 @@ def going_on() -> CompoundSelect[tuple[str]]:
 def bound(connection: Connection) -> set[str]:
     """Return the hooks that an open incident concerns: that know of it, or were to be told of it when they were not there any more."""
     missed = and_(deliveries.c.state == "refused", deliveries.c.reason == "no_hook")
-    concerned = or_(deliveries.c.state.in_(_REACHED), missed)
+    concerned = or_(deliveries.c.state.in_(REACHED), missed)
     meant = and_(deliveries.c.incident.in_(_OPEN_INCIDENTS), concerned)
     return set(connection.scalars(select(deliveries.c.hook).where(meant).distinct()))
 
@@ -143,7 +143,7 @@ def warned(connection: Connection) -> set[str]:
 
     One that is gone is not missed for that: it would itself be an impairment, and the notice would never end.
     """
-    meant = and_(deliveries.c.incident.in_(_OPEN_NOTICES), deliveries.c.state.in_(_REACHED))
+    meant = and_(deliveries.c.incident.in_(_OPEN_NOTICES), deliveries.c.state.in_(REACHED))
     return set(connection.scalars(select(deliveries.c.hook).where(meant).distinct()))
 
 
@@ -162,7 +162,7 @@ def drop(connection: Connection, hook: str, who: str, now: float) -> int:
 
 def awaiting_end(connection: Connection, incident: str) -> list[str]:
     """Return the hooks to which the incident is not over: those told of it that were not told, or are not about to be, of its end since."""
-    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(_REACHED))
+    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(REACHED))
     rows = connection.execute(select(deliveries.c.hook, deliveries.c.kind).where(reached).order_by(deliveries.c.seq))
     newest = {row.hook: row.kind for row in rows}
     return sorted(hook for hook, kind in newest.items() if kind != TransitionKind.RESOLVE)
