@@ -1,5 +1,6 @@
 """Makes what a hook is to tell, in our words or in those of the hook's templates."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,6 +47,13 @@ class Change:
     told: tuple[str, ...] = ()  # of a digest: the ids of all incidents that it tells
     hook: str = ""  # that is told
     now: float = 0.0  # when it is first told
+
+
+async def written(change: Change, links: Links, template: TemplateSpec, *, test: bool = False) -> Notice:
+    """Return the notice. Templates of people may take their time, so they are filled in where nothing else waits."""
+    if template == TemplateSpec():
+        return notice_of(change, links, template, test=test)
+    return await asyncio.to_thread(notice_of, change, links, template, test=test)
 
 
 def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: bool = False) -> Notice:

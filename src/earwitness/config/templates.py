@@ -9,41 +9,21 @@ from functools import lru_cache
 from types import FrameType, TracebackType
 from typing import Annotated, Any
 
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError
+from jinja2 import Template, TemplateSyntaxError
 from jinja2.exceptions import TemplateError
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator, Field
 
 from earwitness.config.fields import Spec, problem
+from earwitness.config.template_sandbox import BoundedSandbox, TooMuchError, allowance
 from earwitness.model import Cause, Evidence, Incident, TransitionKind
 from earwitness.presentation import headline, incident_json, sample_incident
 
 _LONGEST_TEMPLATE = 20_000  # characters
 _LONGEST_WORDING = 100_000  # characters that are made; more are not even made
 _LONGEST_TIME = 1.0  # seconds that filling in may take
-_LARGEST_POWER = 64  # bits
 
 
-class TooMuchError(TemplateError):
-    """A template asks for more than an alert has room or time for."""
-
-
-class _Bounded(ImmutableSandboxedEnvironment):
-    """A sandbox in which a slip of the pen makes no gigabytes."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" and isinstance(right, int) and right > _LARGEST_POWER:
-            raise TooMuchError(f"{right} is too large a power")
-        for some, times in ((left, right), (right, left)):
-            if isinstance(some, str | list | tuple) and isinstance(times, int) and len(some) * times > _LONGEST_WORDING:
-                raise TooMuchError(f"that repeats something {times} times, which is too much for an alert")
-        return super().call_binop(context, operator, left, right)
-
-
-_ENVIRONMENT = _Bounded(undefined=StrictUndefined, autoescape=False)
+_ENVIRONMENT = BoundedSandbox()
 _WHAT_TEMPLATES_RAISE = (
     TemplateError,
     ArithmeticError,
@@ -68,7 +48,7 @@ def _compiled(text: str) -> Template:
 def worded(text: str, known: Mapping[str, Any]) -> str:
     """Return the template filled in. Raises WordingError, whatever the template did."""
     try:
-        with _time_limit():
+        with _time_limit(), allowance():
             return _made(_compiled(text).generate(known)).strip()
     except TemplateSyntaxError as error:
         raise WordingError(f"line {error.lineno} of the template: {error.message}") from error
