@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from earwitness.config.fields import Duration, Money, Secret, Spec, problem
-from earwitness.model import Evidence, Incident, TransitionKind
+from earwitness.model import Evidence, Incident, Status, TransitionKind
 
 LONGEST_ATTEMPT = 25.0  # seconds, of all requests of one attempt together
 AnswerLimit = Annotated[Duration, Field(gt=0, le=LONGEST_ATTEMPT)]  # seconds that one reply may take
@@ -69,6 +69,12 @@ class Notice:
     def home(self) -> str:
         """The address of the console."""
         return self.url.rsplit("/", 2)[0]
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for somebody who looks after the incident: nobody does, or it is told that somebody did too long ago."""
+        grown_old = self.kind is TransitionKind.ESCALATE and self.incident.status is Status.ACKNOWLEDGED
+        return bool(self.hook) and not self.incident.of_monitor and (self.incident.unanswered or grown_old)
 
     def recording(self) -> Evidence | None:
         """Return the newest recording of the incident."""
