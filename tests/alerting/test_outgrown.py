@@ -50,6 +50,7 @@ async def test_the_ladder_begins_anew_from_the_raise(make):
     await world.passes(2)
     assert world.kinds("chief") == ["escalate"]
     said = world.bodies("chief", "escalate")[0]
+    assert said["incident"]["outgrown_at"] is not None
     assert "acknowledged by Ann before it became worse, and not for 15 min since" in said["text"]
     assert said["incident"]["acknowledged_by"] == "Ann"
     assert said["incident"]["status"] == "acknowledged"

@@ -63,6 +63,7 @@ class ServiceNowSpec(WithSecret):
     token_file: Path | None = None
     table: _TableName = "incident"
     fields: dict[str, str] = Field(default_factory=dict)  # joined to a new record, such as assignment_group
+    new_state: str = "1"  # of what opens again, too: nobody works on it yet
     in_progress_state: str = "2"
     resolved_state: str = "6"
     closed_state: str = "7"
@@ -106,7 +107,7 @@ def _change(spec: ServiceNowSpec, notice: Notice, text: str, graded: dict[str, s
     if notice.kind is TransitionKind.ACKNOWLEDGE:
         return {"state": spec.in_progress_state} | noted
     if notice.kind is TransitionKind.REOPEN:
-        return {"state": spec.in_progress_state} | graded | noted
+        return {"state": spec.new_state} | graded | noted
     return graded | noted
 
 
