@@ -1,7 +1,7 @@
 """Who is told of what, when, and who takes over."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from earwitness.config.alerting import MatchSpec, RouteSpec
 from earwitness.config.schema import Config
@@ -79,6 +79,12 @@ class Router:
         if transition.kind is TransitionKind.ATTACH:  # what joins is news to those only whom it concerns first
             wanted = {hook: None for hook in wanted if hook not in told}
         return [self._timed(hook, matched, incident, now) for hook in wanted]
+
+    def taken_along(self, incident: Incident, knew: Mapping[str, Sequence[str]], now: float) -> list[Recipient]:
+        """Return those who `knew` another incident that goes on in this one, with who takes over from them by its routes too."""
+        matched = self.matching(incident, now)
+        timed = [self._timed(hook, matched, incident, now) for hook in knew]
+        return [replace(r, failover=tuple(dict.fromkeys((*r.failover, *knew[r.hook])))) for r in timed]
 
     def _timed(self, hook: str, matched: Sequence[RouteSpec], incident: Incident, now: float) -> Recipient:
         """The route that tells it soonest decides."""

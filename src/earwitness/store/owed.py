@@ -125,6 +125,15 @@ def told(connection: Connection, incident: str) -> list[str]:
     return sorted(connection.scalars(query))
 
 
+def taken_over_by(connection: Connection, incident: str) -> dict[str, tuple[str, ...]]:
+    """Return the hooks that know of the incident, each with those who take over from it as it was last told."""
+    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(REACHED))
+    query = (
+        select(deliveries.c.hook, deliveries.c.failover).where(reached).order_by(deliveries.c.hook, deliveries.c.seq)
+    )
+    return {row.hook: tuple(row.failover.split()) for row in connection.execute(query)}
+
+
 def going_on() -> CompoundSelect[tuple[str]]:
     """Return the ids of what is not over: open incidents, and the notice that the monitor is impaired."""
     return _OPEN_INCIDENTS.union(_OPEN_NOTICES)
