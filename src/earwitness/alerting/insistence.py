@@ -179,8 +179,9 @@ class Insistence:
 
 
 def _all_due(connection: Connection, ladders: Ladders, now: float) -> Iterator[Prompt]:
+    told = owed.told_of_open(connection)
     for incident in verdicts.open_incidents(connection):
-        yield from due(incident, ladders, owed.told(connection, incident.id), now)
+        yield from due(incident, ladders, told.get(incident.id, ()), now)
 
 
 def _owe(connection: Connection, incidents: Collection[str], ladders: Ladders, now: float) -> None:

@@ -125,6 +125,15 @@ def told(connection: Connection, incident: str) -> list[str]:
     return sorted(connection.scalars(query))
 
 
+def told_of_open(connection: Connection) -> dict[str, list[str]]:
+    """Return for each open incident what `told` returns, where somebody was told."""
+    reached = and_(deliveries.c.incident.in_(_OPEN_INCIDENTS), deliveries.c.state.in_(REACHED))
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(select(deliveries.c.incident, deliveries.c.hook).where(reached).distinct()):
+        found.setdefault(row.incident, []).append(row.hook)
+    return found
+
+
 def taken_over_by(connection: Connection, incident: str) -> dict[str, tuple[str, ...]]:
     """Return the hooks that know of the incident, each with those who take over from it as it was last told."""
     reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(REACHED))
