@@ -12,7 +12,7 @@ from earwitness.alerting.couriers import Hook, kept_by
 from earwitness.alerting.heard import Submit, take
 from earwitness.alerting.senders import Senders, converse
 from earwitness.clock import Clock
-from earwitness.hooks.base import HookOutcome, Known
+from earwitness.hooks.base import HookOutcome, Known, remembered
 from earwitness.impairments import Impairments
 from earwitness.store import tickets
 from earwitness.store.store import Store
@@ -127,7 +127,7 @@ class Poller:
 
 def _name(known: Known) -> str:
     """Return what the provider calls the ticket, or what we do."""
-    return (known.reference or known.incident).partition(" ")[0]
+    return remembered(known.reference)[0] or known.incident
 
 
 def _some_of(names: Sequence[str]) -> str:

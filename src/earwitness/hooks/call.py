@@ -18,7 +18,6 @@ from pydantic import Field
 
 from earwitness.config.fields import Duration, Flag, Money, Price, SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
-    Answer,
     AnswerLimit,
     Callback,
     Dialling,
@@ -33,14 +32,11 @@ from earwitness.hooks.base import (
     Reply,
     Said,
     Talk,
-    bad_reply,
     basic,
     json_body,
     one_line,
-    provider,
-    read_answer,
-    read_status,
 )
+from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status
 from earwitness.hooks.twilio import AccountSid, PhoneNumber, is_signed, with_refusal
 from earwitness.model import TransitionKind
 

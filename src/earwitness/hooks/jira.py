@@ -1,7 +1,7 @@
 """Issues in Jira and Jira Service Management, by the platform's REST API 2 (Cloud and Data Center).
 
 Each issue carries our incident's id as a label and is looked for by it before it is opened, so that an attempt whose answer was lost
-opens no second one; its key is then remembered. What follows are comments; a resolve takes a transition into the category "done".
+opens no second one; its key is then remembered, and behind it the category in which we left the issue: only another one is people's doing. What follows are comments; a resolve takes a transition into the category "done".
 """
 
 from collections.abc import Generator, Sequence
@@ -14,7 +14,6 @@ from pydantic import Field, StringConstraints
 
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
-    Answer,
     AnswerLimit,
     HookKind,
     HookOutcome,
@@ -28,7 +27,6 @@ from earwitness.hooks.base import (
     Reply,
     Said,
     Talk,
-    bad_reply,
     basic,
     bearer,
     cut,
@@ -36,10 +34,9 @@ from earwitness.hooks.base import (
     json_request,
     matching,
     one_line,
-    provider,
-    read_answer,
-    read_status,
+    remembered,
 )
+from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status
 from earwitness.model import Severity, TransitionKind
 
 _STATUSES = provider(200, 201, 204)
@@ -134,7 +131,7 @@ class _State(Answer):
 
 def talk(spec: JiraSpec, parcel: Parcel) -> Talk:
     """Find the issue unless it is known; then comment on it, or take it to done, or open it."""
-    told, (issue, left) = parcel.json(), _remembered(parcel.reference)
+    told, (issue, left) = parcel.json(), remembered(parcel.reference)
     if issue is None:
         found = yield from _find(spec, told["incident"], parcel.now)
         if isinstance(found, HookOutcome):
@@ -162,12 +159,6 @@ def _with_its_beginning(spec: JiraSpec, made: HookOutcome, now: float) -> Talk:
     if isinstance(standing, HookOutcome):
         return made  # it is there, and what is not remembered of it is asked of people later
     return replace(made, reference=f"{made.reference} {standing.status.statusCategory.key}")
-
-
-def _remembered(reference: str | None) -> tuple[str | None, str]:
-    """Return the issue, and the category in which we left it, if we did: only another one is people's doing."""
-    issue, _, left = (reference or "").partition(" ")
-    return issue or None, left
 
 
 def _lag(spec: JiraSpec, parcel: Parcel) -> float:
@@ -282,7 +273,7 @@ def _read_issue(reply: Reply, now: float) -> HookOutcome:
 def poll(spec: JiraSpec, known: Sequence[Known], now: float) -> Poll:
     """Ask an issue for its status, which no search index delays: done there is over here, in progress is acknowledged."""
     (one,) = known
-    issue, left = _remembered(one.reference)
+    issue, left = remembered(one.reference)
     if issue is None:
         return []
     standing = yield from _standing_of(spec, issue, now)

@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
-    Answer,
     AnswerLimit,
     HookKind,
     HookOutcome,
@@ -27,7 +26,6 @@ from earwitness.hooks.base import (
     Reply,
     Said,
     Talk,
-    bad_reply,
     basic,
     bearer,
     cut,
@@ -35,10 +33,9 @@ from earwitness.hooks.base import (
     json_request,
     matching,
     one_line,
-    provider,
-    read_answer,
-    read_status,
+    remembered,
 )
+from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status
 from earwitness.model import Severity, TransitionKind
 
 _STATUSES = provider(200, 201)
@@ -138,12 +135,7 @@ def talk(spec: ServiceNowSpec, parcel: Parcel) -> Talk:
     if told["over"] and found.state in {spec.resolved_state, spec.closed_state}:
         change = {"work_notes": change["work_notes"]}
     reply = yield _request(spec, "PATCH", f"/{found.sys_id}", change)
-    return _read_record(reply, parcel.now, _left_state(parcel.reference), ours="state" in change)
-
-
-def _left_state(reference: str | None) -> str | None:
-    """Return the state in which we left the record, which is remembered behind its name: only another one is people's doing."""
-    return (reference or "").partition(" ")[2] or None
+    return _read_record(reply, parcel.now, remembered(parcel.reference)[1], ours="state" in change)
 
 
 def _find(spec: ServiceNowSpec, incident: str, now: float) -> Generator[Message, Reply, _Record | HookOutcome | None]:
@@ -171,7 +163,7 @@ def _request(spec: ServiceNowSpec, method: str, path: str, body: dict[str, Any] 
     return json_request(method, url, authorization, body)
 
 
-def _read_record(reply: Reply, now: float, left: str | None = None, *, ours: bool) -> HookOutcome:
+def _read_record(reply: Reply, now: float, left: str = "", *, ours: bool) -> HookOutcome:
     """Remember where the record stands after what we did to its state (`ours`), which need not be where we wanted it; else what we knew."""
     outcome = read_status(reply, now, _STATUSES)
     if outcome.result != "delivered":
@@ -215,7 +207,9 @@ def poll(spec: ServiceNowSpec, known: Sequence[Known], now: float) -> Poll:
 
 
 def _said(spec: ServiceNowSpec, known: Known, state: str | None) -> Said | None:
-    if state == _left_state(known.reference):
+    if (
+        state is None or state == remembered(known.reference)[1]
+    ):  # behind the record's name is the state in which we left it
         return None
     if state in {spec.resolved_state, spec.closed_state}:
         return Said(None, known.incident, "resolve", "somebody in ServiceNow")

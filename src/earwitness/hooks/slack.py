@@ -15,7 +15,6 @@ from pydantic import Field, field_validator, model_validator
 
 from earwitness.config.fields import Secret, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
-    Answer,
     AnswerLimit,
     Callback,
     HookKind,
@@ -27,17 +26,13 @@ from earwitness.hooks.base import (
     Reply,
     Said,
     Talk,
-    bad_reply,
     bearer,
     check_address,
     cut,
     json_body,
     one_line,
-    provider,
-    read_answer,
-    read_status,
-    retry_after,
 )
+from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status, retry_after
 from earwitness.model import Severity, TransitionKind
 
 _LONGEST_HEADER, _LONGEST_SECTION, _LONGEST_FIELD = 150, 3000, 2000  # characters, by Block Kit's reference
