@@ -1,7 +1,7 @@
 """Issues in Jira and Jira Service Management, by the platform's REST API 2 (Cloud and Data Center).
 
 Each issue carries our incident's id as a label and is looked for by it before it is opened, so that an attempt whose answer was lost
-opens no second one; its key is then remembered, and behind it the category in which we left the issue: only another one is people's doing. What follows are comments; a resolve takes a transition into the category "done".
+opens no second one; its key is then remembered, and behind it the category in which we left the issue: only another one is people's doing. What follows are comments, and the priority of another severity; a resolve takes a transition into the category "done".
 """
 
 from collections.abc import Generator, Sequence
@@ -39,6 +39,8 @@ from earwitness.hooks.base import (
 from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status
 from earwitness.model import Severity, TransitionKind
 
+_NOT_OURS_TO_SET = (Reason.REJECTED, Reason.AUTHENTICATION)  # the comment shows whether we may do anything at all
+_GRADES = (TransitionKind.RAISE, TransitionKind.LOWER, TransitionKind.REOPEN)  # changes that may tell another severity
 _STATUSES = provider(200, 201, 204)
 _LONGEST_SUMMARY, _LONGEST_TEXT = 255, 30_000  # characters
 _Project = Annotated[
@@ -81,7 +83,8 @@ def render(spec: JiraSpec, notice: Notice) -> bytes:
     over = notice.kind is TransitionKind.RESOLVE
     new = notice.kind in (TransitionKind.OPEN, TransitionKind.DIGEST)
     again = notice.kind is TransitionKind.REOPEN
-    said = {"over": over, "new": new, "again": again}
+    graded = fields.get("priority") if notice.kind in _GRADES else None
+    said = {"over": over, "new": new, "again": again, "priority": graded}
     return json_body({"incident": incident.id, **said, "fields": fields, "comment": comment})
 
 
@@ -173,10 +176,20 @@ def _follow_up(spec: JiraSpec, issue: str, told: dict[str, Any], now: float) -> 
         finished = yield from _take_up_again(spec, issue, now)
     if finished is not None and finished.result == "retry":
         return finished
+    if told.get("priority") is not None:
+        graded = yield from _grade(spec, issue, told["priority"], now)
+        if graded.result == "retry" and graded.reason not in _NOT_OURS_TO_SET:
+            return graded
     said = _on_it((yield _request(spec, "POST", f"issue/{issue}/comment", {"body": told["comment"]})), issue, now)
     if finished is None or said.result != "delivered":
         return said
     return replace(said, reference=finished.reference) if finished.result == "delivered" else finished
+
+
+def _grade(spec: JiraSpec, issue: str, priority: dict[str, str], now: float) -> Talk:
+    """Set the priority. Where a project lets nobody change it, that is refused, and the comment has to do."""
+    edit = {"fields": {"priority": priority}}
+    return _on_it((yield _request(spec, "PUT", f"issue/{issue}", edit)), issue, now)
 
 
 def _find(spec: JiraSpec, incident: str, now: float) -> Generator[Message, Reply, str | HookOutcome | None]:
