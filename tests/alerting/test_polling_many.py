@@ -4,7 +4,7 @@ import httpx
 import pytest
 from test_polling import FakeJira, a_desk
 
-from earwitness.model import Status
+from earwitness.model import Severity, Status
 from earwitness.store import verdicts
 
 MANY = {"jira": 12, "servicenow": 105}  # more than one request asks for
@@ -123,6 +123,21 @@ async def test_a_ticket_that_always_fails_stays_shown_while_others_have_their_tu
     for _ in range(4):
         await jira.poller.look()
     assert jira.impairments.current() == []
+
+
+@pytest.mark.parametrize("kind", ["jira", "servicenow"])
+async def test_news_that_quiet_hours_hold_keeps_nobody_from_being_heard(tmp_path, kind):
+    at_night = {"hours": "22:00-07:00"}
+    desk = a_desk(tmp_path, kind, [{"to": ["tickets"], "quiet": at_night}, {"to": ["chat"]}])
+    desk.world.clock.moment = 1_700_000_000.0 // 86400 * 86400 + 23 * 3600
+    (incident,) = await desk.world.opens("a", severity=Severity.SEV1)
+    await desk.world.deliver()
+    await desk.world.lowers(incident)
+    desk.fake.set("acknowledged")
+    await desk.polls()
+    assert desk.world.kinds("chat") == ["open", "lower", "acknowledge"]
+    assert await desk.world.states("tickets") == [("open", "delivered"), ("lower", "pending")]
+    desk.world.close()
 
 
 async def test_many_failing_tickets_are_told_in_few_words(jira):

@@ -76,8 +76,8 @@ def add_prompts(connection: Connection, prompts: Iterable[Prompt], now: float) -
             "urgent": int(to.urgent),
             "failover": " ".join(to.failover),
         }
-        if owe(connection, row) and to.urgent:
-            _let_through(connection, prompt.incident, to.hook, now)
+        if owe(connection, row) and (to.urgent or prompt.kind is TransitionKind.ESCALATE):
+            _let_through(connection, prompt.incident, to.hook, now, urgent=to.urgent)
 
 
 def _row_of(transition: Transition, key: str, recipient: Recipient, now: float) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _row_of(transition: Transition, key: str, recipient: Recipient, now: float) 
 
 
 def _let_through(connection: Connection, incident: str, hook: str, now: float, *, urgent: bool = True) -> None:
-    """What is urgent does not wait for news of the same incident that is held; what was tried already waits for its next try."""
+    """What is urgent, or a rung of a ladder, does not wait for news of the same incident that is held; what was tried already waits for its next try."""
     untried = and_(deliveries.c.state == "pending", deliveries.c.held.is_not(None), deliveries.c.attempts == 0)
     held = and_(thread(incident, hook), untried)
     through = {"next_at": now, "owed_since": now, "held": None} | ({"urgent": 1} if urgent else {})

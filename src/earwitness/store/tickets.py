@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, and_, literal, select
 
 from earwitness.model import Status, TransitionKind
-from earwitness.store.owed import OWED, REACHED
+from earwitness.store.owed import FOLLOW_UPS, OWED, REACHED
 from earwitness.store.tables import deliveries, digests, incidents
+
+_MOVES = (TransitionKind.OPEN, TransitionKind.DIGEST, TransitionKind.REOPEN, *FOLLOW_UPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class Ticket:
 def known_to(connection: Connection, hook: str, only: Collection[str] | None = None) -> list[Ticket]:
     """Return the tickets that stand at the hook's provider as we know of them, the newest first; of all, or of these `only`.
 
-    What the hook is still to be told of stands there as it was before, so it is left out.
+    What the hook is still to be told to open, to answer or to end stands there as it was before, so it is left out; other news, which may
+    be held for hours, changes nothing of where a ticket stands.
     """
     told: dict[str, list[Any]] = {}
     open_ = _open(hook).subquery()
@@ -45,9 +48,9 @@ def _open(hook: str) -> Any:
 
 
 def _stands(rows: Iterable[Any]) -> bool:
-    """Whether something arrived, of which the newest is no end, and nothing is still to be told."""
+    """Whether something arrived, of which the newest is no end, and nothing is still to be told that moves the ticket."""
     reached = [row for row in rows if row.state in REACHED]
-    settled = not any(row.state in OWED for row in reached)
+    settled = not any(row.state in OWED and row.kind in _MOVES for row in reached)
     return bool(reached) and settled and reached[-1].kind != TransitionKind.RESOLVE
 
 
