@@ -55,7 +55,7 @@ def _text_size(value: Any) -> int:
         if isinstance(one, str | bytes):
             size += len(one)
             continue
-        size += 2 + (one.bit_length() // 3 if isinstance(one, int) else 0)
+        size += 4 + (one.bit_length() // 3 if isinstance(one, int) else 0)
         if isinstance(one, Mapping):
             left += [*one.keys(), *one.values()]
         elif isinstance(one, list | tuple | set | frozenset):
@@ -103,8 +103,30 @@ _MAKES: dict[
     "replace": lambda text, more: _replaced(str(text), more),
     "tojson": lambda value, more: _text_size(value) * max(1, _number_in(more)),
     "format": lambda text, more: _printed(str(text), more),
-    **dict.fromkeys(("string", "pprint", "urlencode", "xmlattr"), lambda value, _more: _text_size(value)),
+    **dict.fromkeys(("sum", "pprint", "urlencode", "xmlattr"), lambda value, _more: _text_size(value)),
 }
+_SPOKEN = frozenset(  # filters that first make text of what is none
+    [
+        "capitalize",
+        "center",
+        "e",
+        "escape",
+        "forceescape",
+        "format",
+        "indent",
+        "lower",
+        "replace",
+        "string",
+        "striptags",
+        "title",
+        "trim",
+        "truncate",
+        "upper",
+        "urlize",
+        "wordcount",
+        "wordwrap",
+    ]
+)
 
 
 class _CountingFormatter(SandboxedFormatter):
@@ -201,6 +223,8 @@ def _counting(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(plain)
     def counting(*args: Any, **kwargs: Any) -> Any:
         value, more = args[first], [*args[first + 1 :], *kwargs.values()]
+        if name in _SPOKEN:
+            _shown(value)
         if name == "join":
             value = list(value)
             _count(_joined(value, more))
