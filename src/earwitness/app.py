@@ -56,6 +56,7 @@ from earwitness.transport.client import WebClient
 log = structlog.get_logger()
 _SWITCH = 0.001  # seconds after which a thread, such as one that renders metrics, lets the event loop go on; Python's own is 5 ms
 _LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message, and of an answer that nobody reads
+_YOUNG = 10_000  # objects between two collections; at Python's 700 each run of a probe is looked through several times
 _DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
 
 
@@ -228,6 +229,7 @@ class App:
             self._dispatcher.request(request)
         gc.collect()
         gc.freeze()  # what is there now stays: no later collection need look through it
+        gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
         await self._schedule.start(self._config.probes, await self._store.read(history.last_slots))
         self._started.set()
         log.info("started", url=self.url, probes=len(self._config.probes), data_dir=str(self._data_dir))

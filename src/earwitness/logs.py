@@ -13,6 +13,7 @@ from earwitness.config.schema import Config
 
 _SHORTEST = 4  # characters; masking shorter secrets would mask half the log
 _MASK = "<secret>"
+_PLAIN = frozenset({str, int, float, bool, type(None)})  # types of most settings, which hold no secret
 _TELLING = re.compile(r"TOKEN|SECRET|PASS|KEY|CARD|PIN$|AUTH|CREDENTIAL", re.IGNORECASE)
 
 
@@ -54,7 +55,7 @@ def secrets_in(*of: object) -> Iterable[str]:
             if len(section.reveal()) >= _SHORTEST:
                 yield section.reveal()
         elif isinstance(section, Spec):
-            sections += [getattr(section, name) for name in type(section).model_fields]
+            sections += [value for value in vars(section).values() if type(value) not in _PLAIN]
         elif isinstance(section, Mapping):
             sections += section.values()
         elif isinstance(section, tuple):

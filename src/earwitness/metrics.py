@@ -1,6 +1,7 @@
 """Every metric, in one place. Labels are closed lists or names from the configuration; never a URL, number or error text."""
 
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
@@ -16,7 +17,42 @@ _MINUTES = (1, 5, 15, 30, 60, 120, 300, 900, 3600, 14400, 86400)
 _PHASES = ("resolve", "connect", "tls", "processing", "transfer")
 _TLS_VERSIONS = {1.0: "TLS 1.0", 1.1: "TLS 1.1", 1.2: "TLS 1.2", 1.3: "TLS 1.3"}  # by measure
 
+_FIRST = "of the first page of the latest run."
+_OF_MEASURES = {  # measure of an observation -> name and text of its gauge
+    "phase_resolve": ("probe_dns_lookup_time_seconds", "How long the latest run waited for the name's address."),
+    "question": ("probe_dns_duration_seconds", "How long the slowest name server of the latest DNS run took."),
+    "answers": ("probe_dns_answer_rrs", "Records in the latest DNS answer."),
+    "status_code": ("probe_http_status_code", "Status of the latest response."),
+    "cert_expiry": ("probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires."),
+    "ttfb": ("probe_browser_ttfb_seconds", f"Time to the first byte {_FIRST}"),
+    "first_contentful_paint": ("probe_browser_first_contentful_paint_seconds", f"First contentful paint {_FIRST}"),
+    "largest_contentful_paint": (
+        "probe_browser_largest_contentful_paint_seconds",
+        f"Largest contentful paint {_FIRST}",
+    ),
+    "load": ("probe_browser_load_seconds", f"Time to the load event {_FIRST}"),
+    "cumulative_layout_shift": ("probe_browser_cumulative_layout_shift", f"Cumulative layout shift {_FIRST}"),
+    "requests": ("probe_browser_requests", "Requests that the pages of the latest run made."),
+    "page_watched": (
+        "probe_browser_page_watched",
+        "Whether the latest run took the whole inventory of its payment page.",
+    ),
+    "failed_requests": ("probe_browser_failed_requests", "Requests of the latest run that failed."),
+    "answer": ("earwitness_call_answer_seconds", "From dialling to the answer of the latest call."),
+    "prompt_delay": ("earwitness_call_prompt_delay_seconds", "The longest wait for a prompt of the latest call."),
+    "audio_quality": ("earwitness_call_audio_quality", "Quality index of the latest call."),
+    "post_dial_delay": ("earwitness_call_post_dial_delay_seconds", "From dialling to ringing of the latest call."),
+    "dead_air": ("earwitness_call_dead_air_seconds", "The longest silence of both sides of the latest call."),
+    "hold": ("earwitness_call_hold_seconds", "Hold music of the latest call."),
+    "key_delay": (
+        "earwitness_call_key_delay_seconds",
+        "The longest time from a key to the prompt that answers it.",
+    ),
+    "snr": ("earwitness_call_snr_db", "Speech over noise of the latest call."),
+}
+
 Labels = tuple[str, ...]
+M = TypeVar("M", Gauge, Counter, Histogram)
 
 
 class Metrics:
@@ -26,6 +62,7 @@ class Metrics:
         self._location = location
         self.registry = CollectorRegistry()
         self._labels: dict[str, set[Labels]] = {}  # of the series each probe has
+        self._of_runs = _Series()
         self._define_latest_runs()
         self._define_runs()
         self._define_incidents()
@@ -46,68 +83,10 @@ class Metrics:
         self.phase = self._gauge(
             "probe_http_duration_seconds", "Duration of each phase of the latest request.", (*_PROBE, "phase")
         )
-        self.lookup = self._gauge(
-            "probe_dns_lookup_time_seconds", "How long the latest run waited for the name's address.", _PROBE
-        )
-        self.question = self._gauge(
-            "probe_dns_duration_seconds", "How long the slowest name server of the latest DNS run took.", _PROBE
-        )
-        self.answers = self._gauge("probe_dns_answer_rrs", "Records in the latest DNS answer.", _PROBE)
         self.tls_version = self._gauge(
             "probe_tls_version_info", "The version of TLS that the latest TLS run agreed on.", (*_PROBE, "version")
         )
-        self.status = self._gauge("probe_http_status_code", "Status of the latest response.", _PROBE)
-        self.expiry = self._gauge(
-            "probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires.", _PROBE
-        )
-        self.answer = self._gauge(
-            "earwitness_call_answer_seconds", "From dialling to the answer of the latest call.", _PROBE
-        )
-        self.prompt_delay = self._gauge(
-            "earwitness_call_prompt_delay_seconds", "The longest wait for a prompt of the latest call.", _PROBE
-        )
-        self.quality = self._gauge("earwitness_call_audio_quality", "Quality index of the latest call.", _PROBE)
-        self.post_dial_delay = self._gauge(
-            "earwitness_call_post_dial_delay_seconds", "From dialling to ringing of the latest call.", _PROBE
-        )
-        self.dead_air = self._gauge(
-            "earwitness_call_dead_air_seconds", "The longest silence of both sides of the latest call.", _PROBE
-        )
-        self.hold = self._gauge("earwitness_call_hold_seconds", "Hold music of the latest call.", _PROBE)
-        self.key_delay = self._gauge(
-            "earwitness_call_key_delay_seconds", "The longest time from a key to the prompt that answers it.", _PROBE
-        )
-        self.snr = self._gauge("earwitness_call_snr_db", "Speech over noise of the latest call.", _PROBE)
-        self._of_measures: dict[str, Gauge] = {
-            "phase_resolve": self.lookup,
-            "question": self.question,
-            "answers": self.answers,
-            **self._of_browsers(),
-            "status_code": self.status,
-            "cert_expiry": self.expiry,
-            "answer": self.answer,
-            "prompt_delay": self.prompt_delay,
-            "audio_quality": self.quality,
-            "post_dial_delay": self.post_dial_delay,
-            "dead_air": self.dead_air,
-            "hold": self.hold,
-            "key_delay": self.key_delay,
-            "snr": self.snr,
-        }
-
-    def _of_browsers(self) -> dict[str, Gauge]:
-        first = "of the first page of the latest run."
-        texts = {
-            "ttfb": ("ttfb_seconds", f"Time to the first byte {first}"),
-            "first_contentful_paint": ("first_contentful_paint_seconds", f"First contentful paint {first}"),
-            "largest_contentful_paint": ("largest_contentful_paint_seconds", f"Largest contentful paint {first}"),
-            "load": ("load_seconds", f"Time to the load event {first}"),
-            "cumulative_layout_shift": ("cumulative_layout_shift", f"Cumulative layout shift {first}"),
-            "requests": ("requests", "Requests that the pages of the latest run made."),
-            "page_watched": ("page_watched", "Whether the latest run took the whole inventory of its payment page."),
-            "failed_requests": ("failed_requests", "Requests of the latest run that failed."),
-        }
-        return {name: self._gauge(f"probe_browser_{metric}", text, _PROBE) for name, (metric, text) in texts.items()}
+        self._of_measures = {of: self._gauge(name, text, _PROBE) for of, (name, text) in _OF_MEASURES.items()}
 
     def _define_runs(self) -> None:
         self.runs = self._counter("earwitness_probe_runs_total", "Runs by how they ended.", (*_PROBE, "outcome"))
@@ -186,13 +165,15 @@ class Metrics:
             return
         labels = (run.probe, run.journey, run.channel.value, run.location, run.environment)
         self._labels.setdefault(run.probe, set()).add(labels)
-        self.runs.labels(*labels, seen.outcome.value).inc()
-        if seen.outcome is Outcome.SKIPPED:
+        of = self._of_runs.find
+        outcome = seen.outcome
+        of(self.runs, (*labels, outcome.value)).inc()
+        if outcome is Outcome.SKIPPED:
             return  # nothing was run that could have taken time
-        self.run_duration.labels(run.channel.value, run.location).observe(seen.duration)
-        self.duration.labels(*labels).set(seen.duration)
-        if seen.outcome in (Outcome.OK, Outcome.FINDING):
-            self.success.labels(*labels).set(seen.outcome is Outcome.OK)
+        of(self.run_duration, (run.channel.value, run.location)).observe(seen.duration)
+        of(self.duration, labels).set(seen.duration)
+        if outcome in (Outcome.OK, Outcome.FINDING):
+            of(self.success, labels).set(outcome is Outcome.OK)
         self._measured(labels, seen.measures)
         if run.channel is Channel.HTTP:
             self._phased(labels, seen.measures)
@@ -205,34 +186,36 @@ class Metrics:
             self.control.labels(str(seen.facts["carrier"])).set(seen.outcome is Outcome.OK)
 
     def _measured(self, labels: Labels, measures: Mapping[str, float]) -> None:
-        for name, gauge in self._of_measures.items():
-            if name in measures:
-                gauge.labels(*labels).set(measures[name])
+        for name, value in measures.items():
+            gauge = self._of_measures.get(name)
+            if gauge is not None:
+                self._of_runs.find(gauge, labels).set(value)
 
     def _phased(self, labels: Labels, measures: Mapping[str, float]) -> None:
         for phase in _PHASES:
             if f"phase_{phase}" in measures:
-                self.phase.labels(*labels, phase).set(measures[f"phase_{phase}"])
+                self._of_runs.find(self.phase, (*labels, phase)).set(measures[f"phase_{phase}"])
 
     def _agreed(self, labels: Labels, version: float) -> None:
         """Leave one series a probe: that of the version it agreed on last."""
         for number, name in _TLS_VERSIONS.items():
             if number == version:
-                self.tls_version.labels(*labels, name).set(1)
+                self._of_runs.find(self.tls_version, (*labels, name)).set(1)
             else:
-                _drop(self.tls_version, (*labels, name))
+                self._of_runs.drop(self.tls_version, (*labels, name))
 
     def forget(self, probe: str) -> None:
         """Drop every series of a probe that was removed."""
+        drop = self._of_runs.drop
         for labels in self._labels.pop(probe, ()):
             for gauge in (self.success, self.duration, *self._of_measures.values()):
-                _drop(gauge, labels)
+                drop(gauge, labels)
             for phase in _PHASES:
-                _drop(self.phase, (*labels, phase))
+                drop(self.phase, (*labels, phase))
             for version in _TLS_VERSIONS.values():
-                _drop(self.tls_version, (*labels, version))
+                drop(self.tls_version, (*labels, version))
             for outcome in Outcome:
-                _drop(self.runs, (*labels, outcome.value))
+                drop(self.runs, (*labels, outcome.value))
 
     # --- incidents ---------------------------------------------------------------------------------------------------
 
@@ -257,8 +240,21 @@ def _channel(probes: tuple[str, ...], rules: Rules) -> str:
     return rules.probes[probes[0]].channel.value if probes and probes[0] in rules.probes else "http"
 
 
-def _drop(metric: Gauge | Counter, labels: Labels) -> None:
-    try:
-        metric.remove(*labels)
-    except KeyError:
-        return  # this probe never had that series
+class _Series:
+    """Finds the series of a metric by its labels; the library itself looks at each label anew."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Gauge | Counter | Histogram, Labels], Any] = {}
+
+    def find(self, metric: M, labels: Labels) -> M:
+        found: M | None = self._found.get((metric, labels))
+        if found is None:
+            found = self._found[metric, labels] = metric.labels(*labels)
+        return found
+
+    def drop(self, metric: Gauge | Counter, labels: Labels) -> None:
+        self._found.pop((metric, labels), None)
+        try:
+            metric.remove(*labels)
+        except KeyError:
+            return  # this probe never had that series

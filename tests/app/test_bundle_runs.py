@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 from daemon import Daemon
 from starlette.applications import Starlette
@@ -10,6 +11,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from virtual import until
 
+from earwitness.evidence.bundle import bundle, runs_to_pack
+from earwitness.evidence.storage import EvidenceStorage
+from earwitness.presentation import sample_incident
 from earwitness.serving import listen, served
 
 
@@ -51,3 +55,18 @@ async def test_the_bundle_holds_the_runs_of_the_workaround_that_decided_the_seve
         ("web", "failed", "finding"),
         ("bank-web", "weighed", "ok"),
     }
+
+
+def test_of_a_very_large_incident_the_latest_runs_are_packed_and_what_was_weighed():
+    failed = tuple(f"run-{n}" for n in range(5000))
+    incident = replace(sample_incident("inc-1", 0.0), observations=failed, weighed=("run-7", "bank-1"))
+    roles = runs_to_pack(incident)
+    assert [run for run, role in roles.items() if role == "failed"] == [*failed[-500:], "run-7"]
+    assert roles["bank-1"] == "weighed"
+
+
+def test_the_manifest_names_the_failed_runs_that_are_not_in_the_archive(tmp_path):
+    shown = {"id": "inc-1", "title": "", "severity": "sev1", "status": "open", "reason": "", "timeline": []}
+    packed = bundle(shown, [], [], EvidenceStorage(tmp_path), ["run-1", "run-2"])
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert json.loads(archive.read("manifest.json"))["runs_left_out"] == ["run-1", "run-2"]

@@ -1,12 +1,17 @@
 """SIGKILL at the worst moments: nothing is lost, nothing is doubled, no number is dialled twice."""
 
+import asyncio
 import time
 
 import pytest
 from daemon import PATIENCE
 from shop_config import call_config, call_probe, interval_due_in, web_config
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from virtual import until
 
+from earwitness.serving import listen, served
 from earwitness.simulator.server import Simulator
 
 CALL_SPEED = 10  # at which a call takes some seconds, so that one is surely under way
@@ -78,6 +83,50 @@ async def test_killed_again_and_again_while_it_fails_it_is_one_incident_told_onc
     await until(lambda: not started & {r for (r,) in daemon.rows("SELECT id FROM runs WHERE state = 'running'")})
     outcomes = dict(daemon.rows("SELECT outcome, count(*) FROM observations GROUP BY outcome"))
     assert outcomes.get("unknown", 0) <= len(moments)  # at most the one run that each kill cut off
+
+
+async def test_a_run_that_the_judge_asked_for_and_that_waits_is_made_once_after_the_kill(daemon):
+    bank = asyncio.Event()  # until it is set, the bank's page does not answer
+
+    async def pay(_request):
+        return PlainTextResponse("", 503)
+
+    async def by_bank(_request):
+        await bank.wait()
+        return PlainTextResponse("")
+
+    listener = listen("127.0.0.1", 0)
+    shop = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    daemon.configure(
+        {
+            "environment": "production",
+            "network": {"allow": ["127.0.0.0/8"]},
+            "journeys": {"pay": {"title": "Pay", "workaround": ["bank"]}, "bank": {"title": "Pay by bank"}},
+            "probes": {
+                "web": {"journey": "pay", "every": "1s", "http": {"url": f"{shop}/pay", "timeout": "900ms"}},
+                "by-bank": {"journey": "bank", "every": "7d", "http": {"url": f"{shop}/bank", "timeout": "1m"}},
+            },
+        }
+    )
+    wanted = "SELECT key FROM requests WHERE why = 'workaround' AND state = ?"
+    async with served(Starlette(routes=[Route("/pay", pay), Route("/bank", by_bank)]), listener, grace=0.1):
+        await daemon.start()
+        looked = await daemon.look("by-bank")  # the judge's run has to wait for it
+        await until(lambda: daemon.is_running(looked), PATIENCE)
+        incident = await daemon.incident("web", "open")
+        ((key,),) = await until(lambda: daemon.rows(wanted, "pending"), PATIENCE)
+        await daemon.kill()
+        bank.set()
+        await daemon.start()
+        await until(lambda: daemon.rows(wanted, "taken"), PATIENCE)
+        ((run,),) = await until(lambda: daemon.rows("SELECT id FROM runs WHERE request = ?", key), PATIENCE)
+        assert (await daemon.observation(run))["outcome"] == "ok"
+
+        async def has_a_way_round():
+            return (await daemon.get(f"incidents/{incident['id']}"))["severity"] == "sev2"
+
+        await until(has_a_way_round, PATIENCE)
+        assert daemon.rows("SELECT count(*) FROM runs WHERE probe = 'by-bank' AND state = 'done'") == [(2,)]
 
 
 # --- calls -----------------------------------------------------------------------------------------------------------

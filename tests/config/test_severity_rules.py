@@ -5,7 +5,7 @@ import yaml
 
 from earwitness.config.load import ConfigError, load_config
 from earwitness.config.rules import rules_of
-from earwitness.model import DEFAULT_SEVERITY_RULES, Effect, Failure, Mode, Severity
+from earwitness.model import DEFAULT_SEVERITY_RULES, OUR_FAILURES, Effect, Failure, Mode, Severity
 
 BASE = """
 environment: production
@@ -126,11 +126,20 @@ def test_a_rule_that_the_rules_before_it_shadow_is_refused(tmp_path, rules):
         {"calendar": "office", "outside": "office"},
         {"scope": "carrier"},  # nothing telephones
         {"failure": "prompt_missing"},
+        {"channel": "http", "failure": "page_hung"},  # only a browser meets it
     ],
 )
 def test_a_rule_that_contradicts_itself_or_what_is_configured_is_refused(tmp_path, match):
     (message,) = refused(tmp_path, {"match": match, "severity": "sev1"})
     assert "nothing that is configured meets all of it" in message
+
+
+@pytest.mark.parametrize("failure", sorted(OUR_FAILURES))
+def test_the_monitors_own_trouble_has_neither_severity_nor_effect(tmp_path, failure):
+    (message,) = refused(tmp_path, {"match": {"failure": failure.value}, "severity": "sev1"})
+    assert "the monitor's own trouble" in message
+    with pytest.raises(ConfigError, match="the monitor's own trouble"):
+        load(tmp_path, f"effects: {{{failure.value}: blocked}}")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from earwitness.judge.layers import Try, locate
 from earwitness.model import (
     Attribution,
     Channel,
+    ClockSetBack,
     Effect,
     Failure,
     Finding,
@@ -100,6 +101,29 @@ def test_after_a_control_call_that_failed_the_next_failure_asks_again_and_opens_
     world.call(BLOCKED)
     assert (world.open, world.asked.count("control")) == ([], 2)
     world.control()
+    assert len(world.open) == 1
+
+
+def test_a_control_call_asked_for_before_the_clock_was_set_back_holds_nothing_back_for_long():
+    world = Phone()
+    world.call(BLOCKED)
+    world.now -= 86_400
+    world.tell(ClockSetBack(world.now))
+    for _ in range(8):  # some four minutes: longer than the control call's answer may take
+        world.call(BLOCKED)
+    assert len(world.open) == 1
+
+
+def test_a_control_call_that_failed_before_the_clock_was_set_back_is_not_the_word_on_what_fails_after():
+    world = Phone()
+    world.call(BLOCKED)
+    world.control(CONTROL)
+    world.now -= 86_400
+    world.tell(ClockSetBack(world.now))
+    world.call()
+    world.call(BLOCKED)
+    world.control()
+    world.call(BLOCKED, why=Why.CONFIRM)
     assert len(world.open) == 1
 
 

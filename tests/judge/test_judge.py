@@ -432,6 +432,29 @@ def test_after_the_clock_was_set_back_runs_count_again(world):
     assert w.open[0].severity is Severity.SEV1
 
 
+def test_after_the_clock_was_set_back_a_place_that_is_tried_no_more_is_forgotten(world):
+    w = world({"web": ("shop", [])})
+    w.fails("web", times=2, location="there")
+    w.now -= 86400
+    w.tell(ClockSetBack(w.now))
+    for _ in range(8):  # of 60 s each
+        w.see("web", took=60.0, location="here")
+    assert w.open == []
+
+
+def test_after_the_clock_was_set_back_what_came_and_went_before_is_forgotten(world):
+    w = world({"web": ("shop", [])}, open_after=3)
+    for _ in range(3):
+        w.fails("web")
+        w.passes("web")
+    w.now -= 86400
+    w.tell(ClockSetBack(w.now))
+    for _ in range(6):
+        w.see("web", took=60.0)
+    w.fails("web")
+    assert w.open == []
+
+
 def test_after_the_clock_was_set_back_an_open_incident_counts_from_then(world):
     w = world(SHARED)
     w.fails("b", times=2)

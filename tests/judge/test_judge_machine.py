@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from judge_world import is_told
 
+from earwitness.alerting.routing import FOLLOW_UPS
 from earwitness.judge import State, judge, stopped_by
 from earwitness.judge.correlation import kind_of
 from earwitness.model import (
@@ -35,6 +36,7 @@ from earwitness.model import (
     Run,
     Severity,
     Status,
+    TestWindow,
     Ticked,
     TransitionKind,
     Why,
@@ -96,6 +98,7 @@ def rules_with(probes):
             "deploy": MaintenanceRule(Match(probe=("bank", "page")), Every(5000.0, 900.0)),
             "stop": MaintenanceRule(Match(dependency=("cards",)), Every(20_000.0, 600.0), Mode.STOP),
         },
+        test_windows={"drill": TestWindow(Match(journey=("both", "bank")), Every(11_000.0, 1500.0))},
     )
 
 
@@ -173,7 +176,8 @@ class JudgeMachine(RuleBasedStateMachine):
     def _delivered(self, transition):
         incident = transition.incident
         mail = self.mail.setdefault(incident.id, [])
-        if is_told(transition, knows=bool(mail)):
+        awaits_end = bool(mail) and mail[-1][0] is not TransitionKind.RESOLVE
+        if is_told(transition, knows=awaits_end if transition.kind in FOLLOW_UPS else bool(mail)):
             if transition.kind in NEWS:
                 assert incident.muted is None, "no news of what is muted"
             assert transition.kind not in (TransitionKind.ATTACH, TransitionKind.NOTE) or not mail, "no child pages"
@@ -181,14 +185,20 @@ class JudgeMachine(RuleBasedStateMachine):
 
     # --- what happens ------------------------------------------------------------------------------------------------
 
-    @rule(probe=st.sampled_from(list(PROBES)), found=FINDS, took=st.integers(1, 40), why=st.sampled_from(list(Why)))
-    def a_run_ends(self, probe, found, took, why):
+    @rule(
+        probe=st.sampled_from(list(PROBES)),
+        found=FINDS,
+        took=st.integers(1, 40),
+        why=st.sampled_from(list(Why)),
+        place=st.sampled_from(["here", "here", "there"]),
+    )
+    def a_run_ends(self, probe, found, took, why, place="here"):
         self.now += took
         self.runs += 1
         at = PROBES[probe]
         if why is Why.CONTROL and at.channel is not Channel.CALL:
             why = Why.CONFIRM
-        run = Run(f"run-{self.runs}", probe, at.journey, at.channel, "here", at.environment, why, self.now)
+        run = Run(f"run-{self.runs}", probe, at.journey, at.channel, place, at.environment, why, self.now)
         facts = {"from": "+12025550143", "carrier": "main"} if at.channel is Channel.CALL else {}
         findings = ()
         if found == "unknown":
@@ -355,7 +365,10 @@ class JudgeMachine(RuleBasedStateMachine):
         for incident in self.state.incidents.values():
             environments = {PROBES[probe].environment for probe in incident.probes}
             assert environments == {incident.environment}
-            assert (incident.severity is Severity.NONPROD) == (incident.environment != "production")
+            if incident.environment != "production":
+                assert incident.severity is Severity.NONPROD
+            elif incident.severity is Severity.NONPROD:
+                assert "drill" in incident.times, "production is spared only while people test"
 
     @invariant()
     def every_open_incident_rests_on_something(self):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from earwitness.audio.words import PromptError
 from earwitness.browser.executable import NoBrowserError, find_browser
 from earwitness.clock import SystemClock
-from earwitness.config.rules import carrier_of, rules_of
+from earwitness.config.rules import carrier_of
 from earwitness.config.schema import Config
 from earwitness.config.times import Once
 from earwitness.model import Severity
@@ -79,11 +79,12 @@ def _on_second_ways(config: Config) -> Iterator[str]:
 
 
 def _on_what_is_over(config: Config) -> Iterator[str]:
-    now, rules = SystemClock().now(), rules_of(config)
+    now = SystemClock().now()
     for key in ("maintenance", "critical_periods", "test_windows"):
-        for name, section in getattr(rules, key).items():
-            if isinstance(section.times, Once) and section.times.until <= now:
-                yield f"{key}.{name}: it is over since {iso_time(section.times.until)}; remove it, or give it new times"
+        for name, section in getattr(config, key).items():
+            times = section.times(config.calendars)
+            if isinstance(times, Once) and times.until <= now:
+                yield f"{key}.{name}: it is over since {iso_time(times.until)}; remove it, or give it new times"
 
 
 def _on_browsers(config: Config) -> Iterator[str]:

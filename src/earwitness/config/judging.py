@@ -15,6 +15,7 @@ from earwitness.config.known_keys import nearest
 from earwitness.config.public_holidays import public_holidays
 from earwitness.config.times import Calendar, Once, Outside, Recurring, instant
 from earwitness.model import (
+    OUR_FAILURES,
     Channel,
     Effect,
     Failure,
@@ -38,6 +39,10 @@ def _failure(value: Any) -> str:
         close = nearest(str(value), list(Failure))
         advice = f"did you mean {close}?" if close else "docs/judgement.md lists them"
         raise problem(f"{value} is no class of failure; {advice}")
+    if value in OUR_FAILURES:
+        raise problem(
+            f"{value} is the monitor's own trouble: it makes no incident, and has neither effect nor severity"
+        )
     return str(value)
 
 

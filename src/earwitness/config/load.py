@@ -14,6 +14,7 @@ from earwitness.config.judging_references import broken_judging_references
 from earwitness.config.known_keys import keys_at, nearest
 from earwitness.config.reachability import rules_that_never_match, sections_that_mean_nothing
 from earwitness.config.references import broken_references
+from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
 from earwitness.config.yaml import Mark, Problem, Section, UnreadableError, locate, read_file, read_yaml
 
@@ -53,8 +54,9 @@ def _load(path: Path, environment: Mapping[str, str]) -> Config:
     problems += broken_references(tree)
     problems += broken_judging_references(tree)
     if config is not None and not problems:
-        problems += rules_that_never_match(tree, config)
-        problems += sections_that_mean_nothing(tree, config)
+        rules = rules_of(config)
+        problems += rules_that_never_match(tree, config, rules)
+        problems += sections_that_mean_nothing(tree, rules)
     if config is None or problems:
         raise ConfigError(_without_values(problems, expanded))
     return config

@@ -10,11 +10,11 @@ from dataclasses import replace
 from itertools import chain, combinations, product
 from typing import TypeVar
 
-from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
 from earwitness.config.yaml import Problem, Section, locate
 from earwitness.judge.matching import means_probe
 from earwitness.model import (
+    BROWSER_FAILURES,
     CALL_FAILURES,
     Channel,
     Effect,
@@ -32,11 +32,10 @@ _WEB = (Channel.HTTP, Channel.BROWSER)
 _FEW = 6  # calendars of which every set is tried
 
 
-def rules_that_never_match(tree: Section, config: Config) -> Iterator[Problem]:
+def rules_that_never_match(tree: Section, config: Config, rules: Rules) -> Iterator[Problem]:
     """Yield a problem for each severity rule that no failure could be judged by."""
     if not config.severity_rules:
         return
-    rules = rules_of(config)
     own = rules.severity_rules[: len(config.severity_rules)]
     many = (
         len(_calendars(own)) > _FEW
@@ -89,8 +88,11 @@ def _situations(rules: Rules, own: Sequence[SeverityRule], hosted: Sequence[str]
 
 def _can_meet(channels: AbstractSet[Channel], failure: Failure) -> bool:
     """Whether a probe of one of the channels can fail so."""
-    by_call = failure in CALL_FAILURES
-    return failure is Failure.SLOW or any((channel is Channel.CALL) is by_call for channel in channels)
+    if failure in CALL_FAILURES:
+        return Channel.CALL in channels
+    if failure in BROWSER_FAILURES:
+        return Channel.BROWSER in channels
+    return failure is Failure.SLOW or channels != {Channel.CALL}
 
 
 def _kinds(name: str, rules: Rules, own: Sequence[SeverityRule], hosted: Sequence[str]) -> Iterator[Facts]:
@@ -132,18 +134,29 @@ def _named(lists: Iterable[Iterable[T]]) -> list[T]:
 # --- sections that mean nothing --------------------------------------------------------------------------------------
 
 
-def sections_that_mean_nothing(tree: Section, config: Config) -> Iterator[Problem]:
+def sections_that_mean_nothing(tree: Section, rules: Rules) -> Iterator[Problem]:
     """Yield a problem for each maintenance or critical period that no probe meets, and each workaround that can help nobody."""
-    rules = rules_of(config)
     for key in ("maintenance", "critical_periods", "test_windows"):
         for name, section in getattr(rules, key).items():
             if not any(means_probe(section.match, probe, rules) for probe in rules.probes):
                 message = "no probe that is configured meets all of match; correct it, or remove it"
                 yield Problem(locate(tree, (key, name)), f"{key}.{name}.match", message)
     for name in rules.journeys:
-        there = {rules.probes[probe].environment for probe in rules.tried_by[name]}
-        ways = {rules.probes[probe].environment for probe in rules.workarounds[name]}
-        if there and ways and there.isdisjoint(ways):
-            where = f"{' and '.join(sorted(ways))}, the journey in {' and '.join(sorted(there))}"
-            message = f"these workarounds are tried in {where}; name one of the same environment"
+        message = _vain_workaround(name, rules)
+        if message:
             yield Problem(locate(tree, ("journeys", name, "workaround")), f"journeys.{name}.workaround", message)
+
+
+def _vain_workaround(journey: str, rules: Rules) -> str:
+    """Return why the journey's workarounds can help nobody; empty if one can, or if it names none."""
+    tried, ways = rules.tried_by[journey], rules.workarounds[journey]
+    there, elsewhere = ({rules.probes[probe].environment for probe in names} for names in (tried, ways))
+    if not tried or not ways:
+        return ""
+    if there.isdisjoint(elsewhere):
+        where = f"{' and '.join(sorted(elsewhere))}, the journey in {' and '.join(sorted(there))}"
+        return f"these workarounds are tried in {where}; name one of the same environment"
+    pairs = [(t, w) for t in tried for w in ways if rules.probes[t].environment == rules.probes[w].environment]
+    if all(t == w for t, w in pairs):
+        return f"{' and '.join(ways)} would be the way round itself; name another probe or journey"
+    return ""

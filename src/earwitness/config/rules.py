@@ -52,16 +52,17 @@ def rules_of(config: Config) -> Rules:
 
 def _probe(config: Config, probe: ProbeSpec) -> ProbeRule:
     carrier = carrier_of(config, probe)
+    reached = tuple(dict.fromkeys(_reached(probe)))
     return ProbeRule(
         journey=probe.journey,
         environment=config.environment_of(probe),
         channel=probe.kind.channel,
-        depends_on=_needed(config, tuple(dict.fromkeys((*probe.depends_on, *_owners(config, probe))))),
+        depends_on=_needed(config, tuple(dict.fromkeys((*probe.depends_on, *_owners(config, reached))))),
         interval=probe.interval,
         budget=probe.budget,
         carrier=carrier,
         control=carrier is not None and config.carriers[carrier].control is not None,
-        reaches=tuple(dict.fromkeys(_reached(probe))),
+        reaches=reached,
     )
 
 
@@ -74,9 +75,9 @@ def _needed(config: Config, named: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _owners(config: Config, probe: ProbeSpec) -> Iterator[str]:
-    """Yield the dependencies whose hosts the probe's own requests go to."""
-    hosts = (way.removeprefix("host:").partition(":")[0] for way in _reached(probe) if way.startswith("host:"))
+def _owners(config: Config, reached: tuple[str, ...]) -> Iterator[str]:
+    """Yield the dependencies whose hosts these are."""
+    hosts = (way.removeprefix("host:").partition(":")[0] for way in reached if way.startswith("host:"))
     known = config.hosts
     yield from (owner.dependency for host in hosts if (owner := known.owner(host)) is not None)
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -192,7 +193,7 @@ class ProbeSpec(Spec):
                 key,
             )
 
-    @property
+    @cached_property
     def kind(self) -> Kind:
         return next(kind for name, kind in KINDS.items() if getattr(self, name) is not None)
 
@@ -320,7 +321,7 @@ class Config(Spec):
             raise problem(f"{folder} is not a folder; put the reference recordings there")
         return Path(folder)
 
-    @property
+    @cached_property
     def hosts(self) -> HostMap:
         """Whose hosts are known."""
         owners = {

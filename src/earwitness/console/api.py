@@ -9,14 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from earwitness.alerting.trial import attempt_json
 from earwitness.console.house import House
-from earwitness.evidence.bundle import bundle
+from earwitness.evidence.bundle import bundle, runs_to_pack
 from earwitness.model import Commanded, Incident, Status
 from earwitness.presentation import incident_json, iso_time, observation_json, suspicion_json
 from earwitness.store import digests, history, outbox, owed, resending, verdicts
 from earwitness.store.resending import NoLongerSoError
 
 EVIDENCE = "/api/v1/evidence"
-_MOST_RUNS = 500  # of an incident, the latest, whose observations are in its archive
 _SHOWN_INLINE = ("audio/", "image/png", "text/plain", "application/json")
 
 
@@ -99,13 +98,15 @@ async def evidence_zip(house: InHouse, incident_id: str) -> Response:
 async def archive(house: House, incident_id: str) -> Response:
     """Return the evidence of an incident as one zip."""
     found = await find(house, incident_id)
-    chosen = dict.fromkeys(found.observations[-_MOST_RUNS:], "failed")
-    chosen |= {run: "weighed" for run in found.weighed if run not in chosen}
+    chosen = runs_to_pack(found)
     runs = await house.store.read(lambda c: [history.observation(c, run) for run in chosen])
     seen = [observation_json(run, EVIDENCE) | {"role": chosen[run.run.id]} for run in runs if run is not None]
     weighed = (file for run in runs if run is not None and chosen[run.run.id] == "weighed" for file in run.evidence)
     files = tuple(dict.fromkeys((*found.evidence, *weighed)))
-    content = await asyncio.to_thread(bundle, incident_json(found, EVIDENCE), seen, files, house.evidence)
+    packed = {run["run"] for run in seen}
+    left_out = [run for run in found.observations if run not in packed]
+    told = incident_json(found, EVIDENCE) | {"failed_runs": list(found.observations)}
+    content = await asyncio.to_thread(bundle, told, seen, files, house.evidence, left_out)
     named = {"content-disposition": f'attachment; filename="{incident_id}.zip"'}
     return Response(content, media_type="application/zip", headers=named)
 

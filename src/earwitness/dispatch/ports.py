@@ -11,6 +11,7 @@ from earwitness.config.schema import Config
 from earwitness.model import Run
 from earwitness.probes.context import CallLedger, EvidenceSink, RunContext
 from earwitness.probes.http_oauth2 import TokenCache
+from earwitness.probes.memo import Memo
 from earwitness.telephony.baselines import Baselines
 from earwitness.telephony.switchboard import Switchboard
 from earwitness.telephony.transcription import Transcription
@@ -54,6 +55,7 @@ class Ports:
         self.carriers: dict[str, Carrier] = {}
         self._hosts = config.hosts
         self.tokens = TokenCache()
+        self._memo = Memo()
 
     def take_over(self, before: "Ports") -> None:
         """Keep the carriers that did not change: each knows which of its calls have an owner. Keep the tokens."""
@@ -70,6 +72,7 @@ class Ports:
             web=self.web,
             hosts=self._hosts,
             tokens=self.tokens,
+            memo=self._memo,
             redact=self._redact,
             browser=self._lasting.browser,
             pages=self._lasting.pages,

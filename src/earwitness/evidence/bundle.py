@@ -1,12 +1,13 @@
 """One archive with all that an incident rests on, and a manifest of hashes to check it against.
 
-incident.json       the incident as the API shows it
+incident.json       the incident as the API shows it, and every run of it that failed
 argument.txt        why it has its severity, in words, and its timeline
 observations.json   the runs that it rests on: steps with their times, findings, numbers dialled, call SIDs, URLs, measures; their role
                     is `failed`, or `weighed` for those of workarounds, control calls and other probes that decided severity and cause
 reproduce.sh        the requests of these runs as curl lines, and the numbers that were called
 HASH-NAME           the files: recordings, transcripts, scripts, requests and answers, screenshots
-manifest.json       the SHA-256 and size of each
+manifest.json       the SHA-256 and size of each, and the failed runs that are left out: those before the latest few hundred, and those that
+                    were deleted by their age
 """
 
 import hashlib
@@ -17,7 +18,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from earwitness.evidence.storage import EvidenceStorage
-from earwitness.model import Evidence
+from earwitness.model import Evidence, Incident
+
+_MOST_RUNS = 500  # that failed, of an incident
+
+
+def runs_to_pack(incident: Incident) -> dict[str, str]:
+    """Return the runs whose observations an archive holds, each with its role: the latest that failed, and what was weighed."""
+    failed, latest = {*incident.observations}, incident.observations[-_MOST_RUNS:]
+    return {run: "failed" if run in failed else "weighed" for run in (*latest, *incident.weighed)}
 
 
 def bundle(
@@ -25,8 +34,12 @@ def bundle(
     observations: Sequence[Mapping[str, Any]],
     evidence: Sequence[Evidence],
     storage: EvidenceStorage,
+    left_out: Sequence[str] = (),
 ) -> bytes:
-    """Return the zip; `incident` and `observations` are as the API shows them. A file that is gone is named so."""
+    """Return the zip; `incident` and `observations` are as the API shows them. A file that is gone is named so.
+
+    `left_out` are the failed runs of the incident that are not among the observations.
+    """
     manifest: list[dict[str, object]] = []
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -46,7 +59,7 @@ def bundle(
                 add(name, path.read_bytes())
             else:
                 manifest.append({"name": name, "sha256": file.sha256, "size": file.size, "missing": True})
-        packed.writestr("manifest.json", json.dumps({"files": manifest}, indent=2))
+        packed.writestr("manifest.json", json.dumps({"files": manifest, "runs_left_out": [*left_out]}, indent=2))
     return archive.getvalue()
 
 

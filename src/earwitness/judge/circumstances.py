@@ -74,11 +74,8 @@ def _refitted(state: State, incident: Incident, rules: Rules, at: float) -> Judg
 
 def set_back(state: State, at: float) -> Judgement:
     """Let no run lie in the future, or every later one would seem to be overtaken by it; nor what incidents count from."""
-    for probe in [p for p in state.probes.values() if p.started_at > at]:
-        usable_at = min(probe.usable_at, at) if probe.usable_at is not None else None
-        well_at = min(probe.well_at, at) if probe.well_at is not None else None
-        since = min(probe.since, at)
-        state = state.with_probe(replace(probe, started_at=at, since=since, usable_at=usable_at, well_at=well_at))
+    for probe in [p for p in state.probes.values() if p.latest_moment > at]:
+        state = state.with_probe(probe.no_later_than(at))
     for incident in [i for i in state.open_incidents() if max(i.failing_since, i.began_at, i.better_since or at) > at]:
         state = state.with_incident(
             replace(

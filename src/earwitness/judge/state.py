@@ -83,6 +83,29 @@ class ProbeState:
         """Whether the probe passed often enough in a row to be believed, and from every location."""
         return not self.failing and self.streak >= needed and not any(p.failing for p in self.places)
 
+    @property
+    def latest_moment(self) -> float:
+        """The latest that is remembered, by the clock of then: of a run, a control call, or the asking for one."""
+        return max(self.started_at, self.control_asked_at or 0.0, *(t.at for t in self.tries))
+
+    def no_later_than(self, at: float) -> "ProbeState":
+        """Return the same standing with nothing in it later than `at`, as if what was had been just now."""
+        return replace(
+            self,
+            since=min(self.since, at),
+            started_at=min(self.started_at, at),
+            usable_at=_by(self.usable_at, at),
+            well_at=_by(self.well_at, at),
+            control_asked_at=_by(self.control_asked_at, at),
+            serious_of_late=tuple(min(moment, at) for moment in self.serious_of_late),
+            tries=tuple(replace(t, at=min(t.at, at)) for t in self.tries),
+            places=tuple(replace(p, at=min(p.at, at)) for p in self.places),
+        )
+
+
+def _by(moment: float | None, at: float) -> float | None:
+    return None if moment is None else min(moment, at)
+
 
 SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
 _LATE = 5  # intervals for which a failure that came and went is remembered

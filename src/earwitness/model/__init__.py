@@ -33,7 +33,9 @@ from earwitness.model.severity_rules import (
     TestWindow,
 )
 from earwitness.model.words import (
+    BROWSER_FAILURES,
     CALL_FAILURES,
+    OUR_FAILURES,
     Attribution,
     Channel,
     Effect,
@@ -59,8 +61,10 @@ from earwitness.model.words import (
 )
 
 __all__ = [
+    "BROWSER_FAILURES",
     "CALL_FAILURES",
     "DEFAULT_SEVERITY_RULES",
+    "OUR_FAILURES",
     "Argument",
     "Attribution",
     "Awaited",

@@ -183,6 +183,45 @@ CALL_FAILURES = frozenset(  # what only a call can meet
 )
 
 
+BROWSER_FAILURES = frozenset(  # what only a browser can meet
+    {
+        Failure.ELEMENT_MISSING,
+        Failure.WRONG_PAGE,
+        Failure.CONSOLE_ERROR,
+        Failure.REQUEST_FAILED,
+        Failure.PAGE_HUNG,
+        Failure.PAGE_CRASHED,
+        Failure.PAGE_SCRIPTS_CHANGED,
+        Failure.SECURITY_HEADERS_CHANGED,
+        Failure.PAGE_NOT_WATCHED,
+    }
+)
+
+OUR_FAILURES = frozenset(  # what the monitor met on its own side, which is no customer's outage
+    {
+        Failure.ADDRESS_REFUSED,
+        Failure.RESOLVER_FAILED,
+        Failure.NO_TRUST_STORE,
+        Failure.UPLINK_DOWN,
+        Failure.PROXY_FAILED,
+        Failure.CLIENT_CERTIFICATE_UNUSABLE,
+        Failure.BROWSER_FAILED,
+        Failure.SCRIPT_BROKEN,
+        Failure.ACCOUNT_REFUSED,
+        Failure.CARRIER_API_FAILED,
+        Failure.RECORDING_MISSING,
+        Failure.RECORDING_UNREADABLE,
+        Failure.WORDS_NOT_CHECKED,
+        Failure.CONTROL_FAILED,
+        Failure.TRANSCRIPTION_FAILED,
+        Failure.NOT_ALLOWED_TO_DIAL,
+        Failure.OVER_BUDGET,
+        Failure.INTERRUPTED,
+        Failure.MONITOR_ERROR,
+    }
+)
+
+
 class Workaround(StrEnum):
     """How a blocked journey's workarounds fare: one lets customers through, all fail, nobody could tell of one lately, none is named."""
 

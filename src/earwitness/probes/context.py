@@ -13,6 +13,7 @@ from earwitness.config.fields import Money, Spec
 from earwitness.model import Channel, Evidence, Finding, Observation, Run, Scalar, Step
 from earwitness.probes.hosts import HostMap
 from earwitness.probes.http_oauth2 import TokenCache
+from earwitness.probes.memo import Memo
 from earwitness.transport.redaction import is_long, redacted_document
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class RunContext:
     web: "WebClient | None" = None
     hosts: HostMap = field(default_factory=HostMap)  # whose host it is that fails
     tokens: TokenCache = field(default_factory=TokenCache)  # that earlier runs signed in with
+    memo: Memo = field(default_factory=Memo)
     redact: Callable[[str], str] = lambda text: text  # takes out of a text what the configuration lets nobody see
     browser: "BrowserEngine | None" = None
     pages: "PageBaselines | None" = None  # what payment pages delivered, as people accepted it

@@ -156,18 +156,21 @@ def _check_size(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
 
 
 def _check_body(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
-    begins = f"it begins {answer.excerpt(answer.text)}" if answer.body else "it is empty"
     for text in step.expect.body:
         if text not in answer.text:
-            message = f"expected the body to contain {text!r}; {begins}"
+            message = f"expected the body to contain {text!r}; {_beginning(answer)}"
             yield Finding(Failure.WRONG_BODY, message, step.harm)
     pattern = step.expect.body_regex
     found = None if pattern is None else search(pattern, answer.text)
     if isinstance(found, Finding):
         yield found
     elif pattern is not None and found is None:
-        message = f"expected the body to hold something like {pattern.pattern!r}; {begins}"
+        message = f"expected the body to hold something like {pattern.pattern!r}; {_beginning(answer)}"
         yield Finding(Failure.WRONG_BODY, message, step.harm)
+
+
+def _beginning(answer: Answer) -> str:
+    return f"it begins {answer.excerpt(answer.text)}" if answer.body else "it is empty"
 
 
 def _as_text(value: Any) -> str:

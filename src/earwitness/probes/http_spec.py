@@ -142,7 +142,7 @@ class StepSpec(RequestSpec):
         """What a failure of the step does to the customer."""
         return self.effect or Effect.BLOCKED
 
-    @property
+    @cached_property
     def needs(self) -> frozenset[str]:
         """The names of the values that earlier steps must have captured."""
         return frozenset(names_in([self.url, self.headers, self.body, self.form, self.json_]))

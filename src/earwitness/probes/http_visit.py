@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import httpx
 
@@ -25,13 +26,14 @@ from earwitness.probes.http_templates import (
 )
 from earwitness.probes.http_terms import check_version, terms_of
 from earwitness.transport.chain import as_utc, needed_of
+from earwitness.transport.client import WebClient
 from earwitness.transport.client_certificate import (
     ClientCertificate,
     UnusableCertificateError,
     read_client_certificate,
 )
 from earwitness.transport.errors import ExchangeError
-from earwitness.transport.exchange import Certificate, Exchange, Stage
+from earwitness.transport.exchange import Certificate, Exchange, Stage, Terms
 from earwitness.transport.redaction import Redaction, secrets_of_request
 from earwitness.transport.redirects import Trail, follow, same_origin
 
@@ -68,6 +70,29 @@ class Visit:
         return Step(self.name, not self.findings and not self.note, self.started, self.duration, note)
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request that is not sent itself, and what of it nobody may see."""
+
+    request: httpx.Request
+    secrets: tuple[str, ...]
+
+    @property
+    def twin(self) -> httpx.Request:
+        """The request once more, around the same parts: its terms are its own, and runs may go on side by side."""
+        twin = object.__new__(httpx.Request)
+        vars(twin).update(vars(self.request))
+        return twin
+
+    @classmethod
+    def of(cls, request: httpx.Request) -> Self:
+        return cls(request, tuple(dict.fromkeys(secrets_of_request(request))))
+
+
+def _terms(spec: HttpSpec, web: WebClient, family: int | None) -> Terms:
+    return terms_of(spec, web.terms(spec.allow), family)
+
+
 class Visitor:
     """Walks through the flow once. `family` is the version of IP to go by, None for any."""
 
@@ -77,7 +102,7 @@ class Visitor:
         assert ctx.web is not None
         self._suffix = f" over IPv{family}" if spec.ip == "both" else ""
         self._spec, self._ctx, self._client, self._redaction = spec, ctx, client, redaction
-        self._terms = terms_of(spec, ctx.web.terms(spec.allow), family)
+        self._terms = ctx.memo.once(spec, ("terms", family), partial(_terms, spec, ctx.web, family))
         self._home = parsed_url(spec.flow[0].url)  # where credentials belong
         self._values: dict[str, Captured] = {}
         self._token: Token | None = None
@@ -202,7 +227,7 @@ class Visitor:
             visit.findings = [Finding(failure, self._unusable, Effect.NONE, Attribution.MONITOR)]
             return
         try:
-            visit.request = self._request(visit.step)
+            visit.request = self._request(visit)
         except UnusableValueError as error:
             visit.findings = [Finding(Failure.CAPTURE_FAILED, str(error), visit.step.harm)]
         else:
@@ -224,8 +249,18 @@ class Visitor:
             return self.visits[-1]
         return await self._take(visit.step)
 
-    def _request(self, step: StepSpec) -> httpx.Request:
-        """Build the request with what was captured. Raises UnusableValueError."""
+    def _request(self, visit: Visit) -> httpx.Request:
+        """Return the request; one that needs nothing of this visit is built once for all. Raises UnusableValueError."""
+        step = visit.step
+        if visit.signs_in or step.needs or self._token is not None or any(self._client.cookies.jar):
+            prepared = _Prepared.of(self._built(step))
+        else:
+            prepared = self._ctx.memo.once(step, "request", lambda: _Prepared.of(self._built(step)))
+        for secret in prepared.secrets:
+            self._redaction.hide(secret)
+        return prepared.twin
+
+    def _built(self, step: StepSpec) -> httpx.Request:
         url = fill_url(step.url, self._values, self._last_url)
         headers = httpx.Headers(fill_headers(step.headers, self._values))
         content_type = headers.get("content-type", "").lower()
@@ -240,8 +275,6 @@ class Visitor:
         authorization = self._authorization(url, step)
         if authorization is not None and "authorization" not in headers:
             request.headers["authorization"] = authorization
-        for secret in secrets_of_request(request):
-            self._redaction.hide(secret)
         return request
 
     async def _exchange(self, visit: Visit, request: httpx.Request) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -27,6 +27,7 @@ _LATE = {
     Stage.TRANSFER: (Failure.TRANSFER_TIMEOUT, "the answer did not end"),
 }
 _PORTS = {"http": 80, "https": 443}
+_NO_LIMIT = nullcontext()  # to arm a timer for each chunk costs more than to take it
 
 
 def too_late(stage: Stage, seconds: float) -> TimedOutError:
@@ -45,6 +46,9 @@ class Reply:
     chunks: AsyncGenerator[bytes]
     close: Callable[[], Awaitable[None]]
     finish: Callable[[], None]  # completes the record
+    at_hand: Callable[[], bool] = lambda: (
+        False
+    )  # whether the next of the chunks, or their end, is there without waiting
 
 
 class Watch:
@@ -140,7 +144,7 @@ class Body(httpx.AsyncByteStream):
         deadline, whole = self._until or (None, 0.0)
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
+                async with _NO_LIMIT if self._reply.at_hand() else asyncio.timeout_at(deadline):
                     chunk = await anext(self._reply.chunks, None)
             except TimeoutError as error:
                 raise too_late(Stage.TRANSFER, whole) from error

@@ -122,6 +122,7 @@ class CurlTransport(GuardedTransport):
             chunks=transfer.chunks(lambda code, text: _explained(code, text, transfer, exchange)),
             close=close,
             finish=transfer.complete,
+            at_hand=transfer.at_hand,
         )
 
     def _drop(self, transfer: Transfer) -> None:

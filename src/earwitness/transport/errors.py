@@ -4,22 +4,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from earwitness.model import Attribution, Failure
+from earwitness.model import OUR_FAILURES, Attribution, Failure
 
 if TYPE_CHECKING:
     from earwitness.transport.exchange import Exchange
-
-_OURS = frozenset(
-    {
-        Failure.ADDRESS_REFUSED,
-        Failure.RESOLVER_FAILED,
-        Failure.NO_TRUST_STORE,
-        Failure.UPLINK_DOWN,
-        Failure.PROXY_FAILED,
-        Failure.CLIENT_CERTIFICATE_UNUSABLE,
-        Failure.MONITOR_ERROR,
-    }
-)
 
 
 class ExchangeError(httpx.TransportError):
@@ -37,7 +25,7 @@ class ExchangeError(httpx.TransportError):
 
     @property
     def attribution(self) -> Attribution:
-        return Attribution.MONITOR if self.failure in _OURS else Attribution.TARGET
+        return Attribution.MONITOR if self.failure in OUR_FAILURES else Attribution.TARGET
 
 
 class ConnectFailedError(ExchangeError, httpx.ConnectError):

@@ -28,9 +28,10 @@ async def follow(
     """
     loop = asyncio.get_running_loop()
     deadline = None if terms.timeout is None else loop.time() + terms.timeout
-    for _ in range((limit or 0) + 1):
-        left = None if deadline is None else max(0.001, deadline - loop.time())
-        request.extensions = {**request.extensions, TERMS: replace(terms, timeout=left)}
+    for hop in range((limit or 0) + 1):
+        if hop and deadline is not None:
+            terms = replace(terms, timeout=max(0.001, deadline - loop.time()))
+        request.extensions = {**request.extensions, TERMS: terms}
         response = await _send(client, request, trail)
         if response.next_request is None or limit is None:
             return response

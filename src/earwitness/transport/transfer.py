@@ -219,6 +219,10 @@ class Transfer:
             return None
         return explain(*self.ended)
 
+    def at_hand(self) -> bool:
+        """Whether `chunks` goes on without waiting."""
+        return bool(self._chunks) or self.ended is not None
+
     async def chunks(self, explain: Callable[[int, str], ExchangeError]) -> AsyncGenerator[bytes]:
         """Yield the body as it comes; raises ExchangeError when it breaks off."""
         while True:
