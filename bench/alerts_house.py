@@ -19,11 +19,24 @@ from earwitness.store.store import Store
 from earwitness.transport.client import WebClient
 
 
-def config_of(probes, urls):
-    """Return a configuration of so many probes, each of a journey and a host of its own, and a webhook for each address."""
-    hooks = {
-        f"hook-{n}": {"webhook": {"url": url, "secret": "of the bench", "timeout": "10s"}} for n, url in enumerate(urls)
+def webhooks(urls):
+    """Return a webhook for each address."""
+    secret = "of the bench"
+    return {f"hook-{n}": {"webhook": {"url": u, "secret": secret, "timeout": "10s"}} for n, u in enumerate(urls)}
+
+
+def mixed_hooks(url):
+    """Return a hook of each kind that one request makes, all with the receiver at this address."""
+    return webhooks([f"{url}/"]) | {
+        "alertmanager": {"alertmanager": {"url": url}},
+        "pagerduty": {"pagerduty": {"url": url, "routing_key": "of the bench"}},
+        "slack": {"slack": {"api_url": url, "token": "of the bench", "channel": "#alerts"}},
+        "teams": {"teams": {"url": f"{url}/workflow"}},
     }
+
+
+def config_of(probes, hooks):
+    """Return a configuration of these hooks and so many probes, each of a journey and a host of its own."""
     names = [f"probe-{n}" for n in range(probes)]
     return Config.model_validate(
         {
@@ -77,7 +90,7 @@ class House:
 
 async def _until_killed(folder, probes, urls):
     """Open an incident for every probe that has none, in a few at a time, and deliver for ever."""
-    house = House(folder, config_of(probes, urls))
+    house = House(folder, config_of(probes, webhooks(urls)))
     async with house.running():
         waiting = [name for name in house.config.probes if name not in house.commit.state.holders]
         print("running", flush=True)

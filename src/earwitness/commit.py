@@ -13,7 +13,7 @@ from itertools import chain, repeat
 import structlog
 from sqlalchemy import Connection
 
-from earwitness.alerting.routing import FOLLOW_UPS, Router
+from earwitness.alerting.routing import Router
 from earwitness.clock import CLOCK_SLACK, Clock
 from earwitness.judge import Judgement, ProbeState, State, judge
 from earwitness.model import (
@@ -29,7 +29,7 @@ from earwitness.model import (
     TransitionKind,
 )
 from earwitness.store import digests, history, owed, quiet, verdicts
-from earwitness.store.owed import Recipient
+from earwitness.store.owed import FOLLOW_UPS
 from earwitness.store.store import Store
 
 log = structlog.get_logger()
@@ -228,10 +228,9 @@ def _write(
 
 def _write_deliveries(connection: Connection, committed: Committed, router: Router, now: float) -> None:
     """Owe each transition to whom it concerns: whoever knew an incident that went on in another is told of that one."""
-    knew: dict[str, list[str]] = {}  # survivor -> hooks that were told of what it absorbed
-    heard: dict[
-        str, tuple[list[str], set[str]]
-    ] = {}  # incident -> who was told and who refused, until something is owed
+    knew: dict[str, dict[str, tuple[str, ...]]] = {}  # survivor -> who was told of what it absorbed -> who takes over
+    # incident -> who was told and who refused, until something is owed
+    heard: dict[str, tuple[list[str], set[str]]] = {}
     for transition, via in zip(committed.transitions, committed.via, strict=True):
         incident = transition.incident
         if transition.kind is TransitionKind.RESOLVE:
@@ -244,10 +243,11 @@ def _write_deliveries(connection: Connection, committed: Committed, router: Rout
         concerned = owed.awaiting_end(connection, incident.id) if transition.kind in FOLLOW_UPS else told
         recipients = router.recipients(transition, concerned, now, set() if asked_anew else refused)
         if incident.merged_into is not None:
-            knew[incident.merged_into] = list(told)
+            knew[incident.merged_into] = owed.taken_over_by(connection, incident.id)
         elif transition.kind is TransitionKind.ATTACH and not incident.muted:
             reached = {*told, *(recipient.hook for recipient in recipients)}
-            recipients += [Recipient(hook) for hook in knew.pop(incident.id, []) if hook not in reached]
+            left = {hook: chain for hook, chain in knew.pop(incident.id, {}).items() if hook not in reached}
+            recipients += router.taken_along(incident, left, now)
         if recipients:  # the hook whose provider brought it about knows
             owed.add_deliveries(connection, transition, [r for r in recipients if r.hook != via], now)
             del heard[incident.id]

@@ -93,6 +93,7 @@ def incident_json(incident: Incident, evidence_url: str) -> dict[str, Any]:
         "opened_at": iso_time(incident.opened_at),
         "resolved_at": iso_time(incident.resolved_at),
         "acknowledged_by": incident.acknowledged_by,
+        "outgrown_at": iso_time(incident.outgrown_at),
         "argument": argument_json(incident.argument) if incident.argument else None,
         "muted": {"by": muted.by, "why": muted.why, "until": iso_time(muted.until)} if muted else None,
         "flapping": incident.flapping,

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, create_engine, select
 from sqlalchemy.exc import DBAPIError
 
-from earwitness.alerting.routing import FOLLOW_UPS, Router
+from earwitness.alerting.routing import Router
 from earwitness.config.schema import Config
 from earwitness.dispatch.effects import with_effects
 from earwitness.judge import State, judge, stopped_by
@@ -33,6 +33,7 @@ from earwitness.model import (
 )
 from earwitness.store import quiet
 from earwitness.store.codec import decode
+from earwitness.store.owed import FOLLOW_UPS
 from earwitness.store.tables import incidents as incident_table
 from earwitness.store.tables import observations as observation_table
 from earwitness.ticking import minutes_between

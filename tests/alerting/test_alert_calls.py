@@ -28,7 +28,7 @@ from earwitness.hooks.base import Callback, HookOutcome, Parcel
 from earwitness.hooks.call import KIND, CallHookSpec
 from earwitness.model import TransitionKind
 from earwitness.simulator.server import Simulator
-from earwitness.store import outbox, owed, spend
+from earwitness.store import owed, resending, spend
 from earwitness.store.owed import Prompt, Recipient
 
 NUMBER = "+12025550199"
@@ -295,7 +295,7 @@ async def test_who_sends_it_again_by_hand_wants_it_to_ring(ring, simulator):
     await ringing.opens("a")
     ringing.world.clock.moment += 60
     (row,) = await ringing.world.rows()
-    await ringing.world.store.write(lambda c: outbox.send_again(c, row["key"], "Ann", ringing.world.clock.now()))
+    await ringing.world.store.write(lambda c: resending.send_again(c, row["key"], "Ann", ringing.world.clock.now()))
     await ringing.world.deliver("ring")
     assert len(await calls(simulator)) == 2
 

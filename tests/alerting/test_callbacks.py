@@ -199,9 +199,9 @@ def buttons(spec, notice):
 
 def test_slack_shows_the_button_that_can_be_answered():
     link = "https://earwitness.example/ack/token"
-    assert "acknowledge" in buttons(SLACK, opened(ack_url=link))
+    assert "acknowledge" in buttons(SLACK, opened(ack_url=link, hook="chat"))
     bare = SlackSpec(token="t", channel="C1")
-    assert "link-acknowledge" in buttons(bare, opened(ack_url=link))
+    assert "link-acknowledge" in buttons(bare, opened(ack_url=link, hook="chat"))
     assert not {"acknowledge", "link-acknowledge"} & buttons(bare, opened())
     done = acknowledged()
     assert done.incident.status is Status.OPEN, "this notice is of the opened incident"
@@ -212,4 +212,4 @@ def test_the_link_is_in_the_message(name):
     from test_all_hooks import section  # noqa: PLC0415
 
     link = "https://earwitness.example/ack/token"
-    assert link.encode() in HOOKS[name].render(section(name), opened(ack_url=link)).replace(b"\\/", b"/")
+    assert link.encode() in HOOKS[name].render(section(name), opened(ack_url=link, hook="chat")).replace(b"\\/", b"/")

@@ -4,7 +4,7 @@ import pytest
 from outbox_world import OutboxWorld
 
 from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE
-from earwitness.store import failover, outbox
+from earwitness.store import failover
 
 ROUTES = [{"to": ["pager"], "failover": ["chat", "mail"]}]
 
@@ -90,38 +90,6 @@ async def test_what_is_given_up_after_a_day_is_taken_over_and_ended_at_both(worl
     await world.deliver()
     assert world.kinds("pager") == ["open", "open", "resolve"], "one of the attempts may have arrived"
     assert world.kinds("chat") == ["open", "resolve"]
-
-
-@pytest.mark.parametrize("first", [410, 200])
-async def test_what_is_sent_again_after_the_end_is_ended_too(tmp_path, first):
-    world = OutboxWorld(tmp_path / "e.db", [{"to": ["pager"]}])
-    world.answers["pager"] = [first, 200]
-    (incident,) = await world.opens("a")
-    await world.deliver()
-    await world.resolves(incident)
-    await world.deliver()
-    world.got.clear()
-    await world.store.write(lambda c: outbox.send_again(c, f"{incident}.1.pager", "Ann", world.clock.now()))
-    await world.deliver()
-    assert world.told("pager") == [("open", incident), ("resolve", incident)]
-    rows = [r for r in await world.rows() if r["kind"] == "resolve"]
-    assert [r["state"] for r in rows] == ["delivered"], "it has one row, whatever happens"
-    world.close()
-
-
-async def test_a_digest_that_is_sent_again_after_its_end_is_ended_too(tmp_path):
-    world = OutboxWorld(tmp_path / "e.db", [{"to": ["pager"], "group_for": "30s"}])
-    world.answers["pager"] = [410, 200]
-    ids = await world.opens("a", "b")
-    world.clock.moment += 31
-    await world.deliver()
-    await world.resolves(*ids)
-    await world.deliver()
-    (row,) = [r for r in await world.rows() if r["kind"] == "digest"]
-    await world.store.write(lambda c: outbox.send_again(c, row["key"], "Ann", world.clock.now()))
-    await world.deliver()
-    assert world.kinds("pager") == ["digest", "digest", "resolve"]
-    world.close()
 
 
 async def test_a_hook_that_was_told_anyway_is_not_told_twice(tmp_path):

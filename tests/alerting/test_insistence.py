@@ -3,6 +3,7 @@
 import pytest
 from judge_world import World, rules_of
 from outbox_world import OutboxWorld, silence
+from sqlalchemy import event
 from virtual import until
 
 from earwitness.alerting.insistence import Insistence, Ladders
@@ -305,6 +306,32 @@ async def test_many_open_incidents_are_looked_at_without_writing_again(make):
     world.store.write = counted
     await world.insistence.look()
     assert writes == []
+
+
+@pytest.mark.parametrize("held", [{"quiet": {"hours": "22:00-07:00"}}, {"group_for": "1h"}])
+async def test_a_rung_does_not_wait_for_news_that_is_held(make, held):
+    rung = {"steps": [{"after": "15m", "to": ["pager"]}]}
+    world = make([{"to": ["pager"], **held}], {"chain": rung})
+    world.clock.moment = 1_700_000_000.0 // 86400 * 86400 + 23 * 3600
+    await world.opens("a")
+    await world.passes(14)
+    assert world.kinds("pager") == []
+    await world.passes(2)
+    assert world.kinds("pager") == ["open", "escalate"]
+
+
+async def test_a_look_asks_the_store_as_much_of_many_incidents_as_of_one(make):
+    world, asked = make([{"to": ["pager"], "remind_every": "1h"}], {}), []
+    event.listen(world.store._reading, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    await world.opens("a")
+    await world.insistence.look()
+    of_one = len(asked)
+    await world.opens(*(f"p{n}" for n in range(20)))
+    asked.clear()
+    await world.insistence.look()
+    assert len(asked) == of_one
+    await world.passes(61)
+    assert world.kinds("pager").count("remind") == 21
 
 
 async def test_it_looks_by_itself(make):

@@ -7,9 +7,11 @@ from told import acknowledged, held, opened, raised, reopened, resolved
 
 from earwitness.hooks.base import Reason, Reply
 from earwitness.hooks.jira import KIND, JiraSpec
+from earwitness.model import Severity
 
 ANSWERS = PROVIDERS["jira"].answers
 NOTHING, CREATED, NOTED = ANSWERS["GET jql"], ANSWERS["POST issue"], ANSWERS["POST comment"]
+EDITED = Reply(204)
 OPEN, MOVED = ANSWERS["GET OPS-7"], ANSWERS["POST transitions"]
 FOUND = Reply(200, {}, b'{"issues": [{"id": "10000", "key": "OPS-7"}]}')
 CLOUD = JiraSpec(
@@ -57,11 +59,30 @@ def test_an_opening_that_is_repeated_opens_nothing_twice():
     assert (outcome.result, outcome.reference) == ("delivered", "OPS-7")
 
 
-@pytest.mark.parametrize("told", [raised(), acknowledged()])
+@pytest.mark.parametrize("told", [raised(Severity.SEV2), acknowledged()])
 def test_a_change_is_a_comment_on_what_the_opening_made(told):
     sent, _ = held(KIND, CLOUD, told, NOTED, reference="OPS-7")
     assert paths(sent) == ["POST /issue/OPS-7/comment"]
     assert json.loads(sent[0].body)["body"].startswith(told.title)
+
+
+def test_another_severity_is_another_priority_where_it_has_one():
+    sent, outcome = held(KIND, CLOUD, raised(), EDITED, NOTED, reference="OPS-7")
+    assert paths(sent) == ["PUT /issue/OPS-7", "POST /issue/OPS-7/comment"]
+    assert json.loads(sent[0].body) == {"fields": {"priority": {"name": "Highest"}}}
+    assert outcome.result == "delivered"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_where_nobody_may_change_the_priority_the_comment_has_to_do(status):
+    not_on_screen = Reply(status, {}, b'{"errors": {"priority": "Field \'priority\' cannot be set."}}')
+    sent, outcome = held(KIND, CLOUD, raised(), not_on_screen, NOTED, reference="OPS-7")
+    assert (paths(sent)[-1], outcome.result) == ("POST /issue/OPS-7/comment", "delivered")
+
+
+def test_the_priority_is_set_before_anything_is_written_that_a_repetition_would_write_twice():
+    sent, outcome = held(KIND, CLOUD, raised(), Reply(503), reference="OPS-7")
+    assert (paths(sent), outcome.result) == (["PUT /issue/OPS-7"], "retry"), "nothing is commented on twice"
 
 
 def test_a_resolve_takes_the_issue_to_done_and_comments_last():
@@ -103,9 +124,9 @@ def test_a_resolve_of_what_was_never_opened_is_done():
 
 def test_that_an_issue_is_gone_is_believed_of_jira_and_not_of_a_gateway():
     gone = Reply(404, {}, b'{"errorMessages": ["Issue does not exist or you do not have permission to see it."]}')
-    _, outcome = held(KIND, CLOUD, raised(), gone, reference="OPS-7")
+    _, outcome = held(KIND, CLOUD, acknowledged(), gone, reference="OPS-7")
     assert (outcome.result, outcome.reason) == ("refused", Reason.GONE)
-    _, outcome = held(KIND, CLOUD, raised(), Reply(404, {}, b"<html>no such site"), reference="OPS-7")
+    _, outcome = held(KIND, CLOUD, acknowledged(), Reply(404, {}, b"<html>no such site"), reference="OPS-7")
     assert outcome.result == "retry"
 
 
@@ -124,8 +145,13 @@ def test_a_key_that_is_none_is_not_believed():
 
 def test_what_is_open_again_is_taken_out_of_done_and_commented_on():
     done = state("done", (41, ("Close", "done")), (11, ("Reopen", "new")))
-    sent, outcome = held(KIND, CLOUD, reopened(), done, MOVED, NOTED, reference="OPS-7")
-    assert paths(sent) == ["GET /issue/OPS-7", "POST /issue/OPS-7/transitions", "POST /issue/OPS-7/comment"]
+    sent, outcome = held(KIND, CLOUD, reopened(), done, MOVED, EDITED, NOTED, reference="OPS-7")
+    assert [p.partition(" /issue/OPS-7")[::2] for p in paths(sent)] == [
+        ("GET", ""),
+        ("POST", "/transitions"),
+        ("PUT", ""),
+        ("POST", "/comment"),
+    ]
     assert json.loads(sent[1].body) == {"transition": {"id": "11"}}
     assert outcome.result == "delivered"
 
@@ -134,6 +160,7 @@ def test_what_is_open_again_is_taken_out_of_done_and_commented_on():
     "left", [state("done", (41, ("Close", "done"))), state("new", (21, ("Start", "indeterminate")))]
 )
 def test_what_is_open_already_or_cannot_be_opened_again_is_only_commented_on(left):
-    sent, outcome = held(KIND, CLOUD, reopened(), left, NOTED, reference="OPS-7")
+    plain = CLOUD.model_copy(update={"priorities": {}})
+    sent, outcome = held(KIND, plain, reopened(), left, NOTED, reference="OPS-7")
     assert paths(sent) == ["GET /issue/OPS-7", "POST /issue/OPS-7/comment"]
     assert outcome.result == "delivered"

@@ -116,7 +116,11 @@ def test_half_a_way_in_is_none(more):
         ServiceNowSpec(url="https://acme.service-now.com", **more)
 
 
-def test_what_is_open_again_is_in_progress_again():
-    (_, change), _ = held(KIND, SPEC, reopened(), found("6"), CHANGED)
+def test_what_is_open_again_is_new_again_so_that_somebody_can_take_it():
+    (_, change), outcome = held(KIND, SPEC, reopened(), found("6"), CHANGED)
     made = json.loads(change.body)
-    assert (made["state"], made["impact"]) == ("2", "1")
+    assert (made["state"], made["impact"]) == ("1", "1")
+    assert outcome.reference == f"{SYS_ID} 2", "an instance with other rules has it in progress, which is remembered"
+    renamed = SPEC.model_copy(update={"new_state": "10"})
+    (_, change), _ = held(KIND, renamed, reopened(), found("6"), CHANGED)
+    assert json.loads(change.body)["state"] == "10"

@@ -9,7 +9,8 @@ from standardwebhooks import Webhook
 from told import BASE, asked, opened
 
 from earwitness.config.fields import Secret
-from earwitness.hooks.base import Parcel, Reason, Reply, read_status, retry_after
+from earwitness.hooks.base import Parcel, Reason, Reply
+from earwitness.hooks.replies import read_status, retry_after
 from earwitness.hooks.webhook import KIND, WebhookSpec
 from earwitness.model import TransitionKind
 

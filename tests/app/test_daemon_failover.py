@@ -75,3 +75,20 @@ async def test_what_was_refused_is_sent_again_by_hand_and_the_trail_says_so(refu
     reply = await refused.api.post(f"/deliveries/{key}/retry")
     assert reply.headers["location"] == f"/incidents/{refused.found}"
     await until(lambda: len(receiver.told(refused.found, "open")) > 1, PATIENCE)
+
+
+async def test_what_is_not_so_any_more_is_refused_in_the_api_and_on_the_command_line(refused):
+    """It was acknowledged and is over: to send the acknowledgement again could take the ticket up again."""
+    api = f"{refused.url}/api/v1"
+    await refused.api.post(f"{api}/incidents/{refused.found}/acknowledge", json={"who": "Ann"})
+
+    async def acknowledged():
+        rows = await refused.get("deliveries", incident=refused.found, state="delivered")
+        return next((row["key"] for row in rows if row["kind"] == "acknowledge"), None)
+
+    key = await until(acknowledged, PATIENCE)
+    await refused.api.post(f"{api}/incidents/{refused.found}/resolve", json={"who": "Ann"})
+    reply = await refused.api.post(f"{api}/deliveries/{key}/retry")
+    assert (reply.status_code, "says that it is acknowledged, and" in reply.text) == (409, True)
+    again = await cli("deliveries", "retry", key, "--url", refused.url)
+    assert (again.returncode, "says that it is acknowledged, and" in again.stderr) == (1, True), again.stderr

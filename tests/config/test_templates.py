@@ -49,6 +49,10 @@ def test_templates_know_the_incident(load, template):
         ("body: '{{ 1 / 0 }}'", r"line 1 of the template: division by zero"),
         ("body: '{{ title + 1 }}'", r"line 1 of the template: "),
         ("title: '{# nothing #}'", r"makes an empty text"),
+        (
+            "body: '{{ incident.ended if change == \"resolve\" else text }}'",
+            r"line 1 of the template: .*ended.* where change is resolve; known are",
+        ),
         ("body: '{{ title.__class__.__mro__ }}'", r"unsafe|undefined"),
         ("body: '{{ ''.__class__.__base__.__subclasses__() }}'", r"template"),
         ("body: '{{ incident.journeys.append(1) }}'", r"template"),

@@ -16,13 +16,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.alerting.digests import is_digest, stand_in
-from earwitness.alerting.notices import Change, Links, notice_of
+from earwitness.alerting.notices import Change, Links, notice_of, written
 from earwitness.alerting.senders import Senders, converse
 from earwitness.clock import Clock
 from earwitness.config.schema import HookSpec
 from earwitness.config.templates import TemplateSpec
 from earwitness.hooks import HOOKS
-from earwitness.hooks.base import LONGEST_ATTEMPT, HookKind, HookOutcome, Notice, Parcel, Reason
+from earwitness.hooks.base import LONGEST_ATTEMPT, HookKind, HookOutcome, Parcel, Reason
 from earwitness.model import is_impairment
 from earwitness.store import digests, impairment_notices, outbox, verdicts
 from earwitness.store.outbox import Attempt, Delivery
@@ -191,16 +191,10 @@ class Courier:
             return frozen
         now = self._clock.now()
         change = await self._store.read(lambda c: _change(c, delivery, now))
-        body = self.hook.kind.render(self.hook.spec, await self._notice(change))
+        body = self.hook.kind.render(self.hook.spec, await written(change, self._links, self.hook.template))
         marked = self._mark.encode() + body
         held = await self._store.write(lambda c: outbox.freeze(c, delivery.seq, token, marked))
         return body if held else None
-
-    async def _notice(self, change: Change) -> Notice:
-        """Templates of people may take their time, so they are filled in where nothing else waits."""
-        if self.hook.template == TemplateSpec():
-            return notice_of(change, self._links, self.hook.template)
-        return await asyncio.to_thread(notice_of, change, self._links, self.hook.template)
 
     async def _attempt(self, delivery: Delivery, body: bytes) -> HookOutcome:
         reference, now = kept_by(self._mark, delivery.reference), self._clock.now()

@@ -52,7 +52,7 @@ def due(incident: Incident, ladders: Ladders, told: Collection[str], now: float)
         wait = _wait(incident, ladder)
         if wait is not None and ladders.router.matcher.matches(ladder.match, incident, now):
             yield from _climbed(incident, name, ladder, wait, ladders.router, now)
-    if incident.status is Status.OPEN:
+    if incident.unanswered:
         for route in ladders.router.matching(incident, now):
             yield from _reminded(incident, route, ladders.router, told, now)
 
@@ -60,7 +60,8 @@ def due(incident: Incident, ladders: Ladders, told: Collection[str], now: float)
 def waits_since(incident: Incident, severities: Collection[Severity] = ()) -> float:
     """Return since when the incident, as it is now, could be answered by those whom these severities concern (none: all of them).
 
-    That is its opening, or the newest moment at which it opened again, was muted no longer, or became one of the severities.
+    That is its opening, or the newest moment at which it opened again, was muted no longer, became one of the severities, or worse
+    than what somebody acknowledged.
     """
     since = incident.opened_at
     for entry in reversed(incident.timeline):
@@ -68,14 +69,14 @@ def waits_since(incident: Incident, severities: Collection[Severity] = ()) -> fl
         if entry.muted or elsewhere or entry.kind is TransitionKind.RESOLVE:
             break
         since = entry.at
-    return since
+    return max(since, incident.outgrown_at or 0.0)
 
 
 def _wait(incident: Incident, ladder: EscalationSpec) -> _Wait | None:
     """Return what the ladder counts from. None: somebody looks after it."""
     since = waits_since(incident, ladder.match.severity)
-    if incident.status is Status.OPEN:
-        return _Wait(since, f"open{since * 1000:.0f}", 0.0)
+    if incident.unanswered:
+        return _Wait(since, f"{'open' if incident.status is Status.OPEN else 'worse'}{since * 1000:.0f}", 0.0)
     if ladder.re_escalate_after is None:
         return None
     answered = max((e.at for e in incident.timeline if e.kind is TransitionKind.ACKNOWLEDGE), default=0.0)
@@ -100,11 +101,17 @@ def _climbed(
 
 def _why(incident: Incident, ladder: EscalationSpec, after: float) -> str:
     if incident.status is Status.OPEN:
-        said = f"Escalated: not acknowledged for {_span(after)}."
+        said = f"not acknowledged for {_span(after)}"
+    elif incident.unanswered:
+        said = f"acknowledged by {_who(incident)} before it became worse, and not for {_span(after)} since"
     else:
         old = _span(ladder.re_escalate_after or 0.0)
-        said = f"Escalated: acknowledged by {incident.acknowledged_by or 'somebody'} {old} ago, and still not over."
-    return f"{said} {incident.reason}"
+        said = f"acknowledged by {_who(incident)} {old} ago, and still not over"
+    return f"Escalated: {said}. {incident.reason}"
+
+
+def _who(incident: Incident) -> str:
+    return incident.acknowledged_by or "somebody"
 
 
 def _reminded(
@@ -119,12 +126,18 @@ def _reminded(
     if times < 1 or (route.quiet is not None and not grave and route.quiet.contains(now)):
         return
     moment = since + times * route.remind_every  # routes that remind a hook of the same at the same time do so once
-    text = f"Still open after {_span(times * route.remind_every)}, and nobody has acknowledged it. {incident.reason}"
+    text = f"{_still(incident, times * route.remind_every)}. {incident.reason}"
     for hook in dict.fromkeys((*route.to, *route.failover)):
         if hook in told:
             key = f"{incident.id}.remind-{moment * 1000:.0f}.{hook}"
             to = Recipient(hook, urgent=grave, failover=router.after(hook, [route]))
             yield Prompt(key, incident.id, TransitionKind.REMIND, now, text, to)
+
+
+def _still(incident: Incident, seconds: float) -> str:
+    if incident.status is Status.OPEN:
+        return f"Still open after {_span(seconds)}, and nobody has acknowledged it"
+    return f"Worse for {_span(seconds)} than {_who(incident)} acknowledged, and nobody has since"
 
 
 def _span(seconds: float) -> str:
@@ -166,8 +179,9 @@ class Insistence:
 
 
 def _all_due(connection: Connection, ladders: Ladders, now: float) -> Iterator[Prompt]:
+    told = owed.told_of_open(connection)
     for incident in verdicts.open_incidents(connection):
-        yield from due(incident, ladders, owed.told(connection, incident.id), now)
+        yield from due(incident, ladders, told.get(incident.id, ()), now)
 
 
 def _owe(connection: Connection, incidents: Collection[str], ladders: Ladders, now: float) -> None:

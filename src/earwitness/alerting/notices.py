@@ -1,5 +1,6 @@
 """Makes what a hook is to tell, in our words or in those of the hook's templates."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from earwitness.alerting.ack_links import AckLinks
 from earwitness.alerting.digests import is_digest
 from earwitness.config.templates import TemplateSpec, WordingError, known_to_templates, worded
 from earwitness.hooks.base import Notice
-from earwitness.model import Incident, Status, TransitionKind, is_impairment
+from earwitness.model import Incident, TransitionKind, is_impairment
 from earwitness.presentation import headline
 
 log = structlog.get_logger()
@@ -48,6 +49,13 @@ class Change:
     now: float = 0.0  # when it is first told
 
 
+async def written(change: Change, links: Links, template: TemplateSpec, *, test: bool = False) -> Notice:
+    """Return the notice. Templates of people may take their time, so they are filled in where nothing else waits."""
+    if template == TemplateSpec():
+        return notice_of(change, links, template, test=test)
+    return await asyncio.to_thread(notice_of, change, links, template, test=test)
+
+
 def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: bool = False) -> Notice:
     incident = change.incident
     url, evidence = links.incident(incident.id), links.evidence()
@@ -63,8 +71,9 @@ def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: boo
         test=test,
         told=change.told,
         hook=change.hook,
-        ack_url=_ack_url(change, links),
     )
+    if links.acks is not None and ours.asks:
+        ours = replace(ours, ack_url=links.acks.url(incident.id, change.hook, change.now))
     if template == TemplateSpec():
         return ours
     known = known_to_templates(change.kind, incident, change.text, url, evidence)
@@ -73,14 +82,6 @@ def notice_of(change: Change, links: Links, template: TemplateSpec, *, test: boo
     if test:  # whatever the template makes of it
         title, text = f"{_TEST}: {title}", f"{_TEST}. {text}"
     return replace(ours, title=title, text=text)
-
-
-def _ack_url(change: Change, links: Links) -> str | None:
-    """Return a link that acknowledges, where there is something to acknowledge and somebody to follow it; a digest's, all of it."""
-    incident = change.incident
-    if links.acks is None or incident.status is not Status.OPEN or incident.of_monitor or not change.hook:
-        return None
-    return links.acks.url(change.incident.id, change.hook, change.now)
 
 
 def _worded(template: str | None, known: Mapping[str, Any], ours: str, longest: int) -> str:

@@ -1,21 +1,26 @@
-"""Asks ticket systems, which cannot call us, what people did with the tickets of open incidents, and does it here too."""
+"""Asks ticket systems, which cannot call us, what people did with the tickets of open incidents, and does it here too.
+
+A look asks for as many tickets as it has time for, a few at once as the kind wants it, and does here what it hears before it asks
+for the next. What it did not come to is asked first by the next look, so each is looked at in turn, however many there are.
+"""
+
+from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import Connection
 
 from earwitness.alerting.couriers import Hook, kept_by
 from earwitness.alerting.heard import Submit, take
 from earwitness.alerting.senders import Senders, converse
 from earwitness.clock import Clock
-from earwitness.hooks.base import HookOutcome, Known, Polled
+from earwitness.hooks.base import HookOutcome, Known, remembered
 from earwitness.impairments import Impairments
-from earwitness.model import Status
-from earwitness.store import digests, outbox, owed, verdicts
+from earwitness.store import tickets
 from earwitness.store.store import Store
 
 log = structlog.get_logger()
-_MOST = 100  # incidents of one poll, the newest
-_IN_ALL = 120.0  # seconds that one poll may take
+_IN_ALL = 120.0  # seconds that one look may take
+_MOST_IN_VAIN = 5  # polls in a row that bring nothing, before the system itself is taken to be in trouble
+_MOST_NAMED = 3  # tickets
 
 
 class Poller:
@@ -37,6 +42,9 @@ class Poller:
         self._senders = senders
         self._impairments = impairments
         self._submit = submit
+        self._asked: dict[str, int] = {}  # incident -> the number of the poll that asked for its ticket last
+        self._polls = 0
+        self._failing: dict[str, tuple[str, str]] = {}  # incident -> its ticket, and why it could not be asked for last
 
     @property
     def wanted(self) -> bool:
@@ -56,49 +64,72 @@ class Poller:
             self._judge(None)
 
     async def look(self) -> None:
-        """Ask once, and do here what was done there."""
+        """Ask for each ticket once, as far as there is time, and do here what was done there."""
+        known, end, in_vain = await self._known(), self._clock.monotonic() + _IN_ALL, 0
+        self._forget_all_but({k.incident for k in known})
+        known.sort(key=lambda k: self._asked.get(k.incident, 0))  # whose turn is longest ago; of the others the newest
+        for first in range(0, len(known), self.hook.kind.poll_at_once):
+            if in_vain >= _MOST_IN_VAIN or self._clock.monotonic() >= end:
+                log.info("poll_goes_on_later", hook=self.hook.name, left=len(known) - first)
+                break
+            some = known[first : first + self.hook.kind.poll_at_once]
+            in_vain = 0 if await self._ask(some, end) else in_vain + 1
+        self._judge(self._trouble())
+
+    async def _ask(self, some: Sequence[Known], end: float) -> bool:
+        """Ask for some tickets at once, and do what was done there. False: nobody knows what was."""
         assert self.hook.kind.poll is not None
-        known = await self._store.read(self._known)
-        if not known:
-            self._judge(None)
-            return
-        poll = self.hook.kind.poll(self.hook.spec, known, self._clock.now())
-        found = await converse(poll, self._senders, self.hook.spec, self.hook.timeout, _IN_ALL)
+        self._polls += 1
+        self._asked |= {k.incident: self._polls for k in some}
+        poll = self.hook.kind.poll(self.hook.spec, some, self._clock.now())
+        in_all = end - self._clock.monotonic()
+        found = await converse(poll, self._senders, self.hook.spec, self.hook.timeout, in_all)
         if isinstance(found, HookOutcome):
             log.warning("poll_failed", hook=self.hook.name, reason=found.reason.value, detail=found.detail)
-            self._judge(f"{self.hook.name} cannot be asked what people did there: {found.detail}")
-            return
-        self._judge(self._unasked(found))
-        unchanged = set(known) & set(await self._store.read(self._known))  # what changed here meanwhile is asked anew
-        for said in found.said:
-            if any(said.incident == k.incident for k in unchanged):
+            self._failing |= {k.incident: (_name(k), found.detail) for k in some}
+            return False
+        self._forget_failing(some)
+        still = set(await self._known([k.incident for k in some])).intersection(some)
+        unchanged = {k.incident for k in still}  # what changed here meanwhile is asked anew
+        for said in found:
+            if said.incident in unchanged:
                 shown = self.hook.kind.shows_answers
                 await take(self._store, self._clock, self._submit, self.hook.name, said, shown=shown)
+        return True
 
-    def _unasked(self, found: Polled) -> str | None:
-        if not found.unasked:
+    async def _known(self, only: Sequence[str] | None = None) -> list[Known]:
+        """Return the tickets that the hook has, the newest first."""
+        found = await self._store.read(lambda c: tickets.known_to(c, self.hook.name, only))
+        mark = f"{self.hook.kind.name}\n"
+        return [Known(t.incident, kept_by(mark, t.reference), t.acknowledged) for t in found]
+
+    def _forget_all_but(self, known: set[str]) -> None:
+        self._asked = {name: turn for name, turn in self._asked.items() if name in known}
+        self._failing = {name: why for name, why in self._failing.items() if name in known}
+
+    def _forget_failing(self, some: Sequence[Known]) -> None:
+        for k in some:
+            self._failing.pop(k.incident, None)
+
+    def _trouble(self) -> str | None:
+        """Return what could not be asked at its last turn, however many looks ago that was."""
+        if not self._failing:
             return None
-        named = "; ".join(f"{ticket}: {outcome.detail}" for ticket, outcome in found.unasked.items())
-        log.warning("poll_incomplete", hook=self.hook.name, tickets=sorted(found.unasked))
-        return f"{self.hook.name} cannot be asked what people did with {named}"
-
-    def _known(self, connection: Connection) -> list[Known]:
-        """Return what is open and whose ticket the hook has: what it is still to be told of stands there as it was before."""
-        newest = sorted(verdicts.open_incidents(connection), key=lambda i: -i.opened_at)
-        found = [Known(i.id, self._reference(connection, i.id), i.status is not Status.OPEN) for i in newest]
-        found += [
-            Known(digest, self._reference(connection, digest), acknowledged=False)
-            for digest in digests.open_of(connection, self.hook.name)
-        ]
-        return [k for k in found if self._has_ticket(connection, k.incident)][:_MOST]
-
-    def _has_ticket(self, connection: Connection, incident: str) -> bool:
-        hook = self.hook.name
-        told = hook in owed.awaiting_end(connection, incident)
-        return told and not owed.is_owed(connection, incident, hook)
-
-    def _reference(self, connection: Connection, incident: str) -> str | None:
-        return kept_by(f"{self.hook.kind.name}\n", outbox.reference_of(connection, incident, self.hook.name))
+        by_detail: dict[str, list[str]] = {}
+        for ticket, detail in self._failing.values():
+            by_detail.setdefault(detail, []).append(ticket)
+        told = "; ".join(f"{_some_of(names)}: {detail}" for detail, names in by_detail.items())
+        return f"{self.hook.name} cannot be asked what people did there: {told}"
 
     def _judge(self, trouble: str | None) -> None:
         self._impairments.set("alerts", trouble is not None, f"poll {self.hook.name}", trouble or "")
+
+
+def _name(known: Known) -> str:
+    """Return what the provider calls the ticket, or what we do."""
+    return remembered(known.reference)[0] or known.incident
+
+
+def _some_of(names: Sequence[str]) -> str:
+    rest = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,12 +1,12 @@
 """Who is told of what, when, and who takes over."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from earwitness.config.alerting import MatchSpec, RouteSpec
 from earwitness.config.schema import Config
 from earwitness.model import Channel, Incident, Severity, Transition, TransitionKind
-from earwitness.store.owed import Recipient
+from earwitness.store.owed import FOLLOW_UPS, Recipient
 
 _NEWS = (
     TransitionKind.OPEN,
@@ -15,7 +15,6 @@ _NEWS = (
     TransitionKind.LOWER,
     TransitionKind.UNMUTE,
 )
-FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
 
 
 def route(match: MatchSpec, to: Sequence[str], **more: object) -> RouteSpec:
@@ -80,6 +79,12 @@ class Router:
         if transition.kind is TransitionKind.ATTACH:  # what joins is news to those only whom it concerns first
             wanted = {hook: None for hook in wanted if hook not in told}
         return [self._timed(hook, matched, incident, now) for hook in wanted]
+
+    def taken_along(self, incident: Incident, knew: Mapping[str, Sequence[str]], now: float) -> list[Recipient]:
+        """Return those who `knew` another incident that goes on in this one, with who takes over from them by its routes too."""
+        matched = self.matching(incident, now)
+        timed = [self._timed(hook, matched, incident, now) for hook in knew]
+        return [replace(r, failover=tuple(dict.fromkeys((*r.failover, *knew[r.hook])))) for r in timed]
 
     def _timed(self, hook: str, matched: Sequence[RouteSpec], incident: Incident, now: float) -> Recipient:
         """The route that tells it soonest decides."""

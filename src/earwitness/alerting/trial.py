@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from earwitness.alerting.couriers import Hook
-from earwitness.alerting.notices import Change, Links, notice_of
+from earwitness.alerting.notices import Change, Links, written
 from earwitness.alerting.senders import Senders, converse
 from earwitness.clock import Clock
 from earwitness.hooks.base import HookOutcome, Parcel
@@ -30,7 +30,7 @@ async def try_hook(
         if kind is TransitionKind.RESOLVE:
             incident = replace(incident, status=Status.RESOLVED, resolved_at=now)
         change = Change(f"{incident.id}.{kind.value}.{hook.name}", kind, now, incident.reason, incident)
-        body = hook.kind.render(hook.spec, notice_of(change, links, hook.template, test=True))
+        body = hook.kind.render(hook.spec, await written(change, links, hook.template, test=True))
         talk = hook.kind.talk(hook.spec, Parcel(change.key, body, now, reference))
         outcome = await converse(talk, senders, hook.spec, hook.timeout, _IN_ALL)
         reference = outcome.reference or reference

@@ -14,7 +14,7 @@ from earwitness.cli.check_report import as_json_text, junit_report, print_verdic
 from earwitness.cli.once import STORE, CannotRunError, Once
 from earwitness.cli.verdict import FAIL_ON, Verdict, judged
 from earwitness.clock import SystemClock
-from earwitness.config.fields import NAME, Money
+from earwitness.config.fields import NAME, Money, parse_count
 from earwitness.config.rules import rules_of
 from earwitness.config.schema import Config
 from earwitness.dispatch.pace import Pace
@@ -45,10 +45,11 @@ def parse_rate(text: str | None) -> float | None:
     """Return runs a second from `5/s` or `30/m`. Raises ValueError."""
     if text is None:
         return None
-    number, _, unit = text.partition("/")
-    if unit not in _SECONDS or not number.isascii() or not number.isdigit() or int(number) < 1:
+    found = parse_count(text, _SECONDS)
+    if found is None:
         raise ValueError(f"{text!r} is no rate; write runs in a time, such as 5/s or 30/m")
-    return int(number) / _SECONDS[unit]
+    number, unit = found
+    return number / _SECONDS[unit]
 
 
 def parse_fail_on(text: str) -> str:

@@ -6,20 +6,21 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from earwitness.config.fields import Duration, Flag, SecretValue, Spec, Texts, WithSecret, as_list, problem
+from earwitness.config.fields import Duration, Flag, SecretValue, Spec, Texts, WithSecret, as_list, parse_count, problem
 from earwitness.config.hours import HoursSpec
 from earwitness.hooks.base import check_address
 from earwitness.model import Channel, Severity
 
 _SHORTEST_REMINDER = 60.0  # seconds
+_LARGEST_CAP = 10_000  # messages a minute
 
 
 def parse_storm_cap(value: Any) -> int:
     """Return messages a minute from `30/m`."""
-    number, slash, unit = str(value).strip().partition("/")
-    if not (number.isascii() and number.isdigit() and slash and unit == "m" and 1 <= int(number) <= 10_000):
+    found = parse_count(str(value), ("m",))
+    if found is None or found[0] > _LARGEST_CAP:
         raise problem(f"{value!r} is no limit; write messages a minute, such as 30/m")
-    return int(number)
+    return found[0]
 
 
 StormCap = Annotated[int, BeforeValidator(parse_storm_cap, json_schema_input_type=str)]

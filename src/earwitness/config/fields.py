@@ -4,6 +4,7 @@ Scalars arrive as text, whatever YAML would have made of them, so `press: 0123` 
 """
 
 import re
+from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
@@ -48,6 +49,14 @@ def parse_duration(value: Any) -> float:
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str)]
+
+
+def parse_count(text: str, units: Collection[str]) -> tuple[int, str] | None:
+    """Return how many of something in which of the units, as of `30/m`. None: it is not written so."""
+    number, _, unit = text.strip().partition("/")
+    if unit not in units or not number.isascii() or not number.isdigit() or int(number) < 1:
+        return None
+    return int(number), unit
 
 
 class Money(NamedTuple):

@@ -9,41 +9,24 @@ from functools import lru_cache
 from types import FrameType, TracebackType
 from typing import Annotated, Any
 
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError
+from jinja2 import Template, TemplateSyntaxError
 from jinja2.exceptions import TemplateError
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator, Field
 
 from earwitness.config.fields import Spec, problem
+from earwitness.config.template_sandbox import BoundedSandbox, TooMuchError, allowance
 from earwitness.model import Cause, Evidence, Incident, TransitionKind
 from earwitness.presentation import headline, incident_json, sample_incident
 
 _LONGEST_TEMPLATE = 20_000  # characters
 _LONGEST_WORDING = 100_000  # characters that are made; more are not even made
+_TOLD = tuple(
+    k for k in TransitionKind if k not in (TransitionKind.NOTE, TransitionKind.MUTE)
+)  # of which hooks are told
 _LONGEST_TIME = 1.0  # seconds that filling in may take
-_LARGEST_POWER = 64  # bits
 
 
-class TooMuchError(TemplateError):
-    """A template asks for more than an alert has room or time for."""
-
-
-class _Bounded(ImmutableSandboxedEnvironment):
-    """A sandbox in which a slip of the pen makes no gigabytes."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" and isinstance(right, int) and right > _LARGEST_POWER:
-            raise TooMuchError(f"{right} is too large a power")
-        for some, times in ((left, right), (right, left)):
-            if isinstance(some, str | list | tuple) and isinstance(times, int) and len(some) * times > _LONGEST_WORDING:
-                raise TooMuchError(f"that repeats something {times} times, which is too much for an alert")
-        return super().call_binop(context, operator, left, right)
-
-
-_ENVIRONMENT = _Bounded(undefined=StrictUndefined, autoescape=False)
+_ENVIRONMENT = BoundedSandbox()
 _WHAT_TEMPLATES_RAISE = (
     TemplateError,
     ArithmeticError,
@@ -68,7 +51,7 @@ def _compiled(text: str) -> Template:
 def worded(text: str, known: Mapping[str, Any]) -> str:
     """Return the template filled in. Raises WordingError, whatever the template did."""
     try:
-        with _time_limit():
+        with _time_limit(), allowance():
             return _made(_compiled(text).generate(known)).strip()
     except TemplateSyntaxError as error:
         raise WordingError(f"line {error.lineno} of the template: {error.message}") from error
@@ -129,25 +112,26 @@ def known_to_templates(
     }
 
 
-def _sample() -> dict[str, Any]:
-    """Return an incident that has everything an incident may have."""
+def _sample(kind: TransitionKind) -> dict[str, Any]:
+    """Return a change of an incident that has everything an incident may have."""
     plain = sample_incident("inc-0123456789ab", 0.0)
     file = Evidence("recording", "audio/wav", "0" * 64, 48_044, "sample.wav")
     cause = Cause("sample-dependency", 0.9, ("test-probe",), ("test-probe",), ("sample-dependency",))
     full = replace(plain, cause=cause, evidence=(file,), acknowledged_by="somebody", resolved_at=60.0)
     url = "https://earwitness.example"
-    return known_to_templates(
-        TransitionKind.OPEN, full, full.reason, f"{url}/incidents/{full.id}", f"{url}/api/v1/evidence"
-    )
+    return known_to_templates(kind, full, full.reason, f"{url}/incidents/{full.id}", f"{url}/api/v1/evidence")
 
 
 def _checked(text: str) -> str:
-    try:
-        made = worded(text, _sample())
-    except WordingError as error:
-        raise problem(f"{error}; known are incident, change, title, text and url, see docs/alerts.md") from error
-    if not made:
-        raise problem("the template makes an empty text of a sample incident; leave it out, or write some words")
+    for kind in _TOLD:
+        try:
+            made = worded(text, _sample(kind))
+        except WordingError as error:
+            where = "" if kind is TransitionKind.OPEN else f" where change is {kind.value}"
+            known = "known are incident, change, title, text and url, see docs/alerts.md"
+            raise problem(f"{error}{where}; {known}") from error
+        if not made and kind is TransitionKind.OPEN:  # of other changes our own words are told then
+            raise problem("the template makes an empty text of a sample incident; leave it out, or write some words")
     return text
 
 

@@ -53,7 +53,7 @@ async def _known(house: House, token: str) -> tuple[AckLink | None, Incident | N
     incident = await house.store.read(lambda c: _incident(c, link.incident))
     if incident is None:
         return link, None, "The incident is not kept any more."
-    if incident.status is not Status.OPEN:
+    if not incident.takes_acknowledgement(house.clock.now()):
         by = f" by {incident.acknowledged_by}" if incident.status is Status.ACKNOWLEDGED else ""
         return link, incident, f"It is {incident.status} already{by}."
     if await house.store.read(lambda c: used.is_used(c, _key(link))):

@@ -12,7 +12,8 @@ from earwitness.console.house import House
 from earwitness.evidence.bundle import bundle, runs_to_pack
 from earwitness.model import Commanded, Incident, Status
 from earwitness.presentation import incident_json, iso_time, observation_json, suspicion_json
-from earwitness.store import digests, history, outbox, owed, verdicts
+from earwitness.store import digests, history, outbox, owed, resending, verdicts
+from earwitness.store.resending import NoLongerSoError
 
 EVIDENCE = "/api/v1/evidence"
 _SHOWN_INLINE = ("audio/", "image/png", "text/plain", "application/json")
@@ -198,7 +199,10 @@ async def drop_deliveries(house: InHouse, hook: str, command: Command | None = N
 async def send_again(house: House, key: str, who: str) -> None:
     """Owe a settled delivery anew; HTTP errors say why not."""
     now = house.clock.now()
-    state = await house.store.write(lambda c: outbox.send_again(c, key, who, now))
+    try:
+        state = await house.store.write(lambda c: resending.send_again(c, key, who, now))
+    except NoLongerSoError as changed:
+        raise HTTPException(409, str(changed)) from changed
     if state is None:
         raise HTTPException(404, f"there is no delivery {key}")
     if state in owed.OWED:

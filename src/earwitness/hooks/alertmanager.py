@@ -22,15 +22,13 @@ from earwitness.hooks.base import (
     Parcel,
     Reply,
     Talk,
-    bad_reply,
     basic,
     bearer,
     json_body,
     matching,
     one_line,
-    provider,
-    read_status,
 )
+from earwitness.hooks.replies import bad_reply, provider, read_status
 from earwitness.model import TransitionKind
 from earwitness.presentation import iso_time
 

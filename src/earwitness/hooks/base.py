@@ -10,16 +10,15 @@ import json
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from earwitness.config.fields import Duration, Money, Secret, Spec, problem
-from earwitness.model import Evidence, Incident, TransitionKind
+from earwitness.model import Evidence, Incident, Status, TransitionKind
 
 LONGEST_ATTEMPT = 25.0  # seconds, of all requests of one attempt together
 AnswerLimit = Annotated[Duration, Field(gt=0, le=LONGEST_ATTEMPT)]  # seconds that one reply may take
@@ -69,6 +68,12 @@ class Notice:
     def home(self) -> str:
         """The address of the console."""
         return self.url.rsplit("/", 2)[0]
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for somebody who looks after the incident: nobody does, or it is told that somebody did too long ago."""
+        grown_old = self.kind is TransitionKind.ESCALATE and self.incident.status is Status.ACKNOWLEDGED
+        return bool(self.hook) and not self.incident.of_monitor and (self.incident.unanswered or grown_old)
 
     def recording(self) -> Evidence | None:
         """Return the newest recording of the incident."""
@@ -231,16 +236,8 @@ class Known:
     acknowledged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """What a poll found, and which tickets could not be asked for, each with the reason."""
-
-    said: list[Said]
-    unasked: dict[str, HookOutcome] = field(default_factory=dict)
-
-
 Talk = Generator[Message, Reply, HookOutcome]
-Poll = Generator[Message, Reply, Polled | HookOutcome]
+Poll = Generator[Message, Reply, list[Said] | HookOutcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +253,7 @@ class HookKind:
         None  # media type and body that a callback is answered with
     )
     poll: Callable[[Any, Sequence[Known], float], Poll] | None = None  # asks what became of incidents there
+    poll_at_once: int = 100  # tickets that one poll asks for
     shows_answers: bool = True  # whether people see there what they did there; else we tell it, as we tell everybody
 
 
@@ -271,89 +269,13 @@ def one_request(
     return talk
 
 
-# --- reading replies -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Statuses:
-    """What a provider's HTTP statuses mean; what is in neither list is tried again."""
-
-    delivered: frozenset[int] = frozenset(range(200, 300))
-    refused: Mapping[int, Reason] = field(default_factory=lambda: {410: Reason.GONE})
-
-
-_ANY_SUCCESS = Statuses()
-_FAULTY = {400: Reason.REJECTED, 410: Reason.GONE, 413: Reason.REJECTED}  # the request is at fault, or nobody is there
-
-
-def provider(*delivered: int) -> Statuses:
-    """Return the statuses of a provider whose documents say which it succeeds with."""
-    return Statuses(frozenset(delivered), _FAULTY)
-
-
-_REASONS = {401: Reason.AUTHENTICATION, 403: Reason.AUTHENTICATION, 429: Reason.RATE_LIMITED}
-
-
-def read_status(reply: Reply, now: float, statuses: Statuses = _ANY_SUCCESS) -> HookOutcome:
-    """Judge a reply by its status alone, which is all that some providers promise.
-
-    After Standard Webhooks: only 2xx is success, only 410 means never again. A 404 or 401 is what a gateway answers while its
-    receiver is being deployed, or a provider until the token is renewed, and an alert must outlive that.
-    """
-    status, detail = reply.status, f"HTTP {reply.status}"
-    if status in statuses.delivered:
-        return HookOutcome("delivered", Reason.OK, detail)
-    if status in statuses.refused:
-        reason = statuses.refused[status]
-        said = "the receiver wants no more" if reason is Reason.GONE else "the receiver will never take this request"
-        return HookOutcome("refused", reason, f"{detail}: {said}")
-    if 300 <= status < 400:
-        detail = f"{detail}: a redirect is not followed; configure the final address"
-        return HookOutcome("retry", Reason.REDIRECT, detail)
-    reason = _REASONS.get(status, _reason(status))
-    return HookOutcome("retry", reason, detail, retry_after(reply.headers.get("retry-after"), now))
-
-
-def _reason(status: int) -> Reason:
-    if status < 300:
-        return Reason.BAD_REPLY
-    return Reason.REJECTED if status < 500 else Reason.SERVER_ERROR
-
-
-def retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds that Retry-After asks for, given as seconds or as a date; None for what is neither."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value) if value.strip().isdigit() else parsedate_to_datetime(value).timestamp() - now
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, seconds)
-
-
-class Answer(BaseModel):
-    """What we read of a provider's JSON: every field of the declared type, others ignored."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
-
-
-_AnswerT = TypeVar("_AnswerT", bound=Answer)
-
-
-def read_answer(reply: Reply, wanted: type[_AnswerT]) -> _AnswerT | None:
-    """Return the reply as the provider's documents say it looks, or None when it is anything else."""
-    try:
-        return wanted.model_validate_json(reply.body)
-    except ValidationError:
-        return None
-
-
-def bad_reply(reply: Reply, expected: str) -> HookOutcome:
-    """Say that something answered which is not the provider, such as a proxy's page. It is not quoted: it may hold our secret."""
-    return HookOutcome("retry", Reason.BAD_REPLY, f"HTTP {reply.status} without {expected}; is the address right?")
-
-
 # --- what several kinds need -----------------------------------------------------------------------------------------
+
+
+def remembered(reference: str | None) -> tuple[str | None, str]:
+    """Return what the provider calls the incident, and what the kind keeps behind that name."""
+    name, _, more = (reference or "").partition(" ")
+    return name or None, more
 
 
 def cut(text: str, longest: int) -> str:

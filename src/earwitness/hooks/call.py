@@ -18,7 +18,6 @@ from pydantic import Field
 
 from earwitness.config.fields import Duration, Flag, Money, Price, SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
-    Answer,
     AnswerLimit,
     Callback,
     Dialling,
@@ -33,16 +32,13 @@ from earwitness.hooks.base import (
     Reply,
     Said,
     Talk,
-    bad_reply,
     basic,
     json_body,
     one_line,
-    provider,
-    read_answer,
-    read_status,
 )
+from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status
 from earwitness.hooks.twilio import AccountSid, PhoneNumber, is_signed, with_refusal
-from earwitness.model import Status, TransitionKind
+from earwitness.model import TransitionKind
 
 _STATUSES, _LISTING = provider(201), provider(200)
 _SETTLED_AFTER = 15.0  # seconds after an attempt without an answer, by when Twilio surely lists the call that it made
@@ -77,9 +73,8 @@ class CallHookSpec(WithSecret):
 def render(spec: CallHookSpec, notice: Notice) -> bytes:
     """Return what is to be said, and whether anything is."""
     end = notice.kind in (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
-    asks = notice.incident.status is Status.OPEN and bool(notice.hook)
     action = f"{notice.home}/callbacks/{quote(notice.hook)}?{urlencode({'incident': notice.incident.id})}"
-    twiml = _document(spec, one_line(notice.title, _MOST_SPOKEN), action if asks else None)
+    twiml = _document(spec, one_line(notice.title, _MOST_SPOKEN), action if notice.asks else None)
     asking = {} if end else {"asks": [notice.incident.id, notice.at]}
     return json_body({"silent": end and not spec.tell_end, "twiml": twiml, **asking})
 

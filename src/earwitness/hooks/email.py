@@ -29,6 +29,7 @@ from earwitness.hooks.base import (
     Talk,
     json_body,
     one_line,
+    remembered,
 )
 from earwitness.model import Evidence, Severity
 from earwitness.presentation import SEVERITY_WORDS, iso_time
@@ -145,7 +146,7 @@ def _html(notice: Notice) -> str:
 def talk(spec: EmailSpec, parcel: Parcel) -> Talk:
     told = parcel.json()
     own_id = f"<{parcel.key}@{parseaddr(spec.from_)[1].partition('@')[2]}>"
-    first_id, waiting = _remembered(parcel)
+    first_id, waiting = _progress_of(parcel)
     recipients = tuple(a for _, a in map(parseaddr, spec.to) if waiting is None or a in waiting)
     if not recipients:
         return HookOutcome("delivered", Reason.OK, "those who did not have it get no mail any more", reference=first_id)
@@ -168,12 +169,11 @@ def talk(spec: EmailSpec, parcel: Parcel) -> Talk:
     return outcome
 
 
-def _remembered(parcel: Parcel) -> tuple[str | None, list[str] | None]:
+def _progress_of(parcel: Parcel) -> tuple[str | None, list[str] | None]:
     """Return the first mail of the incident, and for whom this one is still to be taken, where others have it already."""
-    if parcel.reference is None:
-        return None, None
-    first_id, *more = parcel.reference.split(" ")
-    return first_id, more[1:] if more and more[0] == parcel.key else None
+    first_id, more = remembered(parcel.reference)
+    key, *waiting = more.split(" ")
+    return first_id, waiting if key == parcel.key else None
 
 
 def _headers(spec: EmailSpec, told: dict[str, Any], own_id: str, first_id: str | None) -> dict[str, str]:

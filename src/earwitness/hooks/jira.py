@@ -1,7 +1,7 @@
 """Issues in Jira and Jira Service Management, by the platform's REST API 2 (Cloud and Data Center).
 
 Each issue carries our incident's id as a label and is looked for by it before it is opened, so that an attempt whose answer was lost
-opens no second one; its key is then remembered. What follows are comments; a resolve takes a transition into the category "done".
+opens no second one; its key is then remembered, and behind it the category in which we left the issue: only another one is people's doing. What follows are comments, and the priority of another severity; a resolve takes a transition into the category "done".
 """
 
 from collections.abc import Generator, Sequence
@@ -14,7 +14,6 @@ from pydantic import Field, StringConstraints
 
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
-    Answer,
     AnswerLimit,
     HookKind,
     HookOutcome,
@@ -24,12 +23,10 @@ from earwitness.hooks.base import (
     Notice,
     Parcel,
     Poll,
-    Polled,
     Reason,
     Reply,
     Said,
     Talk,
-    bad_reply,
     basic,
     bearer,
     cut,
@@ -37,14 +34,14 @@ from earwitness.hooks.base import (
     json_request,
     matching,
     one_line,
-    provider,
-    read_answer,
-    read_status,
+    remembered,
 )
+from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status
 from earwitness.model import Severity, TransitionKind
 
+_NOT_OURS_TO_SET = (Reason.REJECTED, Reason.AUTHENTICATION)  # the comment shows whether we may do anything at all
+_GRADES = (TransitionKind.RAISE, TransitionKind.LOWER, TransitionKind.REOPEN)  # changes that may tell another severity
 _STATUSES = provider(200, 201, 204)
-_MOST_UNASKED = 5  # issues that are not to be had before any is
 _LONGEST_SUMMARY, _LONGEST_TEXT = 255, 30_000  # characters
 _Project = Annotated[
     str, matching(r"[A-Z][A-Z0-9_]*", "this is no key of a project; write it as in its issues: OPS of OPS-7")
@@ -86,7 +83,8 @@ def render(spec: JiraSpec, notice: Notice) -> bytes:
     over = notice.kind is TransitionKind.RESOLVE
     new = notice.kind in (TransitionKind.OPEN, TransitionKind.DIGEST)
     again = notice.kind is TransitionKind.REOPEN
-    said = {"over": over, "new": new, "again": again}
+    graded = fields.get("priority") if notice.kind in _GRADES else None
+    said = {"over": over, "new": new, "again": again, "priority": graded}
     return json_body({"incident": incident.id, **said, "fields": fields, "comment": comment})
 
 
@@ -136,7 +134,7 @@ class _State(Answer):
 
 def talk(spec: JiraSpec, parcel: Parcel) -> Talk:
     """Find the issue unless it is known; then comment on it, or take it to done, or open it."""
-    told, (issue, left) = parcel.json(), _remembered(parcel.reference)
+    told, (issue, left) = parcel.json(), remembered(parcel.reference)
     if issue is None:
         found = yield from _find(spec, told["incident"], parcel.now)
         if isinstance(found, HookOutcome):
@@ -166,12 +164,6 @@ def _with_its_beginning(spec: JiraSpec, made: HookOutcome, now: float) -> Talk:
     return replace(made, reference=f"{made.reference} {standing.status.statusCategory.key}")
 
 
-def _remembered(reference: str | None) -> tuple[str | None, str]:
-    """Return the issue, and the category in which we left it, if we did: only another one is people's doing."""
-    issue, _, left = (reference or "").partition(" ")
-    return issue or None, left
-
-
 def _lag(spec: JiraSpec, parcel: Parcel) -> float:
     """Return the seconds until the search surely finds what an attempt without an answer may have opened."""
     return 0.0 if parcel.doubt is None else parcel.doubt + spec.search_lag - parcel.now
@@ -184,10 +176,20 @@ def _follow_up(spec: JiraSpec, issue: str, told: dict[str, Any], now: float) -> 
         finished = yield from _take_up_again(spec, issue, now)
     if finished is not None and finished.result == "retry":
         return finished
+    if told.get("priority") is not None:
+        graded = yield from _grade(spec, issue, told["priority"], now)
+        if graded.result == "retry" and graded.reason not in _NOT_OURS_TO_SET:
+            return graded
     said = _on_it((yield _request(spec, "POST", f"issue/{issue}/comment", {"body": told["comment"]})), issue, now)
     if finished is None or said.result != "delivered":
         return said
     return replace(said, reference=finished.reference) if finished.result == "delivered" else finished
+
+
+def _grade(spec: JiraSpec, issue: str, priority: dict[str, str], now: float) -> Talk:
+    """Set the priority. Where a project lets nobody change it, that is refused, and the comment has to do."""
+    edit = {"fields": {"priority": priority}}
+    return _on_it((yield _request(spec, "PUT", f"issue/{issue}", edit)), issue, now)
 
 
 def _find(spec: JiraSpec, incident: str, now: float) -> Generator[Message, Reply, str | HookOutcome | None]:
@@ -282,27 +284,15 @@ def _read_issue(reply: Reply, now: float) -> HookOutcome:
 
 
 def poll(spec: JiraSpec, known: Sequence[Known], now: float) -> Poll:
-    """Ask each issue for its status, which no search index delays: done there is over here, in progress is acknowledged.
-
-    One that is not to be had keeps none of the others from being asked; after a few of them Jira itself is in trouble.
-    """
-    found, answered = Polled([]), False
-    for one in known:
-        issue, left = _remembered(one.reference)
-        if issue is None:
-            continue
-        standing = yield from _standing_of(spec, issue, now)
-        if not isinstance(standing, HookOutcome):
-            answered = True
-            if standing.status.statusCategory.key != left:
-                found.said.extend(_said(one, standing))
-        elif standing.result == "refused":
-            answered = True  # it was deleted, which says nothing of the incident
-        else:
-            found.unasked[issue] = standing
-            if not answered and len(found.unasked) >= _MOST_UNASKED:
-                return standing
-    return found if answered or not found.unasked else next(iter(found.unasked.values()))
+    """Ask an issue for its status, which no search index delays: done there is over here, in progress is acknowledged."""
+    (one,) = known
+    issue, left = remembered(one.reference)
+    if issue is None:
+        return []
+    standing = yield from _standing_of(spec, issue, now)
+    if isinstance(standing, HookOutcome):  # one that was deleted says nothing of the incident
+        return [] if standing.result == "refused" else standing
+    return [] if standing.status.statusCategory.key == left else _said(one, standing)
 
 
 def _standing_of(spec: JiraSpec, issue: str, now: float) -> Generator[Message, Reply, _Fields | HookOutcome]:
@@ -324,4 +314,4 @@ def _said(known: Known, fields: _Fields) -> list[Said]:
     return []
 
 
-KIND = HookKind(name="jira", spec=JiraSpec, render=render, talk=talk, poll=poll)
+KIND = HookKind(name="jira", spec=JiraSpec, render=render, talk=talk, poll=poll, poll_at_once=1)

@@ -15,7 +15,6 @@ from pydantic import Field
 
 from earwitness.config.fields import SecretValue, WebAddress, WithSecret
 from earwitness.hooks.base import (
-    Answer,
     AnswerLimit,
     Callback,
     HookKind,
@@ -25,15 +24,12 @@ from earwitness.hooks.base import (
     Parcel,
     Reply,
     Said,
-    bad_reply,
     cut,
     json_body,
     one_line,
     one_request,
-    provider,
-    read_answer,
-    read_status,
 )
+from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status
 from earwitness.model import Severity, TransitionKind
 from earwitness.presentation import incident_json, iso_time
 

@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 
 from earwitness.config.fields import Duration, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
-    Answer,
     AnswerLimit,
     HookKind,
     HookOutcome,
@@ -23,12 +22,10 @@ from earwitness.hooks.base import (
     Notice,
     Parcel,
     Poll,
-    Polled,
     Reason,
     Reply,
     Said,
     Talk,
-    bad_reply,
     basic,
     bearer,
     cut,
@@ -36,10 +33,9 @@ from earwitness.hooks.base import (
     json_request,
     matching,
     one_line,
-    provider,
-    read_answer,
-    read_status,
+    remembered,
 )
+from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status
 from earwitness.model import Severity, TransitionKind
 
 _STATUSES = provider(200, 201)
@@ -64,6 +60,7 @@ class ServiceNowSpec(WithSecret):
     token_file: Path | None = None
     table: _TableName = "incident"
     fields: dict[str, str] = Field(default_factory=dict)  # joined to a new record, such as assignment_group
+    new_state: str = "1"  # of what opens again, too: nobody works on it yet
     in_progress_state: str = "2"
     resolved_state: str = "6"
     closed_state: str = "7"
@@ -107,7 +104,7 @@ def _change(spec: ServiceNowSpec, notice: Notice, text: str, graded: dict[str, s
     if notice.kind is TransitionKind.ACKNOWLEDGE:
         return {"state": spec.in_progress_state} | noted
     if notice.kind is TransitionKind.REOPEN:
-        return {"state": spec.in_progress_state} | graded | noted
+        return {"state": spec.new_state} | graded | noted
     return graded | noted
 
 
@@ -138,12 +135,7 @@ def talk(spec: ServiceNowSpec, parcel: Parcel) -> Talk:
     if told["over"] and found.state in {spec.resolved_state, spec.closed_state}:
         change = {"work_notes": change["work_notes"]}
     reply = yield _request(spec, "PATCH", f"/{found.sys_id}", change)
-    return _read_record(reply, parcel.now, _left_state(parcel.reference), ours="state" in change)
-
-
-def _left_state(reference: str | None) -> str | None:
-    """Return the state in which we left the record, which is remembered behind its name: only another one is people's doing."""
-    return (reference or "").partition(" ")[2] or None
+    return _read_record(reply, parcel.now, remembered(parcel.reference)[1], ours="state" in change)
 
 
 def _find(spec: ServiceNowSpec, incident: str, now: float) -> Generator[Message, Reply, _Record | HookOutcome | None]:
@@ -171,7 +163,7 @@ def _request(spec: ServiceNowSpec, method: str, path: str, body: dict[str, Any] 
     return json_request(method, url, authorization, body)
 
 
-def _read_record(reply: Reply, now: float, left: str | None = None, *, ours: bool) -> HookOutcome:
+def _read_record(reply: Reply, now: float, left: str = "", *, ours: bool) -> HookOutcome:
     """Remember where the record stands after what we did to its state (`ours`), which need not be where we wanted it; else what we knew."""
     outcome = read_status(reply, now, _STATUSES)
     if outcome.result != "delivered":
@@ -211,11 +203,13 @@ def poll(spec: ServiceNowSpec, known: Sequence[Known], now: float) -> Poll:
     if said is None:
         return bad_reply(reply, "the Table API's list of records")
     states = {row.correlation_id: row.state for row in said.result}  # the oldest last: it is the one that we change
-    return Polled([s for name, k in open_here.items() if (s := _said(spec, k, states.get(name))) is not None])
+    return [s for name, k in open_here.items() if (s := _said(spec, k, states.get(name))) is not None]
 
 
 def _said(spec: ServiceNowSpec, known: Known, state: str | None) -> Said | None:
-    if state == _left_state(known.reference):
+    if (
+        state is None or state == remembered(known.reference)[1]
+    ):  # behind the record's name is the state in which we left it
         return None
     if state in {spec.resolved_state, spec.closed_state}:
         return Said(None, known.incident, "resolve", "somebody in ServiceNow")

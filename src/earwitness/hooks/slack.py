@@ -15,7 +15,6 @@ from pydantic import Field, field_validator, model_validator
 
 from earwitness.config.fields import Secret, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
-    Answer,
     AnswerLimit,
     Callback,
     HookKind,
@@ -27,18 +26,14 @@ from earwitness.hooks.base import (
     Reply,
     Said,
     Talk,
-    bad_reply,
     bearer,
     check_address,
     cut,
     json_body,
     one_line,
-    provider,
-    read_answer,
-    read_status,
-    retry_after,
 )
-from earwitness.model import Severity, Status, TransitionKind
+from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status, retry_after
+from earwitness.model import Severity, TransitionKind
 
 _LONGEST_HEADER, _LONGEST_SECTION, _LONGEST_FIELD = 150, 3000, 2000  # characters, by Block Kit's reference
 _STATUSES = provider(200)
@@ -144,7 +139,7 @@ def _acknowledge(spec: SlackSpec, notice: Notice) -> list[dict[str, Any]]:
     A digest has the link, which says what came of it; nothing would change in its message.
     """
     button = {"type": "button", "style": "primary", "text": {"type": "plain_text", "text": "Acknowledge"}}
-    if notice.incident.status is not Status.OPEN:
+    if not notice.asks:
         return []
     if spec.signing_secret is not None and not notice.told:
         return [{**button, "action_id": _ACKNOWLEDGE, "value": notice.incident.id}]

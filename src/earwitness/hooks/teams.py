@@ -18,15 +18,13 @@ from earwitness.hooks.base import (
     Notice,
     Parcel,
     Reply,
-    bad_reply,
     check_address,
     cut,
     json_body,
     one_line,
     one_request,
-    provider,
-    read_status,
 )
+from earwitness.hooks.replies import bad_reply, provider, read_status
 from earwitness.model import Severity, TransitionKind
 from earwitness.presentation import SEVERITY_WORDS, iso_time
 

@@ -16,7 +16,6 @@ from pydantic import Field, model_validator
 
 from earwitness.config.fields import Secret, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import (
-    Answer,
     AnswerLimit,
     HookKind,
     HookOutcome,
@@ -25,16 +24,13 @@ from earwitness.hooks.base import (
     Parcel,
     Reason,
     Reply,
-    bad_reply,
     basic,
     json_body,
     matching,
     one_line,
     one_request,
-    provider,
-    read_answer,
-    read_status,
 )
+from earwitness.hooks.replies import Answer, bad_reply, provider, read_answer, read_status
 
 _STATUSES = provider(201)
 _GSM = frozenset(

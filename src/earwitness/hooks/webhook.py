@@ -15,16 +15,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from earwitness.config.fields import Secret, SecretValue, WebAddress, WithSecret, problem
-from earwitness.hooks.base import (
-    AnswerLimit,
-    HookKind,
-    HookRequest,
-    Notice,
-    Parcel,
-    json_body,
-    one_request,
-    read_status,
-)
+from earwitness.hooks.base import AnswerLimit, HookKind, HookRequest, Notice, Parcel, json_body, one_request
+from earwitness.hooks.replies import read_status
 from earwitness.presentation import incident_json, iso_time
 
 _PREFIX = "whsec_"

@@ -21,7 +21,6 @@ from earwitness.model import (
     worse,
 )
 
-_RENEWED_AFTER = 300.0  # seconds
 _LOOKED_AT = 100  # files, or runs
 _FLAPPING = "It is flapping: it fails, passes and fails again."
 _UNSTEADY = "It is flapping: its severity fell and rose again."
@@ -183,12 +182,6 @@ def argued(incident: Incident, cause: Cause, verdict: Verdict) -> Incident:
 def _weighed(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
     """Remember what decided earlier verdicts too, the latest of very many."""
     return tuple(dict.fromkeys((*before, *now)))[-_LOOKED_AT:]
-
-
-def is_new_acknowledgement(incident: Incident, command: Commanded) -> bool:
-    """Whether it says more than the one before: one that grew old may be renewed, a second click says nothing."""
-    before = max((e.at for e in incident.timeline if e.kind is TransitionKind.ACKNOWLEDGE), default=command.at)
-    return incident.acknowledged_by is None or command.at - before >= _RENEWED_AFTER
 
 
 def acknowledged(incident: Incident, command: Commanded) -> tuple[Incident, Transition]:

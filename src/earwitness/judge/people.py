@@ -37,7 +37,7 @@ def _written_afterwards(state: State, command: Commanded) -> Judgement:
 
 
 def _said(state: State, incident: Incident, command: Commanded) -> Judgement:
-    if command.action == "acknowledge" and incidents.is_new_acknowledgement(incident, command):
+    if command.action == "acknowledge" and incident.takes_acknowledgement(command.at):
         changed, transition = incidents.acknowledged(incident, command)
     elif command.action == "note" and command.note:
         text = f"{command.who}: {command.note}"

@@ -13,7 +13,10 @@ from earwitness.model.words import (
     TransitionKind,
     Why,
     Workaround,
+    worse,
 )
+
+RENEWED_AFTER = 300.0  # seconds from which on an acknowledgement may be renewed
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,30 @@ class Incident:
     def began_at(self) -> float:
         """When it opened, or opened again: what was seen from then on is of this incident."""
         return self.opened_at if self.reopened_at is None else self.reopened_at
+
+    @property
+    def outgrown_at(self) -> float | None:
+        """Since when it is worse than it was when it was last acknowledged, which nobody has answered. None: it is not."""
+        if self.status is not Status.ACKNOWLEDGED:
+            return None
+        answered, since = None, None
+        for entry in self.timeline:
+            if entry.kind is TransitionKind.ACKNOWLEDGE:
+                answered, since = entry.severity, None
+            elif answered is not None and entry.severity is not None:
+                since = (since or entry.at) if worse(entry.severity, answered) else None
+        return since
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether nobody has acknowledged it as it is now."""
+        return self.status is Status.OPEN or self.outgrown_at is not None
+
+    def takes_acknowledgement(self, now: float) -> bool:
+        """Whether one would say more than the last: what grew old may be renewed, a second click says nothing."""
+        last = max((e.at for e in self.timeline if e.kind is TransitionKind.ACKNOWLEDGE), default=now)
+        renewed = self.status is Status.ACKNOWLEDGED and now - last >= RENEWED_AFTER
+        return self.unanswered or renewed
 
     @property
     def of_monitor(self) -> bool:

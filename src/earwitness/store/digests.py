@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from earwitness.model import Incident, Severity, Status, TransitionKind
 from earwitness.store.codec import decode
-from earwitness.store.owed import OWED, owe
+from earwitness.store.owed import FOLLOW_UPS, OWED, owe
 from earwitness.store.tables import deliveries, digests, incidents
 
 _MINUTE = 60.0
@@ -33,7 +33,7 @@ _NEWS = tuple(
         TransitionKind.ESCALATE,
     )
 )
-_FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE.value, TransitionKind.RESOLVE.value)
+_FOLLOW_UPS = tuple(kind.value for kind in FOLLOW_UPS)
 
 _other = aliased(deliveries)
 _same_thread = and_(_other.c.incident == deliveries.c.incident, _other.c.hook == deliveries.c.hook)
@@ -204,12 +204,6 @@ def unanswered(connection: Connection, digest_id: str) -> list[str]:
     told = select(deliveries.c.incident).where(deliveries.c.digest == digest_id)
     query = select(incidents.c.id).where(incidents.c.id.in_(told), incidents.c.status == Status.OPEN.value)
     return sorted(connection.scalars(query))
-
-
-def open_of(connection: Connection, hook: str) -> list[str]:
-    """Return the digests that were made for the hook and are not over, the newest first."""
-    going_on = select(digests.c.id).where(digests.c.hook == hook, digests.c.closed_at.is_(None))
-    return list(connection.scalars(going_on.order_by(digests.c.at.desc())))
 
 
 def _parts(values: list[Any]) -> Iterable[list[Any]]:

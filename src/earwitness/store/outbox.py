@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
-from earwitness.model import Status, TransitionKind
-from earwitness.store import digests, failover, verdicts
-from earwitness.store.owed import OWED, going_on, owe, thread
+from earwitness.model import TransitionKind
+from earwitness.store import digests, failover
+from earwitness.store.owed import OWED, going_on
 from earwitness.store.tables import attempts, deliveries
 
 _UNSURE = ("timeout", "connection", "interrupted", "server_error", "bad_reply", "monitor_fault")
@@ -192,53 +192,6 @@ def settle(
     if settled and attempt.outcome in ("refused", "expired"):
         failover.take_over(connection, seq, now)
     return settled
-
-
-def send_again(connection: Connection, key: str, who: str, now: float) -> str | None:
-    """Owe a settled delivery anew, at once and under its key; the trail says who wished it. Returns the state that it was in.
-
-    None: there is no such delivery. One that is still owed stays as it is. With what opens something that is over its end is owed too.
-    """
-    row = connection.execute(select(deliveries).where(deliveries.c.key == key)).first()
-    if row is None or row.state in OWED:
-        return row.state if row else None
-    _owe_again(connection, row.seq, f"sent again by {who}", now)
-    if row.kind not in (TransitionKind.RESOLVE, TransitionKind.ACKNOWLEDGE):
-        _end_again(connection, row, who, now)
-    return str(row.state)
-
-
-def _owe_again(connection: Connection, seq: int, why: str, now: float) -> None:
-    again = {"state": "pending", "attempts": 0, "next_at": now, "owed_since": now, "urgent": 1, "held": None}
-    connection.execute(update(deliveries).where(deliveries.c.seq == seq).values(again))
-    note = {"delivery": seq, "at": now, "outcome": "again", "reason": "by_hand", "detail": why}
-    connection.execute(insert(attempts).values(note))
-
-
-def _end_again(connection: Connection, row: Row[Any], who: str, now: float) -> None:
-    """Where the incident or the digest is over, owe its end after what opens it: the row that told of it, or a new one."""
-    end = _end_of(connection, row.incident, row.hook, now)
-    if end is None:
-        return
-    later = and_(thread(row.incident, row.hook), deliveries.c.kind == TransitionKind.RESOLVE.value)
-    query = select(deliveries).where(later, deliveries.c.seq > row.seq).order_by(deliveries.c.seq.desc()).limit(1)
-    known = connection.execute(query).first()
-    if known is None:
-        owe(connection, end | {"hook": row.hook, "next_at": now, "urgent": 1})
-    elif known.state not in OWED:
-        _owe_again(connection, known.seq, f"what {who} sent again is over", now)
-
-
-def _end_of(connection: Connection, name: str, hook: str, now: float) -> dict[str, Any] | None:
-    """Return the row that would tell the end of an incident or a digest. None: it is not over."""
-    incident = verdicts.incident(connection, name)
-    if incident is None:
-        return digests.end_of(connection, name, hook, now)
-    if incident.status is not Status.RESOLVED:
-        return None
-    number, entry = max((n, e) for n, e in enumerate(incident.timeline, 1) if e.kind is TransitionKind.RESOLVE)
-    key = f"{name}.{number}.{hook}"
-    return {"key": key, "incident": name, "kind": entry.kind.value, "at": entry.at, "text": entry.text}
 
 
 def next_due(connection: Connection, hook: str) -> float | None:

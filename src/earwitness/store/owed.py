@@ -12,8 +12,10 @@ from earwitness.store.tables import attempts, deliveries, impairment_notices, in
 
 STATES = ("pending", "leased", "delivered", "refused", "expired", "skipped", "digested", "dropped")
 OWED = ("pending", "leased")
+FOLLOW_UPS = (TransitionKind.ACKNOWLEDGE, TransitionKind.RESOLVE)
+_ALONE = ("leased", "delivered")
 _BEGUN = ("leased", "delivered", "digested")
-_REACHED = (*OWED, "delivered", "digested", "expired")
+REACHED = (*OWED, "delivered", "digested", "expired")
 _OPEN_INCIDENTS = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
 _OPEN_NOTICES = select(impairment_notices.c.id).where(impairment_notices.c.closed_at.is_(None))
 
@@ -37,6 +39,8 @@ def add_deliveries(connection: Connection, transition: Transition, hooks: Iterab
         owe(connection, _row_of(transition, key, recipient, now))
         if recipient.urgent:
             _let_through(connection, incident.id, recipient.hook, now)
+        elif transition.kind in FOLLOW_UPS:
+            _make_way(connection, incident.id, recipient.hook, now)
 
 
 def owe(connection: Connection, row: dict[str, Any]) -> bool:
@@ -72,8 +76,8 @@ def add_prompts(connection: Connection, prompts: Iterable[Prompt], now: float) -
             "urgent": int(to.urgent),
             "failover": " ".join(to.failover),
         }
-        if owe(connection, row) and to.urgent:
-            _let_through(connection, prompt.incident, to.hook, now)
+        if owe(connection, row) and (to.urgent or prompt.kind is TransitionKind.ESCALATE):
+            _let_through(connection, prompt.incident, to.hook, now, urgent=to.urgent)
 
 
 def _row_of(transition: Transition, key: str, recipient: Recipient, now: float) -> dict[str, Any]:
@@ -91,10 +95,23 @@ def _row_of(transition: Transition, key: str, recipient: Recipient, now: float) 
     }
 
 
-def _let_through(connection: Connection, incident: str, hook: str, now: float) -> None:
-    """What is urgent does not wait for news of the same incident that is held."""
-    held = and_(thread(incident, hook), deliveries.c.state == "pending", deliveries.c.held.is_not(None))
-    connection.execute(update(deliveries).where(held).values(next_at=now, owed_since=now, held=None, urgent=1))
+def _let_through(connection: Connection, incident: str, hook: str, now: float, *, urgent: bool = True) -> None:
+    """What is urgent, or a rung of a ladder, does not wait for news of the same incident that is held; what was tried already waits for its next try."""
+    untried = and_(deliveries.c.state == "pending", deliveries.c.held.is_not(None), deliveries.c.attempts == 0)
+    held = and_(thread(incident, hook), untried)
+    through = {"next_at": now, "owed_since": now, "held": None} | ({"urgent": 1} if urgent else {})
+    connection.execute(update(deliveries).where(held).values(through))
+
+
+def _make_way(connection: Connection, incident: str, hook: str, now: float) -> None:
+    """Whoever knows the incident is told on time that it is acknowledged or over: what is held of it is told before that.
+
+    What was told in a digest only may be told in one again.
+    """
+    query = select(deliveries.c.state).where(thread(incident, hook), deliveries.c.state.in_(_BEGUN)).distinct()
+    begun = set(connection.scalars(query))
+    if begun:
+        _let_through(connection, incident, hook, now, urgent=not begun.isdisjoint(_ALONE))
 
 
 def thread(incident: str, hook: str) -> ColumnElement[bool]:
@@ -103,9 +120,27 @@ def thread(incident: str, hook: str) -> ColumnElement[bool]:
 
 def told(connection: Connection, incident: str) -> list[str]:
     """Return the hooks that were told of the incident, may have been, or are about to be; not those that refused all of it."""
-    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(_REACHED))
+    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(REACHED))
     query = select(deliveries.c.hook).where(reached).distinct()
     return sorted(connection.scalars(query))
+
+
+def told_of_open(connection: Connection) -> dict[str, list[str]]:
+    """Return for each open incident what `told` returns, where somebody was told."""
+    reached = and_(deliveries.c.incident.in_(_OPEN_INCIDENTS), deliveries.c.state.in_(REACHED))
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(select(deliveries.c.incident, deliveries.c.hook).where(reached).distinct()):
+        found.setdefault(row.incident, []).append(row.hook)
+    return found
+
+
+def taken_over_by(connection: Connection, incident: str) -> dict[str, tuple[str, ...]]:
+    """Return the hooks that know of the incident, each with those who take over from it as it was last told."""
+    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(REACHED))
+    query = (
+        select(deliveries.c.hook, deliveries.c.failover).where(reached).order_by(deliveries.c.hook, deliveries.c.seq)
+    )
+    return {row.hook: tuple(row.failover.split()) for row in connection.execute(query)}
 
 
 def going_on() -> CompoundSelect[tuple[str]]:
@@ -116,7 +151,7 @@ def going_on() -> CompoundSelect[tuple[str]]:
 def bound(connection: Connection) -> set[str]:
     """Return the hooks that an open incident concerns: that know of it, or were to be told of it when they were not there any more."""
     missed = and_(deliveries.c.state == "refused", deliveries.c.reason == "no_hook")
-    concerned = or_(deliveries.c.state.in_(_REACHED), missed)
+    concerned = or_(deliveries.c.state.in_(REACHED), missed)
     meant = and_(deliveries.c.incident.in_(_OPEN_INCIDENTS), concerned)
     return set(connection.scalars(select(deliveries.c.hook).where(meant).distinct()))
 
@@ -126,7 +161,7 @@ def warned(connection: Connection) -> set[str]:
 
     One that is gone is not missed for that: it would itself be an impairment, and the notice would never end.
     """
-    meant = and_(deliveries.c.incident.in_(_OPEN_NOTICES), deliveries.c.state.in_(_REACHED))
+    meant = and_(deliveries.c.incident.in_(_OPEN_NOTICES), deliveries.c.state.in_(REACHED))
     return set(connection.scalars(select(deliveries.c.hook).where(meant).distinct()))
 
 
@@ -145,7 +180,7 @@ def drop(connection: Connection, hook: str, who: str, now: float) -> int:
 
 def awaiting_end(connection: Connection, incident: str) -> list[str]:
     """Return the hooks to which the incident is not over: those told of it that were not told, or are not about to be, of its end since."""
-    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(_REACHED))
+    reached = and_(deliveries.c.incident == incident, deliveries.c.state.in_(REACHED))
     rows = connection.execute(select(deliveries.c.hook, deliveries.c.kind).where(reached).order_by(deliveries.c.seq))
     newest = {row.hook: row.kind for row in rows}
     return sorted(hook for hook, kind in newest.items() if kind != TransitionKind.RESOLVE)
