@@ -356,6 +356,24 @@ async def test_a_link_in_a_digest_acknowledges_all_that_it_told_and_says_so(make
     assert "acknowledged already by those who look after it" in again.text
 
 
+async def test_who_acknowledges_a_digest_answers_what_became_worse_than_somebody_had_acknowledged(make):
+    world = make({"to": ["chat"], "group_for": "30s", "group_sev1": True})
+    ids = await world.opens("a", "b")
+    world.clock.moment += 31
+    await world.deliver()
+    await world.acknowledges(*ids, who="Bob")
+    await world.deliver()
+    await world.raises(*ids)
+    world.clock.moment += 31
+    await world.deliver()
+    digest = world.told("chat")[-1][1]
+    assert await world.store.read(lambda c: digests.unanswered(c, digest)) == sorted(ids), "nobody answered the raise"
+    await world.acknowledges(ids[0], who="Ann")
+    assert await world.store.read(lambda c: digests.unanswered(c, digest)) == [ids[1]]
+    await world.resolves(ids[1])
+    assert await world.store.read(lambda c: digests.unanswered(c, digest)) == []
+
+
 @pytest.mark.parametrize("kind", ["call", "slack"])
 async def test_a_digest_can_be_answered_where_it_arrives(make, kind):
     world = make({"to": ["chat"], "group_for": "30s"})

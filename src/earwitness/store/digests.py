@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
-from earwitness.model import Incident, Severity, Status, TransitionKind
+from earwitness.model import Incident, Severity, TransitionKind
 from earwitness.store.codec import decode
 from earwitness.store.owed import FOLLOW_UPS, OWED, owe
 from earwitness.store.tables import deliveries, digests, incidents
@@ -200,10 +200,11 @@ def end_of(connection: Connection, digest: str, hook: str, now: float) -> dict[s
 
 
 def unanswered(connection: Connection, digest_id: str) -> list[str]:
-    """Return the ids of its incidents that nobody has acknowledged and that go on."""
+    """Return the ids of its incidents that go on and that nobody has acknowledged as they are now."""
     told = select(deliveries.c.incident).where(deliveries.c.digest == digest_id)
-    query = select(incidents.c.id).where(incidents.c.id.in_(told), incidents.c.status == Status.OPEN.value)
-    return sorted(connection.scalars(query))
+    query = select(incidents.c.document).where(incidents.c.id.in_(told), incidents.c.resolved_at.is_(None))
+    going_on = (decode(Incident, document) for document in connection.scalars(query))
+    return sorted(incident.id for incident in going_on if incident.unanswered)
 
 
 def _parts(values: list[Any]) -> Iterable[list[Any]]:
