@@ -113,7 +113,6 @@ GREEDY = [
     "{{ ('\t' * 99999).expandtabs(99999) }}",
     "{{ ('\n' * 99999) | indent(99999) }}",
     "{{ ('x' * 99999) | wordwrap(1, true, 'y' * 99999) }}",
-    "{{ 7.to_bytes(10**9, 'big') }}",
     "{{ [[1]] | tojson(indent=10**9) }}",
     "{% set ns = namespace(x=['x']) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
     "{% set ns = namespace(x=['x']) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | upper }}",
@@ -132,6 +131,30 @@ GREEDY = [
     "{% set big = 'x' * 99999 %}{% set x %}{% for i in range(99) %}{{ big }}{% endfor %}{% endset %}{{ x }}",
     "{% set big = 'x' * 99999 %}{% filter upper %}{% for i in range(9999) %}{{ big }}{% endfor %}{% endfilter %}",
 ]
+
+
+BYTES = [  # for which an alert has no use, and which would need bounds of their own
+    "{{ 7.to_bytes(10**9, 'big') }}",
+    "{{ 'a'.encode() * 10**10 }}",
+    "{{ 'a'['encode']().ljust(10**10) }}",
+    "{{ ('a' | attr('encode'))() + 'b'.encode() }}",
+    "{{ 'a'.encode | string }}",
+    "{{ ('a' * 99999).translate({97: 'b' * 99999}) }}",
+    "{{ ''.maketrans({'a': 'b'}) }}",
+]
+
+
+@pytest.mark.parametrize("template", BYTES)
+def test_what_makes_bytes_or_translates_letters_is_not_there(template):
+    with pytest.raises(ValidationError, match=r"of the template: .*unsafe"):
+        TemplateSpec(body=template)
+
+
+@pytest.mark.parametrize("digits", ["30000000", "300000000", "-30000000"])
+@pytest.mark.parametrize("way", ["ceil", "floor"])
+def test_rounding_to_a_million_digits_is_refused_before_it_is_reckoned(digits, way):
+    with pytest.raises(ValidationError, match=r"of the template: .*an alert has room for"):
+        TemplateSpec(body="{{ 1.5 | round(" + digits + ", '" + way + "') }}")
 
 
 @pytest.mark.parametrize("template", GREEDY)
@@ -160,6 +183,7 @@ def test_no_step_and_no_chain_of_steps_makes_what_there_is_no_memory_for(templat
         ("{{ 'a' ~ 1 ~ none }} {{ [1, {'a': 2}] }} {{ [1] | tojson }} {{ 'a\tb'.expandtabs(2) }}", "a1None [1, {'a': 2}] [1] a b"),
         ("{{ text | truncate(20) | length }} {{ 'a b' | replace('a', 'c') }} {{ 1700000000 | default(0) | int }}", "18 c b 1700000000"),
         ("{% set x %}<{{ change }}>{% endset %}{{ x | trim | wordwrap(40) | indent(2) }}", "<open>"),
+        ("{{ 1.256 | round(2) }} {{ 1.21 | round(1, 'ceil') }}", "1.26 1.3"),
         ("{{ incident.journeys | first }} {{ range(3) | list | sum }}", "pay-by-card 3"),
     ],
 )  # fmt: skip

@@ -22,6 +22,9 @@ _LARGEST = 1_000_000  # characters, or items, that one step may make
 _MOST_MADE = 10_000_000  # that all steps of one filling may make
 _LARGEST_NUMBER = 10_000  # bits
 _PRINTF = re.compile(r"%(?:\([^)]*\))?[-#0 +]*(\*|\d+)?(?:\.(\*|\d+))?")
+_KEPT_AWAY = frozenset(  # methods that lead to bytes, which no alert has need of, or that make any letter a long text
+    ["encode", "to_bytes", "from_bytes", "translate", "maketrans"]
+)
 _made: ContextVar[list[int]] = ContextVar("made")
 
 
@@ -94,13 +97,14 @@ def _printed(text: str, told: Sequence[Any] | Mapping[str, Any]) -> int:
 _MAKES: dict[
     str, Callable[[Any, Sequence[Any]], int]
 ] = {  # filters and methods, of which each may make more than it is given
-    **dict.fromkeys(
-        ("center", "ljust", "rjust", "zfill", "to_bytes", "batch", "slice"), lambda _value, more: _number_in(more)
-    ),
+    **dict.fromkeys(("center", "ljust", "rjust", "zfill", "batch", "slice"), lambda _value, more: _number_in(more)),
     "expandtabs": lambda text, more: text.count("\t") * (_number_in(more) or 8),
     "indent": lambda text, more: (str(text).count("\n") + 1) * max(_number_in(more), _longest_in(more)),
     "wordwrap": lambda text, more: len(str(text)) * _longest_in(more),
     "replace": lambda text, more: _replaced(str(text), more),
+    "round": lambda _value, more: (
+        _number_in(more) * _LARGEST // _LARGEST_NUMBER
+    ),  # digits: it raises ten to their power
     "tojson": lambda value, more: _text_size(value) * max(1, _number_in(more)),
     "format": lambda text, more: _printed(str(text), more),
     **dict.fromkeys(("sum", "pprint", "urlencode", "xmlattr"), lambda value, _more: _text_size(value)),
@@ -173,6 +177,9 @@ class BoundedSandbox(ImmutableSandboxedEnvironment):
         super().__init__(undefined=StrictUndefined, autoescape=False, finalize=_shown)
         self.filters = {name: _counting(name, plain) for name, plain in self.filters.items()}
         self.globals.pop("lipsum")
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        return attr not in _KEPT_AWAY and super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator in ("*", "**") and isinstance(left, int) and isinstance(right, int):
