@@ -98,6 +98,33 @@ SCENARIOS = {
         at 3m: fail b
         expect within 2m: open sev1 cause unknown
         expect open: 2""",
+    "what joined only for its host is judged and told by itself when the host is seen to work": """
+        probe card of pay needs cards at shop.example
+        probe crm of crm at shop.example
+        probe bank of bank needs bank at shop.example every 10m
+        at 1m: fail crm
+        expect within 10s: told open sev1
+        at 4m: fail card
+        expect within 70s: attach
+        expect within 2m: told open sev1 cause cards
+        expect open: 2
+        expect nothing told for 30m
+        at 40m: mend card
+        expect within 2m: told resolve
+        at 45m: mend crm
+        expect within 2m: told resolve
+        expect open: 0""",
+    "one failure that joined for its host, which works, opens nothing by itself": """
+        probe card of pay at shop.example every 5m
+        probe crm of crm at shop.example
+        probe bank of bank at shop.example every 10m
+        at 1m: fail crm
+        expect within 70s: told open sev1
+        at 4m: fail card
+        expect within 70s: attach
+        at 301s: mend card
+        expect nothing told for 30m
+        expect open: 1""",
     "a dependency that explains two failures comes before their host": """
         probe a of one needs crm at shop.example
         probe b of two needs crm at shop.example

@@ -148,11 +148,11 @@ def _contradicting(state: State, rules: Rules, seeds: tuple[str, ...], since: fl
     return tuple(
         name
         for name, rule in others.items()
-        if rule.environment == environment and (probe := state.probes.get(name)) and _passed_since(probe, since)
+        if rule.environment == environment and (probe := state.probes.get(name)) and passed_since(probe, since)
     )
 
 
-def _passed_since(probe: ProbeState, since: float) -> bool:
+def passed_since(probe: ProbeState, since: float) -> bool:
     return not probe.failing and probe.started_at > since
 
 

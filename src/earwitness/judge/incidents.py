@@ -71,6 +71,7 @@ def reopened(
         resolved_at=None,
         acknowledged_by=None,
         probes=group.members,
+        joined=(),
         journeys=tuple(dict.fromkeys(rules.probes[name].journey for name in group.members)),
         evidence=tuple(dict.fromkeys((*ended.evidence, *_evidence(members)))),
         observations=tuple(dict.fromkeys((*ended.observations, *(m.failed.run for m in members if m.failed)))),
@@ -94,6 +95,7 @@ def merged(survivor: Incident, absorbed: Incident, why: str, now: float) -> tupl
         failing_since=min(survivor.failing_since, absorbed.failing_since),
         evidence=tuple(dict.fromkeys((*survivor.evidence, *absorbed.evidence))),
         observations=tuple(dict.fromkeys((*survivor.observations, *absorbed.observations))),
+        joined=(*survivor.joined, *absorbed.joined),
         weighed=_weighed(survivor.weighed, absorbed.weighed),
         parted=tuple(n for n in dict.fromkeys((*survivor.parted, *absorbed.parted)) if n not in members),
     )
@@ -121,10 +123,12 @@ def attached(
 ) -> tuple[Incident, Transition]:
     """Add one more failing probe, with what it saw."""
     assert probe.failed
-    journey = rules.probes[probe.probe].journey
+    rule = rules.probes[probe.probe]
+    journey, by_place = rule.journey, group.cause.dependency in rule.reaches
     grown = replace(
         incident,
         probes=group.members,
+        joined=(*incident.joined, probe.probe) if by_place else incident.joined,
         journeys=incident.journeys if journey in incident.journeys else (*incident.journeys, journey),
         failing_since=min(incident.failing_since, group.since),
         evidence=_with(incident.evidence, probe.failed.evidence),

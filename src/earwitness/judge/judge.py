@@ -13,9 +13,11 @@ from earwitness.judge.members import (
     attach,
     attach_at_once,
     joined_by_cause,
+    left_by,
     member_seen,
     reassess,
     second_opinions,
+    strangers,
     workaround_runs,
 )
 from earwitness.judge.pace import evident_home
@@ -75,7 +77,8 @@ def _observed(state: State, seen: Observation, rules: Rules) -> Judgement:
         return Judgement(state)  # told twice, or overtaken by a later run
     probe = after(previous, seen, rules)
     judged = _judged(state.with_probe(probe), probe, rules, seen.ended_at)
-    return _reassess_where_it_is_a_workaround(judged, name, rules, seen.ended_at)
+    judged = _reassess_where_it_is_a_workaround(judged, name, rules, seen.ended_at)
+    return _without_strangers(judged, rules, seen.ended_at)
 
 
 def _judged(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgement:
@@ -176,6 +179,20 @@ def _control_seen(state: State, seen: Observation, rules: Rules) -> Judgement:
     if not asked_for or state.incident_of(probe.probe):
         return Judgement(state)
     return _new_failure(state, probe, rules, seen.ended_at)
+
+
+def _without_strangers(judged: Judgement, rules: Rules, now: float) -> Judgement:
+    """Judge by itself what joined an incident for a host or number that turned out to work: it was not told."""
+    for key in dict.fromkeys(t.incident.id for t in judged.transitions):
+        incident = judged.state.incidents.get(key)
+        beside = strangers(judged.state, incident, rules) if incident else []
+        if incident is None or not beside:
+            continue
+        judged = judged.then(left_by(judged.state, incident, beside, rules, now))
+        for name in beside:
+            if judged.state.incident_of(name) is None:
+                judged = judged.then(_new_failure(judged.state, judged.state.probes[name], rules, now))
+    return judged
 
 
 def _reassess_where_it_is_a_workaround(judged: Judgement, name: str, rules: Rules, now: float) -> Judgement:

@@ -7,7 +7,7 @@ from itertools import islice
 from earwitness.judge import incidents
 from earwitness.judge.argument import LABEL, Verdict, assess
 from earwitness.judge.control import request_of
-from earwitness.judge.correlation import Group, correlate, home_of, in_common, kind_of, serious
+from earwitness.judge.correlation import Group, correlate, home_of, in_common, kind_of, passed_since, serious
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.pace import all_recovered, judged_in_full, makes_worse, put_off, waits
 from earwitness.judge.severity import Judged, judged_journeys, places_of, workaround_probes, worst_of
@@ -120,6 +120,30 @@ def _moved(state: State, incident: Incident, probe: ProbeState, rules: Rules, no
     shrunk = _shrunk(state, incident, left, home.id, f"{probe.probe} belongs to {home.id} now", now)
     attached = attach(shrunk.state, home, probe, joined, rules, now)
     return Judgement(attached.state, [*shrunk.transitions, *attached.transitions], attached.requests)
+
+
+def strangers(state: State, incident: Incident, rules: Rules) -> list[str]:
+    """Return the failing probes that joined only for a host or number, which another probe there has ruled out since."""
+    members = [state.probes[n] for n in incident.probes if n in rules.probes and n in state.probes]
+    joined = [m.probe for m in members if m.probe in incident.joined and m.failing]
+    if not joined or len(joined) == len(members) or incident.cause.dependency is not None:
+        return []
+    places = set.intersection(*(set(rules.probes[m.probe].reaches) for m in members))
+    others = dict.fromkeys(n for place in places for n in rules.dependents[place] if n not in incident.probes)
+    here = (state.probes[n] for n in others if n in state.probes)
+    same = (p for p in here if rules.probes[p.probe].environment == incident.environment)
+    return joined if any(passed_since(p, incident.failing_since) for p in same) else []
+
+
+def left_by(state: State, incident: Incident, probes: Sequence[str], rules: Rules, now: float) -> Judgement:
+    """Let probes go that have nothing to do with the incident, and judge it anew without them."""
+    left = tuple(name for name in incident.probes if name not in probes)
+    journeys = tuple(dict.fromkeys(rules.probes[n].journey for n in left if n in rules.probes))
+    why = f"{', '.join(probes)} failed beside it only: what they all reach works for others"
+    rest = replace(incident, probes=left, journeys=journeys, joined=())
+    rest, noted = incidents.noted(rest, now, TransitionKind.NOTE, why)
+    parted = Judgement(state.with_incident(rest), [noted])
+    return parted.then(reassess(parted.state, rest, rules, now))
 
 
 def _shrunk(state: State, incident: Incident, left: tuple[str, ...], home: str, why: str, now: float) -> Judgement:

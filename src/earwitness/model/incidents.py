@@ -121,6 +121,7 @@ class Incident:
     awaited: tuple[Awaited, ...] = ()  # confirmations of its probes
     merged_into: str | None = None  # the incident in which its probes went on
     split_from: str | None = None  # the incident that people split it from
+    joined: tuple[str, ...] = ()  # probes that joined it for nothing but a host or number that all of it reach
     parted: tuple[str, ...] = ()  # probes that people split off it, or it off them: they are not joined to it again
 
     @property
