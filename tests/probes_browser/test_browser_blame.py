@@ -41,6 +41,15 @@ async def test_a_card_form_that_does_not_load_is_the_card_processors_failure(pay
     assert "card-form (HTTP 503)" in finding.message
 
 
+async def test_a_script_of_the_card_processor_that_does_not_load_is_its_failure(pay, shop, drawer):
+    shop.faults.turn_on("card-script-down")
+    (finding,) = (await pay(step_timeout="800ms")).findings
+    assert (finding.failure, finding.step) == (Failure.ELEMENT_MISSING, "card")
+    assert (finding.attribution, finding.dependency) == (Attribution.THIRD_PARTY, "card-processor")
+    assert "/processor/card.js (HTTP 503)" in finding.message
+    assert "screenshot.png" in drawer.files
+
+
 async def test_a_page_that_waits_for_the_card_processor_says_so(pay, shop):
     shop.faults.turn_on("card-form-slow", {"seconds": 5})
     (finding,) = (await pay(step_timeout="800ms")).findings
