@@ -51,6 +51,7 @@ _FLAGS = (
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
 """What the browser gets of our environment, in which there are secrets."""
 _DRIVER = "run-driver"  # what Playwright's own process is started with
+_NO_SANDBOX = ("No usable sandbox", "Failed to move to new namespace")  # Chromium's own words
 _INSIDE = re.compile(r"^(file|chrome|devtools|view-source):")
 _log = structlog.get_logger(__name__)
 
@@ -336,7 +337,7 @@ class BrowserEngine:
 
 
 def _sandbox_advice(text: str) -> str:
-    if "sandbox" not in text.lower():
+    if not any(words in text for words in _NO_SANDBOX):
         return ""
     return "; its sandbox needs user namespaces: allow them for this user (see docs/browser-probe.md)"
 
