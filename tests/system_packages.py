@@ -15,6 +15,7 @@ from pathlib import Path
 PACKAGES = {  # Debian's package: a command that it brings
     "nginx": "nginx",
     "chromium": "chromium",
+    "libnss3-tools": "certutil",
     "prometheus": "promtool",
     "prometheus-alertmanager": "amtool",
     "mmdebstrap": "mmdebstrap",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -63,7 +64,7 @@ class WebClient:
     def __init__(self, spec: NetworkSpec | None = None) -> None:
         spec = spec or NetworkSpec()
         self._allow: tuple[Network, ...] = spec.allow
-        self._trust = TrustStore(spec.ca_file)
+        self._trust, self._has_own = TrustStore(spec.ca_file), spec.ca_file is not None
         self._idle: list[httpx.AsyncClient] = []
         engine = CurlTransport if spec.transport == "curl" else StockTransport
         self.uplink = Uplink(spec.known_good, lambda: self.client(fresh=True))
@@ -75,6 +76,14 @@ class WebClient:
     def impaired(self) -> str | None:
         """Why this process can verify no certificate, or None."""
         return self._trust.impaired
+
+    @property
+    def own_authorities(self) -> tuple[Path, float] | None:
+        """The configured file of authorities, and when it was written (epoch seconds); None where the system's are trusted.
+
+        Raises ConnectFailedError (no_trust_store) where it cannot be read.
+        """
+        return (Path(self._trust.bundle()), self._trust.changed) if self._has_own else None
 
     def terms(self, allow: Sequence[Network] = (), *, fresh: bool = False, body_limit: int = _BODY_LIMIT) -> Terms:
         """Return terms on which `allow` adds to the networks that the configuration allows everywhere."""
