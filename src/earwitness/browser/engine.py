@@ -24,7 +24,7 @@ from earwitness.browser.patience import within
 from earwitness.browser.processes import children_with, end_all, end_largest, is_root, resident, tree_of
 from earwitness.config.browser import BrowserProcessSpec
 from earwitness.transport.client import WebClient
-from earwitness.transport.exchange import Network
+from earwitness.transport.exchange import Network, Proxy
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Playwright
@@ -153,14 +153,16 @@ class BrowserEngine:
         self._spec = spec
 
     @contextlib.asynccontextmanager
-    async def visit(self, allow: Sequence[Network] = (), **options: Any) -> AsyncIterator[Visit]:
+    async def visit(
+        self, allow: Sequence[Network] = (), proxy: Proxy | None = None, **options: Any
+    ) -> AsyncIterator[Visit]:
         """Yield a context of its own for one run; `options` are Playwright's for a context. Raises BrowserFailedError."""
         process = await self._process()
         process.open += 1
         process.runs += 1
         if process.watching is None or process.watching.done():
             process.watching = asyncio.create_task(self._watch(process))
-        guest = self._gateway.admit(allow)
+        guest = self._gateway.admit(allow, proxy)
         try:
             context = await self._context(process, guest, options)
             try:

@@ -212,6 +212,7 @@ class Stay:
             "url": None if first is None else self._show(first),
             "final_url": self._show(self.page.url) if self.page.url.startswith("http") else None,
             "browser": f"Chromium {self.visit.version}",
+            "proxy": None if self.spec.proxy is None else self.redaction.url(self.spec.proxy.url),
             "page_watch": self.watch.note if self.watch else None,
         }
         return {name: value for name, value in facts.items() if value is not None}

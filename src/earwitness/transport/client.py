@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from earwitness.transport.base import GuardedTransport
 from earwitness.transport.connection import Connector
 from earwitness.transport.curl import CurlTransport
 from earwitness.transport.decoding import ACCEPTED
-from earwitness.transport.exchange import TERMS, Address, Network, Terms
+from earwitness.transport.exchange import TERMS, Address, Network, Proxy, Terms
 from earwitness.transport.resolver import Resolver
 from earwitness.transport.stock import StockTransport
 from earwitness.transport.trust import TrustStore
@@ -89,9 +89,11 @@ class WebClient:
         """Return terms on which `allow` adds to the networks that the configuration allows everywhere."""
         return Terms(allow=(*self._allow, *allow), fresh=fresh, body_limit=body_limit)
 
-    async def addresses(self, host: str, port: int, allow: Sequence[Network] = ()) -> tuple[Address, ...]:
-        """Return the addresses of a host that may be, and can be, connected to. Raises ExchangeError."""
-        return await self.transport.addresses(host, port, self.terms(allow))
+    async def addresses(
+        self, host: str, port: int, allow: Sequence[Network] = (), *, proxy: Proxy | None = None
+    ) -> tuple[Address, ...]:
+        """Return the addresses of a host that may be, and can be, connected to; with a proxy, its own. Raises ExchangeError."""
+        return await self.transport.addresses(host, port, replace(self.terms(allow), proxy=proxy))
 
     def client(
         self,
