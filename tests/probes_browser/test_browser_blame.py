@@ -1,5 +1,6 @@
 """Whose failure it is: the shop's, the card processor's in its frame, or ours."""
 
+import asyncio
 import ssl
 
 import pytest
@@ -91,6 +92,35 @@ async def test_the_shops_own_trouble_stays_its_own(pay, shop):
         Attribution.TARGET,
         None,
     )
+
+
+@pytest.mark.parametrize("first", [(), ({"open": "/"},)], ids=["at once", "after a page"])
+async def test_a_server_that_does_not_answer_is_told_as_such_and_is_no_page_that_hangs(observe, site, drawer, first):
+    site.pages["/"] = "<p>Hello"
+    steps = [{"open": site.url(step["open"])} for step in first]
+    began = asyncio.get_running_loop().time()
+    seen = await observe(*steps, {"open": site.url("/hang", "cards.test"), "timeout": "1s"})
+    (finding,) = seen.findings
+    assert (finding.failure, finding.dependency) == (Failure.FIRST_BYTE_TIMEOUT, "card-processor")
+    assert f"no answer came in time; behind it: http://cards.test:{site.port}/hang (no answer yet)" in finding.message
+    assert asyncio.get_running_loop().time() - began < 8
+    assert "screenshot.png" in drawer.files
+
+
+async def test_a_page_that_was_answered_once_and_is_not_again_is_no_poll(observe, site):
+    site.pages["/"] = "<p>Hello"
+    site.scripts["/?again=1"] = "hang"
+    seen = await observe({"open": site.url("/")}, {"open": site.url("/?again=1"), "timeout": "600ms"})
+    assert [f.failure for f in seen.findings] == [Failure.FIRST_BYTE_TIMEOUT]
+
+
+async def test_a_page_that_a_click_leads_to_and_that_does_not_answer_is_the_cause(observe, site, drawer):
+    site.pages["/"] = f"<a href='http://cards.test:{site.port}/hang'>Pay</a>"
+    seen = await observe({"open": site.url("/")}, {"click": "Pay"}, {"expect_text": "Paid", "timeout": "600ms"})
+    (finding,) = seen.findings
+    assert (finding.failure, finding.dependency) == (Failure.ELEMENT_MISSING, "card-processor")
+    assert "/hang (no answer yet)" in finding.message
+    assert "screenshot.png" in drawer.files
 
 
 async def test_a_payment_page_that_hangs_is_the_shops_failure(pay, shop):
