@@ -158,6 +158,25 @@ async def test_a_certificate_that_no_browser_trusts_is_the_targets(observe, tmp_
     assert "CERT_AUTHORITY_INVALID" in finding.message
 
 
+async def test_interim_answers_without_end_are_cut_off(observe):
+    async def hints(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
+            await writer.drain()
+
+    async with raw_server(hints) as port:
+        (finding,) = (await observe({"open": f"http://127.0.0.1:{port}/", "timeout": "5s"})).findings
+    assert (finding.failure, finding.attribution) == (Failure.CONNECTION_LOST, Attribution.TARGET)
+
+
+async def test_an_address_that_leads_to_a_download_is_no_page(observe, site):
+    site.pages["/"] = (200, {"content-type": "application/octet-stream"}, "0")
+    (finding,) = (await observe({"open": site.url("/")})).findings
+    assert (finding.failure, finding.attribution) == (Failure.WRONG_PAGE, Attribution.TARGET)
+    assert "it leads to a download, not to a page" in finding.message
+
+
 async def test_a_request_that_our_guard_refuses_hides_no_failure_of_the_page(observe, site):
     site.pages["/"] = "<p>Hello<script>fetch('http://10.1.2.3/').catch(() => document.title = 'done')</script>"
     seen = await observe({"open": site.url("/")}, {"expect_title": "done"}, {"click": "Pay now", "timeout": "300ms"})

@@ -28,6 +28,7 @@ _NET = (
     ("net::ERR_HTTP", Failure.PROTOCOL_ERROR),
 )
 _GONE = ("Target crashed", "Page crashed", "has been closed", "Connection closed", "Browser closed")
+_DOWNLOAD = "Download is starting"
 _STRICT = "strict mode violation"
 
 
@@ -80,6 +81,9 @@ class Blame:
             return await self._gone()
         if "net::ERR_" in text:
             return self._unreached(text, harm, since)
+        if _DOWNLOAD in text:
+            finding = Finding(Failure.WRONG_PAGE, "it leads to a download, not to a page", harm)
+            return self.hosts.attributed(finding, self._page_host())
         if _STRICT in text:
             message = f"several elements fit {title!r}; name the one that is meant more exactly"
             return Finding(Failure.ELEMENT_MISSING, message, Effect.NONE, Attribution.UNKNOWN)

@@ -24,6 +24,7 @@ from earwitness.transport.exchange import Network, Proxy
 
 _PATIENCE = 10.0  # seconds for the head of a request
 _WHO_ARE_YOU = 407
+_MOST_INTERIM = 20  # answers of 1xx before the one that counts
 _CHUNK = 64 * 1024  # bytes
 _HOP_BY_HOP = ("proxy-authorization", "proxy-connection", "connection", "keep-alive")
 _BROWSERS_OWN = frozenset(
@@ -273,14 +274,15 @@ async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> No
 
 async def _answers(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """Carry the answer to one request, and say that the connection ends with it."""
-    while True:
+    for _ in range(_MOST_INTERIM + 1):
         head = _parsed_answer(await source.readuntil(b"\r\n\r\n"))
         if head[0] == _WHO_ARE_YOU:
             raise _AsksWhoWeAreError
-        sink.write(head[1])
-        if not 100 <= head[0] < 200:  # interim answers come before the one that counts
-            break
-    await _carry(source, sink)
+        if not 100 <= head[0] < 200:  # no browser waits for interim answers, and one alone would pass for the whole
+            sink.write(head[1])
+            await _carry(source, sink)
+            return
+    raise ValueError("it gives interim answers only")
 
 
 def _parsed_answer(raw: bytes) -> tuple[int, bytes]:
