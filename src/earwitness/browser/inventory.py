@@ -210,6 +210,8 @@ class PageWatcher:
             await within(_PATIENCE, self._workers.find_shared(self.context, self._session))
         except (BrowserError, TimeoutError):
             missing.append("the browser did not tell of shared workers")
+        with suppress(TimeoutError):  # who did not answer is named below
+            await within(_PATIENCE, self._workers.hear())
         missing += [
             f"the worker {self._place(address) or 'of a text'} did not answer" for address in self._workers.silent
         ]

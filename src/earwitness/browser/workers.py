@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -96,9 +97,17 @@ class WorkerListener:
         """Addresses of the workers that run, or are to run, and have not let us listen."""
         return [worker.address for worker in self._workers.values() if not worker.listening]
 
-    async def settled(self) -> None:
-        """Wait for the workers that only just came."""
+    async def hear(self) -> None:
+        """Wait for all that the workers executed until now: a busy one tells it with its next answer only."""
         await asyncio.gather(*self._greeting)
+        await asyncio.gather(*(self._ask(worker) for worker in tuple(self._workers.values())))
+
+    @staticmethod
+    async def _ask(worker: _Worker) -> None:
+        worker.listening = False
+        with suppress(BrowserError):  # it is told as silent, unless it has gone
+            await worker.send("Debugger.setSkipAllPauses", {"skip": True})
+            worker.listening = True
 
     async def find_shared(self, context: "BrowserContext", page: "CDPSession") -> None:
         """Listen to the shared workers of the run, until release(). Raises Playwright's Error."""
@@ -116,7 +125,6 @@ class WorkerListener:
                 asked = {"targetId": target["targetId"], "flatten": False}
                 answer = await session.send("Target.attachToTarget", asked)
                 self._greet(_Worker(session, answer["sessionId"], "", target["url"]))
-        await self.settled()
 
     async def release(self) -> None:
         """Let go of what belongs to the browser, which outlives the run."""
