@@ -53,7 +53,7 @@ class Line:
 
     @cached_property
     def _cadences(self) -> tuple[Tone, ...]:
-        return find_cadences(self._samples, self._listener.keys)
+        return find_cadences(self._listener.bursts, self._listener.keys)
 
     def without_tones(self, segments: Sequence[Segment]) -> list[Segment]:
         """Return the stretches that are speech, since the detector takes tones for it as well."""
