@@ -90,6 +90,39 @@ def test_busy_after_our_key_is_busy():
     assert results(report) == [Result.OK, Result.OK, Result.BUSY]
 
 
+BUSY, CONGESTION = tone(480, 620, on=0.5, off=0.5, times=8), tone(480, 620, on=0.25, off=0.25, times=16)
+
+
+@pytest.mark.parametrize(("sound", "result"), [(BUSY, Result.BUSY), (CONGESTION, Result.CONGESTED)])
+@pytest.mark.parametrize("replies", [True, False])
+def test_a_tone_in_place_of_a_later_prompt_is_what_the_call_was_put_through_to_or_its_end(sound, result, replies):
+    script, ours = (SCRIPT, OUR_KEY) if replies else ((WELCOME, CARD), ())
+    report = judged(line((0.6, "welcome"), (KEY + 0.8, sound), ours=ours), script)
+    assert report.steps[-1].result is result
+    assert "the far end had spoken before" in report.steps[-1].note
+
+
+@pytest.mark.parametrize("sound", [BUSY, CONGESTION])
+def test_a_tone_that_began_before_our_key_is_no_answer_to_it_but_a_hang_up(sound):
+    report = judged(line((0.6, "welcome"), (3.9, sound)))
+    assert results(report) == [Result.OK, Result.OK, Result.HUNG_UP]
+    assert "the far end had hung up" in report.steps[2].note
+
+
+@pytest.mark.parametrize("sound", [BUSY, CONGESTION, tone(350, 440, on=8.0)])
+def test_a_tone_that_cuts_into_a_prompt_is_a_hang_up(sound):
+    broken = np.concatenate([SOUNDS["card"][: int(1.2 * RATE)], sound])
+    report = judged(line((0.6, "welcome"), (KEY + 0.8, broken)))
+    assert results(report) == [Result.OK, Result.OK, Result.HUNG_UP]
+    assert "broke off" in report.steps[2].note
+
+
+def test_a_truncated_prompt_before_music_is_no_hang_up():
+    broken = np.concatenate([SOUNDS["card"][: int(1.2 * RATE)], music(6)])
+    report = judged(line((0.6, "welcome"), (KEY + 0.8, broken)))
+    assert results(report)[2] is Result.TRUNCATED
+
+
 def test_a_busy_tone_between_a_prompt_and_our_key_is_a_hang_up():
     busy = tone(480, 620, on=0.5, off=0.5, times=2)
     late = (replace(WELCOME, wait=12), PRESS, CARD)
