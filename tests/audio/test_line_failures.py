@@ -117,6 +117,13 @@ def test_a_tone_that_cuts_into_a_prompt_is_a_hang_up(sound):
     assert "broke off" in report.steps[2].note
 
 
+def test_an_expected_prompt_is_not_taken_for_one_that_means_failure_and_sounds_like_it():
+    alike = np.concatenate([murmur(99, 0.45), SOUNDS["welcome"]]).astype(np.float32)
+    library = PromptLibrary((*LIBRARY.prompts, Prompt("failed", "please try again later", alike)))
+    report = judged(line((1.2, "welcome"), (KEY + 0.8, "card")), library=library)
+    assert results(report) == [Result.OK] * 3
+
+
 def test_a_truncated_prompt_before_music_is_no_hang_up():
     broken = np.concatenate([SOUNDS["card"][: int(1.2 * RATE)], music(6)])
     report = judged(line((0.6, "welcome"), (KEY + 0.8, broken)))

@@ -174,12 +174,17 @@ class Explainer:
         Where an engine wrote down the words already, they are looked through as well.
         """
         heard = self.listener.identify(self.error_prompts, 0.0, self.listener.duration)
-        found = [(p.start, texts((p,))) for p in heard if p.whole]
+        found = [(p.start, texts((p,))) for p in heard if p.whole and self._is_itself(p)]
         if self.transcript.written:
             phrase = contains_phrase(self.phrases.errors, self.transcript.words(0.0, self.listener.duration))
             found += [(phrase.start, f'"{phrase.phrase}"')] if phrase is not None else []
         apart = (f for f in found if not any(start - _LATE <= f[0] < end for start, end in expected))
         return min(apart, default=None)
+
+    def _is_itself(self, prompt: HeardPrompt) -> bool:
+        """Whether no other prompt of the library fits its place better: what is said there may share words with it."""
+        there = self.listener.identify(self.library.prompts, prompt.start, prompt.end)
+        return any(other.name == prompt.name for other in there)
 
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         skipped_to = self._among_later(question, [prompt for prompt in heard if prompt.whole])

@@ -203,10 +203,7 @@ def _in_place(counted: Flags, path: list[int], weights: Floats, found: Floats) -
     main = max(groups, key=lambda group: float(weights[group].sum()), default=[])
     for group in groups:
         few = weights[group].sum() < _STRAY_SHARE * weights[counted].sum()
-        far = (
-            abs(path[group[0]] - path[main[0]]) > LONGEST_GAP * FRAMES_PER_SECOND
-            and weights[group].sum() < weights[main].sum() / 2
-        )
+        far = abs(path[group[0]] - path[main[0]]) > LONGEST_GAP * FRAMES_PER_SECOND
         if few or far or found[group].mean() < _STRAY_SCORE * found[main].mean():
             kept[group] = False
     return kept
