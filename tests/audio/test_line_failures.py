@@ -85,6 +85,20 @@ def test_special_information_tones_with_an_announcement_are_not_a_prompt_in_othe
     assert report.steps[0].result is Result.UNOBTAINABLE
 
 
+def test_a_prompt_that_our_key_interrupted_and_that_is_said_again_was_heard_in_time():
+    begun = SOUNDS["welcome"][: int(1.3 * RATE)]
+    report = judged(line((KEY - 1.2, begun), (KEY + 1.5, "welcome")))
+    assert results(report) == [Result.OK, Result.OK, Result.KEY_IGNORED]
+    assert report.steps[0].at == pytest.approx(KEY - 1.2, abs=0.05)
+
+
+def test_a_prompt_of_which_next_to_nothing_came_before_our_key_is_late():
+    begun = SOUNDS["welcome"][: int(0.5 * RATE)]
+    script = (replace(WELCOME, major=20.0), PRESS, CARD)
+    report = judged(line((KEY - 0.3, begun), (KEY + 1.5, "welcome")), script)
+    assert report.steps[0].at == pytest.approx(KEY + 1.5, abs=0.05)
+
+
 def test_busy_after_our_key_is_busy():
     report = judged(line((0.6, "welcome"), (KEY + 0.8, tone(480, 620, on=0.5, off=0.5, times=8))))
     assert results(report) == [Result.OK, Result.OK, Result.BUSY]
