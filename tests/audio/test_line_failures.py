@@ -138,6 +138,14 @@ def test_an_expected_prompt_is_not_taken_for_one_that_means_failure_and_sounds_l
     assert results(report) == [Result.OK] * 3
 
 
+@pytest.mark.parametrize(("below", "result"), [(26.0, Result.MISSING), (3.0, Result.WRONG)])
+def test_people_in_the_background_do_not_go_on_with_a_prompt(below, result):
+    behind = murmur(7, 1.4) * 10 ** (-below / 20)
+    script = (WELCOME, CARD)
+    report = judged(line((0.6, "welcome"), (2.95, behind), ours=()), script)
+    assert report.steps[1].result is result
+
+
 def test_a_truncated_prompt_before_music_is_no_hang_up():
     broken = np.concatenate([SOUNDS["card"][: int(1.2 * RATE)], music(6)])
     report = judged(line((0.6, "welcome"), (KEY + 0.8, broken)))

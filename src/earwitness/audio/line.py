@@ -9,7 +9,7 @@ from earwitness.audio.cadences import find_cadences
 from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, RATE, Flags, Floats, decibels, flagged, framed, runs
 from earwitness.audio.listener import ENOUGH_SPEECH, Listener
 from earwitness.audio.music import Span
-from earwitness.audio.speech import Segment
+from earwitness.audio.speech import Segment, level
 from earwitness.audio.tones import Tone
 from earwitness.audio.wav import Samples
 
@@ -73,12 +73,22 @@ class Line:
         return tuple(span for span in spans if span.duration >= _SYLLABLE or not _borders(span, other))
 
     def spoken(self, start: float, end: float) -> list[Segment]:
-        """Return the speech that goes on after `start` and begins before `end`, without tones and what is murmured in the background."""
+        """Return the speech that goes on after `start` and begins before `end`, without tones and what is murmured in the background.
+
+        Of speech that began before `start`, what is left of it is judged: people in the background may seem to go on with a prompt.
+        """
         shortest, below = _MURMUR
         segments = self._listener.segments
         loudest = max((s.level for s in segments), default=0.0)
-        near = [s for s in segments if s.level > loudest - _FAR_AWAY and s.end > start and s.start < end]
-        return self.without_tones([s for s in near if s.duration >= shortest or s.level > loudest - below])
+        near = [(s, self._from(start, s)) for s in segments if s.end > start and s.start < end]
+        loud = [(s, left) for s, left in near if left.level > loudest - _FAR_AWAY]
+        return self.without_tones([s for s, left in loud if left.duration >= shortest or left.level > loudest - below])
+
+    def _from(self, start: float, segment: Segment) -> Segment:
+        """Return what is left of `segment` after `start`, with its own level."""
+        if segment.start >= start:
+            return segment
+        return Segment(start, segment.end, level(self._samples[round(start * RATE) : round(segment.end * RATE)]))
 
     def voice(self, start: float, end: float) -> Span | None:
         """Return the first of what somebody says that goes on after `start` and begins before `end`; None if it is next to nothing.
