@@ -49,6 +49,10 @@ class Line:
     def tones_in(self, start: float, end: float) -> tuple[Tone, ...]:
         return tuple(tone for tone in self.tones if tone.end > start and tone.start < end)
 
+    def pure_tones(self, start: float, end: float) -> int:
+        """Return how many bursts that hold their pitch as no voice does lie between `start` and `end`."""
+        return sum(start <= b.start and b.end <= end and b.spread < _PURE for b in self._listener.bursts)
+
     def cadences_in(self, start: float, end: float) -> tuple[Tone, ...]:
         """Return the tones of networks without a table that sound between `start` and `end`, once they were asked for."""
         return tuple(tone for tone in self._cadences if tone.end > start and tone.start < end)

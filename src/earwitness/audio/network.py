@@ -16,7 +16,7 @@ from earwitness.audio.tones import Tone, ToneName
 
 _LATE = 0.3  # s after the last ring from which on speech is an answer
 _RINGING = 2  # ring-back tones after the answer that make it no answer
-_BEFORE = 0.5  # s before we had finished our reply, by which a tone began before it
+_BEFORE = 2  # bursts of a tone before our reply, with which it began before it: a vowel of the prompt may seem to be one
 _CUT_IN = 0.6  # s about the place where a prompt breaks off, within which a tone begins that cut it off
 _RELEASE = (Result.BUSY, Result.CONGESTED)
 _TONES: Mapping[ToneName, tuple[Result, str]] = MappingProxyType(
@@ -46,7 +46,7 @@ class Network:
         result, note = _TONES[named.name]
         note = f"heard {note}{_detail(named)}"
         if result in _RELEASE and self._has_spoken(question.anchor):
-            if named.start < question.anchor - _BEFORE:
+            if self._line.pure_tones(named.start, question.anchor) >= _BEFORE:
                 return _hung_up(question, named)
             note += "; the far end had spoken before: it put the call through to where this is the answer, or let it go"
         return reported(question, result, note, tuple(heard), named.start)

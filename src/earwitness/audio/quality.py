@@ -223,10 +223,12 @@ def _noise(levels: Floats, spoken: Flags) -> float:
 
 
 def _clipping(samples: Samples, seconds: float) -> float:
-    """Return the share of the speech's samples that stand in a row at the highest level."""
-    size = np.abs(samples)
-    top = size >= _TOP * float(size.max())
-    return float((top[:-1] & top[1:]).sum() / (seconds * RATE))
+    """Return the share of the speech's samples that stand in a row at the highest level, or at the lowest: with an offset these are two."""
+    standing = 0
+    for side in (samples, -samples):
+        top = side >= max(_TOP * float(side.max()), 1e-6)
+        standing += int((top[:-1] & top[1:]).sum())
+    return standing / (seconds * RATE)
 
 
 def _balance(samples: Samples, spoken: Flags) -> tuple[float, float]:
