@@ -243,6 +243,29 @@ async def test_a_call_that_fails_fails_alike_whatever_callbacks_come(caller, sim
     assert (finding.failure, finding.attribution) == (Failure.NEVER_CONNECTED, Attribution.TARGET)
 
 
+async def test_callbacks_that_somebody_replays_change_nothing(caller, sim, monkeypatch):
+    """Every signed callback of a call is sent to us again, thirty times while the call goes on and once more when it is over."""
+    seen = []
+    plain = await run(spec(PAY[:1]), caller.context())
+    tell = Extension.tell
+
+    def noted(extension, callback):
+        seen.append((extension, callback))
+        for _ in range(31):
+            tell(extension, callback)
+
+    monkeypatch.setattr(Extension, "tell", noted)
+    replayed = await run(spec(PAY[:1]), caller.context())
+    entries = list(caller.ledger.entries)
+    for extension, callback in seen:
+        tell(extension, callback)
+    assert seen
+    assert (replayed.outcome, replayed.findings) == (plain.outcome, plain.findings)
+    assert [step.ok for step in replayed.steps] == [step.ok for step in plain.steps]
+    assert caller.ledger.entries == entries
+    assert len(sim.carrier.calls) == 2, "one call for each run"
+
+
 async def test_callbacks_tell_how_long_it_took_to_ring(caller):
     observation = await run(spec(PAY[:1]), caller.context())
     assert 0 <= observation.measures["post_dial_delay"] <= 2

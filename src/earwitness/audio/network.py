@@ -16,7 +16,9 @@ from earwitness.audio.tones import Tone, ToneName
 
 _LATE = 0.3  # s after the last ring from which on speech is an answer
 _RINGING = 2  # ring-back tones after the answer that make it no answer
-_BEFORE = 2  # bursts of a tone before our reply, with which it began before it: a vowel of the prompt may seem to be one
+_BEFORE = (
+    2  # bursts of a tone before our reply, with which it began before it: a vowel of the prompt may seem to be one
+)
 _CUT_IN = 0.6  # s about the place where a prompt breaks off, within which a tone begins that cut it off
 _RELEASE = (Result.BUSY, Result.CONGESTED)
 _TONES: Mapping[ToneName, tuple[Result, str]] = MappingProxyType(
