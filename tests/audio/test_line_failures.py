@@ -99,6 +99,14 @@ def test_a_prompt_of_which_next_to_nothing_came_before_our_key_is_late():
     assert report.steps[0].at == pytest.approx(KEY + 1.5, abs=0.05)
 
 
+@pytest.mark.parametrize("before", [0.8, 1.0, 1.2, 1.6])
+def test_what_was_said_again_before_our_key_is_no_answer_to_it(before):
+    again = SOUNDS["welcome"][: int((before + 0.2) * RATE)]
+    report = judged(line((0.6, "welcome"), (KEY - before, again), (KEY + 1.5, "lost")))
+    assert results(report) == [Result.OK, Result.OK, Result.WRONG]
+    assert "Lost cards" in report.steps[2].note
+
+
 def test_busy_after_our_key_is_busy():
     report = judged(line((0.6, "welcome"), (KEY + 0.8, tone(480, 620, on=0.5, off=0.5, times=8))))
     assert results(report) == [Result.OK, Result.OK, Result.BUSY]

@@ -46,8 +46,7 @@ class Explainer:
 
     def explain(self, question: Question) -> StepReport:
         """Return the report of a step whose prompt was not heard."""
-        heard = self._heard(question.anchor, self.listener.duration)
-        heard = tuple(prompt for prompt in heard if prompt.end > question.anchor + _STILL_GOING)
+        heard = self._after(question.anchor, self.listener.duration)
         return (
             self._failure(question, heard)
             or self.network.report(question, heard)
@@ -69,6 +68,10 @@ class Explainer:
         """Return the prompts of the library that were said, whole or in a clear part."""
         heard = self.listener.identify(self.library.prompts, start, end)
         return tuple(prompt for prompt in heard if prompt.whole or prompt.score >= _CLEAR * prompt.coverage)
+
+    def _after(self, anchor: float, end: float) -> tuple[HeardPrompt, ...]:
+        """Return those that were said after `anchor`, or went on then."""
+        return tuple(prompt for prompt in self._heard(anchor, end) if _goes_on(prompt, anchor))
 
     def hung_up_before(self, question: Question) -> StepReport:
         """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why."""
@@ -149,7 +152,7 @@ class Explainer:
         """What was said before our key is said again, or what came after it; and not because the call went on to where it is due."""
         if not heard:
             return None
-        soon = self._heard(question.anchor, question.until) or heard
+        soon = self._after(question.anchor, question.until) or heard
         if self._among_later(question, soon[:1]) and self._said_otherwise(question, heard) is not None:
             return None
         before = {prompt.name for prompt in self._heard(0.0, question.anchor)}
@@ -301,3 +304,8 @@ class Explainer:
 def _among(heard: Sequence[HeardPrompt], prompts: Sequence[Prompt]) -> tuple[HeardPrompt, ...]:
     names = {prompt.name for prompt in prompts}
     return tuple(prompt for prompt in heard if prompt.name in names)
+
+
+def _goes_on(prompt: HeardPrompt, anchor: float) -> bool:
+    """Whether a prompt is said after `anchor`: one that began before is only if it was recognised beyond it. Our key may have cut it off there."""
+    return prompt.end > anchor + _STILL_GOING and max(prompt.start, prompt.last_part) > anchor - _KEY

@@ -91,12 +91,13 @@ def find_bursts(samples: Samples, measured: PureTones | None = None) -> tuple[Bu
 def pure_tones(samples: Samples) -> PureTones:
     """Return the one or two frequencies that stand alone in each frame, Hz, shape (frames, 2), NaN where there is none; and its mean square."""
     frames = framed(np.asarray(samples, np.float32), _WIDTH, _STEP)
-    power = np.einsum("ij,ij->i", frames, frames) / _WIDTH
+    offset = frames.mean(axis=1)
+    power = np.einsum("ij,ij->i", frames, frames) / _WIDTH - offset**2
     tones = np.full((len(frames), 2), np.nan)
     loud = np.flatnonzero(power > _QUIETEST)
     for at in range(0, len(loud), _BLOCK):
         places = loud[at : at + _BLOCK]
-        tones[places] = _pure(frames[places])
+        tones[places] = _pure(frames[places] - offset[places, None])  # beside silence, its edges would be tones
     return tones, power
 
 
