@@ -120,7 +120,7 @@ def find(reference: Fingerprint, sound: Samples, heard: Heard) -> Match:
     counted = _in_place((found >= threshold) & (weights > 0), path, weights, found)
     lags = [(start, int(lag) - reference.frames + heard.offset) for start, lag in zip(starts, path, strict=True)]
     kept = tuple(pair for pair, keep in zip(lags, counted, strict=True) if keep)
-    score, coverage = float(weights @ found), float(weights[counted].sum())
+    score, coverage = float(weights @ _agreement(found, path, counted)), float(weights[counted].sum())
     needed = _needed(reference)
     if not kept or coverage < _PARTIAL_COVERAGE or score <= _PARTIAL_SHARE * needed:
         return Match(score, coverage, Verdict.NONE)
@@ -207,6 +207,17 @@ def _in_place(counted: Flags, path: list[int], weights: Floats, found: Floats) -
         if few or far or found[group].mean() < _STRAY_SCORE * found[main].mean():
             kept[group] = False
     return kept
+
+
+def _agreement(found: Floats, path: list[int], counted: Flags) -> Floats:
+    """Return `found` without the segments that lie too far from those that were heard: what agrees there is no part of the same prompt."""
+    if not counted.any():
+        return found
+    lags = np.array(path)
+    first, last = lags[counted].min(), lags[counted].max()
+    reach = LONGEST_GAP * FRAMES_PER_SECOND
+    agreement: Floats = np.where((lags >= last - reach) & (lags <= first + reach), found, 0.0)
+    return agreement
 
 
 def _groups(places: list[int], path: list[int]) -> list[list[int]]:
