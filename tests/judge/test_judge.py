@@ -811,6 +811,17 @@ def test_a_pass_elsewhere_weakens_it_but_does_not_hide_whose_host_failed():
     )
 
 
+def test_a_pass_of_what_asks_its_hosts_itself_rules_it_out():
+    rules = rules_of({"browser": ("pay", ["cards"]), "api": ("bank", ["cards"])})
+    probes = {**rules.probes, "api": replace(rules.probes["api"], asks=("cards",))}
+    world = World(replace(rules, probes=probes))
+    blames(world, "browser", "cards")
+    world.passes("api")
+    blames(world, "browser", "cards")
+    (incident,) = world.open
+    assert incident.cause == Cause(None, 0.0, ("browser",), ("api",))
+
+
 def test_what_fails_besides_and_needs_it_joins_the_one_that_it_was_seen_to_fail():
     world = World(rules_of({"browser": ("pay", ["cards"]), "web": ("pay", ["cards"]), "call": ("pay", ["cards"])}))
     blames(world, "browser", "cards")

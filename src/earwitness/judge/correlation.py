@@ -1,8 +1,8 @@
 """Which shared dependency explains the failures: it has to explain all of them and be contradicted by no probe that passes.
 
 A host or a number that failing probes share is suspected only where no dependency explains more than one of them, and never for one
-probe alone. A dependency whose own host failed, as a finding says, goes before those that are only declared, and a pass elsewhere only weakens it. A
-pass contradicts only if its run started after the failures began: what passed before the outage says nothing about it.
+probe alone. A dependency whose own host failed, as a finding says, goes before those that are only declared; a pass of a probe that only declares to need
+it weakens it, one of a probe that asks its hosts itself rules it out. A pass contradicts only if its run started after the failures began: what passed before the outage says nothing about it.
 Order comes from the configuration, never from names.
 """
 
@@ -44,7 +44,7 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
     """
     seeds = _without_the_well(tuple(sorted(set(seeds), key=rules.order.__getitem__)), state)
     groups = _explanations(_shared(_needs(name, state, rules) for name in seeds), seeds, state, rules, since, now)
-    accused = _accused(seeds, state, rules)
+    accused = _accused(seeds, state, rules, since)
     if accused is not None:
         uncontradicted = [g for g in groups if g.cause.dependency == accused]
         groups = uncontradicted or [_despite_passes(accused, seeds, state, rules, since, now)]
@@ -86,11 +86,18 @@ def _blamed(name: str, state: State, rules: Rules) -> str | None:
     return failed.dependency if failed is not None and failed.dependency in rules.dependencies else None
 
 
-def _accused(seeds: tuple[str, ...], state: State, rules: Rules) -> str | None:
-    """Return the dependency that all seeds need and whose own host failed one of them at least, while none blames another."""
+def _accused(seeds: tuple[str, ...], state: State, rules: Rules, since: float) -> str | None:
+    """Return the dependency that all seeds need and whose own host failed one of them at least, while none blames another.
+
+    None also where a probe whose own requests go to its hosts passed since.
+    """
     accused = {_blamed(name, state, rules) for name in seeds} - {None}
     suspects = _shared(_needs(name, state, rules) for name in seeds) if len(accused) == 1 else []
-    return next((d for d in suspects if d in accused), None)
+    found = next((d for d in suspects if d in accused), None)
+    if found is None:
+        return None
+    passing = _contradicting(state, rules, {found}, seeds, since)
+    return None if any(found in rules.probes[name].asks for name in passing) else found
 
 
 def _needs(name: str, state: State, rules: Rules) -> tuple[str, ...]:
