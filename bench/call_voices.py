@@ -114,8 +114,13 @@ def centres(only_recorded=False):
     if not only_recorded:
         spoken += [_synthetic(name, command) for name, command in VOICES.items() if shutil.which(command[0])]
         spoken += [_human()] if _HUMAN.is_dir() else []
-    strangers = [sound for place in (*spoken[1:], spoken[0]) for sound in list(place[1].values())[-4:]]
+    strangers = [sound for place in (*spoken[1:], spoken[0]) for sound in _harmless(place[1])[-4:]]
     return tuple(_centre(name, sounds, strangers) for name, sounds in spoken)
+
+
+def _harmless(sounds):
+    """Return the sounds whose words mean no failure, in whatever voice they are said."""
+    return [sound for text, sound in sounds.items() if not _is_error(text)]
 
 
 @cache

@@ -15,6 +15,8 @@ from pathlib import Path
 PACKAGES = {  # Debian's package: a command that it brings
     "nginx": "nginx",
     "chromium": "chromium",
+    "libnss3-tools": "certutil",
+    "tinyproxy": "tinyproxy",
     "prometheus": "promtool",
     "prometheus-alertmanager": "amtool",
     "mmdebstrap": "mmdebstrap",

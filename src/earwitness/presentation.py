@@ -1,6 +1,8 @@
 """How the words of the model look outside: the JSON of the API, the alerts and the command line."""
 
+import shlex
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from earwitness.model import (
@@ -63,6 +65,12 @@ def sample_incident(incident_id: str, at: float) -> Incident:
         failing_since=at,
         timeline=(TimelineEntry(at, TransitionKind.OPEN, text),),
     )
+
+
+def accept_command(probe: str, data_dir: Path, seen: str = "") -> str:
+    """Return the command that accepts what waits for a probe, as it can be run anywhere on this machine; `seen`: a list's mark."""
+    mark = f" --seen {seen}" if seen else ""
+    return f"earwitness baseline accept --probe {probe}{mark} --data-dir {shlex.quote(str(data_dir.absolute()))}"
 
 
 def iso_time(moment: float | None) -> str | None:

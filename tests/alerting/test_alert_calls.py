@@ -118,12 +118,14 @@ class Ringing:
         self.world.couriers["ring"] = Courier(hook, self.world.store, self.world.clock, senders, links)
 
     async def opens(self, *names):
+        self.days = {spend.day_of(self.world.clock.now())}
         await self.world.opens(*names)
         await self.world.deliver("ring", "chat")
 
     async def spent(self):
-        day = spend.day_of(self.world.clock.now())
-        return await self.world.store.read(lambda c: spend.spent(c, day, "USD"))
+        """Since the opening: midnight may have passed."""
+        days = self.days | {spend.day_of(self.world.clock.now())}
+        return await self.world.store.read(lambda c: sum(spend.spent(c, day, "USD") for day in days))
 
 
 @pytest.fixture

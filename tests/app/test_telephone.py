@@ -1,5 +1,6 @@
 """What the carrier sends to us: signed or refused, in any amount, and answered at once."""
 
+import asyncio
 import base64
 import json
 
@@ -98,10 +99,51 @@ async def test_a_callback_that_is_too_large_is_refused(url, extension, http):
     assert answer.status_code == 413
 
 
-async def test_replayed_callbacks_pile_up_nowhere(url, extension, http):
+async def test_a_replayed_callback_changes_nothing(url, extension, http):
+    """Whoever has one signed callback can send it again as often as they like: it pushes none out, and hastens no look at the API."""
     address = f"http://{url}/twilio/calls/{extension.token}"
-    for _ in range(60):
-        await http.post(address, data=FORM, headers=signed(extension.status_url, FORM))
+    first = FORM | {"CallStatus": "initiated"}
+    for form in (first, FORM):
+        await http.post(address, data=form, headers=signed(extension.status_url, form))
+    known = tuple(extension.callbacks)
+    await extension.told()
+    for form in (FORM, first) * 40:
+        answer = await http.post(address, data=form, headers=signed(extension.status_url, form))
+        assert answer.status_code == 204
+    assert tuple(extension.callbacks) == known
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await extension.told()
+
+
+async def test_a_replayed_transcription_pushes_no_words_out(url, extension, http):
+    address = f"http://{url}/twilio/transcriptions/{extension.token}"
+
+    def utterance(number, event="transcription-content"):
+        data = json.dumps({"transcript": f"word {number}"})
+        return {
+            "SequenceId": str(number),
+            "TranscriptionEvent": event,
+            "Track": "inbound_track",
+            "TranscriptionData": data,
+        }
+
+    async def send(form):
+        await http.post(address, data=form, headers=signed(extension.transcription_url, form))
+
+    for form in (utterance(1, "transcription-started"), utterance(2), utterance(3, "transcription-stopped")):
+        await send(form)
+    for _ in range(2100):
+        extension.heard.take(utterance(2))
+    await send(utterance(2))
+    assert [said.text for said in extension.heard.transcript()._utterances] == ["word 2"]
+
+
+async def test_callbacks_of_a_call_are_bounded_whatever_they_tell(url, extension, http):
+    address = f"http://{url}/twilio/calls/{extension.token}"
+    for number in range(60):
+        form = FORM | {"CallSid": f"CA{number}"}
+        await http.post(address, data=form, headers=signed(extension.status_url, form))
     assert len(extension.callbacks) == 50
 
 

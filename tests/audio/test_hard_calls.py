@@ -16,6 +16,7 @@ from murmurs import RATE, keys, murmur, noise, placed, telephone
 from earwitness.audio.cadences import find_cadences
 from earwitness.audio.line import Line as FarEnd
 from earwitness.audio.listener import Listener
+from earwitness.audio.sinusoids import find_bursts
 from earwitness.audio.tones import ToneName
 
 CLEAN = Line(level=-20.0, snr=38.0, seed=3)
@@ -87,7 +88,7 @@ def network(kind, seconds=20.0):
     ],
 )
 def test_tones_of_any_country_are_told_by_their_cadence(kind, name):
-    (found,) = find_cadences(network(kind))
+    (found,) = find_cadences(find_bursts(network(kind)))
     assert found.name is name
 
 
@@ -102,8 +103,8 @@ def test_the_echo_of_our_keys_does_not_hide_a_tone():
 @pytest.mark.parametrize("seed", range(3))
 def test_a_melody_and_a_voice_have_no_cadence(seed):
     tune = call_sounds.music(40.0, np.random.default_rng(seed))
-    assert find_cadences(tune.astype(np.float32)) == ()
-    assert find_cadences(murmur(seed, 20.0).astype(np.float32)) == ()
+    assert find_cadences(find_bursts(tune.astype(np.float32))) == ()
+    assert find_cadences(find_bursts(murmur(seed, 20.0).astype(np.float32))) == ()
 
 
 def hum(seconds, level):

@@ -101,6 +101,16 @@ def test_silence_inserted_into_a_prompt_is_measured():
     assert find(PRINTS[5], prompt, hear(telephone(line))).gap == pytest.approx(1.2, abs=0.05)
 
 
+@pytest.mark.parametrize("thirds", [(1.0, 12.0, 24.0), (1.0, 2.5, 20.0)])
+def test_pieces_that_lie_too_far_apart_are_no_prompt(thirds):
+    prompt = PROMPTS[5]
+    third = len(prompt) // 3
+    line = placed([(at, prompt[n * third : (n + 1) * third]) for n, at in enumerate(thirds)], 28)
+    found = find(PRINTS[5], prompt, hear(telephone(line)))
+    assert not found.whole
+    assert found.end - found.start < 4 + len(prompt) / RATE
+
+
 def test_only_the_window_asked_for_is_searched():
     samples = telephone(placed([(1.0, PROMPTS[0]), (6.0, PROMPTS[0])], 9))
     print_ = fingerprint(samples)

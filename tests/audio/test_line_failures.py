@@ -85,9 +85,79 @@ def test_special_information_tones_with_an_announcement_are_not_a_prompt_in_othe
     assert report.steps[0].result is Result.UNOBTAINABLE
 
 
+def test_a_prompt_that_our_key_interrupted_and_that_is_said_again_was_heard_in_time():
+    begun = SOUNDS["welcome"][: int(1.3 * RATE)]
+    report = judged(line((KEY - 1.2, begun), (KEY + 1.5, "welcome")))
+    assert results(report) == [Result.OK, Result.OK, Result.KEY_IGNORED]
+    assert report.steps[0].at == pytest.approx(KEY - 1.2, abs=0.05)
+
+
+def test_a_prompt_of_which_next_to_nothing_came_before_our_key_is_late():
+    begun = SOUNDS["welcome"][: int(0.5 * RATE)]
+    script = (replace(WELCOME, major=20.0), PRESS, CARD)
+    report = judged(line((KEY - 0.3, begun), (KEY + 1.5, "welcome")), script)
+    assert report.steps[0].at == pytest.approx(KEY + 1.5, abs=0.05)
+
+
+@pytest.mark.parametrize("before", [0.8, 1.0, 1.2, 1.6])
+def test_what_was_said_again_before_our_key_is_no_answer_to_it(before):
+    again = SOUNDS["welcome"][: int((before + 0.2) * RATE)]
+    report = judged(line((0.6, "welcome"), (KEY - before, again), (KEY + 1.5, "lost")))
+    assert results(report) == [Result.OK, Result.OK, Result.WRONG]
+    assert "Lost cards" in report.steps[2].note
+
+
 def test_busy_after_our_key_is_busy():
     report = judged(line((0.6, "welcome"), (KEY + 0.8, tone(480, 620, on=0.5, off=0.5, times=8))))
     assert results(report) == [Result.OK, Result.OK, Result.BUSY]
+
+
+BUSY, CONGESTION = tone(480, 620, on=0.5, off=0.5, times=8), tone(480, 620, on=0.25, off=0.25, times=16)
+
+
+@pytest.mark.parametrize(("sound", "result"), [(BUSY, Result.BUSY), (CONGESTION, Result.CONGESTED)])
+@pytest.mark.parametrize("replies", [True, False])
+def test_a_tone_in_place_of_a_later_prompt_is_what_the_call_was_put_through_to_or_its_end(sound, result, replies):
+    script, ours = (SCRIPT, OUR_KEY) if replies else ((WELCOME, CARD), ())
+    report = judged(line((0.6, "welcome"), (KEY + 0.8, sound), ours=ours), script)
+    assert report.steps[-1].result is result
+    assert "the far end had spoken before" in report.steps[-1].note
+
+
+@pytest.mark.parametrize("sound", [BUSY, CONGESTION])
+def test_a_tone_that_began_before_our_key_is_no_answer_to_it_but_a_hang_up(sound):
+    report = judged(line((0.6, "welcome"), (3.9, sound)))
+    assert results(report) == [Result.OK, Result.OK, Result.HUNG_UP]
+    assert "the far end had hung up" in report.steps[2].note
+
+
+@pytest.mark.parametrize("sound", [BUSY, CONGESTION, tone(350, 440, on=8.0)])
+def test_a_tone_that_cuts_into_a_prompt_is_a_hang_up(sound):
+    broken = np.concatenate([SOUNDS["card"][: int(1.2 * RATE)], sound])
+    report = judged(line((0.6, "welcome"), (KEY + 0.8, broken)))
+    assert results(report) == [Result.OK, Result.OK, Result.HUNG_UP]
+    assert "broke off" in report.steps[2].note
+
+
+def test_an_expected_prompt_is_not_taken_for_one_that_means_failure_and_sounds_like_it():
+    alike = np.concatenate([murmur(99, 0.45), SOUNDS["welcome"]]).astype(np.float32)
+    library = PromptLibrary((*LIBRARY.prompts, Prompt("failed", "please try again later", alike)))
+    report = judged(line((1.2, "welcome"), (KEY + 0.8, "card")), library=library)
+    assert results(report) == [Result.OK] * 3
+
+
+@pytest.mark.parametrize(("below", "result"), [(26.0, Result.MISSING), (3.0, Result.WRONG)])
+def test_people_in_the_background_do_not_go_on_with_a_prompt(below, result):
+    behind = murmur(7, 1.4) * 10 ** (-below / 20)
+    script = (WELCOME, CARD)
+    report = judged(line((0.6, "welcome"), (2.95, behind), ours=()), script)
+    assert report.steps[1].result is result
+
+
+def test_a_truncated_prompt_before_music_is_no_hang_up():
+    broken = np.concatenate([SOUNDS["card"][: int(1.2 * RATE)], music(6)])
+    report = judged(line((0.6, "welcome"), (KEY + 0.8, broken)))
+    assert results(report)[2] is Result.TRUNCATED
 
 
 def test_a_busy_tone_between_a_prompt_and_our_key_is_a_hang_up():

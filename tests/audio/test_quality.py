@@ -157,6 +157,26 @@ def test_what_nobody_hears_alone_is_heard_beside_the_reference(kind):
     assert found >= CALLS - 1
 
 
+@pytest.mark.parametrize("offset", [0.0, 0.004, -0.004])
+def test_clipping_counts_on_both_sides_whatever_the_offset(offset):
+    for number in range(CALLS):
+        said = call(number)
+        ceiling = np.quantile(np.abs(said.line[np.abs(said.line) > 0.01]), 0.96)
+        clipped = 0.4 * np.clip(said.line, -ceiling, ceiling) + offset
+        for quality in verdicts(said, clipped):
+            assert quality.clipping > 0.015, (number, quality)
+
+
+def test_what_only_one_prompt_seems_to_have_is_no_echo_of_the_line():
+    for number in range(CALLS):
+        said = call(number, prompts=4)
+        first, end = (round((at - 0.2) * RATE) for at in said.starts[1:3])
+        line = said.line.copy()
+        line[first:end] = with_echo(line[first:end], 0.2, -12)
+        _, beside = verdicts(said, line)
+        assert "echo" not in beside.defects, (number, beside)
+
+
 @pytest.mark.parametrize("kind", CONCEALMENTS)
 def test_short_prompts_are_enough(kind):
     """Four packets of one short prompt, in its speech, against one."""

@@ -112,3 +112,13 @@ def test_a_melody_has_no_tone_with_a_name():
     melody = cadence(*[((note,), 0.3) for note in notes], times=8)
     assert find_tones(telephone(melody)) == ()
     assert {tone.name for tone in find_tones(telephone(hold_music(20)))} <= {ToneName.TONE}
+
+
+@pytest.mark.parametrize("offset", [-0.0038, 0.01, 0.05])
+def test_an_offset_is_no_tone_and_hides_none(offset):
+    silent = telephone(np.full(20 * RATE, offset) + np.random.default_rng(1).normal(0, 1e-5, 20 * RATE))
+    assert find_tones(silent) == ()
+    busy = np.zeros(8 * RATE)
+    sound = cadence(((480, 620), 0.5), (REST, 0.5), times=4)
+    busy[RATE:][: len(sound)] += sound
+    assert [tone.name for tone in find_tones(telephone(busy + offset))] == [ToneName.BUSY]

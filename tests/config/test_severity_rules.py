@@ -190,6 +190,20 @@ def test_whoever_has_hosts_may_be_the_cause(tmp_path):
     assert load_config(path, {})
 
 
+def test_a_probe_asks_the_dependencies_whose_hosts_its_own_requests_go_to(tmp_path):
+    text = BASE.replace("gateway: {}}", "gateway: {}, bank: {hosts: '*.bank.example'}}")
+    flow = """  transfer:
+    journey: bank
+    every: 1m
+    depends_on: [cards]
+    http: {steps: [{name: form, url: "https://shop.example/"}, {name: send, url: "https://api.bank.example/pay"}]}
+"""
+    path = tmp_path / "earwitness.yaml"
+    path.write_text(text + flow)
+    rule = rules_of(load_config(path, {})).probes["transfer"]
+    assert (rule.depends_on, rule.asks) == (("cards", "bank", "gateway"), ("bank",))
+
+
 def test_what_a_test_window_makes_of_production_is_outside_it(tmp_path):
     text = """
 test_windows: {drill: {cron: "0 3 1 * *", duration: 2h}}

@@ -214,6 +214,8 @@ FINE = a_try(why=Why.CONTROL)
     [
         ([a_try(Failure.BUSY), a_try(Failure.BUSY, from_=B), FINE], Layer.NUMBER, "the number called"),
         ([a_try(Failure.ONE_WAY), FINE], Layer.NUMBER, "the number called"),
+        ([a_try(Failure.BUSY, layer=Layer.NUMBER), FINE], Layer.NUMBER, "the number called"),
+        ([a_try(Failure.BUSY, layer=Layer.BACKEND), FINE], Layer.BACKEND, "what is behind the IVR"),
         ([a_try(Failure.DEAD_AIR, layer=Layer.IVR), FINE], Layer.IVR, "the IVR"),
         ([a_try(BAD, layer=Layer.BACKEND), FINE], Layer.BACKEND, "what is behind the IVR"),
         (

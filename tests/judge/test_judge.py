@@ -796,10 +796,52 @@ def test_two_that_blame_it_are_one_incident_though_they_share_a_page_as_well():
     assert (incident.cause.dependency, set(incident.probes)) == ("cards", {"shop", "basket"})
 
 
-def test_a_pass_of_what_needs_it_rules_it_out_as_ever():
-    world = World(rules_of({"shop": ("pay", []), "bank": ("bank", ["cards"])}))
-    blames(world, "shop", "cards")
-    world.passes("bank")
-    blames(world, "shop", "cards")
+def test_a_pass_elsewhere_weakens_it_but_does_not_hide_whose_host_failed():
+    """The page's HTTP check says 200 while the processor's script does not load in a browser."""
+    world = World(rules_of({"browser": ("pay", ["cards", "shop"]), "web": ("pay", ["cards"])}))
+    blames(world, "browser", "cards")
+    world.passes("web")
+    blames(world, "browser", "cards")
     (incident,) = world.open
-    assert incident.cause.dependency is None
+    assert incident.cause == Cause("cards", 0.5, ("browser",), ("web",))
+    assert incident.title == "Cards: customers cannot finish “Pay”"
+    assert (
+        "The cause is taken to be Cards (confidence 0.50): browser needs it and fails, with a request that failed at its own "
+        "host; web, passing, speaks against it." in incident.reason
+    )
+
+
+def test_a_pass_of_what_asks_its_hosts_itself_rules_it_out():
+    rules = rules_of({"browser": ("pay", ["cards"]), "api": ("bank", ["cards"])})
+    probes = {**rules.probes, "api": replace(rules.probes["api"], asks=("cards",))}
+    world = World(replace(rules, probes=probes))
+    blames(world, "browser", "cards")
+    world.passes("api")
+    blames(world, "browser", "cards")
+    (incident,) = world.open
+    assert incident.cause == Cause(None, 0.0, ("browser",), ("api",))
+
+
+def test_what_fails_besides_and_needs_it_joins_the_one_that_it_was_seen_to_fail():
+    world = World(rules_of({"browser": ("pay", ["cards"]), "web": ("pay", ["cards"]), "call": ("pay", ["cards"])}))
+    blames(world, "browser", "cards")
+    world.passes("web")
+    blames(world, "browser", "cards")
+    world.fails("call", times=2)
+    (incident,) = world.open
+    assert incident.cause == Cause("cards", 0.6, ("browser", "call"), ("web",))
+    world.passes("browser", "browser", "web")
+    world.fails("call")
+    (incident,) = world.open
+    assert incident.cause.dependency is None, "its host works again, and web passes: the call fails by itself"
+
+
+def test_what_blames_another_is_no_part_of_it():
+    world = World(
+        rules_of({"browser": ("pay", ["cards"]), "bank": ("bank", ["cards", "sepa"]), "web": ("pay", ["cards"])})
+    )
+    blames(world, "browser", "cards", times=2)
+    world.passes("web")
+    blames(world, "browser", "cards")
+    blames(world, "bank", "sepa", times=2)
+    assert [(i.probes, i.cause.dependency) for i in world.open] == [(("browser",), "cards"), (("bank",), "sepa")]

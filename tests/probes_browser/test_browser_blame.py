@@ -1,5 +1,6 @@
 """Whose failure it is: the shop's, the card processor's in its frame, or ours."""
 
+import asyncio
 import ssl
 
 import pytest
@@ -39,6 +40,15 @@ async def test_a_card_form_that_does_not_load_is_the_card_processors_failure(pay
     assert (finding.attribution, finding.dependency) == (Attribution.THIRD_PARTY, "card-processor")
     assert "behind it: http://localhost" in finding.message
     assert "card-form (HTTP 503)" in finding.message
+
+
+async def test_a_script_of_the_card_processor_that_does_not_load_is_its_failure(pay, shop, drawer):
+    shop.faults.turn_on("card-script-down")
+    (finding,) = (await pay(step_timeout="800ms")).findings
+    assert (finding.failure, finding.step) == (Failure.ELEMENT_MISSING, "card")
+    assert (finding.attribution, finding.dependency) == (Attribution.THIRD_PARTY, "card-processor")
+    assert "/processor/card.js (HTTP 503)" in finding.message
+    assert "screenshot.png" in drawer.files
 
 
 async def test_a_page_that_waits_for_the_card_processor_says_so(pay, shop):
@@ -84,6 +94,35 @@ async def test_the_shops_own_trouble_stays_its_own(pay, shop):
     )
 
 
+@pytest.mark.parametrize("first", [(), ({"open": "/"},)], ids=["at once", "after a page"])
+async def test_a_server_that_does_not_answer_is_told_as_such_and_is_no_page_that_hangs(observe, site, drawer, first):
+    site.pages["/"] = "<p>Hello"
+    steps = [{"open": site.url(step["open"])} for step in first]
+    began = asyncio.get_running_loop().time()
+    seen = await observe(*steps, {"open": site.url("/hang", "cards.test"), "timeout": "1s"})
+    (finding,) = seen.findings
+    assert (finding.failure, finding.dependency) == (Failure.FIRST_BYTE_TIMEOUT, "card-processor")
+    assert f"no answer came in time; behind it: http://cards.test:{site.port}/hang (no answer yet)" in finding.message
+    assert asyncio.get_running_loop().time() - began < 8
+    assert "screenshot.png" in drawer.files
+
+
+async def test_a_page_that_was_answered_once_and_is_not_again_is_no_poll(observe, site):
+    site.pages["/"] = "<p>Hello"
+    site.scripts["/?again=1"] = "hang"
+    seen = await observe({"open": site.url("/")}, {"open": site.url("/?again=1"), "timeout": "600ms"})
+    assert [f.failure for f in seen.findings] == [Failure.FIRST_BYTE_TIMEOUT]
+
+
+async def test_a_page_that_a_click_leads_to_and_that_does_not_answer_is_the_cause(observe, site, drawer):
+    site.pages["/"] = f"<a href='http://cards.test:{site.port}/hang'>Pay</a>"
+    seen = await observe({"open": site.url("/")}, {"click": "Pay"}, {"expect_text": "Paid", "timeout": "600ms"})
+    (finding,) = seen.findings
+    assert (finding.failure, finding.dependency) == (Failure.ELEMENT_MISSING, "card-processor")
+    assert "/hang (no answer yet)" in finding.message
+    assert "screenshot.png" in drawer.files
+
+
 async def test_a_payment_page_that_hangs_is_the_shops_failure(pay, shop):
     shop.faults.turn_on("shop-page-hangs")
     finding = (await pay(step_timeout="1s")).findings[-1]
@@ -117,6 +156,25 @@ async def test_a_certificate_that_no_browser_trusts_is_the_targets(observe, tmp_
         (finding,) = (await observe({"open": f"https://shop.test:{port}/"})).findings
     assert (finding.failure, finding.attribution) == (Failure.CERTIFICATE_INVALID, Attribution.TARGET)
     assert "CERT_AUTHORITY_INVALID" in finding.message
+
+
+async def test_interim_answers_without_end_are_cut_off(observe):
+    async def hints(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
+            await writer.drain()
+
+    async with raw_server(hints) as port:
+        (finding,) = (await observe({"open": f"http://127.0.0.1:{port}/", "timeout": "5s"})).findings
+    assert (finding.failure, finding.attribution) == (Failure.CONNECTION_LOST, Attribution.TARGET)
+
+
+async def test_an_address_that_leads_to_a_download_is_no_page(observe, site):
+    site.pages["/"] = (200, {"content-type": "application/octet-stream"}, "0")
+    (finding,) = (await observe({"open": site.url("/")})).findings
+    assert (finding.failure, finding.attribution) == (Failure.WRONG_PAGE, Attribution.TARGET)
+    assert "it leads to a download, not to a page" in finding.message
 
 
 async def test_a_request_that_our_guard_refuses_hides_no_failure_of_the_page(observe, site):

@@ -69,7 +69,7 @@ async def failed(observe, site):
     site.pages |= {
         "/": PAGE.replace("PORT", str(site.port)),
         "/frame": FRAME,
-        "/api": (500, {"set-cookie": f"t={TOKEN}"}, "{}"),
+        "/api": (500, {"set-cookie": f"t={TOKEN}", "content-type": f"text/html; v={TOKEN}"}, "{}"),
     }
 
     def redact(text):

@@ -174,6 +174,18 @@ async def test_a_program_that_is_no_browser_is_our_fault(observe, site, make_eng
     assert "did not start" in seen.findings[0].message
 
 
+async def test_a_reload_leaves_no_browser_behind(observe, site, make_engine):
+    site.pages["/"] = "Hello"
+    engine = make_engine()
+    await observe({"open": site.url("/")}, browser=engine)
+    (before,) = engine.roots
+    engine.configure(BrowserProcessSpec(runs=7))
+    await observe({"open": site.url("/")}, browser=engine)
+    (after,) = engine.roots
+    assert after != before
+    assert not psutil.pid_exists(before)
+
+
 def test_the_browser_that_is_configured_or_playwrights_own_comes_first(tmp_path, monkeypatch):
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     assert find_browser(None).name == "chromium"

@@ -134,7 +134,10 @@ async def test_a_page_that_answers_badly_is_told_by_its_status(observe, site):
 
 async def test_a_step_past_its_limits_is_a_nuisance_then_blocked(observe, site):
     site.pages["/"] = "<script src=/slow.js></script>Hello"
-    for within, effect in (({"minor": "100ms", "major": "1s"}, Effect.NUISANCE), ({"major": "100ms"}, Effect.BLOCKED)):
+    for within, effect in (
+        ({"minor": "100ms", "major": "1900ms"}, Effect.NUISANCE),
+        ({"major": "100ms"}, Effect.BLOCKED),
+    ):
         seen = await observe({"open": site.url("/"), "within": within}, {"expect_text": "Hello"})
         (finding,) = seen.findings
         assert (finding.failure, finding.effect) == (Failure.SLOW, effect)

@@ -1,6 +1,7 @@
 """The watch over a payment page: proposed, accepted, and told when it changes."""
 
 import json
+from hashlib import sha256
 
 import pytest
 
@@ -276,3 +277,99 @@ async def test_inline_scripts_are_ignored_by_their_text(look, accepted):
     for visit in (1, 2):
         seen = await look(FORM + f"<script>var visit={visit}; document.currentScript.remove()</script>", ignore=ignore)
         assert seen.facts["page_watch"] == "as accepted"
+
+
+# --- workers, and other windows --------------------------------------------------------------------------------------
+
+
+def sha(text):
+    return sha256(text.encode()).hexdigest()
+
+
+async def inventory_of(observe, pages, site, script, **more):
+    """Return by their hashes the scripts of a page that runs `script`, which sets the title when it is done."""
+    site.pages["/"] = f"<script>{script}</script>"
+    steps = ({"open": site.url("/")}, {"expect_title": "done", "name": "end"})
+    seen = await observe(*steps, pages=pages, watch={"at": "end", **more.pop("watch", {})}, **more)
+    assert seen.findings == (), seen.findings
+    return {s.sha256: s for s in pages.proposal("p").inventory.scripts}
+
+
+SHOP, CARDS = "shop.test", "cards.test"  # as the zone of the fixtures knows them
+BLOB = "URL.createObjectURL(new Blob([{!r}]))"
+
+
+async def test_the_scripts_of_workers_are_in_the_inventory_even_of_those_that_end_at_once(observe, site, pages):
+    """Made from a text or loaded, what they import, make from text, and the workers that they make."""
+    inner = "var inner = 1; parent = 2"
+    outer = f"eval('var secret = 7'); new Worker({BLOB.format(inner)}); setTimeout(() => {{ postMessage(1); close() }}, 300)"
+    site.pages |= {"/w.js": "importScripts('/lib.js'); postMessage(1); close()", "/lib.js": "var lib = 1"}
+    made = f"""let said = 0; const heard = () => {{ if (++said === 2) document.title = 'done' }};
+    new Worker({BLOB.format(outer)}).onmessage = heard; new Worker('/w.js').onmessage = heard"""
+    found = await inventory_of(observe, pages, site, made)
+    for text in (outer, inner, "var secret = 7", site.pages["/w.js"], "var lib = 1"):
+        assert sha(text) in found, text
+        assert found[sha(text)].frame == "a worker of the page"
+    assert found[sha("var lib = 1")].source.endswith("/lib.js")
+    assert found[sha(outer)].source == ""
+
+
+async def test_a_worker_that_is_the_same_each_time_is_no_change(observe, site, pages):
+    code = f"new Worker({BLOB.format('postMessage(1)')}).onmessage = () => document.title = 'done'"
+    await inventory_of(observe, pages, site, code)
+    pages.accept(pages.proposal("p"))
+    steps = ({"open": site.url("/")}, {"expect_title": "done", "name": "end"})
+    assert (await observe(*steps, pages=pages, watch={"at": "end"})).facts["page_watch"] == "as accepted"
+    site.pages["/"] = f"<script>{code.replace('postMessage(1)', 'postMessage(2)')}</script>"
+    (finding,) = (await observe(*steps, pages=pages, watch={"at": "end"})).findings
+    assert f"new: an inline script of a worker of the page ({sha('postMessage(2)')[:12]})" in finding.message
+
+
+async def test_a_shared_worker_is_in_the_inventory(observe, site, pages):
+    text = "var shared = 1; onconnect = event => event.ports[0].postMessage(1)"
+    code = f"new SharedWorker({BLOB.format(text)}).port.onmessage = () => document.title = 'done'"
+    found = await inventory_of(observe, pages, site, code)
+    assert found[sha(text)].frame == "a shared worker"
+
+
+async def test_the_worker_of_a_frame_of_somebody_else_is_the_frames(observe, site, pages):
+    text = "postMessage(1)"
+    site.pages["/f"] = f"<script>new Worker({BLOB.format(text)}).onmessage = () => parent.postMessage(1, '*')</script>"
+    code = "onmessage = () => document.title = 'done'</script><iframe src={}></iframe><script>1"
+    found = await inventory_of(observe, pages, site, code.format(site.url("/f", CARDS)))
+    assert found[sha(text)].frame == f"a worker of http://cards.test:{site.port}/f"
+
+
+async def test_a_worker_may_be_named_under_ignore_by_its_text(observe, site, pages):
+    text = "/* visit 4711 */ postMessage(1)"
+    code = f"new Worker({BLOB.format(text)}).onmessage = () => document.title = 'done'"
+    found = await inventory_of(observe, pages, site, code, watch={"ignore": "visit [0-9]+"})
+    assert sha(text) not in found
+
+
+async def test_a_worker_that_never_ends_is_listed_and_holds_nothing_up(observe, site, pages):
+    text = "postMessage(1); for (;;) ;"
+    code = f"new Worker({BLOB.format(text)}).onmessage = () => document.title = 'done'"
+    assert sha(text) in await inventory_of(observe, pages, site, code)
+
+
+@pytest.mark.parametrize("host", [SHOP, CARDS], ids=["own", "another's"])
+async def test_the_scripts_of_a_window_that_the_page_opens_are_in_the_inventory(observe, site, pages, host):
+    site.pages |= {
+        "/pop": "<script>var pop = 1; opener.postMessage(1, '*')</script><script src=/p.js></script>",
+        "/p.js": "var p",
+    }
+    code = f"onmessage = () => setTimeout(() => document.title = 'done', 500); open('{site.url('/pop', host)}')"
+    found = await inventory_of(observe, pages, site, code)
+    for text in ("var pop = 1; opener.postMessage(1, '*')", "var p"):
+        assert found[sha(text)].frame == site.url("/pop", host), text
+
+
+async def test_a_window_that_does_not_answer_is_told(observe, site, pages):
+    site.pages["/pop"] = "<p>Bank<script>opener.postMessage(1, '*'); setTimeout(() => { for (;;) ; }, 200)</script>"
+    site.pages["/"] = f"""<script>onmessage = () => setTimeout(() => document.title = 'done', 600);
+    open('{site.url("/pop", CARDS)}')</script>"""
+    steps = ({"open": site.url("/")}, {"expect_title": "done", "name": "end"})
+    (finding,) = (await observe(*steps, pages=pages, watch={"at": "end"})).findings
+    assert finding.failure is Failure.PAGE_NOT_WATCHED
+    assert f"the window http://cards.test:{site.port}/pop did not answer" in finding.message

@@ -15,7 +15,7 @@ from earwitness.audio import workers
 from earwitness.audio.wav import read_wav, write_wav
 from earwitness.model import Failure, Outcome
 from earwitness.probes.call import KIND, run
-from earwitness.telephony import attempt, driver, hearing
+from earwitness.telephony import aftermath, driver, hearing
 
 API = "http://carrier.test"
 ROOT = f"{API}/2010-04-01/Accounts/{SID}"
@@ -170,7 +170,7 @@ async def test_hearing_never_runs_on_the_event_loop(caller, api, monkeypatch):
         threads.append(threading.current_thread().name)
         raise hearing.UnusableError("enough")
 
-    monkeypatch.setattr(attempt, "listen", listen)
+    monkeypatch.setattr(aftermath, "listen", listen)
     answers(api, [status("completed", duration="20")])
     listed = {"recordings": [{"sid": "RE1", "status": "completed", "error_code": None}]}
     api.get(url__startswith=f"{ROOT}/Recordings.json").respond(200, json=listed)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -49,12 +50,14 @@ async def test_other_words_are_a_notice_then_a_stable_one_then_the_baseline(lear
         assert (finding.failure, finding.effect, seen.outcome) == (Failure.PROMPT_CHANGED, Effect.NONE, Outcome.OK)
     assert "the next call will tell" in first.findings[0].message
     assert "heard the same in 2 calls" in second.findings[0].message
-    assert "earwitness baseline accept --probe pay-by-phone" in second.findings[0].message
     assert "recording" in learner.sink.files
 
     (proposal,) = learner.baselines.proposals()
     assert (proposal.stable, proposal.text) == (True, "Welcome to Acme")
-    learner.baselines.accept(proposal)
+    command = shlex.split(second.findings[0].message.partition("if it is meant, run: ")[2])
+    assert command[:3] == ["earwitness", "baseline", "accept"]
+    accepted = CliRunner().invoke(app, command[1:])
+    assert accepted.exit_code == 0, accepted.output
     third = await run(spec(), learner.context())
     assert (third.findings, third.outcome) == ((), Outcome.OK)
     assert learner.baselines.proposals() == []

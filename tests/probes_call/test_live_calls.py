@@ -4,18 +4,12 @@ import asyncio
 import json
 
 import httpx
-import numpy as np
 import pytest
-from calling import FROM, MORTGAGES, PAY, PROMPTS, SID, TO, TOKEN, Caller, carrier_spec, spec
+from calling import FROM, MORTGAGES, PAY, SID, TO, TOKEN, Caller, carrier_spec, spec
 from fastapi import FastAPI
-from virtual import until
 
-from earwitness.audio.frames import at_telephone_rate
-from earwitness.audio.prompts import load_prompts
 from earwitness.audio.transcription.base import EngineError
-from earwitness.audio.wav import mulaw_encode, read_wav
 from earwitness.clock import SystemClock
-from earwitness.config.fields import Secret
 from earwitness.config.schema import BudgetSpec
 from earwitness.config.transcription import TranscriptionSpec
 from earwitness.console.telephone import telephone
@@ -28,14 +22,10 @@ from earwitness.probes.context import InterruptedCall
 from earwitness.serving import listen, served
 from earwitness.simulator import UNOBTAINABLE_LINE
 from earwitness.simulator.server import Simulator
-from earwitness.simulator.tones import hold_music
 from earwitness.store import errands
 from earwitness.store.store import Store
 from earwitness.telephony import driver, live, transcription
 from earwitness.telephony.carrier import Carrier
-from earwitness.telephony.errors import NOT_IN_PROGRESS, CarrierError, classify
-from earwitness.telephony.live import LiveConversation
-from earwitness.telephony.spec import STATEMENT
 from earwitness.telephony.switchboard import CarrierHearing, Extension, Switchboard
 from earwitness.telephony.transcription import Transcription
 
@@ -206,10 +196,10 @@ async def test_a_sound_that_ends_while_the_call_goes_on_hangs_it_up_and_blames_n
 
 
 async def test_a_fault_of_ours_in_a_conversation_leaves_no_call_behind(caller, sim, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(live._Ear, "look", broken)
+    monkeypatch.setattr(live.Ear, "look", broken)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         await run(live_spec(), caller.context())
     (call,) = sim.carrier.calls.values()
@@ -251,6 +241,29 @@ async def test_a_call_that_fails_fails_alike_whatever_callbacks_come(caller, sim
     caller.allowed = frozenset({UNOBTAINABLE_LINE})
     (finding,) = (await run(spec(PAY[:1], to=UNOBTAINABLE_LINE), caller.context())).findings
     assert (finding.failure, finding.attribution) == (Failure.NEVER_CONNECTED, Attribution.TARGET)
+
+
+async def test_callbacks_that_somebody_replays_change_nothing(caller, sim, monkeypatch):
+    """Every signed callback of a call is sent to us again, thirty times while the call goes on and once more when it is over."""
+    seen = []
+    plain = await run(spec(PAY[:1]), caller.context())
+    tell = Extension.tell
+
+    def noted(extension, callback):
+        seen.append((extension, callback))
+        for _ in range(31):
+            tell(extension, callback)
+
+    monkeypatch.setattr(Extension, "tell", noted)
+    replayed = await run(spec(PAY[:1]), caller.context())
+    entries = list(caller.ledger.entries)
+    for extension, callback in seen:
+        tell(extension, callback)
+    assert seen
+    assert (replayed.outcome, replayed.findings) == (plain.outcome, plain.findings)
+    assert [step.ok for step in replayed.steps] == [step.ok for step in plain.steps]
+    assert caller.ledger.entries == entries
+    assert len(sim.carrier.calls) == 2, "one call for each run"
 
 
 async def test_callbacks_tell_how_long_it_took_to_ring(caller):
@@ -347,119 +360,6 @@ async def test_a_person_who_answers_is_told_what_this_is_and_the_call_ends(calle
         "an adviser need not say a recording's words"
     )
     assert observation.outcome is Outcome.UNKNOWN
-
-
-class _Lines:
-    """What a conversation asks of the carrier, which refuses it with `error`, if there is one."""
-
-    def __init__(self, error=None):
-        self.asked, self.error = [], error
-
-    async def play(self, _sid, twiml):
-        if self.error is not None:
-            raise self.error
-        self.asked.append(twiml)
-
-    async def hang_up(self, _sid):
-        self.asked.append("hang up")
-
-
-async def stream(sound, extension):
-    """Send ten frames of 20 ms at a time, the next when those before were taken, and hang up."""
-    for start in range(0, len(sound), 160):
-        extension.hear(sound[start : start + 160])
-        if start % 1600 == 0:
-            await until(extension._frames.empty)
-    extension.hung_up()
-
-
-def a_line(seconds, *said):
-    """Return `seconds` of a line's faint noise with what is said on it, each at its second, a prompt's name or a sound; and the library of prompts."""
-    library = load_prompts(PROMPTS)
-    sound = {prompt.name: prompt.samples for prompt in library.prompts}
-    stranger = at_telephone_rate(read_wav((PROMPTS.parent / "unforeseen" / "person_answers.wav").read_bytes()))
-    sound["person_answers"] = stranger.samples.mean(axis=0)
-    line = np.random.default_rng(1).normal(0, 0.001, seconds * 8000).astype(np.float32)
-    for at, what in said:
-        samples = sound[what] if isinstance(what, str) else what
-        line[at * 8000 :][: len(samples)] += samples
-    return mulaw_encode(line), library
-
-
-async def conversation(call, line, library, lines):
-    extension = Switchboard().open(Secret("t"), "https://ours.example")
-    talk = LiveConversation(call, library, lines, extension)
-    streaming = asyncio.create_task(stream(line, extension))
-    try:
-        await talk._converse()
-    finally:
-        streaming.cancel()
-    return talk
-
-
-@pytest.mark.parametrize(
-    ("said", "announce", "told"),
-    [
-        ("person_answers", "auto", True),
-        ("person_answers", "never", False),
-        ("welcome", "auto", False),
-    ],
-)
-async def test_who_answers_unexpectedly_is_told_what_this_is_before_we_leave(said, announce, told):
-    line, library = a_line(26, (1, said))
-    lines = _Lines()
-    await conversation(live_spec([PAY[0]], announce=announce), line, library, lines)
-    assert [STATEMENT in asked for asked in lines.asked] == [told]
-
-
-async def test_a_call_that_is_over_is_no_fault_and_a_script_that_is_refused_is_ours():
-    line, library = a_line(26, (1, "welcome"))
-    talk = await conversation(live_spec(PAY), line, library, _Lines(classify(400, NOT_IN_PROGRESS, "")))
-    assert talk.facts["hung_up_by"] == "far end"
-    with pytest.raises(CarrierError, match="our script does not parse"):
-        await conversation(live_spec(PAY), line, library, _Lines(classify(400, 12100, "")))
-
-
-@pytest.mark.parametrize(("said", "left"), [("still_holding", False), ("person_answers", True)])
-async def test_an_announcement_on_hold_is_no_person(said, left):
-    line, library = a_line(26, (1, "welcome"), (6, said), (18, "mortgage_team"))
-    hold = {"hold": "You are through to the mortgage team", "within": {"major": "60s"}}
-    steps = [PAY[0], hold, {"hang_up": "true"}][: 2 + (not left)]
-    talk = await conversation(live_spec(steps), line, library, _Lines())
-    assert bool(talk.facts.get("left_on_hold")) is left
-    assert bool(talk.facts.get("statement_said")) is left
-
-
-def tones(*hertz, on, off, times=3):
-    t = np.arange(int(on * 8000)) / 8000
-    burst = sum(0.12 * np.sin(2 * np.pi * f * t) for f in hertz)
-    return np.tile(np.concatenate([burst, np.zeros(int(off * 8000))]), times).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    "sound",
-    [
-        hold_music(14),
-        hold_music(6),
-        tones(440, 480, on=2, off=4),
-        tones(425, on=1, off=4),
-        tones(1400, on=0.3, off=4.7),
-    ],
-    ids=["music", "short music", "ringing", "european ringing", "beeps"],
-)
-async def test_music_and_tones_on_hold_are_no_person(sound):
-    line, library = a_line(36, (1, "welcome"), (6, sound), (26, "mortgage_team"))
-    hold = {"hold": "You are through to the mortgage team", "within": {"major": "60s"}}
-    talk = await conversation(live_spec([PAY[0], hold]), line, library, _Lines())
-    assert "left_on_hold" not in talk.facts
-    assert any("mortgage team" in heard["what"] for heard in talk.log)
-
-
-async def test_a_person_who_answers_after_music_is_told_what_this_is():
-    line, library = a_line(36, (1, "welcome"), (6, hold_music(12)), (20, "person_answers"))
-    hold = {"hold": "You are through to the mortgage team", "within": {"major": "60s"}}
-    talk = await conversation(live_spec([PAY[0], hold]), line, library, _Lines())
-    assert talk.facts["left_on_hold"] is True
 
 
 async def test_a_conversation_that_was_interrupted_is_hung_up_and_blames_nobody(caller, sim, http_of):

@@ -11,7 +11,16 @@ from earwitness.hooks import HOOKS
 from earwitness.probes import KINDS
 
 ROOT = Path(__file__).parents[2]
-NO_KINDS = {"__init__", "context", "base", "endpoint", "hosts", "memo", "replies"}  # what stands beside the kinds
+NO_KINDS = {
+    "__init__",
+    "context",
+    "base",
+    "endpoint",
+    "hosts",
+    "memo",
+    "proxies",
+    "replies",
+}  # what stands beside the kinds
 EXAMPLE = (ROOT / "config/earwitness.example.yaml").read_text()
 
 

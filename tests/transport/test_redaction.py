@@ -19,6 +19,8 @@ from earwitness.transport.redaction import (
         ("https://user:pass@shop.example/pay", "https://shop.example/pay"),
         ("https://shop.example/pay?token=abc&x=#part", "https://shop.example/pay?token=***&x=***"),
         ("https://shop.example:8443", "https://shop.example:8443"),
+        ("https://shop.example/reset?8f7a62c1b0&debug", "https://shop.example/reset?***&debug=***"),
+        ("https://shop.example/r?token%3Dabc&a%20b=c", "https://shop.example/r?***&a b=***"),
     ],
 )
 def test_masks_what_a_url_carries(url, masked):

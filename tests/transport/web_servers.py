@@ -97,7 +97,8 @@ class WebProxy:
         if method == b"CONNECT":
             writer.write(b"HTTP/1.1 200 Connection established\r\nx-proxy: yes\r\n\r\n")
         else:
-            back.write(head)
+            path = b"/" + target.split(b"/", 3)[3]
+            back.write(head.replace(b" " + target + b" ", b" " + path + b" ", 1))
         try:
             await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
         finally:
@@ -114,10 +115,10 @@ async def _pass_on(reader, writer):
 
 
 @asynccontextmanager
-async def web_proxy(answer: bytes | None = None) -> AsyncIterator[WebProxy]:
+async def web_proxy(answer: bytes | None = None, **options) -> AsyncIterator[WebProxy]:
     """Yield a proxy for http and https that takes every name for this machine."""
     proxy = WebProxy(answer=answer)
-    async with raw_server(proxy.serve) as proxy.port:
+    async with raw_server(proxy.serve, **options) as proxy.port:
         yield proxy
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from earwitness.audio.actions import actions_in, due, ends_with_our_words, tones_of
 from earwitness.audio.channels import Sides, tell_sides
 from earwitness.audio.dropouts import LONGEST
 from earwitness.audio.echo import own_echo, returned
-from earwitness.audio.explain import Explainer, Question
-from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, RATE, at_telephone_rate
+from earwitness.audio.explain import Explainer
+from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, at_telephone_rate
 from earwitness.audio.line import Line, first_silence
 from earwitness.audio.listener import Listener, heard_prompt
 from earwitness.audio.match import Match
@@ -17,17 +18,15 @@ from earwitness.audio.pesq import listening_quality_of
 from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import SHORTEST, Prompt, PromptLibrary
 from earwitness.audio.quality import Quality, with_own_echo
+from earwitness.audio.question import Question
 from earwitness.audio.recognition import MISSING_SPEECH, Action, Recognised, Recogniser
 from earwitness.audio.script import CallReport, PlannedStep, Result, StepReport
-from earwitness.audio.speech import speech
 from earwitness.audio.transcript import MakeEngine, Transcript
 from earwitness.audio.wav import Recording, Samples
 from earwitness.audio.words import spoken_letters
 
 _PUNCTUAL = 1.5  # s by which the carrier may be late with our keys
 _END = 0.3  # s before the end of the recording at which a prompt counts as cut by the hang-up
-_FAREWELL = 3.0  # s before the end in which our last words end when we hang up after them
-_WORDS_PAUSE = 1.5  # s of silence that may lie within our own words
 _ON_HOLD = 0.5  # share of a wait that music fills, where it was spent on hold
 _SENTENCES = 0.7  # s of silence that may lie between the sentences of a prompt
 _LETTERS_PER_SECOND = 15.0  # of a prompt's text, spoken
@@ -49,24 +48,14 @@ def analyse(
     sound alone. `far_end` is what a live stream of the far end held, shape (n,) at 8 kHz. Raises ChannelError when it cannot be told which side of the recording is ours, and EngineError.
     """
     recording = at_telephone_rate(recording)
-    keys = "".join(_tones(step.keys) for step in script)
+    keys = "".join(tones_of(step.keys) for step in script)
     expected = [prompt for step in script for text in step.expect for prompt in library.find(text)]
     live = far_end is not None  # then we speak as soon as may be, else not before it is due
-    we_may = live or recording.duration > _due(script, "say") - _PUNCTUAL
+    we_may = live or recording.duration > due(script, "say") - _PUNCTUAL
     we_speak = we_may and any(step.verb == "say" for step in script)
-    first_key_at = _due(script, "press") + _PUNCTUAL
+    first_key_at = due(script, "press") + _PUNCTUAL
     sides = tell_sides(recording, keys, first_key_at, expected, we_speak=we_speak, far_end=far_end)
     return _Walk(sides, script, library, phrases, make_engine).run()
-
-
-def _tones(keys: str) -> str:
-    return keys.replace("w", "").replace("W", "")
-
-
-def _due(script: Sequence[PlannedStep], verb: str) -> float:
-    """Return when the first step of this verb is due by the script, seconds after the answer."""
-    first = next((place for place, step in enumerate(script) if step.verb == verb), len(script))
-    return sum(step.wait for step in script[:first])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +88,8 @@ class _Walk:
         self.listener = Listener(sides.theirs, sides.their_keys, our_echo)
         self.line = Line(self.listener)
         self.recogniser = Recogniser(self.listener, library, Transcript(sides.theirs, make_engine))
-        self.actions = _actions(sides, script)
-        left_by_us = _ends_with_our_words(sides, max((a.end for a in self.actions.values()), default=0.0))
+        self.actions = actions_in(sides, script)
+        left_by_us = ends_with_our_words(sides, max((a.end for a in self.actions.values()), default=0.0))
         self.explainer = Explainer(self.listener, self.line, self.recogniser, phrases, left_by_us=left_by_us)
         self.at = _Place()
         self.heard_whole: list[tuple[Prompt, Match]] = []
@@ -290,6 +279,9 @@ class _Walk:
         if found.tail > MISSING_SPEECH and found.end > self.listener.duration - _END:
             note = f'the line hung up {found.tail:.1f}s before the end of "{found.text}"'
             return replace(report, result=Result.HUNG_UP, note=note)
+        if found.tail > MISSING_SPEECH and (tone := self.explainer.network.cut_in(found.end - found.tail)):
+            note = f'"{found.text}" broke off {found.tail:.1f}s before its end: the far end hung up, heard the {tone.name} tone'
+            return replace(report, result=Result.HUNG_UP, note=note)
         where = "beginning" if found.head > found.tail else "end"
         note = f'{found.head + found.tail:.1f}s of "{found.text}" are missing at its {where}'
         return replace(report, result=Result.TRUNCATED, note=note, lost=found.head + found.tail)
@@ -362,43 +354,3 @@ def _up_to(end: float, prompt: Prompt, match: Match) -> tuple[Prompt, Match]:
     frames = int((end - match.start) * FRAMES_PER_SECOND)
     lags = tuple(pair for pair in match.lags if pair[0] < frames) or match.lags[:1]
     return replace(prompt, samples=prompt.samples[: frames * HOP]), replace(match, end=end, lags=lags)
-
-
-def _actions(sides: Sides, script: Sequence[PlannedStep]) -> dict[int, Action]:
-    """Return what is on our channel of each key and word of the script, by the step's place, up to the first that is not there."""
-    actions: dict[int, Action] = {}
-    at, after = 0, 0.0
-    for place, step in enumerate(script):
-        if step.verb == "press":
-            wanted = _tones(step.keys)
-            heard = sides.keys[at : at + len(wanted)]
-            if "".join(key.key for key in heard) != wanted:
-                break
-            at, after = at + len(wanted), heard[-1].end
-            actions[place] = Action(heard[0].start, after)
-        elif step.verb == "say":
-            until = sides.keys[at].start if at < len(sides.keys) else len(sides.ours)
-            said = _words(sides, after, until)
-            if said is None:
-                break
-            actions[place], after = said, said.end
-    return actions
-
-
-def _ends_with_our_words(sides: Sides, after: float) -> bool:
-    """Say whether we spoke last, and what no step says: what a person is told before we hang up."""
-    spoken = [segment for segment in speech(sides.ours, sides.keys) if segment.start > after]
-    return bool(spoken) and spoken[-1].end > len(sides.ours) / RATE - _FAREWELL
-
-
-def _words(sides: Sides, after: float, until: float) -> Action | None:
-    """Return our own speech that begins between `after` and `until`, up to its first long pause; keys are no speech."""
-    words: Action | None = None
-    for segment in speech(sides.ours):
-        is_key = any(key.start < segment.end and key.end > segment.start for key in sides.keys)
-        if is_key or segment.start < after or segment.start >= until:
-            continue
-        if words is not None and segment.start > words.end + _WORDS_PAUSE:
-            break
-        words = Action(words.start if words else segment.start, segment.end)
-    return words

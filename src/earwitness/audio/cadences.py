@@ -8,9 +8,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from earwitness.audio.frames import Timed
-from earwitness.audio.sinusoids import Burst, find_bursts, in_tune
+from earwitness.audio.sinusoids import Burst, in_tune
 from earwitness.audio.tones import Tone, ToneName
-from earwitness.audio.wav import Samples
 
 _BAND = (300.0, 700.0)  # Hz
 _STEADY = 4.0  # Hz that a network's tone may wander
@@ -27,13 +26,13 @@ _LONG = 8  # bursts, which no melody repeats by themselves
 _FEWEST_RINGS, _FEWEST_BURSTS = 2, 5
 
 
-def find_cadences(samples: Samples, keys: Sequence[Timed] = ()) -> tuple[Tone, ...]:
-    """Return the ringing, busy and congestion tones in `samples`, shape (n,) at 8 kHz, in order; `keys` may sound among them."""
-    every = [b for b in find_bursts(samples) if not any(key.start < b.end and key.end > b.start for key in keys)]
+def find_cadences(found: Sequence[Burst], keys: Sequence[Timed] = ()) -> tuple[Tone, ...]:
+    """Return the ringing, busy and congestion tones among the bursts that were found on a channel, in order; `keys` may sound among them."""
+    every = [b for b in found if not any(key.start < b.end and key.end > b.start for key in keys)]
     bursts = [b for b in every if b.spread < _STEADY and all(_BAND[0] < f < _BAND[1] for f in b.tones)]
     alone = [train for train in _trains(bursts) if _is_alone(train, every)]
-    found = [tone for train in alone if (tone := _named(train)) is not None]
-    return tuple(sorted(found, key=lambda tone: tone.start))
+    named = [tone for train in alone if (tone := _named(train)) is not None]
+    return tuple(sorted(named, key=lambda tone: tone.start))
 
 
 def _trains(bursts: Sequence[Burst]) -> Iterator[list[Burst]]:

@@ -52,11 +52,15 @@ _WHITENING = 0.01  # of the mean power, added so that gaps in the reference's sp
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`lost` and `intact`: stretches of the recording, samples; where the reference pauses, nothing can be lost. `echo`: dB, the far end's own sound coming back; None: none is clear."""
+    """`lost` and `intact`: stretches of the recording, samples; where the reference pauses, nothing can be lost. `echo`: dB, the far end's own sound coming back; None: none is clear.
+
+    `lasting`: it is in both halves, long enough each, if there is one.
+    """
 
     lost: tuple[Stretch, ...]
     intact: tuple[Stretch, ...]
     echo: float | None
+    lasting: bool
 
 
 def compare(reference: Samples, recording: Samples, match: Match) -> Comparison:
@@ -64,9 +68,9 @@ def compare(reference: Samples, recording: Samples, match: Match) -> Comparison:
     lags = _block_lags(reference, recording, match)
     places = np.arange(len(reference)) + _lags(lags, len(reference))
     aligned = _read(recording, places)
-    echo = _lasting_echo(reference, aligned)
+    echo, lasting = _lasting_echo(reference, aligned), len(reference) // 2 >= _LEAST_HALF
     if (echo is not None and echo > _HEARD_ECHO) or not _is_steady(lags):
-        return Comparison((), (), echo)
+        return Comparison((), (), echo, lasting)
     wanted, got = _in_band(reference), _in_band(aligned)
     level = decibels((framed(wanted, PACKET, HOP) ** 2).mean(axis=1))
     loudest = float(np.percentile(level, 95))
@@ -92,6 +96,7 @@ def compare(reference: Samples, recording: Samples, match: Match) -> Comparison:
         ),
         tuple(_whole(a, b, places) for a, b in runs(intact)),
         echo,
+        lasting,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earwitness.audio.frames import RATE, Floats, blocks, framed, runs
+from earwitness.audio.frames import RATE, Floats, Framewise, blocks, framed, runs
 from earwitness.audio.wav import Samples
 
 _ROWS, _COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)  # Hz
@@ -22,6 +22,8 @@ _PURITY = 0.65  # share of the frame's power that the two tones hold
 _SHORTEST = 0.028  # s, 0.7 of the 40 ms that a key must last
 _GAP = 0.020  # s
 _LOST_SAMPLE = 3e-4
+
+KeyPowers = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,9 @@ def tone(key: str, length: int, rate: int) -> Floats:
     return np.sin(2 * np.pi * _ROWS[row] * at) + np.sin(2 * np.pi * _COLUMNS[column] * at)
 
 
-def find_keys(samples: Samples) -> tuple[Key, ...]:
-    """Return the keys in `samples`, shape (n,) at 8 kHz, in order."""
-    powers, total = _tone_powers(samples)
+def find_keys(samples: Samples, measured: KeyPowers | None = None) -> tuple[Key, ...]:
+    """Return the keys in `samples`, shape (n,) at 8 kHz, in order. `measured` is what `key_powers` returns of them, if it is known already."""
+    powers, total = key_powers(samples) if measured is None else measured
     if not len(powers):
         return ()
     symbols = _symbols(powers, total)
@@ -60,7 +62,7 @@ def find_keys(samples: Samples) -> tuple[Key, ...]:
     return tuple(key for run in merged if (key := _key(run, powers)).end - key.start >= _SHORTEST)
 
 
-def _tone_powers(samples: Samples) -> tuple[Floats, Floats]:
+def key_powers(samples: Samples) -> KeyPowers:
     """Return the mean square of each of the eight tones, shape (frames, 8), and of the whole frame, shape (frames,)."""
     frames = framed(samples, _WIDTH, _STEP)
     window = np.hanning(_WIDTH + 1)[:_WIDTH]
@@ -70,6 +72,9 @@ def _tone_powers(samples: Samples) -> tuple[Floats, Floats]:
     if not bins:
         return np.zeros((0, 8)), np.zeros(0)
     return np.concatenate(bins) * 2 / window.sum() ** 2, np.concatenate(total) / (window**2).sum()
+
+
+KEY_POWERS = Framewise(key_powers, _STEP, before=0, after=_WIDTH)
 
 
 def _symbols(powers: Floats, total: Floats) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

@@ -1,23 +1,23 @@
 """Why an expected prompt was not heard: what was there instead. The class of the failure comes before its cause."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Sequence
 
 from earwitness.audio.alignment import contains_phrase
 from earwitness.audio.frames import RATE
 from earwitness.audio.line import Line
-from earwitness.audio.listener import ENOUGH_SPEECH, Listener, texts
+from earwitness.audio.listener import Listener, texts
 from earwitness.audio.music import Span
+from earwitness.audio.network import Network
 from earwitness.audio.number_masking import mask_numbers
 from earwitness.audio.phrases import Phrases
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import POOR
+from earwitness.audio.question import Question, reported
 from earwitness.audio.recognition import Action, Recogniser
 from earwitness.audio.script import HeardPrompt, PlannedStep, Result, StepReport
-from earwitness.audio.speech import Segment, level
-from earwitness.audio.tones import Tone, ToneName
+from earwitness.audio.speech import level
+from earwitness.audio.tones import ToneName
 
 _LATE = 0.3  # s after we are done from which on speech is an answer
 _STILL_GOING = 0.5  # s after our key that a prompt must last to have gone on
@@ -29,42 +29,7 @@ _GARBAGE = -25.0  # dBFS of a wait in which nobody speaks, above which it is no 
 _HUNG_UP = 0.5  # s before the end of what was waited for
 _ON_HOLD = 0.5  # share of the wait that music fills
 _CLEAR = 0.7  # agreement of a part with what it is part of, below which it is a likeness by chance
-_MURMUR = (0.5, 12.0)  # s, and dB below the loudest speech, under which it is somebody in the background
-_FAR_AWAY = 20.0  # dB below the loudest speech, where it is in the background however long it lasts
 _TONE_ALONE = 0.5  # share of the wait that a steady tone fills
-_RINGING = 2  # ring-back tones after the answer that make it no answer
-_TONES: Mapping[ToneName, tuple[Result, str]] = MappingProxyType(
-    {
-        ToneName.UNOBTAINABLE: (Result.UNOBTAINABLE, "the tone of a number that cannot be reached"),
-        ToneName.SIT: (Result.UNOBTAINABLE, "special information tones: the number cannot be reached"),
-        ToneName.BUSY: (Result.BUSY, "the busy tone"),
-        ToneName.REORDER: (Result.CONGESTED, "the network's congestion tone"),
-        ToneName.DIAL: (Result.HUNG_UP, "a dial tone: the far end had hung up"),
-        ToneName.FAX_CALLING: (Result.FAX, "a fax machine calling"),
-        ToneName.FAX_ANSWER: (Result.FAX, "a fax machine answering"),
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A prompt that was not heard between `anchor`, when we had finished, and `until`; seconds into the recording.
-
-    `due` is when the step began by the script; `later` are the prompts that were expected afterwards; `after_key` says that a
-    key of ours came just before.
-    """
-
-    step: PlannedStep
-    anchor: float
-    until: float
-    due: float
-    later: tuple[str, ...] = ()
-    after_key: bool = False
-
-    @property
-    def given_up_at(self) -> float:
-        """When a caller stops waiting: at the major limit, or at the next key."""
-        return min(self.anchor + self.step.major, self.due + self.step.wait)
 
 
 class Explainer:
@@ -74,17 +39,17 @@ class Explainer:
         """`left_by_us`: we told somebody what this is, and hung up."""
         self.listener, self.line, self.recogniser, self.phrases = listener, line, recogniser, phrases
         self.left_by_us = left_by_us
+        self.network = Network(line, listener.duration)
         self.library, self.transcript = recogniser.library, recogniser.transcript
         self.error_prompts = self.library.saying(phrases.errors)
         self.no_key_prompts = self.library.saying(phrases.no_key)
 
     def explain(self, question: Question) -> StepReport:
         """Return the report of a step whose prompt was not heard."""
-        heard = self._heard(question.anchor, self.listener.duration)
-        heard = tuple(prompt for prompt in heard if prompt.end > question.anchor + _STILL_GOING)
+        heard = self._after(question.anchor, self.listener.duration)
         return (
             self._failure(question, heard)
-            or self._network(question, heard)
+            or self.network.report(question, heard)
             or self._skipped(question, heard)
             or self._holding(question, heard)
             or self._ignored_key(question, heard)
@@ -97,49 +62,38 @@ class Explainer:
     def known_failure(self, question: Question) -> StepReport | None:
         """Return the report of a step at which a prompt was heard that means failure; None if there was none."""
         heard = self._heard(question.anchor, question.until)
-        return self._failure(question, heard) or self._network(question, heard)
+        return self._failure(question, heard) or self.network.report(question, heard)
 
     def _heard(self, start: float, end: float) -> tuple[HeardPrompt, ...]:
         """Return the prompts of the library that were said, whole or in a clear part."""
         heard = self.listener.identify(self.library.prompts, start, end)
         return tuple(prompt for prompt in heard if prompt.whole or prompt.score >= _CLEAR * prompt.coverage)
 
-    def _spoken(self, start: float, end: float) -> list[Segment]:
-        """Return the speech that goes on after `start` and begins before `end`, without tones and what is murmured in the background."""
-        shortest, below = _MURMUR
-        loudest = max((s.level for s in self.listener.segments), default=0.0)
-        near = [s for s in self.listener.segments if s.level > loudest - _FAR_AWAY and s.end > start and s.start < end]
-        return self.line.without_tones([s for s in near if s.duration >= shortest or s.level > loudest - below])
-
-    def voice(self, start: float, end: float) -> Span | None:
-        """Return the first of what somebody says that goes on after `start` and begins before `end`; None if it is next to nothing.
-
-        Music and tones are no voice, nor is a click.
-        """
-        voices = [v for v in self.line.voices(self._spoken(start + _LATE, end)) if v.end > start + _LATE]
-        return voices[0] if sum(voice.duration for voice in voices) >= ENOUGH_SPEECH else None
+    def _after(self, anchor: float, end: float) -> tuple[HeardPrompt, ...]:
+        """Return those that were said after `anchor`, or went on then."""
+        return tuple(prompt for prompt in self._heard(anchor, end) if _goes_on(prompt, anchor))
 
     def hung_up_before(self, question: Question) -> StepReport:
-        """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why.
-
-        Between a prompt that was heard and our reply, a busy tone is what a line gives when the far end has hung up.
-        """
+        """Return the report of a key or word of ours that came too late: the line was gone, or the network's tones tell why."""
         note = f"the line hung up after {self.listener.duration:.1f}s"
-        told = self._network(question, ())
-        if told is not None and told.result in (Result.BUSY, Result.CONGESTED) and question.anchor > 0:
-            return replace(told, result=Result.HUNG_UP, note=f"the far end had hung up: {told.note}")
-        return told or StepReport(question.step, Result.HUNG_UP, note)
+        return self.network.before_reply(question) or StepReport(question.step, Result.HUNG_UP, note)
+
+    def voice(self, start: float, end: float) -> Span | None:
+        """Return the first of what somebody says that goes on after `start` and begins before `end`; None if it is next to nothing."""
+        return self.line.voice(start + _LATE, end)
 
     def _failure(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         heard = tuple(p for p in heard if p.whole or p.coverage >= _ENOUGH or p.end > self.listener.duration)
         failures = _among(heard, self.error_prompts)
         if failures:
-            return _report(question, Result.WRONG, f"heard {texts(failures)}", heard, failures[0].start)
+            return reported(question, Result.WRONG, f"heard {texts(failures)}", heard, failures[0].start)
         misroutes = [prompt for text in question.step.misroute for prompt in self.library.find(text)]
         wrong_place = _among(heard, misroutes)
         if wrong_place:
             name = self._place_of(question.step, wrong_place[0].name)
-            return _report(question, Result.MISROUTED, f"{name}heard {texts(wrong_place)}", heard, wrong_place[0].start)
+            return reported(
+                question, Result.MISROUTED, f"{name}heard {texts(wrong_place)}", heard, wrong_place[0].start
+            )
         return self._failure_in_words(question)
 
     def _place_of(self, step: PlannedStep, prompt: str) -> str:
@@ -155,37 +109,14 @@ class Explainer:
         words = self.transcript.words(question.anchor, self.listener.duration)
         phrase = contains_phrase(self.phrases.errors, words)
         if phrase is not None:
-            return _report(question, Result.WRONG, f'heard "{phrase.phrase}"', at=phrase.start)
+            return reported(question, Result.WRONG, f'heard "{phrase.phrase}"', at=phrase.start)
         for text in question.step.misroute:
             found = contains_phrase([text], words)
             if found is not None:
                 place = question.step.places.get(text, "")
                 name = f"put through to {place}: " if place else ""
-                return _report(question, Result.MISROUTED, f'{name}heard "{found.phrase}"', at=found.start)
+                return reported(question, Result.MISROUTED, f'{name}heard "{found.phrase}"', at=found.start)
         return None
-
-    def _network(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
-        """Tones say more than words: they are the network's, or a machine's."""
-        tones = self.line.tones_in(question.anchor, self.listener.duration)
-        if not any(tone.name in _TONES or tone.name is ToneName.RING_BACK for tone in tones):
-            tones = self.line.cadences_in(question.anchor, self.listener.duration)
-        named = next((tone for tone in tones if tone.name in _TONES), None)
-        if named is not None and not any(prompt.whole and prompt.start < named.start for prompt in heard):
-            result, note = _TONES[named.name]
-            detail = f" ({named.detail})" if named.detail else ""
-            return _report(question, result, f"heard {note}{detail}", heard, named.start)
-        return self._still_ringing(question, tones)
-
-    def _still_ringing(self, question: Question, tones: Sequence[Tone]) -> StepReport | None:
-        rings = [tone for tone in tones if tone.name is ToneName.RING_BACK]
-        lasting = sum(tone.end - tone.start for tone in rings)
-        if not rings or (len(rings) < _RINGING and lasting < question.step.major / 2):
-            return None
-        answered = self._spoken(rings[-1].end + _LATE, self.listener.duration)
-        if answered and rings[-1].end < question.given_up_at:
-            return None
-        note = f"it went on ringing for {rings[-1].end - rings[0].start:.0f}s after it was answered"
-        return _report(question, Result.STILL_RINGING, note, at=rings[0].start)
 
     def _ignored_key(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not question.after_key:
@@ -196,12 +127,12 @@ class Explainer:
         """The line says so itself, before our next key; until then it may have waited with a menu that we had not heard yet."""
         said = [prompt for prompt in _among(heard, self.no_key_prompts) if prompt.start < question.until]
         if said:
-            return _report(question, Result.KEY_IGNORED, f"heard {texts(said)}", heard, said[0].start)
+            return reported(question, Result.KEY_IGNORED, f"heard {texts(said)}", heard, said[0].start)
         words = self.transcript.words(question.anchor, question.until) if self.transcript.available else ()
         phrase = contains_phrase(self.phrases.no_key, words)
         if phrase is None:
             return None
-        return _report(question, Result.KEY_IGNORED, f'heard "{phrase.phrase}"', heard, phrase.start)
+        return reported(question, Result.KEY_IGNORED, f'heard "{phrase.phrase}"', heard, phrase.start)
 
     def _went_on(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         """The prompt that our key should have ended went on."""
@@ -213,13 +144,15 @@ class Explainer:
         ]
         if not going:
             return None
-        return _report(question, Result.KEY_IGNORED, f"the line went on with {texts(going[:1])}", heard, going[0].start)
+        return reported(
+            question, Result.KEY_IGNORED, f"the line went on with {texts(going[:1])}", heard, going[0].start
+        )
 
     def _repeated(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         """What was said before our key is said again, or what came after it; and not because the call went on to where it is due."""
         if not heard:
             return None
-        soon = self._heard(question.anchor, question.until) or heard
+        soon = self._after(question.anchor, question.until) or heard
         if self._among_later(question, soon[:1]) and self._said_otherwise(question, heard) is not None:
             return None
         before = {prompt.name for prompt in self._heard(0.0, question.anchor)}
@@ -227,7 +160,7 @@ class Explainer:
         repeated = same or (soon[:1] if self._is_said_again(soon[0]) else ())
         if not repeated:
             return None
-        return _report(
+        return reported(
             question, Result.KEY_IGNORED, f"the line repeated {texts(repeated[:1])}", heard, repeated[0].start
         )
 
@@ -244,18 +177,23 @@ class Explainer:
         Where an engine wrote down the words already, they are looked through as well.
         """
         heard = self.listener.identify(self.error_prompts, 0.0, self.listener.duration)
-        found = [(p.start, texts((p,))) for p in heard if p.whole]
+        found = [(p.start, texts((p,))) for p in heard if p.whole and self._is_itself(p)]
         if self.transcript.written:
             phrase = contains_phrase(self.phrases.errors, self.transcript.words(0.0, self.listener.duration))
             found += [(phrase.start, f'"{phrase.phrase}"')] if phrase is not None else []
         apart = (f for f in found if not any(start - _LATE <= f[0] < end for start, end in expected))
         return min(apart, default=None)
 
+    def _is_itself(self, prompt: HeardPrompt) -> bool:
+        """Whether no other prompt of the library fits its place better: what is said there may share words with it."""
+        there = self.listener.identify(self.library.prompts, prompt.start, prompt.end)
+        return any(other.name == prompt.name for other in there)
+
     def _skipped(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         skipped_to = self._among_later(question, [prompt for prompt in heard if prompt.whole])
         if not skipped_to or self._said_otherwise(question, heard) is not None:
             return None
-        return _report(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
+        return reported(question, Result.SKIPPED, f"the line went straight on to {texts(skipped_to[:1])}", heard)
 
     def _among_later(self, question: Question, heard: Sequence[HeardPrompt]) -> tuple[HeardPrompt, ...]:
         return _among(heard, [prompt for text in question.later for prompt in self.library.find(text)])
@@ -264,7 +202,7 @@ class Explainer:
         """Return where words that no recording holds were spoken first, before a known prompt or our next key; None if they were not."""
         known = min((p.start for p in heard if p.end > question.anchor), default=math.inf)
         end = min(question.until, question.given_up_at, known, self.listener.duration)
-        spoken = self._spoken(question.anchor + _STILL_GOING, end)
+        spoken = self.line.spoken(question.anchor + _STILL_GOING, end)
         seconds = sum(min(s.end, end) - max(s.start, question.anchor) for s in spoken)
         if seconds < _SOMETHING or self.line.music_in(spoken[0].start, spoken[-1].end) > seconds / 2:
             return None
@@ -278,7 +216,7 @@ class Explainer:
             return None  # it was said to its end, which says more than the end of the call
         after = f" after {texts(heard)}" if heard else ""
         waited = self.listener.duration - question.anchor
-        return _report(question, Result.HUNG_UP, f"the line hung up{after}, {waited:.1f}s into the wait", heard)
+        return reported(question, Result.HUNG_UP, f"the line hung up{after}, {waited:.1f}s into the wait", heard)
 
     def _is_cut_short(self, question: Question) -> bool:
         return not self.left_by_us and self.listener.duration < question.given_up_at - _HUNG_UP
@@ -299,7 +237,7 @@ class Explainer:
             return None
         waited = min(question.until, self.listener.duration) - question.anchor
         note = f"on hold for {waited:.0f}s, told {texts((comfort,))} again and again"
-        return _report(question, Result.STILL_HOLDING, note, heard)
+        return reported(question, Result.STILL_HOLDING, note, heard)
 
     def _on_hold(self, question: Question) -> StepReport | None:
         """Music, or announcements between music, until nobody waits any longer."""
@@ -309,7 +247,7 @@ class Explainer:
         if waited <= 0 or (music < _ON_HOLD * waited and not (question.step.verb == "hold" and music > 0)):
             return None
         note = f"on hold for {waited:.0f}s, {music:.0f}s of it music"
-        return _report(question, Result.STILL_HOLDING, note)
+        return reported(question, Result.STILL_HOLDING, note)
 
     def _wrong(self, question: Question, heard: tuple[HeardPrompt, ...]) -> StepReport | None:
         if not heard and self._is_no_voice(question):
@@ -317,15 +255,15 @@ class Explainer:
         otherwise = self._said_otherwise(question, heard)
         if heard and otherwise is None:
             then = ", then the line hung up" if self._is_cut_short(question) else ""
-            return _report(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
+            return reported(question, Result.WRONG, f"heard {texts(heard)}{then}", heard, heard[0].start)
         end = min(
             question.until, question.given_up_at
         )  # what comes later is no answer, and may be the echo of our own words
-        spoken = otherwise or next(iter(self._spoken(question.anchor + _LATE, end)), None)
+        spoken = otherwise or next(iter(self.line.spoken(question.anchor + _LATE, end)), None)
         if spoken is None:
             return None
         if self._is_unintelligible(question):
-            return _report(question, Result.UNINTELLIGIBLE, "someone spoke, unintelligibly", at=spoken.start)
+            return reported(question, Result.UNINTELLIGIBLE, "someone spoke, unintelligibly", at=spoken.start)
         words = mask_numbers(self.transcript.text(question.anchor, spoken.end))
         note = f'heard "{words}"' if words else "heard words that are in no reference recording"
         note += f", then {texts(heard)}" if heard else ""
@@ -349,18 +287,18 @@ class Explainer:
     def _quiet(self, question: Question) -> StepReport:
         end = min(self.listener.duration, question.given_up_at)
         if self.line.has_no_media(question.anchor, end):
-            return _report(question, Result.NO_MEDIA, "no sound at all came from the far end, not even a line's noise")
+            return reported(question, Result.NO_MEDIA, "no sound at all came from the far end, not even a line's noise")
         tones = self.line.tones_in(question.anchor, end)
         steady = [tone for tone in tones if tone.name is ToneName.TONE]
         if sum(tone.end - tone.start for tone in steady) > _TONE_ALONE * (end - question.anchor):
-            return _report(question, Result.WRONG, f"heard a steady tone of {steady[0].detail}", at=steady[0].start)
+            return reported(question, Result.WRONG, f"heard a steady tone of {steady[0].detail}", at=steady[0].start)
         loudness = level(self.listener.samples[int(question.anchor * RATE) : int(end * RATE)])
         if loudness > _GARBAGE and not tones:
-            return _report(question, Result.UNINTELLIGIBLE, f"nothing but noise was heard, at {loudness:.0f} dBFS")
+            return reported(question, Result.UNINTELLIGIBLE, f"nothing but noise was heard, at {loudness:.0f} dBFS")
         besides = f" but {tones[0].name.replace('_', ' ')} ({tones[0].detail})" if tones else ""
-        if not self._spoken(_LATE, question.anchor):
-            return _report(question, Result.SILENT, f"nothing{besides} was heard from the line")
-        return _report(question, Result.MISSING, f"the line was silent{besides}")
+        if not self.line.spoken(_LATE, question.anchor):
+            return reported(question, Result.SILENT, f"nothing{besides} was heard from the line")
+        return reported(question, Result.MISSING, f"the line was silent{besides}")
 
 
 def _among(heard: Sequence[HeardPrompt], prompts: Sequence[Prompt]) -> tuple[HeardPrompt, ...]:
@@ -368,7 +306,6 @@ def _among(heard: Sequence[HeardPrompt], prompts: Sequence[Prompt]) -> tuple[Hea
     return tuple(prompt for prompt in heard if prompt.name in names)
 
 
-def _report(
-    question: Question, result: Result, note: str, heard: tuple[HeardPrompt, ...] = (), at: float | None = None
-) -> StepReport:
-    return StepReport(question.step, result, note, at=question.anchor if at is None else at, heard=heard)
+def _goes_on(prompt: HeardPrompt, anchor: float) -> bool:
+    """Whether a prompt is said after `anchor`: one that began before is only if it was recognised beyond it. Our key may have cut it off there."""
+    return prompt.end > anchor + _STILL_GOING and max(prompt.start, prompt.last_part) > anchor - _KEY

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness.audio.frames import HOP, RATE, Flags, Floats, centred, framed
+from earwitness.audio.frames import HOP, RATE, Flags, Floats, Framewise, centred, framed
 from earwitness.audio.wav import Samples
 
 BANDS = 32
@@ -51,15 +51,19 @@ class Fingerprint:
         return Fingerprint(self.signs[:, start:end], self.active[start:end])
 
 
-def fingerprint(samples: Samples) -> Fingerprint:
-    """Return the fingerprint of `samples`, shape (n,) at 8 kHz."""
-    difference = np.diff(_band_energies(centred(np.asarray(samples, np.float32), _WIDTH)), axis=1)
+def fingerprint(samples: Samples, energies: Floats | None = None) -> Fingerprint:
+    """Return the fingerprint of `samples`, shape (n,) at 8 kHz. `energies` is what `band_energies` returns of them, if it is known already."""
+    difference = np.diff(band_energies(samples) if energies is None else energies, axis=1)
     signs = np.sign(np.diff(difference, axis=0)).T.astype(np.float32)
     return Fingerprint(np.ascontiguousarray(signs), _active(samples, signs.shape[1]))
 
 
-def _band_energies(frames: Floats) -> NDArray[np.float32]:
-    """Return the energy in each band, shape (frames, 33). Memory is used again from block to block: fetching it anew costs more than the FFT."""
+def band_energies(samples: Samples) -> NDArray[np.float32]:
+    """Return the energy in each band of each frame, shape (frames, 33), frame i centred on sample i * 80.
+
+    Memory is used again from block to block: fetching it anew costs more than the FFT.
+    """
+    frames = centred(np.asarray(samples, np.float32), _WIDTH)
     energies = np.empty((len(frames), BANDS + 1), np.float32)
     windowed = np.empty((_BLOCK, _WIDTH), np.float32)
     spectrum = np.empty((_BLOCK, _WIDTH // 2 + 1), np.complex64)
@@ -72,6 +76,9 @@ def _band_energies(frames: Floats) -> NDArray[np.float32]:
         np.fft.rfft(windowed[:n], axis=1, out=spectrum[:n])  # type: ignore[arg-type]
         np.matmul(np.square(parts[:n], out=squares[:n]), _BAND_MATRIX, out=energies[at : at + n])
     return energies
+
+
+BAND_ENERGIES = Framewise(lambda samples: (band_energies(samples),), HOP, before=_WIDTH // 2, after=_WIDTH // 2)
 
 
 def _active(samples: Samples, count: int) -> Flags:

@@ -1,7 +1,8 @@
 """Sound cut into frames, levels in decibels, and the one sampling rate that all judging happens at."""
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,19 @@ class Timed(Protocol):
 
     @property
     def end(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Framewise:
+    """What a detector measures of each frame by itself, whatever lies beyond it: `of` returns arrays with a row for each frame of a sound.
+
+    Frame i lies within the samples i * `hop` - `before` .. i * `hop` + `after` (exclusive), zeros beyond the ends of the sound.
+    """
+
+    of: Callable[[Samples], tuple[NDArray[Any], ...]]
+    hop: int
+    before: int
+    after: int
 
 
 def decibels(power: ArrayLike) -> Floats:

@@ -7,9 +7,9 @@ import numpy as np
 
 from earwitness.audio.cadences import find_cadences
 from earwitness.audio.frames import FRAMES_PER_SECOND, HOP, RATE, Flags, Floats, decibels, flagged, framed, runs
-from earwitness.audio.listener import Listener
+from earwitness.audio.listener import ENOUGH_SPEECH, Listener
 from earwitness.audio.music import Span
-from earwitness.audio.speech import Segment
+from earwitness.audio.speech import Segment, level
 from earwitness.audio.tones import Tone
 from earwitness.audio.wav import Samples
 
@@ -24,6 +24,8 @@ _STOPPED_FOR = 3.0  # s
 _TONE_EDGE, _MUSIC_EDGE = 0.06, 1.0  # s beside tones and music that belong to them: neither is found to its very edge
 _PURE = 1.5  # Hz that a tone without a name may wander; a voice does more
 _SYLLABLE = 0.25  # s, the shortest stretch between such sounds that is a voice
+_MURMUR = (0.5, 12.0)  # s, and dB below the loudest speech, under which it is somebody in the background
+_FAR_AWAY = 20.0  # dB below the loudest speech, where it is in the background however long it lasts
 _HUM = 0.95  # likeness of a hum's spectra 2 s apart; 0.999 was measured, and 0.7 at most of music
 _HUM_WIDTH, _HUM_BAND = 1024, slice(6, 192)  # samples; bins of 7.8 Hz: 50 to 1500 Hz
 
@@ -47,13 +49,17 @@ class Line:
     def tones_in(self, start: float, end: float) -> tuple[Tone, ...]:
         return tuple(tone for tone in self.tones if tone.end > start and tone.start < end)
 
+    def pure_tones(self, start: float, end: float) -> int:
+        """Return how many bursts that hold their pitch as no voice does lie between `start` and `end`."""
+        return sum(start <= b.start and b.end <= end and b.spread < _PURE for b in self._listener.bursts)
+
     def cadences_in(self, start: float, end: float) -> tuple[Tone, ...]:
         """Return the tones of networks without a table that sound between `start` and `end`, once they were asked for."""
         return tuple(tone for tone in self._cadences if tone.end > start and tone.start < end)
 
     @cached_property
     def _cadences(self) -> tuple[Tone, ...]:
-        return find_cadences(self._samples, self._listener.keys)
+        return find_cadences(self._listener.bursts, self._listener.keys)
 
     def without_tones(self, segments: Sequence[Segment]) -> list[Segment]:
         """Return the stretches that are speech, since the detector takes tones for it as well."""
@@ -69,6 +75,32 @@ class Line:
         voice = flagged(segments, count) & ~other
         spans = (Span(a / FRAMES_PER_SECOND, b / FRAMES_PER_SECOND) for a, b in runs(voice))
         return tuple(span for span in spans if span.duration >= _SYLLABLE or not _borders(span, other))
+
+    def spoken(self, start: float, end: float) -> list[Segment]:
+        """Return the speech that goes on after `start` and begins before `end`, without tones and what is murmured in the background.
+
+        Of speech that began before `start`, what is left of it is judged: people in the background may seem to go on with a prompt.
+        """
+        shortest, below = _MURMUR
+        segments = self._listener.segments
+        loudest = max((s.level for s in segments), default=0.0)
+        near = [(s, self._from(start, s)) for s in segments if s.end > start and s.start < end]
+        loud = [(s, left) for s, left in near if left.level > loudest - _FAR_AWAY]
+        return self.without_tones([s for s, left in loud if left.duration >= shortest or left.level > loudest - below])
+
+    def _from(self, start: float, segment: Segment) -> Segment:
+        """Return what is left of `segment` after `start`, with its own level."""
+        if segment.start >= start:
+            return segment
+        return Segment(start, segment.end, level(self._samples[round(start * RATE) : round(segment.end * RATE)]))
+
+    def voice(self, start: float, end: float) -> Span | None:
+        """Return the first of what somebody says that goes on after `start` and begins before `end`; None if it is next to nothing.
+
+        Music and tones are no voice, nor is a click.
+        """
+        voices = [v for v in self.voices(self.spoken(start, end)) if v.end > start]
+        return voices[0] if sum(voice.duration for voice in voices) >= ENOUGH_SPEECH else None
 
     def music_in(self, start: float, end: float) -> float:
         """Return the seconds of music between `start` and `end`."""

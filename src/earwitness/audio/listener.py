@@ -11,12 +11,13 @@ from earwitness.audio.dtmf import Key, find_keys
 from earwitness.audio.fingerprint import Fingerprint, fingerprint
 from earwitness.audio.frames import FRAMES_PER_SECOND, RATE, Timed
 from earwitness.audio.match import Heard, Match, Verdict, search
-from earwitness.audio.music import Span, find_music
+from earwitness.audio.measured import Measured
+from earwitness.audio.music import Span, music_by_peaks
 from earwitness.audio.prompts import Prompt
 from earwitness.audio.quality import Quality, judge_quality
 from earwitness.audio.script import HeardPrompt
 from earwitness.audio.sinusoids import Burst, find_bursts
-from earwitness.audio.speech import Segment, speech
+from earwitness.audio.speech import Segment, speech_by_level
 from earwitness.audio.tones import Tone, find_tones
 from earwitness.audio.wav import Samples
 
@@ -29,15 +30,19 @@ _LATE = 0.3  # s that a prompt may begin before we are done: reactions are quick
 class Listener:
     """One channel at 8 kHz, shape (n,). Times are seconds into it."""
 
-    def __init__(self, samples: Samples, keys: tuple[Key, ...] | None = None, our_echo: tuple[Span, ...] = ()) -> None:
+    def __init__(
+        self, samples: Samples | Measured, keys: tuple[Key, ...] | None = None, our_echo: tuple[Span, ...] = ()
+    ) -> None:
         """`keys` are those on this channel, if they are known already; `our_echo` is where it holds nothing but our own side."""
-        self.samples, self._keys, self._our_echo = samples, keys, our_echo
+        self._measured = samples if isinstance(samples, Measured) else Measured(samples)
+        self.samples = samples = self._measured.samples
+        self._keys, self._our_echo = keys, our_echo
         self.duration = len(samples) / RATE
         self._known: dict[tuple[int, tuple[float, float]], tuple[Prompt, Match]] = {}
 
     @cached_property
     def _print(self) -> Fingerprint:
-        return fingerprint(self.samples)
+        return fingerprint(self.samples, self._measured.band_energies)
 
     @cached_property
     def _contour(self) -> Contour:
@@ -45,12 +50,12 @@ class Listener:
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        return speech(self.samples, (*self.keys, *self._our_echo))
+        return speech_by_level(self._measured.levels, (*self.keys, *self._our_echo))
 
     @cached_property
     def bursts(self) -> tuple[Burst, ...]:
         """The stretches of one or two steady sinusoids: tones, and vowels and notes that resemble them."""
-        return find_bursts(self.samples)
+        return find_bursts(self.samples, self._measured.pure_tones)
 
     @cached_property
     def tones(self) -> tuple[Tone, ...]:
@@ -59,11 +64,14 @@ class Listener:
     @cached_property
     def keys(self) -> tuple[Key, ...]:
         """The keys on this channel: on the far end's, the echo of ours, or its own."""
-        return find_keys(self.samples) if self._keys is None else self._keys
+        if self._keys is not None:
+            return self._keys
+        return find_keys(self.samples, self._measured.key_powers)
 
     @cached_property
     def music(self) -> tuple[Span, ...]:
-        return find_music(self.samples, (*self.tones, *self.keys, *self._our_echo))
+        apart_from: tuple[Timed, ...] = (*self.tones, *self.keys, *self._our_echo)
+        return music_by_peaks(self._measured.spectral_peaks, self._measured.levels, apart_from)
 
     def quality(
         self,

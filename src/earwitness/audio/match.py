@@ -26,7 +26,7 @@ _SLACK = 3  # frames that the lag may drift from one segment to the next
 _JUMP = 15  # frames that a jump may go back: packets dropped by a jitter buffer; forward, any gap may be inserted
 _APART = 30  # frames between the lags of segments that lie elsewhere
 _SEGMENT_SCORE = 0.22  # a segment at or above it is heard
-_FAR = 400  # frames: nothing is inserted into a prompt for so long; hold music within one would be shorter
+LONGEST_GAP = 4.0  # s: nothing is inserted into a prompt for so long; hold music within one would be shorter
 _STRAY_SHARE = 0.25  # of what was heard, below which segments apart from the others are chance
 _STRAY_SCORE = 0.6  # of the main part's score, below which they are as well
 _NEEDED_SCORE = 0.25
@@ -120,7 +120,7 @@ def find(reference: Fingerprint, sound: Samples, heard: Heard) -> Match:
     counted = _in_place((found >= threshold) & (weights > 0), path, weights, found)
     lags = [(start, int(lag) - reference.frames + heard.offset) for start, lag in zip(starts, path, strict=True)]
     kept = tuple(pair for pair, keep in zip(lags, counted, strict=True) if keep)
-    score, coverage = float(weights @ found), float(weights[counted].sum())
+    score, coverage = float(weights @ _agreement(found, path, counted)), float(weights[counted].sum())
     needed = _needed(reference)
     if not kept or coverage < _PARTIAL_COVERAGE or score <= _PARTIAL_SHARE * needed:
         return Match(score, coverage, Verdict.NONE)
@@ -203,10 +203,21 @@ def _in_place(counted: Flags, path: list[int], weights: Floats, found: Floats) -
     main = max(groups, key=lambda group: float(weights[group].sum()), default=[])
     for group in groups:
         few = weights[group].sum() < _STRAY_SHARE * weights[counted].sum()
-        far = abs(path[group[0]] - path[main[0]]) > _FAR and weights[group].sum() < weights[main].sum() / 2
+        far = abs(path[group[0]] - path[main[0]]) > LONGEST_GAP * FRAMES_PER_SECOND
         if few or far or found[group].mean() < _STRAY_SCORE * found[main].mean():
             kept[group] = False
     return kept
+
+
+def _agreement(found: Floats, path: list[int], counted: Flags) -> Floats:
+    """Return `found` without the segments that lie too far from those that were heard: what agrees there is no part of the same prompt."""
+    if not counted.any():
+        return found
+    lags = np.array(path)
+    first, last = lags[counted].min(), lags[counted].max()
+    reach = LONGEST_GAP * FRAMES_PER_SECOND
+    agreement: Floats = np.where((lags >= last - reach) & (lags <= first + reach), found, 0.0)
+    return agreement
 
 
 def _groups(places: list[int], path: list[int]) -> list[list[int]]:

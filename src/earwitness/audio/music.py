@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earwitness.audio.dtmf import find_keys
-from earwitness.audio.frames import HOP, RATE, Flags, Floats, Timed, blocks, framed, runs
+from earwitness.audio.frames import HOP, RATE, Flags, Floats, Framewise, Timed, blocks, framed, runs
 from earwitness.audio.speech import band_levels
 from earwitness.audio.tones import find_tones
 from earwitness.audio.wav import Samples
@@ -37,6 +37,8 @@ _VOICE_WINDOW = int(3 * _PER_SECOND)  # frames
 _FEWEST_SYLLABLES = 5  # in it; of speech 6 were measured, of music 2 on average
 _DENSE = 1.0  # times the window's share
 
+SpectralPeaks = tuple[Flags, Floats]
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -55,23 +57,30 @@ def find_music(samples: Samples, apart_from: Iterable[Timed] | None = None) -> t
 
     `apart_from` are the tones and keys in it, which are no music; None means that they are to be found.
     """
-    frames = framed(np.asarray(samples, np.float32), _WIDTH, _STEP)
-    if not len(frames):
-        return ()
     if apart_from is None:
         apart_from = [*find_tones(samples), *find_keys(samples)]
-    peaks = _without(_peaks(frames), apart_from)
+    return music_by_peaks(spectral_peaks(samples), band_levels(samples), apart_from)
+
+
+def music_by_peaks(measured: SpectralPeaks, levels: Floats, apart_from: Iterable[Timed]) -> tuple[Span, ...]:
+    """Return what `find_music` does, given the frames' peaks, and the level of each 10 ms frame of `band_levels`, dBFS."""
+    peaks, power = measured
+    if not len(peaks):
+        return ()
+    loud = power >= np.percentile(power, 95) * _BELOW_LOUD
+    peaks = _without(peaks & loud[:, None], apart_from)
     music = _music(peaks, *_STEADY, reach=0) | _music(peaks, *_WAVERING, reach=1)
     if music.any():
-        music &= ~_syllables(samples, len(music))
+        music &= ~_syllables(levels, len(music))
     spans = [Span(a * _STEP / RATE, (b * _STEP + _WIDTH - _STEP) / RATE) for a, b in runs(_closed(music))]
     return tuple(span for span in spans if span.duration >= _SHORTEST)
 
 
-def _peaks(frames: Floats) -> Flags:
-    """Return the bins that are peaks of the spectrum, shape (frames, bins)."""
+def spectral_peaks(samples: Samples) -> SpectralPeaks:
+    """Return the bins that are peaks of the spectrum, shape (frames, bins), and the power of each frame."""
+    frames = framed(np.asarray(samples, np.float32), _WIDTH, _STEP)
     window = np.hanning(_WIDTH).astype(np.float32)
-    parts, powers = [], []
+    parts, powers = [np.zeros((0, _BAND.stop - _BAND.start - 2), np.bool_)], [np.zeros(0, np.float32)]
     for part in blocks(frames, 1000):
         spectrum = np.fft.rfft(part * window, axis=1)[:, _BAND]
         power = spectrum.real**2 + spectrum.imag**2
@@ -79,10 +88,10 @@ def _peaks(frames: Floats) -> Flags:
         inner = power[:, 1:-1]
         parts.append((inner > power[:, :-2]) & (inner > power[:, 2:]) & (inner > floor[:, None]))
         powers.append(power.sum(axis=1))
-    loud = np.concatenate(powers)
-    peaks: Flags = np.concatenate(parts)
-    peaks[loud < np.percentile(loud, 95) * _BELOW_LOUD] = False
-    return peaks
+    return np.concatenate(parts), np.concatenate(powers)
+
+
+SPECTRAL_PEAKS = Framewise(spectral_peaks, _STEP, before=0, after=_WIDTH)
 
 
 def _without(peaks: Flags, known: Iterable[Timed]) -> Flags:
@@ -105,14 +114,13 @@ def _music(peaks: Flags, count: int, share: float, *, reach: int) -> Flags:
     return music
 
 
-def _syllables(samples: Samples, count: int) -> Flags:
-    """Return in which of `count` frames the level rises and falls as a voice's does, whose pitch may stay: a robot's does.
+def _syllables(levels: Floats, count: int) -> Flags:
+    """Return in which of `count` frames the level, dBFS each 10 ms, rises and falls as a voice's does, whose pitch may stay: a robot's does.
 
     Syllables come 3 to 8 times a second (T. Houtgast and H. J. M. Steeneken, 1985), and most of them begin 12 dB above a gap. Sustained
     notes do that never, and decaying ones over a bass seldom.
     """
-    levels = np.maximum(band_levels(samples), _FAINTEST)
-    levels = np.convolve(levels, np.ones(_SMOOTH) / _SMOOTH, "same")
+    levels = np.convolve(np.maximum(levels, _FAINTEST), np.ones(_SMOOTH) / _SMOOTH, "same")
     starts = np.zeros(count, np.int64)
     places = np.array(_rises(levels.tolist()), np.int64) * HOP // _STEP
     np.add.at(starts, places[places < count], 1)

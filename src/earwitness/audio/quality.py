@@ -46,6 +46,7 @@ _CLEAN = 99.0  # dB
 _SLIP = 2  # frames of 10 ms that the time of a prompt may move, by a drifting clock
 _BESIDE = 0.15  # s about a tone or key: the pauses between keys lie there
 _SPECTRUM = 1024  # samples
+_ECHO_IN = 3  # one prompt in so many, that may seem to have an echo by itself
 _LATE_ECHO = 0.05  # s; G.131 asks for no echo control where the sound takes 25 ms each way
 _OWN_ECHO = (-45.0, -25.0)  # dB, of the caller's own sound over what was sent: unnoticed, poor
 _OWN_ECHO_AT_WORST = 2.0  # the index
@@ -126,13 +127,24 @@ def judge_quality(
     measured = replace(
         alone,
         loss=_seconds(losses) / seconds,
-        echo=max((c.echo for c in compared if c.echo is not None), default=None),
+        echo=_echo(compared),
         gaps=max((match.gap for _, match in recognised), default=0.0),
         distortion=agreement,
         jitter=max((_slips(match) for _, match in recognised), default=0.0),
         dropouts=_seconds(holes),
     )
     return _judged(measured, by_chance=_may_be_chance(losses, seconds))
+
+
+def _echo(compared: Sequence[Comparison]) -> float | None:
+    """Return the echo that a third of the prompts at least has, dB; None if there is none: the line's is in all of them, and hardly ever unclear.
+
+    Where prompts are long enough to tell it from a moment that the line inserts, the short ones are not asked.
+    """
+    told = [each for each in compared if each.lasting] or compared
+    levels = sorted((SILENCE_DB if each.echo is None else each.echo for each in told), reverse=True)
+    level = levels[len(levels) // _ECHO_IN] if levels else SILENCE_DB
+    return None if level == SILENCE_DB else level
 
 
 def _heard_alone(samples: Samples, spoken: Flags, apart: Flags) -> Quality:
@@ -211,10 +223,12 @@ def _noise(levels: Floats, spoken: Flags) -> float:
 
 
 def _clipping(samples: Samples, seconds: float) -> float:
-    """Return the share of the speech's samples that stand in a row at the highest level."""
-    size = np.abs(samples)
-    top = size >= _TOP * float(size.max())
-    return float((top[:-1] & top[1:]).sum() / (seconds * RATE))
+    """Return the share of the speech's samples that stand in a row at the highest level, or at the lowest: with an offset these are two."""
+    standing = 0
+    for side in (samples, -samples):
+        top = side >= max(_TOP * float(side.max()), 1e-6)
+        standing += int((top[:-1] & top[1:]).sum())
+    return standing / (seconds * RATE)
 
 
 def _balance(samples: Samples, spoken: Flags) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from earwitness.audio.transcript import Transcript
 
 MISSING_SPEECH = 0.3  # s of a prompt's head or tail that must be missing before it counts as cut
 _NOISY_COVERAGE = 0.5  # of a prompt that must be recognised where noise hides the rest
+_BEGUN = 0.3  # of a prompt that must be recognised before our key or word cut it off
 _PRESENT = 0.6  # of what is there of a cut prompt that must be recognised
 WORDS_NEEDED = 0.6  # accuracy of the words below which they are another prompt's, where the step says nothing else
 _CUT_WORDS = 2  # words that must be missing at an end before the prompt counts as cut
@@ -59,7 +60,7 @@ class Recogniser:
         """Return the step's prompt if its sound is heard after `anchor`; `now` is our next key or word."""
         references = [prompt for text in step.expect for prompt in self.library.find(text)]
         until = now.start if now else self.listener.duration
-        found = self._find(references, anchor, until) if references else None
+        found = self._find(references, anchor, until, now) if references else None
         if found is None or not self._is_it(found, now):
             return None
         prompt, match = found
@@ -142,11 +143,18 @@ class Recogniser:
         """Whether the step's prompt can be recognised by its words only."""
         return not any(self.library.find(text) for text in step.expect)
 
-    def _find(self, references: Sequence[Prompt], anchor: float, until: float) -> tuple[Prompt, Match] | None:
-        """Return the whole prompt if it is heard before `until`, or later, else the part of it that is."""
+    def _find(
+        self, references: Sequence[Prompt], anchor: float, until: float, now: Action | None
+    ) -> tuple[Prompt, Match] | None:
+        """Return the whole prompt if it is heard before `until`, or later, else the part of it that is.
+
+        What we interrupted was heard in time, though it may be said again, whole, later.
+        """
         in_time = self.listener.best(references, anchor, until)
         if in_time and in_time[1].whole:
             return self._earliest(references, anchor, in_time)
+        if in_time and _was_interrupted(in_time[1], now):
+            return in_time
         ever = self.listener.best(references, anchor, self.listener.duration)
         if ever and ever[1].whole:
             return self._earliest(references, anchor, ever)
@@ -188,6 +196,11 @@ class Recogniser:
     def _is_noisy(self) -> bool:
         quality = self.listener.quality()
         return quality is None or quality.index < POOR
+
+
+def _was_interrupted(match: Match, now: Action | None) -> bool:
+    """Whether the prompt had begun clearly, and for a good part, when our key or word cut it off."""
+    return match.clear and match.coverage >= _BEGUN and cut_by_us(match, now) and _is_there(match, now)
 
 
 def _is_there(match: Match, now: Action | None) -> bool:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from earwitness.audio.frames import RATE, Flags, Floats, decibels, framed
+from earwitness.audio.frames import RATE, Flags, Floats, Framewise, decibels, framed
 from earwitness.audio.wav import Samples
 
 _WIDTH, _STEP, _SIZE = 512, 160, 1024  # samples: of a frame, between frames, of the transform
@@ -31,6 +30,8 @@ _FILLED = 0.5  # of a burst's frames, that must hold the tone
 _STEEPEST = 2.0  # between neighbouring bins' logarithms of power, near the top of a lobe
 _INSIDE = 0.3  # of a frame may lie outside the tone before it does not count
 _WINDOW = np.hanning(_WIDTH + 1)[:_WIDTH].astype(np.float32)
+
+PureTones = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +72,36 @@ class _Open:
     power: list[float] = field(default_factory=list)
 
 
-def find_bursts(samples: Samples) -> tuple[Burst, ...]:
-    """Return the bursts of 0.1 s and more in `samples`, shape (n,) at 8 kHz, ordered by their start."""
-    frames = framed(np.asarray(samples, np.float32), _WIDTH, _STEP)
-    power = np.einsum("ij,ij->i", frames, frames) / _WIDTH
-    loud = np.flatnonzero(power > _QUIETEST)
+def find_bursts(samples: Samples, measured: PureTones | None = None) -> tuple[Burst, ...]:
+    """Return the bursts of 0.1 s and more in `samples`, shape (n,) at 8 kHz, ordered by their start.
+
+    `measured` is what `pure_tones` returns of them, if it is known already.
+    """
+    tones, power = pure_tones(samples) if measured is None else measured
     bursts: list[Burst] = []
     opened: list[_Open] = []
-    for at in range(0, len(loud), _BLOCK):
-        places = loud[at : at + _BLOCK]
-        for frame, tones in _pure(frames[places], places):
-            opened = _grown(opened, bursts, frame, tones, float(power[frame]))
+    for frame in np.flatnonzero(~np.isnan(tones[:, 0])):
+        pure = tuple(float(f) for f in tones[frame] if not np.isnan(f))
+        opened = _grown(opened, bursts, int(frame), pure, float(power[frame]))
     bursts += _closed(opened)
     kept = [burst for burst in bursts if burst.duration > 0]
     return tuple(sorted(kept, key=lambda burst: burst.start))
+
+
+def pure_tones(samples: Samples) -> PureTones:
+    """Return the one or two frequencies that stand alone in each frame, Hz, shape (frames, 2), NaN where there is none; and its mean square."""
+    frames = framed(np.asarray(samples, np.float32), _WIDTH, _STEP)
+    offset = frames.mean(axis=1)
+    power = np.einsum("ij,ij->i", frames, frames) / _WIDTH - offset**2
+    tones = np.full((len(frames), 2), np.nan)
+    loud = np.flatnonzero(power > _QUIETEST)
+    for at in range(0, len(loud), _BLOCK):
+        places = loud[at : at + _BLOCK]
+        tones[places] = _pure(frames[places] - offset[places, None])  # beside silence, its edges would be tones
+    return tones, power
+
+
+PURE_TONES = Framewise(pure_tones, _STEP, before=0, after=_WIDTH)
 
 
 def _grown(opened: list[_Open], bursts: list[Burst], frame: int, tones: tuple[float, ...], power: float) -> list[_Open]:
@@ -123,8 +140,8 @@ def _alike(left: tuple[float, ...], right: tuple[float, ...], tolerance: float) 
     return len(left) == len(right) and all(abs(a - b) <= tolerance for a, b in zip(left, right, strict=True))
 
 
-def _pure(frames: Floats, places: NDArray[np.intp]) -> list[tuple[int, tuple[float, ...]]]:
-    """Return those of `places`, the numbers of `frames`, in which one or two tones stand alone, with their frequencies."""
+def _pure(frames: Floats) -> Floats:
+    """Return the frequencies of the one or two tones that stand alone in each frame, ascending, shape (frames, 2); NaN for what is not there."""
     spectrum = np.fft.rfft(frames * _WINDOW, _SIZE, axis=1)[:, _BAND]
     power = spectrum.real**2 + spectrum.imag**2
     # Parseval over the band; a sinusoid of mean square p has a peak of p / 2 times the squared sum of the window
@@ -136,14 +153,8 @@ def _pure(frames: Floats, places: NDArray[np.intp]) -> list[tuple[int, tuple[flo
     one, two = strongest * scale / total, next_one * scale / total
     pair = (two > _SECOND * one) & (one + two > _TWO)
     single: Flags = ~pair & (one > _ONE)
-    return [
-        (int(places[n]), (float(first[n]),) if single[n] else _ordered(float(first[n]), float(second[n])))
-        for n in np.flatnonzero(pair | single)
-    ]
-
-
-def _ordered(left: float, right: float) -> tuple[float, float]:
-    return (min(left, right), max(left, right))
+    lower = np.where(pair, np.minimum(first, second), np.where(single, first, np.nan))
+    return np.stack((lower, np.where(pair, np.maximum(first, second), np.nan)), axis=1)
 
 
 def _peak(power: Floats) -> tuple[Floats, Floats]:

@@ -12,6 +12,7 @@ from earwitness.audio.frames import (
     SILENCE_DB,
     Flags,
     Floats,
+    Framewise,
     Timed,
     blocks,
     decibels,
@@ -54,7 +55,11 @@ def speech(samples: Samples, apart_from: Iterable[Timed] = ()) -> tuple[Segment,
 
     `apart_from` are keys and the like, which are no speech; where somebody speaks before and after, they are a pause.
     """
-    levels = band_levels(samples)
+    return speech_by_level(band_levels(samples), apart_from)
+
+
+def speech_by_level(levels: Floats, apart_from: Iterable[Timed] = ()) -> tuple[Segment, ...]:
+    """Return what `speech` does, given the level of each 10 ms frame, dBFS."""
     spoken = speech_frames(levels, flagged(apart_from, len(levels), _AROUND))
     power = 10 ** (levels / 10)
     return tuple(
@@ -70,6 +75,9 @@ def band_levels(samples: Samples, band: slice = _BAND) -> Floats:
     # Parseval: twice the one-sided sum, over the transform's length and the window's energy
     powers = [(np.abs(np.fft.rfft(part * window, 256, axis=1)[:, band]) ** 2).sum(axis=1) for part in blocks(frames)]
     return decibels(2 * np.concatenate([*powers, np.zeros(0)]) / (256 * float((window**2).sum())))
+
+
+LEVELS = Framewise(lambda samples: (band_levels(samples),), HOP, before=HOP, after=_WIDTH - HOP)
 
 
 def speech_frames(levels: Floats, apart: Flags | None = None) -> Flags:

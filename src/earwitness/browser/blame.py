@@ -28,6 +28,7 @@ _NET = (
     ("net::ERR_HTTP", Failure.PROTOCOL_ERROR),
 )
 _GONE = ("Target crashed", "Page crashed", "has been closed", "Connection closed", "Browser closed")
+_DOWNLOAD = "Download is starting"
 _STRICT = "strict mode violation"
 
 
@@ -49,14 +50,18 @@ class Blame:
 
     async def late(self, error: BaseException, title: str, harm: Effect, since: float, frame: str) -> Finding:
         """Something was not there in time: the page is not ready, is hung, or the browser is."""
+        culprits = [replace(r) for r in (*self._broken(since), *self.hands.traffic.waiting())]  # as they are now
+        silent = any(r.main and r.ended is None and r.status is None for r in culprits)
+        if silent:
+            await self._stop_loading()
         if not await self._page_answers():
             return await self._hung(harm)
-        opening = title.startswith("open ")
-        if opening or "Page.goto" in str(error):
-            finding = Finding(Failure.TRANSFER_TIMEOUT, "the page did not finish loading in time", harm)
-        else:
+        if not title.startswith("open ") and "Page.goto" not in str(error):
             finding = Finding(Failure.ELEMENT_MISSING, _why_late(error), harm)
-        culprits = [*self._broken(since), *self.hands.traffic.waiting()]
+        elif silent:
+            finding = Finding(Failure.FIRST_BYTE_TIMEOUT, "no answer came in time", harm)
+        else:
+            finding = Finding(Failure.TRANSFER_TIMEOUT, "the page did not finish loading in time", harm)
         return self._reasoned(finding, culprits, frame)
 
     async def asserted(self, error: AssertionError, harm: Effect, since: float) -> Finding:
@@ -76,6 +81,9 @@ class Blame:
             return await self._gone()
         if "net::ERR_" in text:
             return self._unreached(text, harm, since)
+        if _DOWNLOAD in text:
+            finding = Finding(Failure.WRONG_PAGE, "it leads to a download, not to a page", harm)
+            return self.hosts.attributed(finding, self._page_host())
         if _STRICT in text:
             message = f"several elements fit {title!r}; name the one that is meant more exactly"
             return Finding(Failure.ELEMENT_MISSING, message, Effect.NONE, Attribution.UNKNOWN)
@@ -142,6 +150,15 @@ class Blame:
         return urlsplit(self.hands.page.url).hostname or ""
 
     # --- who does not answer -----------------------------------------------------------------------------------------
+
+    async def _stop_loading(self) -> None:
+        """Give up the page that does not come: until then the one before it answers nothing, and would seem to hang."""
+        try:
+            session = await within(_PAGE_ANSWERS, self.visit.context.new_cdp_session(self.hands.page))
+            await within(_PAGE_ANSWERS, session.send("Page.stopLoading"))
+            await within(_PAGE_ANSWERS, session.detach())
+        except (TimeoutError, BrowserError):
+            return  # whether the page answers is asked next
 
     async def _page_answers(self) -> bool:
         try:

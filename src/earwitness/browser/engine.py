@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psutil
 import structlog
 
+from earwitness.browser.authorities import Home, mark_of
 from earwitness.browser.executable import NoBrowserError, find_browser
 from earwitness.browser.gateway import Gateway, Pass
 from earwitness.browser.patience import within
 from earwitness.browser.processes import children_with, end_all, end_largest, is_root, resident, tree_of
 from earwitness.config.browser import BrowserProcessSpec
 from earwitness.transport.client import WebClient
-from earwitness.transport.exchange import Network
+from earwitness.transport.exchange import Network, Proxy
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Playwright
@@ -51,6 +52,7 @@ _FLAGS = (
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
 """What the browser gets of our environment, in which there are secrets."""
 _DRIVER = "run-driver"  # what Playwright's own process is started with
+_NO_SANDBOX = ("No usable sandbox", "Failed to move to new namespace")  # Chromium's own words
 _INSIDE = re.compile(r"^(file|chrome|devtools|view-source):")
 _log = structlog.get_logger(__name__)
 
@@ -75,6 +77,7 @@ class _Process:
 
     browser: "Browser"
     root: psutil.Process
+    home: Home
     runs: int = 0
     open: int = 0  # contexts
     retired: bool = False
@@ -133,6 +136,7 @@ class BrowserEngine:
     ) -> None:
         self._publish = publish or _nobody
         self._spec = spec or BrowserProcessSpec()
+        self._web = web
         self._gateway = Gateway(web)
         self._starting = asyncio.Lock()
         self._playwright: Playwright | None = None
@@ -149,14 +153,16 @@ class BrowserEngine:
         self._spec = spec
 
     @contextlib.asynccontextmanager
-    async def visit(self, allow: Sequence[Network] = (), **options: Any) -> AsyncIterator[Visit]:
+    async def visit(
+        self, allow: Sequence[Network] = (), proxy: Proxy | None = None, **options: Any
+    ) -> AsyncIterator[Visit]:
         """Yield a context of its own for one run; `options` are Playwright's for a context. Raises BrowserFailedError."""
         process = await self._process()
         process.open += 1
         process.runs += 1
         if process.watching is None or process.watching.done():
             process.watching = asyncio.create_task(self._watch(process))
-        guest = self._gateway.admit(allow)
+        guest = self._gateway.admit(allow, proxy)
         try:
             context = await self._context(process, guest, options)
             try:
@@ -193,19 +199,40 @@ class BrowserEngine:
     # --- the process -------------------------------------------------------------------------------------------------
 
     async def _process(self) -> _Process:
+        """Return the browser for the next run. Raises BrowserFailedError."""
         async with self._starting:
-            if self._current is None or not self._current.usable:
-                self._current = await self._start()
+            try:
+                trusts = mark_of(self._web())
+                if self._current is not None and self._current.home.trusts != trusts:
+                    self._current.retired = True
+                if self._current is None or not self._current.usable:
+                    self._current = await self._start(await asyncio.to_thread(Home, trusts))
+                    await self._end_the_retired()
+            except NoBrowserError as error:
+                raise BrowserFailedError(str(error)) from error
             return self._current
 
-    async def _start(self) -> _Process:
-        """Return a browser that has just been started. Raises BrowserFailedError."""
+    async def _end_the_retired(self) -> None:
+        """End what nobody uses any more, and so nobody ends when they leave."""
+        for process in tuple(self._running):
+            if process.retired and not process.open:
+                await self._end(process)
+
+    async def _start(self, home: Home) -> _Process:
+        """Return a browser that has just been started. Raises BrowserFailedError, NoBrowserError."""
+        try:
+            return await self._started(home)
+        except BaseException:
+            home.close()
+            raise
+
+    async def _started(self, home: Home) -> _Process:
         mark = f"--earwitness={secrets.token_hex(8)}"  # by which we find its process, and no other
         try:
             executable = find_browser(self._spec.executable)
-            browser = await within(_START, self._launched(executable, mark))
-        except NoBrowserError as error:
-            raise BrowserFailedError(str(error)) from error
+            browser = await within(_START, self._launched(executable, mark, home))
+        except NoBrowserError:
+            raise
         except TimeoutError as error:
             await self._start_from_nothing()
             raise BrowserFailedError(f"the browser did not start within {_START:g} s") from error
@@ -217,14 +244,14 @@ class BrowserEngine:
         found = children_with(mark)
         if not found:
             raise BrowserFailedError("the browser ended as soon as it was started")
-        process = _Process(browser, found[0])
+        process = _Process(browser, found[0], home)
         self._running.add(process)
         self.starts += 1
         self._publish(self.memory, started=True)
         _log.info("browser_started", version=browser.version, pid=process.root.pid)
         return process
 
-    async def _launched(self, executable: Path, mark: str) -> "Browser":
+    async def _launched(self, executable: Path, mark: str, home: Home) -> "Browser":
         from playwright.async_api import async_playwright  # noqa: PLC0415  An extra, and slow to load.
 
         if self._playwright is None:
@@ -236,7 +263,7 @@ class BrowserEngine:
             executable_path=executable,
             args=[*_FLAGS, f"--js-flags=--max-old-space-size={self._spec.memory // _MIB}", mark],
             chromium_sandbox=not is_root(),
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            env={**{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}, **home.environment},
             handle_sigint=False,
             handle_sigterm=False,
             handle_sighup=False,
@@ -333,10 +360,11 @@ class BrowserEngine:
             with contextlib.suppress(Exception):
                 await within(_CLOSE, process.browser.close())
         await asyncio.to_thread(end_all, tree)
+        await asyncio.to_thread(process.home.close)
 
 
 def _sandbox_advice(text: str) -> str:
-    if "sandbox" not in text.lower():
+    if not any(words in text for words in _NO_SANDBOX):
         return ""
     return "; its sandbox needs user namespaces: allow them for this user (see docs/browser-probe.md)"
 

@@ -16,14 +16,15 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from earwitness.browser.way_out import LARGEST_HEAD, End, authorization, by_proxy, straight
 from earwitness.model import Attribution, Failure
 from earwitness.transport.client import WebClient
-from earwitness.transport.errors import ConnectFailedError, ExchangeError
-from earwitness.transport.exchange import Network
-from earwitness.transport.oserrors import connect_failure
+from earwitness.transport.errors import ExchangeError
+from earwitness.transport.exchange import Network, Proxy
 
-_PATIENCE = 10.0  # seconds for the head of a request, and for a connection
-_LARGEST_HEAD = 128 * 1024  # bytes
+_PATIENCE = 10.0  # seconds for the head of a request
+_WHO_ARE_YOU = 407
+_MOST_INTERIM = 20  # answers of 1xx before the one that counts
 _CHUNK = 64 * 1024  # bytes
 _HOP_BY_HOP = ("proxy-authorization", "proxy-connection", "connection", "keep-alive")
 _BROWSERS_OWN = frozenset(
@@ -32,6 +33,7 @@ _BROWSERS_OWN = frozenset(
         "optimizationguide-pa.googleapis.com",
         "update.googleapis.com",
         "clients2.google.com",
+        "connectivitycheck.gstatic.com",  # after each certificate that it refuses
     }
 )
 """Services that Chromium asks for itself, with what it saw of a page. No customer waits for them, and they learn nothing of us."""
@@ -53,6 +55,7 @@ class Pass:
     """What lets one run through, and what became of its connections."""
 
     allow: tuple[Network, ...]
+    proxy: Proxy | None = None  # by which it goes out
     user: str = field(default_factory=lambda: secrets.token_hex(8))
     password: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     troubles: list[Trouble] = field(default_factory=list)
@@ -85,12 +88,14 @@ class _Head:
             raise ValueError("there is no host")
         return parts.hostname, parts.port or (443 if self.method == "CONNECT" else 80)
 
-    def forwarded(self) -> bytes:
-        """Return the head as the origin gets it: one request a connection, without what was said to the proxy."""
+    def forwarded(self, proxy: Proxy | None) -> bytes:
+        """Return the head as the origin, or the next proxy, gets it: one request a connection, without what was said to us."""
         parts = urlsplit(self.target)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        target = path if proxy is None else f"{parts.scheme}://{parts.netloc}{path}"
         kept = [(name, value) for name, value in self.headers if name.lower() not in _HOP_BY_HOP]
-        lines = [f"{self.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in kept), "Connection: close"]
+        kept += [] if proxy is None else authorization(proxy)
+        lines = [f"{self.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in kept), "Connection: close"]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
@@ -102,6 +107,10 @@ def _parsed(raw: bytes) -> _Head:
     return _Head(method.upper(), target, version, headers)
 
 
+class _AsksWhoWeAreError(Exception):
+    """An answer asks for our name and password, as only a proxy may."""
+
+
 class Gateway:
     """The proxy. `web` returns what resolves names and knows which networks are allowed everywhere."""
 
@@ -109,18 +118,19 @@ class Gateway:
         self._web = web
         self._passes: dict[str, Pass] = {}
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_LARGEST_HEAD)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=LARGEST_HEAD)
 
     @property
     def url(self) -> str:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
-    def admit(self, allow: Sequence[Network]) -> Pass:
+    def admit(self, allow: Sequence[Network], proxy: Proxy | None = None) -> Pass:
         """Return a pass for one run."""
-        made = Pass(tuple(allow))
+        made = Pass(tuple(allow), proxy)
         self._passes[made.authorization] = made
         return made
 
@@ -139,6 +149,12 @@ class Gateway:
             self._server = None
 
     # --- one connection of the browser -------------------------------------------------------------------------------
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection by a task of ours: asyncio complains in the log of its own that end early."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -170,7 +186,7 @@ class Gateway:
                 return guest, head
             length = int(head.get("content-length") or 0)
             if length:
-                await reader.readexactly(min(length, _LARGEST_HEAD))
+                await reader.readexactly(min(length, LARGEST_HEAD))
             ask = 'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="earwitness"\r\n'
             writer.write(f"{ask}Content-Length: 0\r\n\r\n".encode())
             await writer.drain()
@@ -187,7 +203,7 @@ class Gateway:
         if host in _BROWSERS_OWN:
             return
         try:
-            far_reader, far_writer = await self._reach(host, port, guest)
+            far_reader, far_writer = await self._reach(host, port, guest, tunnel=head.method == "CONNECT")
         except ExchangeError as error:
             guest.troubles.append(Trouble(host, error.failure, str(error), error.attribution))
             if head.method == "CONNECT":  # else an answer of ours could be taken for the origin's
@@ -201,33 +217,36 @@ class Gateway:
                 writer.write(b"HTTP/1.1 200 Connection Established\r\n\r\n")
                 await _both_ways((reader, writer), (far_reader, far_writer))
             else:
-                far_writer.write(head.forwarded())
-                await _both_ways((reader, writer), (far_reader, far_writer), answers=True)
+                far_writer.write(head.forwarded(guest.proxy))
+                await self._answered(host, guest, (reader, writer), (far_reader, far_writer))
         finally:
             far_writer.close()
 
-    async def _reach(self, host: str, port: int, guest: Pass) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Return a connection to the first address that takes one. Raises ExchangeError."""
-        addresses = await self._web().addresses(host, port, guest.allow)
-        failed: ConnectFailedError | None = None
-        for address in addresses:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    return await asyncio.open_connection(str(address), port)
-            except TimeoutError:
-                text = f"no connection to {address} came about within {_PATIENCE:g} s"
-                failed = ConnectFailedError(text, Failure.CONNECT_TIMEOUT)
-            except OSError as error:
-                text = f"no connection to {address} port {port}: {error.strerror or type(error).__name__}"
-                failed = ConnectFailedError(text, connect_failure(error.errno or 0))
-        assert failed is not None
-        raise failed
+    @staticmethod
+    async def _answered(host: str, guest: Pass, near: End, far: End) -> None:
+        """Carry a request and its answer. What asks for our name as only a proxy may is kept from the browser, which would take us for it."""
+        try:
+            await _both_ways(near, far, answers=True)
+        except _AsksWhoWeAreError:
+            if guest.proxy is None:
+                text, failure, whose = (
+                    "it answered 407, as only a proxy may",
+                    Failure.PROTOCOL_ERROR,
+                    Attribution.TARGET,
+                )
+            else:
+                text = f"the proxy {guest.proxy.url.host} is no way out: it answered 407 (who are you?)"
+                failure, whose = Failure.PROXY_FAILED, Attribution.MONITOR
+            guest.troubles.append(Trouble(host, failure, text, whose))
+
+    async def _reach(self, host: str, port: int, guest: Pass, *, tunnel: bool) -> End:
+        """Return a connection on which the request can be carried. Raises ExchangeError."""
+        if guest.proxy is None:
+            return await straight(self._web(), host, port, guest.allow)
+        return await by_proxy(self._web(), host, port, guest.allow, guest.proxy, tunnel=tunnel)
 
 
-_End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-async def _both_ways(near: _End, far: _End, *, answers: bool = False) -> None:
+async def _both_ways(near: End, far: End, *, answers: bool = False) -> None:
     """Carry bytes both ways until the far end has said all, or either end is gone."""
     there = asyncio.create_task(_carry(near[0], far[1]))
     back = asyncio.create_task(_answers(far[0], near[1]) if answers else _carry(far[0], near[1]))
@@ -240,7 +259,9 @@ async def _both_ways(near: _End, far: _End, *, answers: bool = False) -> None:
     finally:
         for task in (there, back):
             task.cancel()
-        await asyncio.gather(there, back, return_exceptions=True)
+        ended = await asyncio.gather(there, back, return_exceptions=True)
+    if isinstance(ended[1], _AsksWhoWeAreError):
+        raise ended[1]
 
 
 async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -253,12 +274,15 @@ async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> No
 
 async def _answers(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """Carry the answer to one request, and say that the connection ends with it."""
-    while True:
+    for _ in range(_MOST_INTERIM + 1):
         head = _parsed_answer(await source.readuntil(b"\r\n\r\n"))
-        sink.write(head[1])
-        if not 100 <= head[0] < 200:  # interim answers come before the one that counts
-            break
-    await _carry(source, sink)
+        if head[0] == _WHO_ARE_YOU:
+            raise _AsksWhoWeAreError
+        if not 100 <= head[0] < 200:  # no browser waits for interim answers, and one alone would pass for the whole
+            sink.write(head[1])
+            await _carry(source, sink)
+            return
+    raise ValueError("it gives interim answers only")
 
 
 def _parsed_answer(raw: bytes) -> tuple[int, bytes]:

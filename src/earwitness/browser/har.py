@@ -48,7 +48,7 @@ def _entry(request: WebRequest, started_at: float, redaction: Redaction) -> dict
             "httpVersion": "",
             "cookies": [],
             "headers": _headers(request.answer_headers, redaction, asked=False),
-            "content": {"size": -1, "mimeType": request.answer_headers.get("content-type", "")},
+            "content": {"size": -1, "mimeType": redaction.text(request.answer_headers.get("content-type", ""))},
             "redirectURL": redaction.url(request.answer_headers.get("location", "")),
             "headersSize": -1,
             "bodySize": -1,
@@ -87,7 +87,7 @@ def _headers(headers: dict[str, str], redaction: Redaction, *, asked: bool) -> l
 
 def _post(request: WebRequest, redaction: Redaction) -> dict[str, Any]:
     """Return what was sent: a form by its fields, else the text. What is no text, such as a file, is not shown."""
-    kind = request.headers.get("content-type", "")
+    kind = redaction.text(request.headers.get("content-type", ""))
     if kind.startswith("application/x-www-form-urlencoded"):
         pairs = parse_qsl(request.post.decode("utf-8", "replace"), keep_blank_values=True)
         params = [{"name": n, "value": MASK if sensitive_field(n) else redaction.entered(v)} for n, v in pairs]

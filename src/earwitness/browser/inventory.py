@@ -19,6 +19,8 @@ from earwitness.browser.markup import Markup, hash_of, markup_of
 from earwitness.browser.pages import THE_PAGE, PageInventory, PageScript
 from earwitness.browser.patience import within
 from earwitness.browser.scripts import MOST, ScriptListener
+from earwitness.browser.workers import MOST as MOST_WORKERS
+from earwitness.browser.workers import WorkerListener
 from earwitness.probes.http_checks import search
 from earwitness.transport.redaction import mask_url
 
@@ -71,28 +73,37 @@ class PageWatcher:
         session.on("Network.requestWillBeSent", self._initiated)
         await session.send("Network.enable")
         await self._listener.attach(session, main=True)
+        self._workers = WorkerListener(self._listener)
+        await self._workers.attach(session, self._listener.main)
         await self.page.evaluate("1")
         self._listener.learned()
         self._session = session
         self.page.on("framenavigated", self._framed)
+        self.context.on("page", self._opened)
 
     # --- events ------------------------------------------------------------------------------------------------------
 
     def _framed(self, frame: "Frame") -> None:
         if frame.parent_frame is not None:
-            task = asyncio.create_task(self._attached(frame))
-            task.add_done_callback(
-                lambda done: None if done.cancelled() else done.exception()
-            )  # it is asked for later, if ever
-            self._sessions[frame] = task
+            self._attach(frame, frame)
 
-    async def _attached(self, frame: "Frame") -> "CDPSession | None":
-        """Listen to a frame that has a process of its own; return None where it has not, or has gone."""
+    def _opened(self, window: "Page") -> None:
+        """Listen to another window that a page opened: the card may be asked for there."""
+        window.on("framenavigated", self._framed)
+        self._attach(window.main_frame, window)
+
+    def _attach(self, frame: "Frame", to: "Frame | Page") -> None:
+        task = asyncio.create_task(self._attached(frame, to))
+        task.add_done_callback(lambda done: None if done.cancelled() else done.exception())  # asked for later, if ever
+        self._sessions[frame] = task
+
+    async def _attached(self, frame: "Frame", to: "Frame | Page") -> "CDPSession | None":
+        """Listen to a window, or a frame that has a process of its own; return None where it has not, or has gone."""
         try:
-            session = await self.context.new_cdp_session(frame)
-            await self._listener.attach(session, main=False)
+            session = await self.context.new_cdp_session(to)
+            await self._workers.attach(session, await self._listener.attach(session, main=False))
         except BrowserError as error:
-            if _NO_OWN_PROCESS in str(error) or frame.is_detached():
+            if _NO_OWN_PROCESS in str(error) or _has_gone(frame):
                 return None
             raise
         return session
@@ -141,7 +152,11 @@ class PageWatcher:
         missing: list[str] = []
         main = await within(_PATIENCE, self._snapshot(self._session))
         documents = [*main, *await self._of_frames(missing)]
-        await within(_PATIENCE, self._listener.settled())
+        missing += await self._of_workers()
+        try:
+            await within(_PATIENCE, self._listener.settled())
+        finally:
+            await within(_PATIENCE, self._workers.release())
         if self._listener.left_out:
             missing.append(f"the page executed more than {MOST} scripts; the rest is not listed")
         scripts = {*self._executed(documents), *self._in_attributes(documents)}
@@ -170,13 +185,14 @@ class PageWatcher:
 
     async def _of_frames(self, missing: list[str]) -> list[Markup]:
         """Return the documents of frames with processes of their own; one that does not answer holds up no other."""
-        frames = [frame for frame in self.page.frames if frame in self._sessions]
+        frames = [f for window in self.context.pages for f in window.frames if f in self._sessions]
         found = await asyncio.gather(*(within(_PATIENCE, self._of_frame(f)) for f in frames), return_exceptions=True)
         documents: list[Markup] = []
         for frame, result in zip(frames, found, strict=True):
             if isinstance(result, BrowserError | TimeoutError):
-                if not frame.is_detached():
-                    missing.append(f"the frame {self._frame('', frame.url)} did not answer")
+                if not _has_gone(frame):
+                    what = "frame" if frame.parent_frame else "window"
+                    missing.append(f"the {what} {self._frame('', frame.url)} did not answer")
             elif isinstance(result, BaseException):
                 raise result
             else:
@@ -187,13 +203,29 @@ class PageWatcher:
         session = await asyncio.shield(self._sessions[frame])
         return [] if session is None else await self._snapshot(session)
 
+    async def _of_workers(self) -> list[str]:
+        """Wait for the workers' scripts; return a sentence for each that could not be looked at."""
+        missing = []
+        try:
+            await within(_PATIENCE, self._workers.find_shared(self.context, self._session))
+        except (BrowserError, TimeoutError):
+            missing.append("the browser did not tell of shared workers")
+        with suppress(TimeoutError):  # who did not answer is named below
+            await within(_PATIENCE, self._workers.hear())
+        missing += [
+            f"the worker {self._place(address) or 'of a text'} did not answer" for address in self._workers.silent
+        ]
+        if self._workers.left_out:
+            missing.append(f"the page made more than {MOST_WORKERS} workers; the rest is not listened to")
+        return missing
+
     def _executed(self, documents: Sequence[Markup]) -> Iterator[PageScript]:
         integrity = {address: text for document in documents for address, text in document.scripts.items()}
         for script in self._listener.scripts.values():
             inline = not self._is_address(script.address)
             if self._ignored((script.text or "") if inline else script.address):
                 continue
-            frame = self._frame(script.frame)
+            frame = self._worker(script.frame) if script.in_worker else self._frame(script.frame)
             by = script.made_by if inline else self._initiators.get(script.address, "")
             yield PageScript(
                 frame=frame,
@@ -255,6 +287,10 @@ class PageWatcher:
         named = (name for name, pattern in self.names.items() if isinstance(search(pattern, url), regex.Match))
         return next(named, "") or self._place(url) or "a frame without an address"
 
+    def _worker(self, frame: str) -> str:
+        """Return what the workers of a frame are called: they may be made from texts, and have addresses that differ each time."""
+        return f"a worker of {self._frame(frame)}" if frame else "a shared worker"
+
     def _place(self, url: str) -> str:
         """Return where something is: without what differs from visit to visit."""
         if not url:
@@ -272,6 +308,10 @@ class PageWatcher:
             return {}
         found = await self._document.all_headers()
         return {name: found[name] for name in SECURITY_HEADERS if name in found}
+
+
+def _has_gone(frame: "Frame") -> bool:
+    return frame.is_detached() or frame.page.is_closed()
 
 
 def _shown(url: str) -> str:

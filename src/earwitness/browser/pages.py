@@ -6,7 +6,6 @@ pages/proposed/PROBE.json    the latest one that differs from it, or the first
 
 import hashlib
 import json
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from earwitness.files import read_json, replace_file
-from earwitness.presentation import iso_time
+from earwitness.presentation import accept_command, iso_time
 from earwitness.probes.hosts import matches
 
 THE_PAGE = "the page"  # what the page's own document is called, whatever its address is on this visit
@@ -177,7 +176,7 @@ class PageBaselines:
 
     def __init__(self, folder: Path) -> None:
         self._accepted, self._proposed = folder / "pages/accepted", folder / "pages/proposed"
-        self._data_dir = folder.absolute().parent
+        self._data_dir = folder.parent
 
     def accepted(self, probe: str) -> PageInventory | None:
         return PageInventory.read(read_json(self._accepted / f"{probe}.json"))
@@ -191,8 +190,7 @@ class PageBaselines:
 
     def accepting(self, inventory: PageInventory) -> str:
         """Return the command that accepts this inventory and no other."""
-        where = shlex.quote(str(self._data_dir))
-        return f"earwitness baseline accept --probe {inventory.probe} --seen {inventory.mark} --data-dir {where}"
+        return accept_command(inventory.probe, self._data_dir, inventory.mark)
 
     def accepted_pages(self) -> list[PageInventory]:
         """Return all that were accepted, by probe."""

@@ -1,9 +1,11 @@
 """A picture of the page as the customer sees it, with everything covered that nobody but the customer should see."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from earwitness.browser.painted import one_line, painted
 from earwitness.browser.patience import within
 
 if TYPE_CHECKING:
@@ -26,7 +28,18 @@ _FIELDS = (
 )
 _READ_VALUES = """fields => fields.map(f => [
   f.value || '', f.placeholder || '', f.selectedOptions ? Array.from(f.selectedOptions, o => o.text).join(' ') : ''])"""
-_READ_TEXT = "() => document.body ? document.body.innerText : ''"
+_READ_TEXT = """() => {
+  const texts = [document.body ? document.body.innerText : ''];
+  const walk = root => {
+    for (const element of root.querySelectorAll('*'))
+      if (element.shadowRoot) {
+        for (const child of element.shadowRoot.children) texts.push(child.innerText || '');
+        walk(element.shadowRoot);
+      }
+  };
+  walk(document);
+  return texts.join('\\n');
+}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,16 @@ class Cover:
     masks: Sequence[str]  # CSS selectors
     shown: Callable[[str], str]
     shown_field: Callable[[str], str]  # for what stands in a field, where short secrets count too
+    secrets: frozenset[str] = frozenset()  # in lower case: a style sheet may write them in capitals
+
+    def tells(self, text: str) -> bool:
+        """Whether the text says what nobody may see."""
+        lower = text.lower()
+        return self.shown(text) != text or any(secret in lower for secret in self.secrets)
+
+
+class UncoveredError(Exception):
+    """Something that nobody may see is painted, and no element of the page was found to cover it by."""
 
 
 async def screenshot(page: "Page", cover: Cover) -> bytes | None:
@@ -49,29 +72,58 @@ async def screenshot(page: "Page", cover: Cover) -> bytes | None:
 
 async def _taken(page: "Page", cover: Cover) -> bytes:
     selectors = ", ".join((*_FIELDS, *cover.masks))
-    covered = list(cover.filled)
+    covered, known = list(cover.filled), Counter[str]()
     for frame in page.frames:
         covered.append(frame.locator(selectors))
-        covered += await _fields(frame, cover)
-        covered += await _texts(frame, cover)
+        covered += await _fields(frame, cover, known)
+        covered += await _texts(frame, cover, known)
+    covered += [await _whole(frame) for frame in await _overlooked(page, cover, known)]
     return await page.screenshot(mask=covered, mask_color=COVER, animations="disabled", timeout=_PATIENCE * 1000)
 
 
-async def _fields(frame: "Frame", cover: Cover) -> "list[Locator]":
-    """Return the fields that hold something to cover, whoever put it there."""
+async def _fields(frame: "Frame", cover: Cover, known: "Counter[str]") -> "list[Locator]":
+    """Return the fields that hold something to cover, whoever put it there; `known` counts what is covered."""
     fields = frame.locator("input, textarea, select")
     held: list[list[str]] = await fields.evaluate_all(_READ_VALUES)
-    return [fields.nth(place) for place, texts in enumerate(held) if any(cover.shown_field(t) != t for t in texts)]
+    telling = [place for place, texts in enumerate(held) if any(cover.shown_field(t) != t for t in texts)]
+    known.update(one_line(text) for place in telling for text in held[place])
+    return [fields.nth(place) for place in telling]
 
 
-async def _texts(frame: "Frame", cover: Cover) -> "list[Locator]":
+async def _texts(frame: "Frame", cover: Cover, known: "Counter[str]") -> "list[Locator]":
     """Return the elements whose text is to be covered: by the smallest that holds all of its line."""
     text: str = await frame.evaluate(_READ_TEXT)
-    if cover.shown(text) == text:
+    if not cover.tells(text):
         return []
     parts = dict.fromkeys(part.strip() for line in text.splitlines() for part in line.split("\t"))
-    telling = [part for part in parts if cover.shown(part) != part]
+    telling = [part for part in parts if cover.tells(part)]
     found = [frame.get_by_text(part) for part in telling[:_MOST]]
-    if not found or len(telling) > _MOST or not all([await one.count() for one in found]):
-        return [frame.locator("body")]  # it goes over several lines, or is nowhere in one piece
+    counts = [await one.count() for one in found]
+    if not found or len(telling) > _MOST or not all(counts):
+        return [await _whole(frame)]  # it goes over several lines, or is nowhere in one piece
+    known.update(dict(zip(map(one_line, telling), counts, strict=True)))
     return found
+
+
+async def _whole(frame: "Frame") -> "Locator":
+    """Return the element in which all of a frame is shown; its own body may be smaller. Raises UncoveredError for the page itself."""
+    if frame.parent_frame is not None:
+        places = frame.parent_frame.locator("iframe, frame, object, embed")
+        for place in await places.all():
+            handle = await place.element_handle()
+            if await handle.content_frame() == frame:
+                return place
+    raise UncoveredError
+
+
+async def _overlooked(page: "Page", cover: Cover, known: "Counter[str]") -> "list[Frame]":
+    """Return the frames that paint what is to be covered where no element was found for it: all of them is covered."""
+    frames = []
+    for document in await painted(page):
+        for text in filter(cover.tells, document.texts):
+            line = next((part for part in known if text != part and text in part), None)
+            if known[text] <= 0 and line is None:
+                frames.append(document.frame)
+                break
+            known[text] -= 1
+    return frames

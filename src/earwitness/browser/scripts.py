@@ -7,7 +7,7 @@ engine gives a script's SHA-256, so that no text has to be fetched, however long
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from playwright.async_api import Error as BrowserError
 
@@ -19,6 +19,12 @@ _KEPT = 16 * 1024 * 1024  # bytes of scripts that have gone and whose text the e
 _LONGEST = 256 * 1024  # characters of an inline script whose text is fetched
 
 
+class Speaks(Protocol):
+    """A session of the DevTools protocol, as far as it is spoken to. Raises Playwright's Error where the other end says no, or has gone."""
+
+    async def send(self, method: str, params: dict[str, Any] | None = None) -> Any: ...
+
+
 @dataclass(slots=True)
 class Executed:
     """One script. `address` is that of its document where it is inline, empty where a script made it from a text."""
@@ -27,6 +33,7 @@ class Executed:
     address: str
     sha256: str
     made_by: str  # address of the script that made it; empty if none did
+    in_worker: bool = False  # of that frame; of the run, where no frame is named
     text: str | None = None
 
 
@@ -35,7 +42,7 @@ class ScriptListener:
     """Listens to the processes of one page. `wants_text`: inline scripts are told apart by their text."""
 
     wants_text: bool = False
-    scripts: dict[tuple[str, str, str], Executed] = field(default_factory=dict)
+    scripts: dict[tuple[str, str, str, bool], Executed] = field(default_factory=dict)
     documents: set[str] = field(default_factory=set)  # addresses of the documents since the page's own came
     frames: dict[str, str] = field(default_factory=dict)  # id -> address of the document in it
     main: str = ""  # id of the page's own frame
@@ -44,8 +51,8 @@ class ScriptListener:
     _fetching: set[asyncio.Task[None]] = field(default_factory=set)
     _learned: set[str] = field(default_factory=set)
 
-    async def attach(self, session: "CDPSession", *, main: bool) -> None:
-        """Listen to a process: the page's, before it loads anything, or a frame's own."""
+    async def attach(self, session: "CDPSession", *, main: bool) -> str:
+        """Listen to a process: the page's, before it loads anything, or one of a frame or another window. Returns its frame's id."""
         session.on("Debugger.scriptParsed", partial(self._parsed, session))
         session.on("Debugger.paused", lambda _event: self._soon(self._resume(session)))
         session.on("Page.frameNavigated", partial(self._navigated, main))
@@ -57,6 +64,7 @@ class ScriptListener:
             self.main = tree["frameTree"]["frame"]["id"]
         await session.send("Debugger.enable", {"maxScriptsCacheSize": _KEPT})
         await session.send("Debugger.setSkipAllPauses", {"skip": True})  # or a `debugger` statement stops the page
+        return str(tree["frameTree"]["frame"]["id"])
 
     def learned(self) -> None:
         """Take what was executed until now for Playwright's own."""
@@ -101,6 +109,13 @@ class ScriptListener:
             session, event, Executed(context.get("frameId", ""), address, event["hash"], next(filter(None, stack), ""))
         )
 
+    def parsed_by_worker(self, session: Speaks, frame: str, event: dict[str, Any]) -> None:
+        """Take note of a script that a worker of the frame executed."""
+        if event.get("length"):
+            stack = [place.get("url", "") for place in (event.get("stackTrace") or {}).get("callFrames", ())]
+            made_by = next(filter(None, stack), "")
+            self._note(session, event, Executed(frame, event.get("embedderName") or "", event["hash"], made_by, True))
+
     def _is_ours(self, sha256: str, stack: list[str]) -> bool:
         """Whether Playwright executed it: its wrapper, which nothing called, or what the wrapper was given."""
         if stack:
@@ -110,8 +125,8 @@ class ScriptListener:
             return True
         return sha256 in self._ours
 
-    def _note(self, session: "CDPSession", event: dict[str, Any], script: Executed) -> None:
-        key = script.frame, script.address, script.sha256
+    def _note(self, session: Speaks, event: dict[str, Any], script: Executed) -> None:
+        key = script.frame, script.address, script.sha256, script.in_worker
         if key in self.scripts:
             return
         if len(self.scripts) >= MOST:
@@ -127,7 +142,7 @@ class ScriptListener:
         task.add_done_callback(self._fetching.discard)
 
     @staticmethod
-    async def _fetch(session: "CDPSession", script_id: str, script: Executed) -> None:
+    async def _fetch(session: Speaks, script_id: str, script: Executed) -> None:
         try:
             script.text = (await session.send("Debugger.getScriptSource", {"scriptId": script_id}))["scriptSource"]
         except BrowserError:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
 _COOKIE = 8  # characters of a cookie that make it a secret: `yes` and `dark` are none
+_CAPITALS = 8  # characters of a secret that is looked for in capitals too: short words stand everywhere
 _ARRIVAL = 15.0  # seconds for the browser to open a page
 _PATIENCE = 3.0  # seconds for the browser to hand over cookies or a trace
 
@@ -212,6 +213,7 @@ class Stay:
             "url": None if first is None else self._show(first),
             "final_url": self._show(self.page.url) if self.page.url.startswith("http") else None,
             "browser": f"Chromium {self.visit.version}",
+            "proxy": None if self.spec.proxy is None else self.redaction.url(self.spec.proxy.url),
             "page_watch": self.watch.note if self.watch else None,
         }
         return {name: value for name, value in facts.items() if value is not None}
@@ -242,7 +244,11 @@ class Stay:
         if not any(f.failure is Failure.PAGE_HUNG for f in findings):
             masks = (*self.spec.mask, *(("input", "textarea") if self.spec.script else ()))
             cover = Cover(
-                self.hands.filled, masks, self._hidden(self.redaction.text), self._hidden(self.redaction.entered)
+                self.hands.filled,
+                masks,
+                self._hidden(self.redaction.text),
+                self._hidden(self.redaction.entered),
+                frozenset(secret.lower() for secret in self.spec.secrets() if len(secret) >= _CAPITALS),
             )
             picture = await screenshot(self.hands.page, cover)
             if picture is not None:

@@ -128,11 +128,12 @@ class Traffic:
         return sorted(found, key=lambda r: not r.main)
 
     def _under_way(self) -> Iterator[WebRequest]:
-        """Yield the requests that have not ended, but for streams, and for polls: the same one has been answered before."""
+        """Yield the requests that have not ended, but for streams, and for polls: the same one, no page, has been answered before."""
         answered = {(r.method, r.address) for r in self.requests if r.ended is not None and r.failure is None}
         for request in self.requests:
             waits = request.ended is None and request.failure is None
-            if waits and not request.is_stream and (request.method, request.address) not in answered:
+            polls = not request.main and (request.method, request.address) in answered
+            if waits and not request.is_stream and not polls:
                 yield request
 
     def lasting(self) -> list[tuple[WebRequest, float]]:

@@ -90,7 +90,7 @@ def list_(data_dir: DataDir = _HERE, *, as_json: AsJson = False) -> None:
     if prompts:
         _print_prompts(prompts, data_dir)
     if pages:
-        _print_pages(pages)
+        _print_pages(pages, waiting.pages)
     for known in accepted:
         typer.echo(_accepted(known))
     for page in accepted_pages:
@@ -113,11 +113,11 @@ def _print_prompts(prompts: list[Proposal], data_dir: Path) -> None:
     Console(soft_wrap=True).print(table)
 
 
-def _print_pages(pages: list[PageProposal]) -> None:
-    for p in pages:
+def _print_pages(proposals: list[PageProposal], pages: PageBaselines) -> None:
+    for p in proposals:
         page = p.inventory
         typer.echo(
-            f"page of {page.probe}: {page.page}, seen {_minute(page.taken_at)} UTC; accept it with --seen {page.mark}"
+            f"page of {page.probe}: {page.page}, seen {_minute(page.taken_at)} UTC; to accept it: {pages.accepting(page)}"
         )
         for line in (*p.difference.scripts, *p.difference.headers) or tuple(_whole(page)):
             typer.echo(f"  {line}")

@@ -165,7 +165,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Play the founding story on the simulator, and stay up with the console at http://127.0.0.1:8420."""
-    from earwitness.cli.demo import SCENARIOS, play  # noqa: PLC0415
+    from earwitness.cli.demo import play  # noqa: PLC0415
+    from earwitness.cli.story import SCENARIOS  # noqa: PLC0415
     from earwitness.serving import CannotListenError  # noqa: PLC0415
 
     if scenario not in SCENARIOS:

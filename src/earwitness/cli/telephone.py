@@ -65,7 +65,7 @@ def calibrate(
         result = {"observation": observation_json(seen, "evidence"), "timings": rows}
         _print_json({**result, "proposed": [asdict(p) for p in proposed], "accepted": accepted})
     else:
-        _print_calibration(spec, seen, proposed, accept=accept)
+        _print_calibration(spec, seen, proposed, "" if accept else baselines.accepting(probe))
     raise typer.Exit({Outcome.OK: 0, Outcome.FINDING: _EXIT_FAILED}.get(seen.outcome, 0 if proposed else _EXIT_UNKNOWN))
 
 
@@ -83,23 +83,22 @@ async def _once(config: "Config", probe: str, data_dir: Path, baselines: Baselin
         return await once.run(probe)
 
 
-def _print_calibration(spec: CallSpec, seen: Observation, proposed: list[Proposal], *, accept: bool) -> None:
+def _print_calibration(spec: CallSpec, seen: Observation, proposed: list[Proposal], accept: str) -> None:
+    """Show what was heard; `accept`: the command that accepts what is new, empty where it was accepted at once."""
     new = {proposal.step: proposal for proposal in proposed}
     table = Table("step", "into the run", "lasted", "what was heard")
     for step, observed in zip(spec.steps, seen.steps, strict=False):
         what = observed.note
         if observed.name in new:
             words = f' "{new[observed.name].words}"' if new[observed.name].words else ""
-            what = f"{'accepted' if accept else 'new'}{words}; {what}"
+            what = f"{'new' if accept else 'accepted'}{words}; {what}"
         table.add_row(step.title, f"{observed.started:.1f} s", f"{observed.duration:.1f} s", what)
     console = Console()
     console.print(table)
     for finding in seen.findings:
         console.print(f"{finding.failure}: {finding.message}", soft_wrap=True)
-    if proposed and not accept:
-        console.print(
-            "To make the new prompts the baseline: earwitness baseline accept --probe " + seen.run.probe, soft_wrap=True
-        )
+    if proposed and accept:
+        console.print(f"To make the new prompts the baseline: {accept}", soft_wrap=True)
 
 
 # --- listen ----------------------------------------------------------------------------------------------------------

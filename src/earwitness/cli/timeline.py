@@ -16,6 +16,7 @@ _STYLE = {
     "alert": ("➜", "bold magenta"),
     "evidence": ("♪", "cyan"),
     "console": ("⌂", "bold"),
+    "left out": ("-", "bold yellow"),
     "broken": ("!", "bold white on red"),
 }
 _SEVERITY = {

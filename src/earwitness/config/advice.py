@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from earwitness.audio.words import PromptError
+from earwitness.browser.authorities import find_certutil
 from earwitness.browser.executable import NoBrowserError, find_browser
 from earwitness.clock import SystemClock
 from earwitness.config.rules import carrier_of
@@ -93,6 +94,8 @@ def _on_browsers(config: Config) -> Iterator[str]:
         return
     try:
         find_browser(config.browser.executable)
+        if config.network.ca_file is not None:
+            find_certutil()
     except NoBrowserError as error:
         yield f"probes.{named[0]}.browser: {error}; until then such runs end as unknown"
 

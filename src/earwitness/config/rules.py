@@ -53,15 +53,17 @@ def rules_of(config: Config) -> Rules:
 def _probe(config: Config, probe: ProbeSpec) -> ProbeRule:
     carrier = carrier_of(config, probe)
     reached = tuple(dict.fromkeys(_reached(probe)))
+    asks = tuple(dict.fromkeys(_owners(config, reached)))
     return ProbeRule(
         journey=probe.journey,
         environment=config.environment_of(probe),
         channel=probe.kind.channel,
-        depends_on=_needed(config, tuple(dict.fromkeys((*probe.depends_on, *_owners(config, reached))))),
+        depends_on=_needed(config, tuple(dict.fromkeys((*probe.depends_on, *asks)))),
         interval=probe.interval,
         budget=probe.budget,
         carrier=carrier,
         control=carrier is not None and config.carriers[carrier].control is not None,
+        asks=asks,
         reaches=reached,
     )
 

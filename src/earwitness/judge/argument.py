@@ -160,10 +160,12 @@ def _cause(cause: Cause, rules: Rules) -> str:
     others = f"; {', '.join(cause.alternatives)} would explain it as well" if cause.alternatives else ""
     title, supporting = rules.dependencies[cause.dependency].title, _names(cause.supporting)
     need = "needs it and fails" if len(cause.supporting) == 1 else "need it and fail"
-    return (
-        f"The cause is taken to be {title} (confidence {cause.confidence:.2f}): "
-        f"{supporting} {need}, and no probe that needs it passes{others}."
-    )
+    taken = f"The cause is taken to be {title} (confidence {cause.confidence:.2f}): {supporting} {need}"
+    if cause.contradicting:
+        speak = "speaks" if len(cause.contradicting) == 1 else "speak"
+        against = f"{_names(cause.contradicting)}, passing, {speak} against it"
+        return f"{taken}, with a request that failed at its own host; {against}."
+    return f"{taken}, and no probe that needs it passes{others}."
 
 
 def _places(failing: tuple[str, ...], passing: tuple[str, ...]) -> Iterator[str]:

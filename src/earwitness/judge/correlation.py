@@ -1,7 +1,8 @@
 """Which shared dependency explains the failures: it has to explain all of them and be contradicted by no probe that passes.
 
 A host or a number that failing probes share is suspected only where no dependency explains more than one of them, and never for one
-probe alone. A dependency whose own host failed, as the findings of all say, goes before those that are only declared. A pass contradicts only if its run started after the failures began: what passed before the outage says nothing about it.
+probe alone. A dependency whose own host failed, as a finding says, goes before those that are only declared; a pass of a probe that only declares to need
+it weakens it, one of a probe that asks its hosts itself rules it out. A pass contradicts only if its run started after the failures began: what passed before the outage says nothing about it.
 Order comes from the configuration, never from names.
 """
 
@@ -43,14 +44,17 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
     """
     seeds = _without_the_well(tuple(sorted(set(seeds), key=rules.order.__getitem__)), state)
     groups = _explanations(_shared(_needs(name, state, rules) for name in seeds), seeds, state, rules, since, now)
-    blamed = [g for g in groups if all(_blamed(name, state, rules) == g.cause.dependency for name in seeds)]
-    groups = blamed or groups
-    if not blamed and not any(len(g.members) > 1 for g in groups):
+    accused = _accused(seeds, state, rules, since)
+    if accused is not None:
+        uncontradicted = [g for g in groups if g.cause.dependency == accused]
+        groups = uncontradicted or [_despite_passes(accused, seeds, state, rules, since, now)]
+    elif not any(len(g.members) > 1 for g in groups):
         ways = _shared(rules.probes[name].reaches for name in seeds)
         reached = _explanations(ways, seeds, state, rules, since, now)
         groups = [g for g in reached if len(g.members) > 1] or groups
     if not groups:
-        against = _contradicting(state, rules, seeds, since)
+        suspects = {d for name in seeds for d in rules.probes[name].depends_on}
+        against = _contradicting(state, rules, suspects, seeds, since)
         return Group(Cause(None, 0.0, seeds, against), seeds, since)
     best = max(groups, key=lambda g: len(g.members))
     equals = [g.cause.dependency for g in groups if g is not best and set(g.members) == set(best.members)]
@@ -80,6 +84,20 @@ def _blamed(name: str, state: State, rules: Rules) -> str | None:
     """Return the dependency whose host failed, as the probe's latest finding says."""
     failed = state.probes[name].failed
     return failed.dependency if failed is not None and failed.dependency in rules.dependencies else None
+
+
+def _accused(seeds: tuple[str, ...], state: State, rules: Rules, since: float) -> str | None:
+    """Return the dependency that all seeds need and whose own host failed one of them at least, while none blames another.
+
+    None also where a probe whose own requests go to its hosts passed since.
+    """
+    accused = {_blamed(name, state, rules) for name in seeds} - {None}
+    suspects = _shared(_needs(name, state, rules) for name in seeds) if len(accused) == 1 else []
+    found = next((d for d in suspects if d in accused), None)
+    if found is None:
+        return None
+    passing = _contradicting(state, rules, {found}, seeds, since)
+    return None if any(found in rules.probes[name].asks for name in passing) else found
 
 
 def _needs(name: str, state: State, rules: Rules) -> tuple[str, ...]:
@@ -132,15 +150,43 @@ def _explained_by(
     return Group(Cause(dependency, confidence(len(supporting), 0, 1), supporting), supporting, began)
 
 
+def _despite_passes(
+    dependency: str, seeds: tuple[str, ...], state: State, rules: Rules, since: float, now: float
+) -> Group:
+    """Return the seeds with a dependency whose own host failed one of them, though others get through to it.
+
+    What passes uses another part of it, such as the API behind the script: it speaks against the cause and does not hide it.
+    """
+    known, kind = frozenset(seeds), serious(state.probes[seeds[0]])
+    others = (state.probes[n] for n in rules.dependents[dependency] if n in state.probes and n not in known)
+    same = [
+        p.probe
+        for p in others
+        if p.failing
+        and _blamed(p.probe, state, rules) == dependency
+        and serious(p) is kind
+        and recent(p, rules, now)
+        and rules.probes[p.probe].environment == rules.probes[seeds[0]].environment
+    ]
+    supporting = (*seeds, *same)
+    against = _contradicting(state, rules, {dependency}, seeds, since)
+    return Group(
+        Cause(dependency, confidence(len(supporting), len(against), 1), supporting, against), supporting, since
+    )
+
+
 def _with_alternatives(group: Group, alternatives: tuple[str, ...]) -> Group:
+    if not alternatives:
+        return group
     share = confidence(len(group.members), 0, 1 + len(alternatives))
     cause = Cause(group.cause.dependency, share, group.cause.supporting, alternatives=alternatives)
     return Group(cause, group.members, group.since)
 
 
-def _contradicting(state: State, rules: Rules, seeds: tuple[str, ...], since: float) -> tuple[str, ...]:
-    """Return the probes whose passing ruled out the dependencies that the seeds have."""
-    suspects = {d for name in seeds for d in rules.probes[name].depends_on}
+def _contradicting(
+    state: State, rules: Rules, suspects: set[str], seeds: tuple[str, ...], since: float
+) -> tuple[str, ...]:
+    """Return the probes whose passing speaks against the suspected dependencies of the seeds."""
     others = {
         name: rule for name, rule in rules.probes.items() if name not in seeds and suspects & set(rule.depends_on)
     }

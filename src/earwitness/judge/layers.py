@@ -6,7 +6,7 @@
 | fail                                       | fails            | the carrier                |
 | fail through one carrier, pass another     | passes, or none  | the carrier                |
 | fail from one number of ours, pass another | passes, or none  | our account: that number   |
-| none gets through                          | passes           | the number called          |
+| none gets through, and nobody spoke        | passes           | the number called          |
 | get through, and the IVR fails             | passes           | the IVR                    |
 | get through, and fail near their goal      | passes           | what is behind the IVR     |
 
@@ -141,7 +141,7 @@ def _layer(failed: Sequence[Try], passed: Sequence[Try], control: Try | None) ->
         )
     if passed and {t.from_ for t in passed}.isdisjoint(t.from_ for t in failed):
         return Layer.ACCOUNT, f"our number {last.from_}: it fails only from it, from {passed[-1].from_} it works"
-    if last.failure in _NOT_THROUGH:
+    if last.failure in _NOT_THROUGH and last.layer in (None, Layer.NUMBER):
         return Layer.NUMBER, _IS[Layer.NUMBER]
     layer = last.layer or Layer.IVR
     return layer, _IS[layer]

@@ -26,6 +26,7 @@ class ProbeRule:
     budget: float = 30.0  # seconds a run may take until it is judged
     carrier: str | None = None  # that its calls go through
     control: bool = False  # whether that carrier has a known-good number to call
+    asks: tuple[str, ...] = ()  # the dependencies whose own hosts its requests go to
     reaches: tuple[str, ...] = ()  # the hosts and numbers it goes to: suspected where no dependency explains a failure
 
 

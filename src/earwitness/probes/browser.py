@@ -11,14 +11,15 @@ from earwitness.probes.context import Kind, RunContext
 async def run(spec: BrowserSpec, ctx: RunContext) -> Observation:
     """Take the journey once, in a window of its own.
 
-    Facts: url (of the first step, query values masked), final_url, browser. Measures: duration, ttfb, first_contentful_paint,
+    Facts: url (of the first step, query values masked), final_url, browser, proxy. Measures: duration, ttfb, first_contentful_paint,
     largest_contentful_paint and load in seconds and cumulative_layout_shift of the first page, requests, failed_requests,
     step_NAME in seconds for each step that has a name.
     """
     if ctx.browser is None or ctx.web is None:
         raise RuntimeError("a browser probe needs a browser")
+    proxy = None if spec.proxy is None else spec.proxy.proxy()
     try:
-        async with ctx.browser.visit(spec.allow, **_window(spec)) as visit:
+        async with ctx.browser.visit(spec.allow, proxy, **_window(spec)) as visit:
             from earwitness.browser.stay import Stay  # noqa: PLC0415  It needs Playwright, which is an extra.
 
             return await Stay(spec, ctx, visit, ctx.browser).observe()

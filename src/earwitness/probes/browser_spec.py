@@ -26,6 +26,7 @@ from earwitness.config.fields import (
 from earwitness.model import Effect
 from earwitness.probes.hosts import HostPattern
 from earwitness.probes.http_fields import Regex, web_url
+from earwitness.probes.proxies import ProxySection
 
 _CLEAN_UP_TIME = 5.0  # seconds that a clean-up step gets beyond the time of the journey
 ACTIONS = (
@@ -211,6 +212,7 @@ class BrowserSpec(WithSecret):
     effect: Effect = Effect.BLOCKED
     dependency_within: Limits = Limits()
     allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    proxy: ProxySection | None = None
     mask: Texts = ()
     trace: Flag = False
     watch: Annotated[WatchSpec, BeforeValidator(_watch)] | None = None
@@ -300,8 +302,7 @@ class BrowserSpec(WithSecret):
         for step in self.steps:
             yield from (value.reveal() for value in (step.fill or {}).values())
         yield from (value.reveal() for value in self.values.values())
-        if self.password is not None:
-            yield self.password.reveal()
+        yield from (own.reveal() for own in (self.password, self.proxy and self.proxy.password) if own)
 
 
 EVIDENCE_TIME = 15.0  # seconds for starting the browser, for asking whether it still answers, and for the evidence

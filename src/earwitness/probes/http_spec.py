@@ -38,6 +38,7 @@ from earwitness.probes.http_fields import (
 )
 from earwitness.probes.http_oauth2 import OAuth2Spec
 from earwitness.probes.http_templates import names_in, templated_url
+from earwitness.probes.proxies import ProxySection
 from earwitness.transport.client_certificate import UnusableCertificateError, read_client_certificate
 from earwitness.transport.curl import speaks_http3
 
@@ -148,20 +149,6 @@ class StepSpec(RequestSpec):
         return frozenset(names_in([self.url, self.headers, self.body, self.form, self.json_]))
 
 
-class ProxySpec(WithSecret):
-    """The proxy that requests go through. Its own address is guarded by `allow`, names are looked up by the proxy."""
-
-    url: Annotated[str, BeforeValidator(web_url)]
-    user: str | None = None
-    password: SecretValue | None = None
-    password_file: Path | None = None
-    allow: tuple[IPv4Network | IPv6Network, ...] = ()
-
-
-def _proxy(value: Any) -> Any:
-    return {"url": value} if isinstance(value, str) else value
-
-
 class HttpSpec(RequestSpec, WithSecret):
     """One request, or `steps`; each try of them is a new visitor, with cookies of its own.
 
@@ -186,7 +173,7 @@ class HttpSpec(RequestSpec, WithSecret):
     ip: Literal["any", "4", "6", "both"] = "any"
     resolve: IpAddress | None = None
     resolver: NameServer | None = None
-    proxy: Annotated[ProxySpec, BeforeValidator(_proxy)] | None = None
+    proxy: ProxySection | None = None
     allow: tuple[IPv4Network | IPv6Network, ...] = ()
     tries: Annotated[Count, Field(ge=1, le=5)] = 1
     effect: Effect = Effect.BLOCKED

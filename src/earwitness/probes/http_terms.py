@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from earwitness.model import Failure, Finding
 from earwitness.probes.http_fields import parsed_url
-from earwitness.probes.http_spec import HttpSpec, ProxySpec, StepSpec
-from earwitness.transport.exchange import Exchange, Proxy, Terms
+from earwitness.probes.http_spec import HttpSpec, StepSpec
+from earwitness.transport.exchange import Exchange, Terms
 
 FAMILIES: dict[str, tuple[int | None, ...]] = {"any": (None,), "4": (4,), "6": (6,), "both": (4, 6)}
 
@@ -21,13 +21,8 @@ def terms_of(spec: HttpSpec, terms: Terms, family: int | None) -> Terms:
         family=family,
         pinned={} if spec.resolve is None else {home: spec.resolve},
         name_server=spec.resolver,
-        proxy=None if spec.proxy is None else _proxy(spec.proxy),
+        proxy=None if spec.proxy is None else spec.proxy.proxy(),
     )
-
-
-def _proxy(spec: ProxySpec) -> Proxy:
-    password = spec.password.reveal() if spec.password else ""
-    return Proxy(parsed_url(spec.url), spec.allow, spec.user, password)
 
 
 def check_version(terms: Terms, exchange: Exchange, step: StepSpec) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
@@ -14,6 +14,7 @@ from earwitness.probes.http_capture import captured
 from earwitness.probes.http_checks import Answer, check_head, check_rest
 from earwitness.probes.http_fields import parsed_url
 from earwitness.probes.http_oauth2 import Token, basic, read_token, refused_by
+from earwitness.probes.http_prepared import Prepared
 from earwitness.probes.http_spec import HttpSpec, StepSpec
 from earwitness.probes.http_templates import (
     Captured,
@@ -34,7 +35,7 @@ from earwitness.transport.client_certificate import (
 )
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Certificate, Exchange, Stage, Terms
-from earwitness.transport.redaction import Redaction, secrets_of_request
+from earwitness.transport.redaction import Redaction
 from earwitness.transport.redirects import Trail, follow, same_origin
 
 _CAN_GO_ON = (Failure.SLOW, Failure.CERTIFICATE_EXPIRING)
@@ -68,25 +69,6 @@ class Visit:
         note = self.note or (self.findings[0].message if self.findings else "")
         note = note or (self.answer.redaction.text(self.answer.status_line) if self.answer else "")
         return Step(self.name, not self.findings and not self.note, self.started, self.duration, note)
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A request that is not sent itself, and what of it nobody may see."""
-
-    request: httpx.Request
-    secrets: tuple[str, ...]
-
-    @property
-    def twin(self) -> httpx.Request:
-        """The request once more, around the same parts: its terms are its own, and runs may go on side by side."""
-        twin = object.__new__(httpx.Request)
-        vars(twin).update(vars(self.request))
-        return twin
-
-    @classmethod
-    def of(cls, request: httpx.Request) -> Self:
-        return cls(request, tuple(dict.fromkeys(secrets_of_request(request))))
 
 
 def _terms(spec: HttpSpec, web: WebClient, family: int | None) -> Terms:
@@ -253,9 +235,9 @@ class Visitor:
         """Return the request; one that needs nothing of this visit is built once for all. Raises UnusableValueError."""
         step = visit.step
         if visit.signs_in or step.needs or self._token is not None or any(self._client.cookies.jar):
-            prepared = _Prepared.of(self._built(step))
+            prepared = Prepared.of(self._built(step))
         else:
-            prepared = self._ctx.memo.once(step, "request", lambda: _Prepared.of(self._built(step)))
+            prepared = self._ctx.memo.once(step, "request", lambda: Prepared.of(self._built(step)))
         for secret in prepared.secrets:
             self._redaction.hide(secret)
         return prepared.twin

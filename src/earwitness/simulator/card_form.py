@@ -16,7 +16,17 @@ from earwitness.simulator.faults import ActiveFaults, FaultBoard
 from earwitness.simulator.shop import Faults, TheForm, card_processor_down, is_card, page, shop_down
 
 router = APIRouter()
-_SCRIPT = """// The card processor's script for shops: it asks the form in the frame for a token.
+_ANYBODY = {
+    "access-control-allow-origin": "*"
+}  # whoever uses the script compares its integrity, and has to ask for this
+_SCRIPT = """// The card processor's script for shops: it puts the card form into the page, and asks it for a token.
+const form = new URL('card-form', document.currentScript.src).href;
+window.mountCardForm = place => {
+  const frame = document.createElement('iframe');
+  Object.assign(frame, {name: 'card-form', title: 'Card', src: form});
+  frame.style.cssText = 'width:100%;height:15rem;border:0';
+  place.append(frame);
+};
 window.cardToken = frame => new Promise((good, bad) => {
   window.addEventListener('message', event => event.data.token ? good(event.data.token) : bad(event.data.refusal), {once: true});
   frame.contentWindow.postMessage('tokenize', '*');
@@ -93,8 +103,9 @@ async def _processor_waits(request: Request) -> Response | None:
 
 @router.get("/processor/card.js")
 async def script_for_shops(faults: Faults) -> Response:
-    headers = {"access-control-allow-origin": "*"}
-    return Response(_script(faults), media_type="text/javascript", headers=headers)
+    if "card-script-down" in faults:
+        return Response("unavailable", 503, _ANYBODY, "text/plain")
+    return Response(_script(faults), headers=_ANYBODY, media_type="text/javascript")
 
 
 @router.get("/processor/card-form")

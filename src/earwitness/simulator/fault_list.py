@@ -130,6 +130,9 @@ SHOP_FAULTS = {
     "shop-down": Fault("The shop answers 503."),
     "card-form-down": Fault("The card processor's form does not load into the payment page: 503."),
     "card-form-slow": timed("The card processor's form answers late by `seconds`.", "seconds", 4, 120),
+    "card-script-down": Fault(
+        "The card processor's script, which puts its form into the payment page, does not load: 503."
+    ),
     "card-script-changed": Fault("The card processor's script on the payment page is another than before."),
     "shop-script-added": Fault("The payment page loads a script that nobody accepted."),
     "shop-headers-gone": Fault("The payment page comes without its security headers."),

@@ -17,6 +17,7 @@ from typing import Any
 
 from earwitness.audio.words import WILDCARD
 from earwitness.files import read_json, replace_file
+from earwitness.presentation import accept_command
 from earwitness.telephony.twiml import Timing
 
 FOLDER = "baselines"  # in a daemon's data directory
@@ -68,6 +69,10 @@ class Baselines:
         self.folder = folder
         self.accepted = folder / "accepted"
         self._proposed, self._timings = folder / "proposed", folder / "timings"
+
+    def accepting(self, probe: str) -> str:
+        """Return the command that accepts what is proposed for the probe."""
+        return accept_command(probe, self.folder.parent)
 
     # --- timings -----------------------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ async def compared(
         known, proposal = await _proposed(place, step, wav, lesson)
         finding = next((f for f in told if f.failure is Failure.PROMPT_CHANGED and f.at == step.at), None)
         if finding is not None:
-            told[finding] = _judged(finding, proposal, known=known)
+            told[finding] = _judged(finding, proposal, lesson.baselines, known=known)
     return list(told.values())
 
 
@@ -91,16 +91,13 @@ async def _text(place: int, step: StepReport, wav: bytes, lesson: Lesson) -> str
     return open_texts[0]
 
 
-def _judged(finding: Finding, proposal: Proposal, *, known: bool) -> Finding:
+def _judged(finding: Finding, proposal: Proposal, baselines: Baselines, *, known: bool) -> Finding:
     if known and not proposal.stable:
         message = f"{finding.message}; it differs from what the call before heard"
         return replace(finding, failure=Failure.WRONG_PROMPT, effect=Effect.NUISANCE, message=message)
     if proposal.stable:
-        command = f"earwitness baseline accept --probe {proposal.probe}"
-        return replace(
-            finding,
-            message=f"{finding.message}; heard the same in {proposal.calls} calls; if it is meant, run: {command}",
-        )
+        said = f"heard the same in {proposal.calls} calls; if it is meant, run: {baselines.accepting(proposal.probe)}"
+        return replace(finding, message=f"{finding.message}; {said}")
     return replace(finding, message=f"{finding.message}; the next call will tell whether it stays so")
 
 

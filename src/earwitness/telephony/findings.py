@@ -267,9 +267,11 @@ def _layer(report: CallReport) -> str | None:
     if place is None:
         return None
     failed, before = report.steps[place], report.steps[:place]
-    if failed.result in _LINE_RESULTS:
+    prompts = [step for step in before if step.step.hears and not step.result.fatal and step.at is not None]
+    if failed.result in _LINE_RESULTS and (not prompts or failed.result is Result.NO_MEDIA):
         return Layer.NUMBER
-    prompts = [step for step in before if step.step.hears and not step.result.fatal]
+    if failed.result in _LINE_RESULTS:
+        return Layer.BACKEND  # the number answered and spoke; this is where it put the call through to
     entered = [step for step in before if step.step.verb in ("press", "say")]
     behind = failed.result in (Result.WRONG, Result.MISSING) and len(prompts) > 1 and len(entered) > 1
     return Layer.BACKEND if behind or failed.result is Result.MISROUTED else Layer.IVR

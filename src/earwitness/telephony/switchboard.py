@@ -41,6 +41,9 @@ class CarrierHearing:
         self._came = asyncio.Event()
 
     def take(self, form: dict[str, str]) -> None:
+        """Take what is new: a replay must not push out what came before."""
+        if form in self._callbacks:
+            return
         self._callbacks.append(form)
         self._came.set()
 
@@ -110,6 +113,9 @@ class Extension:
         return urlunsplit(address._replace(scheme="wss" if address.scheme == "https" else "ws"))
 
     def tell(self, callback: Callback) -> None:
+        """Take what is new: a replay must neither push out what came before, nor hasten another look at the carrier's API."""
+        if callback in self.callbacks:
+            return
         self.callbacks.append(callback)
         self._told.set()
 

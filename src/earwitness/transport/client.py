@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from earwitness.transport.base import GuardedTransport
 from earwitness.transport.connection import Connector
 from earwitness.transport.curl import CurlTransport
 from earwitness.transport.decoding import ACCEPTED
-from earwitness.transport.exchange import TERMS, Address, Network, Terms
+from earwitness.transport.exchange import TERMS, Address, Network, Proxy, Terms
 from earwitness.transport.resolver import Resolver
 from earwitness.transport.stock import StockTransport
 from earwitness.transport.trust import TrustStore
@@ -63,7 +64,7 @@ class WebClient:
     def __init__(self, spec: NetworkSpec | None = None) -> None:
         spec = spec or NetworkSpec()
         self._allow: tuple[Network, ...] = spec.allow
-        self._trust = TrustStore(spec.ca_file)
+        self._trust, self._has_own = TrustStore(spec.ca_file), spec.ca_file is not None
         self._idle: list[httpx.AsyncClient] = []
         engine = CurlTransport if spec.transport == "curl" else StockTransport
         self.uplink = Uplink(spec.known_good, lambda: self.client(fresh=True))
@@ -76,13 +77,23 @@ class WebClient:
         """Why this process can verify no certificate, or None."""
         return self._trust.impaired
 
+    @property
+    def own_authorities(self) -> tuple[Path, float] | None:
+        """The configured file of authorities, and when it was written (epoch seconds); None where the system's are trusted.
+
+        Raises ConnectFailedError (no_trust_store) where it cannot be read.
+        """
+        return (Path(self._trust.bundle()), self._trust.changed) if self._has_own else None
+
     def terms(self, allow: Sequence[Network] = (), *, fresh: bool = False, body_limit: int = _BODY_LIMIT) -> Terms:
         """Return terms on which `allow` adds to the networks that the configuration allows everywhere."""
         return Terms(allow=(*self._allow, *allow), fresh=fresh, body_limit=body_limit)
 
-    async def addresses(self, host: str, port: int, allow: Sequence[Network] = ()) -> tuple[Address, ...]:
-        """Return the addresses of a host that may be, and can be, connected to. Raises ExchangeError."""
-        return await self.transport.addresses(host, port, self.terms(allow))
+    async def addresses(
+        self, host: str, port: int, allow: Sequence[Network] = (), *, proxy: Proxy | None = None
+    ) -> tuple[Address, ...]:
+        """Return the addresses of a host that may be, and can be, connected to; with a proxy, its own. Raises ExchangeError."""
+        return await self.transport.addresses(host, port, replace(self.terms(allow), proxy=proxy))
 
     def client(
         self,

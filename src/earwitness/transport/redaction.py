@@ -61,13 +61,20 @@ def mask_url(url: httpx.URL | str) -> str:
 def _masked_url(url: str) -> str:
     try:
         parsed = httpx.URL(url)
-        names = [name for name, _ in parsed.params.multi_items()]
+        pieces = [_masked_piece(piece) for piece in parsed.query.decode("ascii", "replace").split("&") if piece]
         bare = parsed.copy_with(userinfo=b"", query=None, fragment=None)
     except (httpx.InvalidURL, UnicodeError):  # a server or a page may name what is none
         return _USER.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0][:_URL_SHOWN])
-    return f"{bare}?{'&'.join(f'{name}={MASK}' for name in names)}" if names else str(bare)
+    return f"{bare}?{'&'.join(pieces)}" if pieces else str(bare)
 
 
+def _masked_piece(piece: str) -> str:
+    """Return a piece of a query by its name; what has none may be a token as it stands, unless it is a plain word."""
+    name, named, _ = piece.partition("=")
+    return f"{unquote_plus(name)}={MASK}" if named or _PLAIN_WORD.fullmatch(name) else MASK
+
+
+_PLAIN_WORD = re.compile(r"[A-Za-z_.-]{1,20}")
 _USER = re.compile(r"^([\w+.-]{0,20}:?//)[^/]*@")
 _URL_SHOWN = 500  # characters of an address that is none
 

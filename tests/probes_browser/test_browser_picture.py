@@ -1,0 +1,53 @@
+"""Where a page paints what nobody may see, the picture covers it, or there is none."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from earwitness.browser.screenshot import COVER
+
+SECRET = "4111111111111111"
+BASE = """<!doctype html><style>body { margin: 0; background: #fff }
+div.box { position: absolute; left: 0; width: 300px; height: 40px; background: #0f0 }</style>
+<input aria-label=S style="position: absolute; top: 300px">"""
+CASES = {
+    "open shadow text": f"<div class=box id=h></div><script>h.attachShadow({{mode:'open'}}).innerHTML='<p style=margin:0>{SECRET}</p>'</script>",
+    "closed shadow text": f"<div class=box id=h></div><script>h.attachShadow({{mode:'closed'}}).innerHTML='<p style=margin:0>{SECRET}</p>'</script>",
+    "closed shadow field": f"<div class=box id=h></div><script>h.attachShadow({{mode:'closed'}}).innerHTML='<input style=\"width:290px;height:36px;background:#0f0;border:0\" value={SECRET}>'</script>",
+    "open shadow field": f"<div class=box id=h></div><script>h.attachShadow({{mode:'open'}}).innerHTML='<input style=\"width:290px;height:36px;background:#0f0;border:0\" value={SECRET}>'</script>",
+    "before content": f"<style>#h::before{{content:'{SECRET}'}}</style><div class=box id=h></div>",
+    "split spans": "<div class=box id=h><span>4111</span> <span>1111</span> <span>1111</span> <span>1111</span></div>",
+    "split blocks": "<div class=box id=h style='display:flex'><p>4111</p><p>1111</p><p>1111</p><p>1111</p></div>",
+    "svg text": f"<svg class=box style='position:absolute;left:0;width:300px;height:40px;background:#0f0'><text y=20>{SECRET}</text></svg>",
+    "contenteditable": f"<div class=box id=h contenteditable>{SECRET}</div>",
+    "text-transform": "<style>#h{text-transform:uppercase}</style><div class=box id=h>canary secret one</div>",
+    "button": f"<button class=box style='position:absolute;left:0;width:300px;height:40px;background:#0f0'>{SECRET}</button>",
+    "input button": f"<input type=button value={SECRET} style='position:absolute;left:0;top:0;width:300px;height:40px;background:#0f0;border:0'>",
+    "two in one line": f"<div class=box id=h>Card {SECRET} and {SECRET}</div>",
+    "srcdoc frame": f"<iframe class=box style='position:absolute;left:0;width:300px;height:40px;border:0;background:#0f0' srcdoc='{SECRET}'></iframe>",
+    "placeholder": f"<input placeholder={SECRET} style='position:absolute;left:0;top:0;width:300px;height:40px;background:#0f0;border:0'>",
+    "nbsp groups": "<div class=box id=h>4111&nbsp;1111&nbsp;1111&nbsp;1111</div>",
+    "alt of broken image": f"<img class=box style='position:absolute;left:0;width:300px;height:40px;background:#0f0' src=/gone.png alt='{SECRET}'>",
+    "datalist/summary": f"<details open><summary class=box style='position:absolute;left:0;width:300px;height:40px;background:#0f0'>{SECRET}</summary></details>",
+    "fixed later": f"<div style='height:0;overflow:visible'><div class=box>{SECRET}</div></div>",
+}
+
+
+NONE = {"closed shadow text", "closed shadow field", "before content", "split blocks", "alt of broken image"}
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_what_is_painted_is_covered(observe, site, drawer, case):
+    site.pages["/"] = BASE + CASES[case]
+    steps = (
+        {"open": site.url("/")},
+        {"fill": {"S": "canary secret one"}},
+        {"expect_text": "never", "timeout": "200ms"},
+    )
+    assert [f.step for f in (await observe(*steps)).findings] == ["expect text never"]
+    assert ("screenshot.png" not in drawer.files) is (case in NONE), "no picture at all, where nothing else helps only"
+    if case not in NONE:
+        picture = Image.open(io.BytesIO(drawer.files["screenshot.png"])).convert("RGB")
+        cover = tuple(int(COVER[i : i + 2], 16) for i in (1, 3, 5))
+        assert {picture.getpixel((x, y)) for x in range(10, 60) for y in range(10, 16)} == {cover}
