@@ -1,8 +1,11 @@
+import json
 import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from earwitness.cli.main import app
 from earwitness.config.advice import advice_on
 from earwitness.config.fields import Money, Secret
 from earwitness.config.load import ConfigError, load_config
@@ -10,6 +13,7 @@ from earwitness.config.rules import rules_of
 from earwitness.hooks import HOOKS
 from earwitness.logs import SecretMask, secrets_of
 from earwitness.model import Severity
+from earwitness.probes import KINDS
 
 ROOT = Path(__file__).parents[2]
 WEB = """
@@ -75,6 +79,15 @@ def test_the_demo_is_valid(tmp_path):
         ROOT / "config/earwitness.demo.yaml", {f"EARWITNESS_DEMO_{k}": v for k, v in variables.items()}
     )
     assert {config.environment_of(p) for p in config.probes.values()} == {"production", "staging"}
+
+
+def test_editors_get_a_schema_of_every_section():
+    told = CliRunner().invoke(app, ["schema"])
+    assert told.exit_code == 0
+    schema = json.loads(told.stdout)
+    assert {"environment", "journeys", "probes", "hooks", "routes"} <= set(schema["properties"])
+    assert set(HOOKS) | {"template"} <= set(schema["$defs"]["HookSpec"]["properties"])
+    assert set(KINDS) <= set(schema["$defs"]["ProbeSpec"]["properties"])
 
 
 def test_scalars_stay_what_people_wrote(load):

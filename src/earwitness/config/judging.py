@@ -37,7 +37,7 @@ def _failure(value: Any) -> str:
     """Return the text if it names a class of failure; there are too many to list them all in an error."""
     if value not in set(Failure):
         close = nearest(str(value), list(Failure))
-        advice = f"did you mean {close}?" if close else "docs/judgement.md lists them"
+        advice = f"did you mean {close}?" if close else "earwitness schema lists them"
         raise problem(f"{value} is no class of failure; {advice}")
     if value in OUR_FAILURES:
         raise problem(
