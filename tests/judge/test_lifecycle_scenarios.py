@@ -125,6 +125,22 @@ SCENARIOS = {
         at 301s: mend card
         expect nothing told for 30m
         expect open: 1""",
+    "many that joined for their host, of which one page works, are no chance and stay one incident": """
+        probe a of one at shop.example
+        probe b of two at shop.example
+        probe c of three at shop.example
+        probe d of four at shop.example
+        probe e of five at shop.example
+        probe f of six at shop.example every 10m
+        at 1m: fail a
+        at 1m: fail b
+        at 1m: fail c
+        at 1m: fail d
+        at 1m: fail e
+        expect within 70s: told open sev1
+        expect within 10m: note cause unknown
+        expect nothing told for 30m
+        expect open: 1""",
     "a dependency that explains two failures comes before their host": """
         probe a of one needs crm at shop.example
         probe b of two needs crm at shop.example

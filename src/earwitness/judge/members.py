@@ -123,10 +123,14 @@ def _moved(state: State, incident: Incident, probe: ProbeState, rules: Rules, no
 
 
 def strangers(state: State, incident: Incident, rules: Rules) -> list[str]:
-    """Return the failing probes that joined only for a host or number, which another probe there has ruled out since."""
+    """Return the failing probes that joined only for a host or number, which another probe there has ruled out since.
+
+    More than a few stay: that so many fail beside each other within moments is no chance, though something there works.
+    """
     members = [state.probes[n] for n in incident.probes if n in rules.probes and n in state.probes]
     joined = [m.probe for m in members if m.probe in incident.joined and m.failing]
-    if not joined or len(joined) == len(members) or incident.cause.dependency is not None:
+    by_chance = 0 < len(joined) <= CONFIRMATIONS_PER_CAUSE and len(joined) < len(members)
+    if not by_chance or incident.cause.dependency is not None:
         return []
     places = set.intersection(*(set(rules.probes[m.probe].reaches) for m in members))
     others = dict.fromkeys(n for place in places for n in rules.dependents[place] if n not in incident.probes)
