@@ -295,6 +295,22 @@ async def test_a_digest_that_died_on_its_way_is_sent_again_the_same(make):
     assert late not in await world.store.read(lambda c: digests.members(c, digest))
 
 
+async def test_a_digest_that_was_given_up_after_a_day_is_ended_all_the_same(make):
+    world = make({"to": ["chat"], "group_for": "30s"})
+    world.answers["chat"] = [500]
+    ids = await world.opens("a", "b")
+    world.clock.moment += 31
+    await world.deliver()
+    world.clock.moment += 25 * 3600
+    await world.deliver()
+    assert world.results[-1] == ("chat", "expired")
+    ((_, digest), *_) = world.told("chat")
+    world.answers["chat"] = [200]
+    await world.resolves(*ids)
+    await world.deliver()
+    assert ("resolve", digest) in world.told("chat"), "one of the attempts may have arrived"
+
+
 async def test_a_clock_that_was_set_back_holds_no_storm_for_ever(make):
     world = make({"to": ["chat"]}, chat=2)
     await world.opens("a", "b", "c")

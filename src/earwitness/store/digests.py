@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from earwitness.model import Incident, Severity, TransitionKind
 from earwitness.store.codec import decode
-from earwitness.store.owed import FOLLOW_UPS, OWED, owe
+from earwitness.store.owed import FOLLOW_UPS, OWED, REACHED, owe
 from earwitness.store.tables import deliveries, digests, incidents
 
 _MINUTE = 60.0
@@ -145,7 +145,7 @@ def close_finished(connection: Connection, resolved: Iterable[str], now: float) 
         if row is None or _goes_on(connection, digest):
             continue
         connection.execute(update(digests).where(digests.c.id == digest).values(closed_at=now))
-        taken = and_(deliveries.c.incident == digest, deliveries.c.state.in_((*OWED, "delivered")))
+        taken = and_(deliveries.c.incident == digest, deliveries.c.state.in_(REACHED))
         if connection.execute(select(deliveries.c.seq).where(taken).limit(1)).first() is not None:
             owe(connection, _row(digest, TransitionKind.RESOLVE, row.hook, now))
 
