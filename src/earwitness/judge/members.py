@@ -127,13 +127,16 @@ def strangers(state: State, incident: Incident, rules: Rules) -> list[str]:
 
     More than a few stay: that so many fail beside each other within moments is no chance, though something there works.
     """
+    few = 0 < len(incident.joined) <= CONFIRMATIONS_PER_CAUSE
+    if not few or incident.cause.dependency is not None:
+        return []
     members = [state.probes[n] for n in incident.probes if n in rules.probes and n in state.probes]
     joined = [m.probe for m in members if m.probe in incident.joined and m.failing]
-    by_chance = 0 < len(joined) <= CONFIRMATIONS_PER_CAUSE and len(joined) < len(members)
-    if not by_chance or incident.cause.dependency is not None:
+    if not joined or len(joined) == len(members):
         return []
     places = set.intersection(*(set(rules.probes[m.probe].reaches) for m in members))
-    others = dict.fromkeys(n for place in places for n in rules.dependents[place] if n not in incident.probes)
+    within = frozenset(incident.probes)
+    others = dict.fromkeys(n for place in places for n in rules.dependents[place] if n not in within)
     here = (state.probes[n] for n in others if n in state.probes)
     same = (p for p in here if rules.probes[p.probe].environment == incident.environment)
     return joined if any(passed_since(p, incident.failing_since) for p in same) else []
