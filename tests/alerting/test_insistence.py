@@ -8,7 +8,8 @@ from virtual import until
 
 from earwitness.alerting.insistence import Insistence, Ladders
 from earwitness.config.alerting import EscalationSpec
-from earwitness.model import Commanded, Severity, TransitionKind
+from earwitness.judge import State, judge
+from earwitness.model import ClockSetBack, Commanded, Severity, TransitionKind
 from earwitness.store import owed, verdicts
 
 STEPS = [{"after": "15m", "to": ["chief"]}, {"after": "1h", "to": ["executives", "chief"]}]
@@ -68,6 +69,21 @@ async def test_the_ladder_is_climbed_until_somebody_acknowledges(make):
     await world.resolves(incident)
     await world.deliver()
     assert world.kinds("chief")[-1] == "resolve", "who was told of it is told of its end"
+
+
+async def test_a_clock_that_is_set_back_puts_off_no_rung_and_no_reminder(make):
+    world = make(routes=[{"to": ["pager"], "remind_every": "30m", "failover": ["chief", "executives"]}])
+    (incident,) = await world.opens("a")
+    await world.deliver()
+    world.clock.moment -= 4 * 3600
+    stored = await world.store.read(lambda c: verdicts.incident(c, incident))
+    judged = judge(State.of([], [stored]), ClockSetBack(world.clock.now()), rules_of({}))
+    await world.store.write(lambda c: verdicts.save_incidents(c, judged.state.open_incidents()))
+    await world.passes(16)
+    assert world.kinds("chief") == ["escalate"]
+    assert "not acknowledged for 15 min" in world.bodies("chief", "escalate")[0]["text"]
+    await world.passes(15)
+    assert world.kinds("pager") == ["open", "remind"]
 
 
 async def test_who_refuses_an_escalation_is_taken_over_from(make):

@@ -455,6 +455,20 @@ def test_after_the_clock_was_set_back_what_came_and_went_before_is_forgotten(wor
     assert w.open == []
 
 
+def test_after_the_clock_was_set_back_nothing_of_an_incident_lies_in_the_future(world):
+    w = world({"web": ("shop", []), "page": ("browse", [])})
+    w.fails("web", times=2)
+    w.fails("page", times=2)
+    w.passes("page", "page")
+    w.now -= 86400
+    w.tell(ClockSetBack(w.now))
+    (incident,) = w.open
+    assert incident.opened_at == incident.timeline[0].at == w.now
+    w.now += 1200
+    w.fails("page", times=2)
+    assert w.kinds[-1] == "open", "what ended before has been over for longer than it may come back"
+
+
 def test_after_the_clock_was_set_back_an_open_incident_counts_from_then(world):
     w = world(SHARED)
     w.fails("b", times=2)

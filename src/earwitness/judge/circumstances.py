@@ -76,13 +76,7 @@ def set_back(state: State, at: float) -> Judgement:
     """Let no run lie in the future, or every later one would seem to be overtaken by it; nor what incidents count from."""
     for probe in [p for p in state.probes.values() if p.latest_moment > at]:
         state = state.with_probe(probe.no_later_than(at))
-    for incident in [i for i in state.open_incidents() if max(i.failing_since, i.began_at, i.better_since or at) > at]:
-        state = state.with_incident(
-            replace(
-                incident,
-                failing_since=min(incident.failing_since, at),
-                better_since=None if incident.better_since is None else min(incident.better_since, at),
-                awaited=(),
-            )
-        )
-    return Judgement(state)
+    for incident in [i for i in state.open_incidents() if i.latest_moment > at]:
+        state = state.with_incident(incident.no_later_than(at))
+    ended = {key: incident.no_later_than(at) for key, incident in state.ended.items() if incident.latest_moment > at}
+    return Judgement(replace(state, ended=state.ended.update(ended)) if ended else state)

@@ -1,6 +1,6 @@
 """What the judge says: incidents, what changes them, and the runs that it wants."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from earwitness.model.quiet import Mute
 from earwitness.model.words import (
@@ -128,6 +128,29 @@ class Incident:
     def began_at(self) -> float:
         """When it opened, or opened again: what was seen from then on is of this incident."""
         return self.opened_at if self.reopened_at is None else self.reopened_at
+
+    @property
+    def latest_moment(self) -> float:
+        """The latest that it remembers, by the clock of then."""
+        known = (self.opened_at, self.failing_since, self.resolved_at, self.reopened_at, self.better_since)
+        return max(*(moment or 0.0 for moment in known), *(entry.at for entry in self.timeline))
+
+    def no_later_than(self, at: float) -> "Incident":
+        """Return the same incident with nothing in it later than `at`, as if what was had been just now."""
+
+        def by(moment: float | None) -> float | None:
+            return None if moment is None else min(moment, at)
+
+        return replace(
+            self,
+            opened_at=min(self.opened_at, at),
+            failing_since=min(self.failing_since, at),
+            resolved_at=by(self.resolved_at),
+            reopened_at=by(self.reopened_at),
+            better_since=by(self.better_since),
+            timeline=tuple(replace(entry, at=min(entry.at, at)) for entry in self.timeline),
+            awaited=(),
+        )
 
     @property
     def outgrown_at(self) -> float | None:
