@@ -110,6 +110,9 @@ async def test_a_failure_that_is_not_believed_is_suspected(house):
     (suspicion,) = await until(suspected, PATIENCE)
     assert (suspicion["status"], suspicion["probes"], suspicion["id"]) == ("suspected", ["slow"], None)
     assert "slow fails" in await run(house, "incidents", "list", "--status", "suspected")
+    misspelt = await cli("incidents", "list", "--status", "suspect", "--url", house.url)
+    told = "status: Input should be 'open', 'acknowledged', 'resolved' or 'suspected'"
+    assert (misspelt.returncode, misspelt.stderr.strip()) == (1, told)
     assert "not believed yet" in (await house.api.get("/")).text
     house.shop.broken.discard("slow")
     await house.passes("slow")

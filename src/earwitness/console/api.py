@@ -76,12 +76,13 @@ async def runs(house: InHouse, probe: str | None = None, limit: Limit = 50) -> l
 
 @api.get("/incidents")
 async def incidents(
-    house: InHouse, status: Status | Literal["suspected"] | None = None, limit: Limit = 50
+    house: InHouse, status: Literal["open", "acknowledged", "resolved", "suspected"] | None = None, limit: Limit = 50
 ) -> list[dict[str, Any]]:
     """List incidents, newest first; or, as `suspected`, the failures that are not believed yet."""
     if status == "suspected":
         return suspected_json(house)[:limit]
-    found = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=limit, status=status))
+    wanted = Status(status) if status else None
+    found = await house.store.read(lambda c: verdicts.recent_incidents(c, limit=limit, status=wanted))
     return [incident_json(i, EVIDENCE) for i in found]
 
 
