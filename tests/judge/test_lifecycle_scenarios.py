@@ -141,6 +141,17 @@ SCENARIOS = {
         expect within 10m: note cause unknown
         expect nothing told for 30m
         expect open: 1""",
+    "a workaround that was broken and is only a nuisance by now works again": """
+        probe web of pay
+        probe bank of banking
+        workaround of pay: bank
+        at 1m: fail web
+        at 1m: fail bank
+        expect within 3m: open sev1
+        at 10m: fail bank nuisance
+        expect within 2m: lower sev2
+        at 20m: fail bank
+        expect within 2m: raise sev1""",
     "a dependency that explains two failures comes before their host": """
         probe a of one needs crm at shop.example
         probe b of two needs crm at shop.example

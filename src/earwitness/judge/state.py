@@ -159,7 +159,10 @@ def _of_late(previous: ProbeState | None, seen: Observation, rules: Rules, *, se
 def _broken(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> bool:
     if probe.failing and probe.effect is Effect.BLOCKED and probe.streak >= rules.open_after:
         return True
-    return previous is not None and previous.broken and not probe.recovered(rules.resolve_after)
+    usable = (
+        probe.failing and probe.effect is not Effect.BLOCKED
+    )  # seen twice in a row: annoyed, customers get through again
+    return previous is not None and previous.broken and not usable and not probe.recovered(rules.resolve_after)
 
 
 def _well_at(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> float | None:
