@@ -106,7 +106,7 @@ class WebProxy:
 
 
 async def _pass_on(reader, writer):
-    with suppress(ConnectionError):
+    with suppress(OSError):  # whoever is at the other end may have gone, in one way or another
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
