@@ -143,6 +143,7 @@ class Visitor:
                 "headers": oauth2.headers(),
                 "effect": self._spec.effect,
                 "credentials": False,
+                "follow_redirects": False,  # one that keeps the form would carry the client's secret wherever it leads
             }
         )
         visit = self._begin(step)
