@@ -69,13 +69,18 @@ def _masked_url(url: str) -> str:
 
 
 def _masked_piece(piece: str) -> str:
-    """Return a piece of a query by its name; what has none may be a token as it stands, unless it is a plain word."""
-    name, named, _ = piece.partition("=")
-    return f"{unquote_plus(name)}={MASK}" if named or _PLAIN_WORD.fullmatch(name) else MASK
+    """Return a piece of a query by its name; what has none is masked whole."""
+    return MASK if _nameless(piece) else f"{unquote_plus(piece.partition('=')[0])}={MASK}"
+
+
+def _nameless(piece: str) -> bool:
+    """Whether a piece of a query may be a token as it stands, base64's padding included: no value follows, and it is no plain word."""
+    name, _, value = piece.partition("=")
+    return not value.strip("=") and _PLAIN_WORD.fullmatch(name) is None
 
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_.-]{1,20}")
-_USER = re.compile(r"^([\w+.-]{0,20}:?//)[^/]*@")
+_USER = re.compile(r"^([\w+.-]{0,20}:?//).*@", re.DOTALL)
 _URL_SHOWN = 500  # characters of an address that is none
 
 
@@ -177,7 +182,7 @@ _WORD = 6  # characters of a word inside a header's secret that are hidden by th
 
 
 def secrets_of_request(request: httpx.Request) -> Iterator[str]:
-    """Yield what a request carries under telling names or unknown ones, and every value in the query of its URL."""
+    """Yield what a request carries under telling names or unknown ones, and of its URL's query every value and what has no name."""
     for name, value in request.headers.multi_items():
         if sensitive_header(name):  # `Bearer abc` and `a=b; c=d` may be echoed without what is around the secret
             yield from (value, *(word for word in re.split(r"[\s;=,]+", value) if len(word) >= _WORD))
@@ -185,6 +190,8 @@ def secrets_of_request(request: httpx.Request) -> Iterator[str]:
             yield value
     if request.url.query:
         yield from (value for _, value in request.url.params.multi_items())
+        pieces = request.url.query.decode("ascii", "replace").split("&")
+        yield from (unquote_plus(piece.rstrip("=")) for piece in pieces if piece and _nameless(piece))
     body = request.content.decode("utf-8", "replace")
     for found in _JSON_FIELD.finditer(body):
         if sensitive_field(found[2]):
