@@ -35,6 +35,25 @@ async def test_a_redirect_to_no_address_is_the_targets_failure(observe, location
     assert seen.findings[0].attribution is Attribution.TARGET, seen.findings
 
 
+ODD_HEADS = {  # to what they come: a failure, or None where browsers read on
+    b"HTTP/1.1 200 OK\r\nHTTP/x: y\r\n": None,
+    b"HTTP/1.1 200OK\r\n": None,
+    b"HTTP/1.1 103 Early Hints\r\nHTTP/x: y\r\n\r\nHTTP/1.1 200 OK\r\nHTTP/x: y\r\n": None,
+    b"HTTP/1.1 200 OK\r\nHTTP/1.1 404 Not Found\r\n": Failure.PROTOCOL_ERROR,
+    b"HTTP/1.1 abc\r\n": Failure.PROTOCOL_ERROR,
+    b"HTTP/1.1\r\n": Failure.PROTOCOL_ERROR,
+}
+
+
+@pytest.mark.parametrize("head", ODD_HEADS)
+async def test_an_odd_head_is_no_fault_of_ours(observe, engine, head):
+    async with raw_server(answer(b"ok", head=head)) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", timeout="5s", expect={"body": "ok"})
+    if engine == "curl":
+        assert [f.failure for f in seen.findings] == ([] if ODD_HEADS[head] is None else [ODD_HEADS[head]])
+    assert all(f.attribution is Attribution.TARGET for f in seen.findings)
+
+
 CHARSETS = [
     (b"text/html; charset=utf-7", b"+2AA-"),
     (b"text/html; charset*=utf-8''%ff; charset*0*=x''y", b"hello"),
@@ -116,7 +135,7 @@ NAMES = (
     b"link",
     b"www-authenticate",
 )
-STATUSES = (b"200 OK", b"302 Found", b"500 Oops \xff", b"401 Who", b"299 ", b"999 Far")
+STATUSES = (b"200 OK", b"200OK\r\nHTTP/x: y", b"302 Found", b"500 Oops \xff", b"401 Who", b"299 ", b"999 Far")
 CAPTURES = ({"json": "$.x"}, {"header": "x-a"}, {"cookie": "sid"}, {"regex": "(.+)"}, {"form": "f"})
 
 
