@@ -1,11 +1,14 @@
 """Answers that are odd in ways that libraries stumble over: each ends as a finding of the target, none as a fault of ours."""
 
+import json
 import random
+import threading
 
 import pytest
 from web_servers import answering, raw_server
 
 from earwitness.model import Attribution, Failure, Outcome
+from earwitness.probes import http_capture, http_checks
 
 HEAD = b"HTTP/1.1 500 Broken\r\n"
 
@@ -177,3 +180,29 @@ async def test_a_header_that_may_hold_a_secret_follows_no_redirect_to_another_or
     assert "accept-language: en" in heard[0]
     assert "location: http://127.0.0.1" in drawer.files["response"]
     assert "canary" not in "".join(drawer.named.values())
+
+
+async def test_a_long_document_is_searched_beside_the_loop(observe, monkeypatch):
+    """A megabyte takes a JSON path seconds, and every other probe would wait for it."""
+    threads = []
+
+    def noting(module):
+        real = module.json_path
+
+        def noted(path):
+            threads.append((module.__name__.rpartition("_")[2], threading.get_ident() == here))
+            return real(path)
+
+        monkeypatch.setattr(module, "json_path", noted)
+
+    here = threading.get_ident()
+    noting(http_checks)
+    noting(http_capture)
+    for places, beside in ((10, False), (5000, True)):
+        document = json.dumps({"paid": "yes", "items": [{"id": number} for number in range(places)]}).encode()
+        async with raw_server(answer(document, head=b"HTTP/1.1 200 OK\r\n")) as port:
+            expect = {"json": {"$.paid": "yes", "$..id": "7"}}
+            step = {"name": "list", "url": f"http://127.0.0.1:{port}/", "capture": {"PAID": {"json": "$.paid"}}}
+            seen = await observe(steps=[{**step, "expect": expect}], timeout="5s", meanwhile=threads.clear)
+        assert not seen.findings
+        assert threads == [("capture", not beside), ("checks", not beside), ("checks", not beside)]
