@@ -1,5 +1,6 @@
 """The section of an HTTP probe: one request, or the steps of a flow, and what holds for the whole run."""
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
@@ -24,6 +25,7 @@ from earwitness.config.fields import (
 from earwitness.model import Effect
 from earwitness.probes.http_capture import CaptureSpec
 from earwitness.probes.http_fields import (
+    Cookies,
     Count,
     HeaderPatterns,
     Headers,
@@ -62,9 +64,9 @@ class TimeLeft(Spec):
 class PhaseTimeouts(Spec):
     """Limits for single phases, in seconds; None leaves a phase to the whole `timeout`."""
 
-    connect: Duration | None = None
-    tls: Duration | None = None
-    first_byte: Duration | None = None
+    connect: Duration | None = Field(default=None, gt=0)
+    tls: Duration | None = Field(default=None, gt=0)
+    first_byte: Duration | None = Field(default=None, gt=0)
 
 
 class HttpExpect(Spec):
@@ -158,7 +160,7 @@ class HttpSpec(RequestSpec, WithSecret):
 
     url: Annotated[str, BeforeValidator(web_url)] | None = None
     steps: tuple[StepSpec, ...] = ()
-    cookies: dict[str, str] = Field(default_factory=dict)
+    cookies: Cookies = Field(default_factory=dict)
     user: str | None = None
     password: SecretValue | None = None
     password_file: Path | None = None
@@ -214,6 +216,8 @@ class HttpSpec(RequestSpec, WithSecret):
     def _one_way_to_sign_in(self) -> Self:
         if self.password is not None and self.user is None:
             raise problem("a password without a user; add user", "password")
+        if self.token is not None and not re.fullmatch(r"[\x21-\x7e]+", self.token.reveal()):
+            raise problem("the token holds a blank, a line break or a character beyond ASCII, or nothing", "token")
         ways = [name for name in ("user", "token", "oauth2") if getattr(self, name) is not None]
         if len(ways) > 1:
             raise problem(f"both {ways[0]} and {ways[1]} are set; a request has one authorisation", ways[1])

@@ -84,7 +84,9 @@ def _refusal(address: Address, allow: tuple[Network, ...], deny: tuple[Network, 
     for place in (*_places(address), address):
         denied = _within(place, deny)
         if denied is not None:
-            return f"{_named(address, place)} is in {denied}, which network.deny names"
+            return (
+                f"{_named(address, place)} is in {denied}, which network.deny names; take it out there if it is meant"
+            )
     for place in _places(address):
         if _special(place) and _within(place, allow) is None:
             return f"{_named(address, place)} is {_kind(place)}; name its network in allow if it is meant"
