@@ -159,7 +159,7 @@ def parse_address(value: Any) -> Address:
 def _name_server(value: Any) -> str:
     text = str(value).strip()
     found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::(\d{1,5}))?|([0-9a-fA-F:.]+)", text)
-    if found is None or int(found[3] or 53) > 65535:
+    if found is None or not 0 < int(found[3] or 53) < 65536:
         raise problem(f"{text!r} is not a name server; write an address and perhaps a port, such as 192.0.2.53:5353")
     parse_address(found[1] or found[2] or found[4])
     return text
