@@ -1,8 +1,11 @@
+import json
 import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from earwitness.cli.main import app
 from earwitness.config.advice import advice_on
 from earwitness.config.fields import Money, Secret
 from earwitness.config.load import ConfigError, load_config
@@ -206,3 +209,11 @@ def test_what_an_agents_failure_does_to_customers_is_asked_for(load):
     assert asked(silent) == ["probes.web.http", "probes.web"]
     assert asked(silent.replace("http: {", "depends_on: [crm]\n    http: {effect: nuisance, ")) == []
     assert asked(WEB) == []
+
+
+def test_editors_get_the_schema_of_it():
+    printed = CliRunner().invoke(app, ["schema"])
+    assert printed.exit_code == 0, printed.exception
+    schema = json.loads(printed.stdout)
+    assert "probes" in schema["properties"]
+    assert schema["$defs"]["BrowserSpec"]["properties"]["script"]["anyOf"][0] == {"type": "string"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 
 from earwitness.browser.locators import ElementTarget
 from earwitness.browser.script import Script, read_script
@@ -205,7 +205,7 @@ class BrowserSpec(WithSecret):
     """
 
     steps: tuple[BrowserStepSpec, ...] = ()
-    script: Script | None = None
+    script: Annotated[Script, WithJsonSchema({"type": "string"})] | None = None  # written as its path
     values: dict[str, SecretValue] = Field(default_factory=dict)  # what a script may fill in, as step.values[NAME]
     timeout: Duration = Field(default=45.0, gt=0)
     step_timeout: Duration = Field(default=10.0, gt=0)
