@@ -88,6 +88,7 @@ def test_editors_get_a_schema_of_every_section():
     assert {"environment", "journeys", "probes", "hooks", "routes"} <= set(schema["properties"])
     assert set(HOOKS) | {"template"} <= set(schema["$defs"]["HookSpec"]["properties"])
     assert set(KINDS) <= set(schema["$defs"]["ProbeSpec"]["properties"])
+    assert schema["$defs"]["BrowserSpec"]["properties"]["script"]["anyOf"][0] == {"type": "string"}
 
 
 def test_scalars_stay_what_people_wrote(load):

@@ -293,6 +293,7 @@ async def test_a_url_may_be_captured_whole(observe, where):
 UNUSABLE = {
     "header": ('"a\\r\\nx: y"', {"headers": {"x": "{{V}}"}}, "what was captured for the header x cannot stand in one"),
     "url": ('"javascript:1"', {"url": "{{V}}"}, "the captured V is not a web address"),
+    "port": ('"http://shop.test:99999/"', {"url": "{{V}}"}, "the captured V is not a web address"),
     "userinfo": ('"http://a:b@shop.test/"', {"url": "{{V}}"}, "the captured V is not a web address"),
 }
 

@@ -1,11 +1,14 @@
 """Answers that are odd in ways that libraries stumble over: each ends as a finding of the target, none as a fault of ours."""
 
+import json
 import random
+import threading
 
 import pytest
 from web_servers import answering, raw_server
 
 from earwitness.model import Attribution, Failure, Outcome
+from earwitness.probes import http_capture, http_checks
 
 HEAD = b"HTTP/1.1 500 Broken\r\n"
 
@@ -23,6 +26,9 @@ LOCATIONS = [
     "mailto:a@b",
     "//xn--a.test/",
     "http://",
+    "http://127.0.0.1:0/",
+    "http://127.0.0.1:99999/",
+    "http://127.0.0.1:99999999999999999999/",
 ]
 
 
@@ -33,6 +39,25 @@ async def test_a_redirect_to_no_address_is_the_targets_failure(observe, location
         seen = await observe(f"http://127.0.0.1:{port}/", timeout="5s", follow_redirects=follow)
     assert seen.outcome is Outcome.FINDING, seen.findings
     assert seen.findings[0].attribution is Attribution.TARGET, seen.findings
+
+
+ODD_HEADS = {  # to what they come: a failure, or None where browsers read on
+    b"HTTP/1.1 200 OK\r\nHTTP/x: y\r\n": None,
+    b"HTTP/1.1 200OK\r\n": None,
+    b"HTTP/1.1 103 Early Hints\r\nHTTP/x: y\r\n\r\nHTTP/1.1 200 OK\r\nHTTP/x: y\r\n": None,
+    b"HTTP/1.1 200 OK\r\nHTTP/1.1 404 Not Found\r\n": Failure.PROTOCOL_ERROR,
+    b"HTTP/1.1 abc\r\n": Failure.PROTOCOL_ERROR,
+    b"HTTP/1.1\r\n": Failure.PROTOCOL_ERROR,
+}
+
+
+@pytest.mark.parametrize("head", ODD_HEADS)
+async def test_an_odd_head_is_no_fault_of_ours(observe, engine, head):
+    async with raw_server(answer(b"ok", head=head)) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", timeout="5s", expect={"body": "ok"})
+    if engine == "curl":
+        assert [f.failure for f in seen.findings] == ([] if ODD_HEADS[head] is None else [ODD_HEADS[head]])
+    assert all(f.attribution is Attribution.TARGET for f in seen.findings)
 
 
 CHARSETS = [
@@ -116,7 +141,7 @@ NAMES = (
     b"link",
     b"www-authenticate",
 )
-STATUSES = (b"200 OK", b"302 Found", b"500 Oops \xff", b"401 Who", b"299 ", b"999 Far")
+STATUSES = (b"200 OK", b"200OK\r\nHTTP/x: y", b"302 Found", b"500 Oops \xff", b"401 Who", b"299 ", b"999 Far")
 CAPTURES = ({"json": "$.x"}, {"header": "x-a"}, {"cookie": "sid"}, {"regex": "(.+)"}, {"form": "f"})
 
 
@@ -158,3 +183,29 @@ async def test_a_header_that_may_hold_a_secret_follows_no_redirect_to_another_or
     assert "accept-language: en" in heard[0]
     assert "location: http://127.0.0.1" in drawer.files["response"]
     assert "canary" not in "".join(drawer.named.values())
+
+
+async def test_a_long_document_is_searched_beside_the_loop(observe, monkeypatch):
+    """A megabyte takes a JSON path seconds, and every other probe would wait for it."""
+    threads = []
+
+    def noting(module):
+        real = module.json_path
+
+        def noted(path):
+            threads.append((module.__name__.rpartition("_")[2], threading.get_ident() == here))
+            return real(path)
+
+        monkeypatch.setattr(module, "json_path", noted)
+
+    here = threading.get_ident()
+    noting(http_checks)
+    noting(http_capture)
+    for places, beside in ((10, False), (5000, True)):
+        document = json.dumps({"paid": "yes", "items": [{"id": number} for number in range(places)]}).encode()
+        async with raw_server(answer(document, head=b"HTTP/1.1 200 OK\r\n")) as port:
+            expect = {"json": {"$.paid": "yes", "$..id": "7"}}
+            step = {"name": "list", "url": f"http://127.0.0.1:{port}/", "capture": {"PAID": {"json": "$.paid"}}}
+            seen = await observe(steps=[{**step, "expect": expect}], timeout="5s", meanwhile=threads.clear)
+        assert not seen.findings
+        assert threads == [("capture", not beside), ("checks", not beside), ("checks", not beside)]

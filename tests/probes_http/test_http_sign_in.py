@@ -138,6 +138,28 @@ async def test_a_client_that_is_refused_is_nobodys_outage(observe, drawer, error
     assert (seen.outcome, drawer.files) == (Outcome.UNKNOWN, {})
 
 
+@pytest.mark.parametrize("method", ["basic", "post"])
+async def test_the_clients_secret_follows_no_redirect(observe, method):
+    """A redirect that keeps the method keeps the form too, and the secret in it, wherever it leads."""
+    heard = []
+
+    async def hear(reader, writer):
+        heard.append(await reader.read(4096))
+        writer.write(OK)
+        await writer.drain()
+
+    async with raw_server(hear) as other:
+        head = b"HTTP/1.1 307 Elsewhere\r\nlocation: http://127.0.0.1:%d/\r\ncontent-length: 0\r\n\r\n" % other
+        async with raw_server(answering(head)) as port:
+            section = {**oauth2("", auth_method=method), "token_url": f"http://127.0.0.1:{port}/"}
+            seen = await observe("http://shop.test/", oauth2=section, timeout="5s")
+    assert (only(seen).failure, only(seen).message) == (
+        Failure.WRONG_STATUS,
+        "token: expected status 2xx, got 307 Elsewhere",
+    )
+    assert heard == []
+
+
 async def test_without_a_token_only_what_needs_none_cleans_up(observe):
     async with raw_server(answered(b"503 Busy", b"")) as issuer, raw_server(answering(OK)) as port:
         section = {**oauth2(""), "token_url": f"http://127.0.0.1:{issuer}/"}

@@ -191,10 +191,11 @@ async def test_goes_through_a_proxy_that_looks_names_up(observe, zone, guarded, 
     assert ("certificate_subject" in seen.facts) == (scheme == "https")
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "localhost", "admin.LOCALHOST."])
 @only_curl
-async def test_a_proxy_reaches_no_address_that_is_refused(observe, guarded):
-    async with web_proxy() as proxy:
-        seen = await observe("http://169.254.169.254/latest/meta-data", web=guarded, proxy=through(proxy))
+async def test_a_proxy_reaches_no_address_that_is_refused(observe, guarded, host):
+    async with web_proxy(b"") as proxy:
+        seen = await observe(f"http://{host}/latest/meta-data", web=guarded, proxy=through(proxy), timeout="5s")
     assert (only(seen).failure, proxy.asked) == (Failure.ADDRESS_REFUSED, [])
 
 
@@ -235,6 +236,25 @@ async def test_a_proxy_that_brings_no_tunnel_blames_no_target(observe, guarded, 
         Effect.NONE,
     )
     assert seen.outcome is Outcome.UNKNOWN
+
+
+@only_curl
+async def test_a_proxy_that_refuses_us_blames_no_target_of_plain_http(observe, guarded, drawer):
+    """Only a proxy answers 407 (RFC 9110, 15.5.8): the target never saw the request."""
+    answer, _ = ANSWERS["wants other credentials"]
+    async with web_proxy(answer) as proxy:
+        seen = await observe("http://shop.test/", web=guarded, proxy=through(proxy))
+    assert (only(seen).failure, only(seen).attribution) == (Failure.PROXY_FAILED, Attribution.MONITOR)
+    assert only(seen).message == "the proxy 127.0.0.1 is no way out: it answered 407 Proxy Authentication Required"
+    assert (seen.outcome, drawer.files) == (Outcome.UNKNOWN, {})
+
+
+@only_curl
+async def test_a_target_that_answers_407_by_itself_is_to_blame(observe):
+    answer, _ = ANSWERS["wants other credentials"]
+    async with web_proxy(answer) as target:
+        seen = await observe(f"http://127.0.0.1:{target.port}/")
+    assert (only(seen).failure, seen.outcome) == (Failure.WRONG_STATUS, Outcome.FINDING)
 
 
 @only_curl

@@ -289,6 +289,8 @@ INVALID = [
     ({"name": NAME, "type": "MX", "expect": {"networks": ["10.0.0.0/8"]}}, "hold no address"),
     ({"name": NAME, "expect": {"rcode": "MAYBE"}}, "is no answer's code"),
     ({"name": NAME, "servers": "ns.shop.test"}, "is not a name server"),
+    ({"name": NAME, "servers": "192.0.2.53:0"}, "is not a name server"),
+    ({"name": " "}, "is not a name"),
 ]
 
 

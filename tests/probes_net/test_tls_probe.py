@@ -394,6 +394,13 @@ INVALID = [
     ({"host": HOST, "starttls": "ldap"}, "smtp"),
     ({"host": HOST, "expect": {"min_protocol": "2.0"}}, "is not a version of TLS"),
     ({"host": HOST, "expect": {"ciphers": ["("]}}, "is not a regular expression"),
+    ({"host": HOST, "alpn": ["h2", ""]}, "is not a protocol of ALPN"),
+    ({"host": HOST, "alpn": None}, "should be a valid tuple"),
+    ({"host": HOST, "alpn": "ü"}, "is not a protocol of ALPN"),
+    ({"host": HOST, "alpn": "x" * 256}, "is not a protocol of ALPN"),
+    ({"host": HOST, "expect": {"alpn": "h2"}}, "h2 is expected and not offered; add it to alpn"),
+    ({"host": "shop%20x"}, "is not a host"),
+    ({"host": HOST, "resolve": "::1", "ip": "4"}, "::1 is no IPv4 address; leave out ip"),
 ]
 
 

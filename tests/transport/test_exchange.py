@@ -96,6 +96,17 @@ async def test_unpacks(web, encoding, pack):
     assert (b"content-encoding", encoding) in [(n.lower(), v) for n, v in response.extensions[EXCHANGE].headers]
 
 
+@pytest.mark.parametrize("tail", [b"\0" * 20, b"<!-- served by cache 7 -->", b"\x1e"], ids=["zeros", "text", "one"])
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [(b"gzip", gzip.compress(b"hello ") + gzip.compress(b"there")), (b"deflate", zlib.compress(b"hello there"))],
+    ids=["gzip", "zlib"],
+)
+async def test_what_follows_a_packed_body_is_ignored_as_browsers_do(web, encoding, packed, tail):
+    async with raw_server(answering(sized(packed + tail, b"content-encoding: " + encoding))) as port:
+        assert (await web.client().get(f"http://127.0.0.1:{port}/")).text == "hello there"
+
+
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [(b"gzip", b"not gzip"), (b"gzip", gzip.compress(b"x" * 999)[:-9]), (b"br", b"?"), (b"gzip, gzip", b"?")],

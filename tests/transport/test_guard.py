@@ -5,6 +5,7 @@ import pytest
 from web_servers import answering, raw_server
 
 from earwitness.model import Attribution, Failure
+from earwitness.transport.connection import Endpoint
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.guard import check, refusal
 from earwitness.transport.resolver import literal
@@ -187,7 +188,7 @@ async def test_the_second_check_holds_when_the_first_is_passed_by(make_web, monk
 
     seen = []
 
-    def refuse(address, _allow):
+    def refuse(address, *_networks):
         seen.append(address)
         raise ExchangeError("refused at the socket", Failure.ADDRESS_REFUSED)
 
@@ -228,3 +229,60 @@ async def test_proxies_of_the_environment_are_ignored(web, monkeypatch):
             monkeypatch.setenv(name, f"http://127.0.0.1:{nobody.getsockname()[1]}")
         async with raw_server(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")) as port:
             assert (await web.client().get(f"http://127.0.0.1:{port}/")).text == "ok"
+
+
+@pytest.mark.parametrize(
+    ("text", "denied"),
+    [
+        ("168.63.129.16", "168.63.129.16/32"),  # public, and the platform of a cloud
+        ("::ffff:168.63.129.16", "168.63.129.16/32"),
+        ("64:ff9b::a83f:8110", "168.63.129.16/32"),
+        ("10.1.2.3", "10.1.0.0/16"),
+        ("::ffff:10.1.2.3", "::ffff:0:0/96"),
+        ("2606:4700::1", "2606:4700::/32"),
+    ],
+)
+def test_what_is_denied_is_refused_whatever_is_allowed(text, denied):
+    allow = [ip_network("0.0.0.0/0"), ip_network("::/0")]
+    assert refusal(ip_address(text), allow) is None
+    told = refusal(ip_address(text), allow, [ip_network(denied)])
+    assert told.endswith(f"is in {denied}, which network.deny names; take it out there if it is meant")
+    assert refusal(ip_address(text), allow, [ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")]) is None
+
+
+async def test_nothing_reaches_a_denied_address_at_any_hop(make_web, engine, zone):
+    reached = []
+
+    async def remember(_reader, _writer):
+        reached.append(True)
+
+    async with raw_server(remember, host="127.0.0.2") as inner:
+        zone.addresses["denied.test"] = ["127.0.0.2"]
+        there = [f"http://127.0.0.2:{inner}/", f"http://denied.test:{inner}/"]
+        heads = [f"HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n".encode() for to in there]
+        web = make_web(transport=engine, deny=(ip_network("127.0.0.2/32"),), nameservers=(zone.address,))
+        for head in heads:
+            async with raw_server(answering(head)) as outer:
+                for url in (*there, f"http://127.0.0.1:{outer}/"):
+                    with pytest.raises(ExchangeError, match=r"127\.0\.0\.2 is in 127\.0\.0\.2/32") as caught:
+                        await web.client(allow=[ip_network("127.0.0.2/32")]).get(url, follow_redirects=True)
+                    assert caught.value.failure is Failure.ADDRESS_REFUSED
+        with pytest.raises(ExchangeError, match=r"network\.deny"):
+            await web.connector.addresses(Endpoint("denied.test", inner))
+    assert not reached
+
+
+async def test_a_denied_address_is_refused_again_at_the_socket(make_web, engine, monkeypatch):
+    """A name that means another address by the time the socket is opened, or a cache of the library's, changes nothing."""
+    reached = []
+
+    async def remember(_reader, _writer):
+        reached.append(True)
+
+    monkeypatch.setattr("earwitness.transport.guard.usable", lambda addresses, *_: addresses)
+    async with raw_server(remember) as port:
+        with pytest.raises(ExchangeError) as caught:
+            await (
+                make_web(transport=engine, deny=(ip_network("127.0.0.1/32"),)).client().get(f"http://127.0.0.1:{port}/")
+            )
+    assert (caught.value.failure, reached) == (Failure.ADDRESS_REFUSED, [])

@@ -20,6 +20,7 @@ from earwitness.transport.redaction import (
         ("https://shop.example/pay?token=abc&x=#part", "https://shop.example/pay?token=***&x=***"),
         ("https://shop.example:8443", "https://shop.example:8443"),
         ("https://shop.example/reset?8f7a62c1b0&debug", "https://shop.example/reset?***&debug=***"),
+        ("https://shop.example/reset?U0VDUkVUMTI=&c2VjcmV0cw==&debug=", "https://shop.example/reset?***&***&debug=***"),
         ("https://shop.example/r?token%3Dabc&a%20b=c", "https://shop.example/r?***&a b=***"),
     ],
 )
@@ -68,6 +69,43 @@ def test_learns_the_secrets_of_a_request():
     assert not {"Ann", "10", "text/html"} & found
 
 
+def test_learns_secrets_wherever_they_stand_in_a_body():
+    request = httpx.Request(
+        "POST",
+        "https://shop.example/",
+        content=b'{"tokens": ["tok-1", "tok-2"], "credential": {"user": {"key": "deep-1"}}, "names": ["Annie"]}'
+        b" user%5Bpassword%5D=hunter2&user[name]=Annie"
+        b"<soap:Body><ns:Password a='b'>xml&amp;1</ns:Password><Town>Leeds</Town></soap:Body>",
+    )
+    found = set(secrets_of_request(request))
+    assert {"tok-1", "tok-2", "deep-1", "hunter2", "xml&1"} <= found
+    assert not {"Annie", "Leeds"} & found
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"tokens": ["a", "b"], "names": ["c"]}', '{"tokens": "***", "names": ["c"]}'),
+        ('{"tokens": ["a", "b', '{"tokens": "***"'),
+        ("user[password]=abc&user[name]=Ann", "user[password]=***&user[name]=Ann"),
+        ("user%5Bpassword%5D=abc&a=b", "user%5Bpassword%5D=***&a=b"),
+        ('<input name="user[pin]" value="abc">', '<input name="user[pin]" value="***">'),
+        ("<Password>abc</Password><p>def</p>", "<Password>***</Password><p>def</p>"),
+        ("<x:token a='b'>a&amp;b</x:token>", "<x:token a='b'>***</x:token>"),
+        ("<token>abc", "<token>abc"),
+    ],
+)
+def test_masks_values_of_telling_names_in_lists_brackets_and_elements(text, shown):
+    assert Redaction().text(text) == shown
+
+
+def test_learns_what_stands_in_a_query_without_a_name():
+    request = httpx.Request("GET", "https://shop.example/reset?8f7a62c1b0&U0VDUkVUMTI==&debug&flag=&two%2Dfa9")
+    found = set(secrets_of_request(request))
+    assert {"8f7a62c1b0", "U0VDUkVUMTI", "two-fa9"} <= found
+    assert not {"debug", "flag"} & found
+
+
 def test_masks_headers_by_name():
     headers = httpx.Headers({"Authorization": "Bearer x", "Set-Cookie": "a=b", "X-Api-Key": "k", "Date": "today"})
     shown = Redaction().headers(headers, asked=False)
@@ -94,6 +132,7 @@ def test_masks_the_codes_in_an_address_that_a_header_holds():
     [
         ("javascript:alert(1)", "javascript:alert(1)"),
         ("http://user:pass@[::1/x?token=abc", "http://[::1/x"),
+        ("http://user:pa/ss@shop.example/x", "http://shop.example/x"),
         ("https://shop.example/" + "a" * 70_000 + "?token=abc", "https://shop.example/" + "a" * 479),
     ],
 )

@@ -1,16 +1,14 @@
 """The way from the gateway to the world: straight to an address that the guard lets through, or by a proxy that the probe names.
 
-A proxy looks names up itself, so that the guard sees the proxy's own address, and addresses that are spelled in URLs.
+A proxy looks names up itself, so that the guard sees the proxy's own address, addresses that are spelled in URLs, and localhost.
 """
 
 import asyncio
 import base64
 import ssl
 from collections.abc import Sequence
-from ipaddress import IPv4Address
 
 from earwitness.model import Failure
-from earwitness.transport import guard
 from earwitness.transport.base import port_of, too_late
 from earwitness.transport.client import WebClient
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
@@ -20,7 +18,6 @@ from earwitness.transport.proxies import by_way_of_proxy
 
 PATIENCE = 10.0  # seconds for a connection, and for a proxy's answer
 LARGEST_HEAD = 128 * 1024  # bytes
-_THIS_MACHINE = IPv4Address("127.0.0.1")
 End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -36,7 +33,6 @@ async def by_proxy(
     record, now = Exchange(host=host), asyncio.get_running_loop().time
     with by_way_of_proxy(proxy, record):
         record.enter(Stage.RESOLVE, now())
-        _refuse_this_machine(host, web.terms(allow).allow)
         addresses = await web.addresses(host, port, allow, proxy=proxy)
         record.enter(Stage.CONNECT, now())
         tls = web.connector.trust.context() if proxy.url.scheme == "https" else None
@@ -53,12 +49,6 @@ def authorization(proxy: Proxy) -> list[tuple[str, str]]:
         return []
     said = base64.b64encode(f"{proxy.user}:{proxy.password}".encode()).decode()
     return [("Proxy-Authorization", f"Basic {said}")]
-
-
-def _refuse_this_machine(host: str, allow: Sequence[Network]) -> None:
-    """Raise ConnectFailedError for the names that are every machine's own (RFC 6761), the proxy's included, unless they are allowed."""
-    if host == "localhost" or host.endswith(".localhost"):
-        guard.check(_THIS_MACHINE, allow)
 
 
 async def _dig(end: End, host: str, port: int, proxy: Proxy, record: Exchange) -> None:

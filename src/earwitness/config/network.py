@@ -10,9 +10,13 @@ from earwitness.config.fields import Duration, Spec, WebAddress, as_list
 
 
 class NetworkSpec(Spec):
-    """Private, loopback and other special addresses are refused unless `allow` names a network that holds them."""
+    """Private, loopback and other special addresses are refused unless `allow` names a network that holds them.
+
+    What `deny` holds is refused whatever else is allowed, here or in a probe.
+    """
 
     allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    deny: tuple[IPv4Network | IPv6Network, ...] = ()
     ca_file: Path | None = None  # trust these authorities instead of the system's
     nameservers: tuple[str, ...] = ()  # instead of the system's
     resolve_timeout: Duration = 5.0

@@ -205,7 +205,7 @@ class BrowserSpec(WithSecret):
     """
 
     steps: tuple[BrowserStepSpec, ...] = ()
-    script: Annotated[Script, WithJsonSchema({"type": "string"})] | None = None
+    script: Annotated[Script, WithJsonSchema({"type": "string"})] | None = None  # written as its path
     values: dict[str, SecretValue] = Field(default_factory=dict)  # what a script may fill in, as step.values[NAME]
     timeout: Duration = Field(default=45.0, gt=0)
     step_timeout: Duration = Field(default=10.0, gt=0)

@@ -32,6 +32,8 @@ RecordType = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV
 
 def _name(value: Any) -> str:
     text = str(value).strip()
+    if not text:
+        raise problem(f"{value!r} is not a name; write one such as shop.example, or . for the root")
     try:
         return dns.name.from_text(text).to_text()
     except (dns.exception.DNSException, UnicodeError) as error:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from earwitness.config.fields import Duration, Limits, Spec, problem
 from earwitness.model import Attribution, Effect, Failure, Finding
@@ -27,7 +27,7 @@ def host_name(value: Any) -> str:
         ascii_name = text.encode("idna").decode("ascii")
     except UnicodeError:
         ascii_name = ""
-    if not ascii_name or any(c.isspace() or c in "/:@?#" for c in text):
+    if not ascii_name or any(c.isspace() or c in "/:@?#%" for c in text):
         raise problem(f"{value!r} is not a host; write a name such as mail.shop.example, or an address")
     return ascii_name
 
@@ -51,6 +51,12 @@ class EndpointSpec(Spec):
     resolver: NameServer | None = None
     allow: tuple[IPv4Network | IPv6Network, ...] = ()
     effect: Effect = Effect.BLOCKED
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if self.resolve is not None and self.ip not in ("any", str(self.resolve.version)):
+            raise problem(f"{self.resolve} is no IPv{self.ip} address; leave out ip", "ip")
+        return self
 
     @property
     def endpoint(self) -> Endpoint:

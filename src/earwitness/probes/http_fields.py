@@ -5,6 +5,7 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import httpx
 import regex
@@ -17,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from earwitness.config.fields import problem
 from earwitness.config.yaml import Unquoted
 from earwitness.transport.exchange import Address
+from earwitness.transport.redirects import has_port
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)")
@@ -39,6 +41,10 @@ def web_url(value: Any) -> str:
         raise problem(f"{text!r} is not a web address; write http:// or https:// and a host")
     if url.userinfo:
         raise problem("the URL carries a user or password; write them as user and password_file")
+    if not has_port(url):
+        raise problem(f"{text!r}: there is no such port; write one from 1 to 65535")
+    if "%" in url.raw_host.decode("ascii") and ":" not in host:  # how httpx writes what no name holds
+        raise problem(f"{unquote(host)!r} is not a host; write a name such as shop.example, or an address")
     return text
 
 
@@ -57,6 +63,25 @@ def _headers(value: Any) -> Any:
             raise problem(f"{name!r} is not a header name; use letters, digits and dashes", str(name))
         if isinstance(text, str) and re.search(r"[\x00-\x08\x0a-\x1f\x7f]", text):
             raise problem("the value holds a control character, which no header may carry", str(name))
+    return value
+
+
+def _sent_headers(value: Any) -> Any:
+    beyond = (name for name, text in value.items() if not str(text).isascii()) if isinstance(value, dict) else ()
+    name = next(iter(beyond), None)
+    if name is not None:
+        raise problem(
+            "the value holds a character beyond ASCII; write it as the server expects it, such as by percent", str(name)
+        )
+    return _headers(value)
+
+
+def _cookies(value: Any) -> Any:
+    for name, text in value.items() if isinstance(value, dict) else ():
+        if not _TOKEN.fullmatch(str(name)):
+            raise problem(f"{name!r} is not a cookie's name; use letters, digits and dashes", str(name))
+        if not re.fullmatch(r"[\x20-\x3a\x3c-\x7e]*", str(text)):
+            raise problem("the value holds a character that no cookie may carry; write it by percent", str(name))
     return value
 
 
@@ -134,7 +159,7 @@ def parse_address(value: Any) -> Address:
 def _name_server(value: Any) -> str:
     text = str(value).strip()
     found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::(\d{1,5}))?|([0-9a-fA-F:.]+)", text)
-    if found is None or int(found[3] or 53) > 65535:
+    if found is None or not 0 < int(found[3] or 53) < 65536:
         raise problem(f"{text!r} is not a name server; write an address and perhaps a port, such as 192.0.2.53:5353")
     parse_address(found[1] or found[2] or found[4])
     return text
@@ -143,7 +168,8 @@ def _name_server(value: Any) -> str:
 Regex = Annotated[regex.Pattern[str], BeforeValidator(_regex, json_schema_input_type=str)]
 Count = Annotated[int, BeforeValidator(_whole_number)]
 Method = Annotated[str, BeforeValidator(_method)]
-Headers = Annotated[dict[str, str], BeforeValidator(_headers)]
+Headers = Annotated[dict[str, str], BeforeValidator(_sent_headers)]
+Cookies = Annotated[dict[str, str], BeforeValidator(_cookies)]
 HeaderPatterns = Annotated[dict[str, Regex], BeforeValidator(_headers)]
 Statuses = Annotated[tuple[str, ...], BeforeValidator(_statuses, json_schema_input_type=str | list[str])]
 JsonTree = Annotated[Any, BeforeValidator(_json_tree)]

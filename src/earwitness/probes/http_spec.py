@@ -1,12 +1,13 @@
 """The section of an HTTP probe: one request, or the steps of a flow, and what holds for the whole run."""
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from earwitness.config.fields import (
     Duration,
@@ -24,6 +25,7 @@ from earwitness.config.fields import (
 from earwitness.model import Effect
 from earwitness.probes.http_capture import CaptureSpec
 from earwitness.probes.http_fields import (
+    Cookies,
     Count,
     HeaderPatterns,
     Headers,
@@ -41,6 +43,14 @@ from earwitness.probes.http_templates import names_in, templated_url
 from earwitness.probes.proxies import ProxySection
 from earwitness.transport.client_certificate import UnusableCertificateError, read_client_certificate
 from earwitness.transport.curl import speaks_http3
+
+_LARGEST_BODY = 64 * 1024**2  # bytes: it is held in memory, twice for a moment
+
+
+def _held_in_memory(size: int) -> int:
+    if size > _LARGEST_BODY:
+        raise problem("a body is held in memory while it is looked at; write 64MiB at most")
+    return size
 
 
 class TimeLeft(Spec):
@@ -62,9 +72,9 @@ class TimeLeft(Spec):
 class PhaseTimeouts(Spec):
     """Limits for single phases, in seconds; None leaves a phase to the whole `timeout`."""
 
-    connect: Duration | None = None
-    tls: Duration | None = None
-    first_byte: Duration | None = None
+    connect: Duration | None = Field(default=None, gt=0)
+    tls: Duration | None = Field(default=None, gt=0)
+    first_byte: Duration | None = Field(default=None, gt=0)
 
 
 class HttpExpect(Spec):
@@ -100,7 +110,7 @@ class RequestSpec(Spec):
     timeouts: PhaseTimeouts = PhaseTimeouts()
     follow_redirects: Flag = True
     redirects: Annotated[Count, Field(le=10)] = 5
-    body_limit: Size = Field(default=1024**2, gt=0)
+    body_limit: Annotated[Size, AfterValidator(_held_in_memory)] = Field(default=1024**2, gt=0)
 
     @model_validator(mode="after")
     def _one_body(self) -> Self:
@@ -121,6 +131,7 @@ class RequestSpec(Spec):
         return self
 
 
+_LARGEST_BODY = 64 * 1024**2  # bytes: it is held in memory, twice for a moment
 _CLEAN_UP_TIME = 5.0  # seconds that a clean-up step gets beyond the time of the flow
 
 
@@ -158,7 +169,7 @@ class HttpSpec(RequestSpec, WithSecret):
 
     url: Annotated[str, BeforeValidator(web_url)] | None = None
     steps: tuple[StepSpec, ...] = ()
-    cookies: dict[str, str] = Field(default_factory=dict)
+    cookies: Cookies = Field(default_factory=dict)
     user: str | None = None
     password: SecretValue | None = None
     password_file: Path | None = None
@@ -214,6 +225,8 @@ class HttpSpec(RequestSpec, WithSecret):
     def _one_way_to_sign_in(self) -> Self:
         if self.password is not None and self.user is None:
             raise problem("a password without a user; add user", "password")
+        if self.token is not None and not re.fullmatch(r"[\x21-\x7e]+", self.token.reveal()):
+            raise problem("the token holds a blank, a line break or a character beyond ASCII, or nothing", "token")
         ways = [name for name in ("user", "token", "oauth2") if getattr(self, name) is not None]
         if len(ways) > 1:
             raise problem(f"both {ways[0]} and {ways[1]} are set; a request has one authorisation", ways[1])

@@ -12,6 +12,7 @@ import httpx
 
 from earwitness.config.fields import problem
 from earwitness.probes.http_fields import parsed_url, web_url
+from earwitness.transport.redirects import has_port
 
 _NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _IN_HOST = re.compile(r"https?://[^/?#]*\{\{", re.IGNORECASE)
@@ -79,7 +80,7 @@ def fill_url(text: str, values: Values, base: httpx.URL | None) -> httpx.URL:
     try:
         url = httpx.URL(values[whole[1]].text + _filled(text[whole.end() :], values, _percent))
         url = url if base is None else base.join(url)
-        usable = url.scheme in ("http", "https") and url.host and not url.userinfo
+        usable = url.scheme in ("http", "https") and url.host and not url.userinfo and has_port(url)
     except (httpx.InvalidURL, UnicodeError) as error:  # the latter of a host that is no international name
         raise UnusableValueError(f"the captured {whole[1]} is not a web address") from error
     if not usable:

@@ -1,7 +1,7 @@
 """One try of a flow, as one visitor makes it: step after step, with the cookies and the captured values of this visit."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -35,7 +35,7 @@ from earwitness.transport.client_certificate import (
 )
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Certificate, Exchange, Stage, Terms
-from earwitness.transport.redaction import Redaction
+from earwitness.transport.redaction import Redaction, is_long
 from earwitness.transport.redirects import Trail, follow, same_origin
 
 _CAN_GO_ON = (Failure.SLOW, Failure.CERTIFICATE_EXPIRING)
@@ -143,6 +143,7 @@ class Visitor:
                 "headers": oauth2.headers(),
                 "effect": self._spec.effect,
                 "credentials": False,
+                "follow_redirects": False,  # one that keeps the form would carry the client's secret wherever it leads
             }
         )
         visit = self._begin(step)
@@ -304,11 +305,14 @@ class Visitor:
         )
         self._last_url = response.url
         self._hide_cookies()
-        missed = [] if broken is not None else list(self._capture(visit.step, answer))
+        missed = [] if broken is not None else await _searched(answer, lambda: list(self._capture(visit.step, answer)))
         visit.lacks = bool(missed if broken is None else visit.step.capture)
         visit.findings += check_version(self._terms, exchange, visit.step)
         visit.findings += check_head(visit.step, answer, self._ctx.clock.now())
-        visit.findings += check_rest(visit.step, answer) if broken is None else [_finding(broken, visit.step)]
+        if broken is None:
+            visit.findings += await _searched(answer, lambda: check_rest(visit.step, answer))
+        else:
+            visit.findings.append(_finding(broken, visit.step))
         if all(
             f.failure in _CAN_GO_ON for f in visit.findings
         ):  # what a wrong answer does not hold only follows from it
@@ -355,6 +359,11 @@ class Visitor:
             for finding in visit.findings
         ]
         visit.findings = [f for f in settled if f.failure is not Failure.CERTIFICATE_EXPIRING or _key(f) not in said]
+
+
+async def _searched(answer: Answer, search: Callable[[], list[Finding]]) -> list[Finding]:
+    """Return what a search of the body finds; of a long one it takes seconds, and is done beside the loop."""
+    return await asyncio.to_thread(search) if is_long(answer.body) else search()
 
 
 def _key(finding: Finding) -> tuple[Failure, str]:

@@ -2,11 +2,11 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
-from earwitness.config.fields import SecretValue, WithSecret
+from earwitness.config.fields import SecretValue, WithSecret, problem
 from earwitness.probes.http_fields import parsed_url, web_url
 from earwitness.transport.exchange import Proxy
 
@@ -19,6 +19,12 @@ class ProxySpec(WithSecret):
     password: SecretValue | None = None
     password_file: Path | None = None
     allow: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    @model_validator(mode="after")
+    def _somebodys_password(self) -> Self:
+        if self.password is not None and self.user is None:
+            raise problem("a password without a user; add user", "password")
+        return self
 
     def proxy(self) -> Proxy:
         """Return it as the transport knows it."""

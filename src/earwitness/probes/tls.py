@@ -5,11 +5,11 @@ The handshake itself believes everything; the chain is verified afterwards, so t
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
-from earwitness.config.fields import Flag, Limits, Spec, Texts, as_list, problem
+from earwitness.config.fields import Flag, Limits, Spec, as_list, problem
 from earwitness.model import Channel, Effect, Failure, Finding, Observation, Scalar, Step
 from earwitness.probes.context import Kind, RunContext
 from earwitness.probes.endpoint import THEIRS, EndpointSpec, Host, Port, excused, failed, phases, slow
@@ -35,6 +35,14 @@ def _protocol(value: Any) -> str:
     return text
 
 
+def _alpn(value: Any) -> Any:
+    listed = as_list(value)
+    for text in listed if isinstance(listed, list | tuple) else ():
+        if not 0 < len(str(text)) < 256 or not str(text).isascii():  # RFC 7301, 3.1
+            raise problem(f"{text!r} is not a protocol of ALPN; write one such as h2 or http/1.1")
+    return listed
+
+
 class TlsExpect(Spec):
     """What must be true of the server. `ciphers` are patterns, one of which the agreed cipher suite must be like."""
 
@@ -54,8 +62,14 @@ class TlsSpec(EndpointSpec):
     port: Port = 443
     server_name: Host | None = None  # asked for, and looked for in the certificate, instead of the host
     starttls: Starttls | None = None
-    alpn: Texts = ()  # what is offered, in this order
+    alpn: Annotated[tuple[str, ...], BeforeValidator(_alpn)] = ()  # what is offered, in this order
     expect: TlsExpect = TlsExpect()
+
+    @model_validator(mode="after")
+    def _offered(self) -> Self:
+        if self.expect.alpn is not None and self.expect.alpn not in self.alpn:
+            raise problem(f"{self.expect.alpn} is expected and not offered; add it to alpn", "expect.alpn")
+        return self
 
 
 @dataclass(slots=True)

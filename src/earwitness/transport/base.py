@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,7 @@ _LATE = {
     Stage.TRANSFER: (Failure.TRANSFER_TIMEOUT, "the answer did not end"),
 }
 _PORTS = {"http": 80, "https": 443}
+_THIS_MACHINE = IPv4Address("127.0.0.1")  # what localhost means (RFC 6761), the proxy's machine included
 _NO_LIMIT = nullcontext()  # to arm a timer for each chunk costs more than to take it
 
 
@@ -211,13 +213,11 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         loop = asyncio.get_running_loop()
         exchange.enter(Stage.RESOLVE, loop.time())
         if terms.proxy is not None:
-            spelled = literal(url.host)
-            if spelled is not None:
-                guard.check(spelled, terms.allow)
+            _check_beyond_proxy(url.host, terms)
         at, allow = (url, terms.allow) if terms.proxy is None else (terms.proxy.url, terms.proxy.allow)
         addresses = await self._looked_up(at.raw_host.decode("ascii"), terms)
         exchange.ended = loop.time()
-        return guard.usable(addresses, port_of(at), allow, self._route)
+        return guard.usable(addresses, port_of(at), allow, self._route, terms.deny)
 
     async def _looked_up(self, host: str, terms: Terms) -> tuple[Address, ...]:
         """Return the addresses of the host, of the wanted version of IP. Raises ConnectFailedError."""
@@ -250,6 +250,14 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
                 "http_version": f"HTTP/{exchange.http_version}".encode("ascii"),
             },
         )
+
+
+def _check_beyond_proxy(host: str, terms: Terms) -> None:
+    """Raise ConnectFailedError if a host that the proxy looks up is known to be refused: by its spelling, or as every machine's own."""
+    name = host.lower().rstrip(".")
+    spelled = _THIS_MACHINE if name == "localhost" or name.endswith(".localhost") else literal(host)
+    if spelled is not None:
+        guard.check(spelled, terms.allow, terms.deny)
 
 
 def port_of(url: httpx.URL) -> int:

@@ -64,13 +64,14 @@ class WebClient:
     def __init__(self, spec: NetworkSpec | None = None) -> None:
         spec = spec or NetworkSpec()
         self._allow: tuple[Network, ...] = spec.allow
+        self._deny: tuple[Network, ...] = spec.deny
         self._trust, self._has_own = TrustStore(spec.ca_file), spec.ca_file is not None
         self._idle: list[httpx.AsyncClient] = []
         engine = CurlTransport if spec.transport == "curl" else StockTransport
         self.uplink = Uplink(spec.known_good, lambda: self.client(fresh=True))
         resolver = Resolver(spec.nameservers, spec.resolve_timeout)
         self.transport: GuardedTransport = engine(resolver, self._trust)
-        self.connector = Connector(resolver, self._trust, spec.allow)
+        self.connector = Connector(resolver, self._trust, spec.allow, spec.deny)
 
     @property
     def impaired(self) -> str | None:
@@ -87,7 +88,7 @@ class WebClient:
 
     def terms(self, allow: Sequence[Network] = (), *, fresh: bool = False, body_limit: int = _BODY_LIMIT) -> Terms:
         """Return terms on which `allow` adds to the networks that the configuration allows everywhere."""
-        return Terms(allow=(*self._allow, *allow), fresh=fresh, body_limit=body_limit)
+        return Terms(allow=(*self._allow, *allow), deny=self._deny, fresh=fresh, body_limit=body_limit)
 
     async def addresses(
         self, host: str, port: int, allow: Sequence[Network] = (), *, proxy: Proxy | None = None

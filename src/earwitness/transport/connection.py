@@ -45,10 +45,11 @@ class Connector:
         resolver: Resolver,
         trust: TrustStore,
         allow: Sequence[Network] = (),
+        deny: Sequence[Network] = (),
         route: Callable[[Address, int], bool] = routable,
     ) -> None:
         self.resolver, self.trust = resolver, trust
-        self._allow = tuple(allow)
+        self._allow, self._deny = tuple(allow), tuple(deny)
         self._route = route
 
     @staticmethod
@@ -58,7 +59,8 @@ class Connector:
 
     async def addresses(self, to: Endpoint) -> tuple[Address, ...]:
         """Return the addresses of the endpoint that may be, and can be, connected to. Raises ConnectFailedError."""
-        return guard.usable(await self._looked_up(to), to.port, (*self._allow, *to.allow), self._route)
+        allow = (*self._allow, *to.allow)
+        return guard.usable(await self._looked_up(to), to.port, allow, self._route, self._deny)
 
     async def _looked_up(self, to: Endpoint) -> tuple[Address, ...]:
         if to.address is not None:

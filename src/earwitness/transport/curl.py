@@ -13,6 +13,7 @@ from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, E
 from earwitness.transport.exchange import Address, Exchange, Proxy, Stage, Terms
 from earwitness.transport.multi import MultiDriver
 from earwitness.transport.oserrors import connect_failure
+from earwitness.transport.proxies import check_answer
 from earwitness.transport.resolver import literal
 from earwitness.transport.transfer import Transfer
 from earwitness.transport.trust import diagnose, look
@@ -71,6 +72,7 @@ class CurlTransport(GuardedTransport):
             self._start(transfer, request.url, addresses, terms.proxy)
             await transfer.answered
             await self._settle(transfer, request.url, exchange, direct=terms.proxy is None)
+            check_answer(terms.proxy, exchange, transfer.status, transfer.reason.decode("latin-1"))
         except BaseException:
             watch.refresh = _nothing
             self._drop(transfer)

@@ -9,6 +9,7 @@ from earwitness.transport.errors import BrokenAnswerError
 ACCEPTED = "gzip, deflate"
 _PIECE = 64 * 1024  # bytes
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_MEMBER = b"\x1f\x8b"  # what a member of gzip begins with
 _RAW_DEFLATE = -zlib.MAX_WBITS
 
 
@@ -23,7 +24,10 @@ class Identity:
 
 
 class Inflater:
-    """Unpacks gzip (of one or more members) and both things that servers call deflate (RFC 1950, RFC 1951)."""
+    """Unpacks gzip (of one or more members) and both things that servers call deflate (RFC 1950, RFC 1951).
+
+    What follows and is no member is ignored, as browsers do: caches and old tools append to what is packed already.
+    """
 
     def __init__(self, *, gzip: bool) -> None:
         self._gzip = gzip
@@ -55,8 +59,9 @@ class Inflater:
 
     def _next_member(self) -> bytes:
         rest = self._unpack.unused_data
-        if rest:
-            self._unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
+        if not rest or not self._gzip or not rest.startswith(_MEMBER[: len(rest)]):
+            return b""
+        self._unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
         return rest
 
     def finish(self) -> None:

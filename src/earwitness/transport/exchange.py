@@ -41,6 +41,7 @@ class Terms:
     """What an exchange may do. Times are seconds; `timeout` is for all of it, name lookup to last byte."""
 
     allow: tuple[Network, ...] = ()
+    deny: tuple[Network, ...] = ()  # whatever is allowed, by a proxy too
     fresh: bool = True  # a connection of its own, used once
     timeout: float | None = None
     limits: Mapping[Stage, float] = field(default_factory=dict)

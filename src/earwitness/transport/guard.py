@@ -1,4 +1,4 @@
-"""Which addresses may be reached. Public ones may; all others only where the configuration names their network."""
+"""Which addresses may be reached. Public ones may, unless they are denied; all others only where the configuration names their network."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -70,38 +70,51 @@ def _special(address: Address) -> bool:
     return listed or not given or address.is_multicast or not address.is_global
 
 
-def _allowed(address: Address, allow: Iterable[Network]) -> bool:
-    return any(address in network for network in allow if network.version == address.version)
+def _within(address: Address, networks: Iterable[Network]) -> Network | None:
+    return next((net for net in networks if net.version == address.version and address in net), None)
 
 
-def refusal(address: Address, allow: Iterable[Network] = ()) -> str | None:
-    """Return why `address` may not be reached, or None if it may."""
-    return _refusal(address, tuple(allow))
+def refusal(address: Address, allow: Iterable[Network] = (), deny: Iterable[Network] = ()) -> str | None:
+    """Return why `address` may not be reached, or None if it may. What `deny` holds is refused whatever `allow` says."""
+    return _refusal(address, tuple(allow), tuple(deny))
 
 
 @lru_cache(maxsize=4096)
-def _refusal(address: Address, networks: tuple[Network, ...]) -> str | None:
+def _refusal(address: Address, allow: tuple[Network, ...], deny: tuple[Network, ...]) -> str | None:
+    for place in (*_places(address), address):
+        denied = _within(place, deny)
+        if denied is not None:
+            return (
+                f"{_named(address, place)} is in {denied}, which network.deny names; take it out there if it is meant"
+            )
     for place in _places(address):
-        if _special(place) and not _allowed(place, networks):
-            inside = "" if place == address else f", which stands for {place},"
-            return f"{address}{inside} is {_kind(place)}; name its network in allow if it is meant"
+        if _special(place) and _within(place, allow) is None:
+            return f"{_named(address, place)} is {_kind(place)}; name its network in allow if it is meant"
     return None
 
 
-def check(address: Address, allow: Iterable[Network] = ()) -> None:
+def _named(address: Address, place: Address) -> str:
+    return str(address) if place == address else f"{address}, which stands for {place},"
+
+
+def check(address: Address, allow: Iterable[Network] = (), deny: Iterable[Network] = ()) -> None:
     """Raise ConnectFailedError (address_refused) if `address` may not be reached."""
-    reason = refusal(address, allow)
+    reason = refusal(address, allow, deny)
     if reason is not None:
         raise ConnectFailedError(reason, Failure.ADDRESS_REFUSED)
 
 
 def usable(
-    addresses: Sequence[Address], port: int, allow: Sequence[Network], route: Callable[[Address, int], bool]
+    addresses: Sequence[Address],
+    port: int,
+    allow: Sequence[Network],
+    route: Callable[[Address, int], bool],
+    deny: Sequence[Network] = (),
 ) -> tuple[Address, ...]:
     """Return those that may be reached, and to which `route` knows a way. Raises ConnectFailedError if none is left."""
-    permitted = tuple(a for a in addresses if refusal(a, allow) is None)
+    permitted = tuple(a for a in addresses if refusal(a, allow, deny) is None)
     if not permitted:
-        check(addresses[0], allow)
+        check(addresses[0], allow, deny)
     reachable = tuple(a for a in permitted if route(a, port))
     if not reachable:
         listed = ", ".join(str(a) for a in permitted)

@@ -1,9 +1,11 @@
 """What must not be seen in evidence: credentials, card numbers, and the values in a URL's query."""
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote_plus
 
 import httpx
@@ -30,7 +32,10 @@ _SENSITIVE_FIELD = re.compile(
     r"|pin$|iban|account|ssn|csrf|xsrf|session|credential|signature|assertion|authorization|^otp$",
     re.IGNORECASE,
 )
-_JSON_FIELD = re.compile(r'("([^"\\]{1,64})"\s*:\s*)("(?:[^"\\]|\\.)*+(?:"|\\?\Z)|-?\d[\d.]*)', re.DOTALL)  # or cut off
+_JSON_FIELD = re.compile(  # a text, a number or a list of them; or cut off
+    r'("([^"\\]{1,64})"\s*:\s*)("(?:[^"\\]|\\.)*+(?:"|\\?\Z)|-?\d[\d.]*|\[\s*["\d-][^\[\]{}]*+(?:\]|\Z))', re.DOTALL
+)
+_ELEMENT = re.compile(r"(<(?:[\w.-]{1,64}:)?([\w.-]{1,64})(?:\s[^<>]{0,500})?>)([^<>]+)(?=</)")  # of XML
 _QUOTED_FIELD = re.compile(
     r'(\\{1,7}"([^"\\]{1,64})\\{1,7}"\s*:\s*)(\\{1,7}"[^"\\]*\\{1,7}"|-?\d[\d.]*)'
 )  # JSON in JSON
@@ -69,13 +74,18 @@ def _masked_url(url: str) -> str:
 
 
 def _masked_piece(piece: str) -> str:
-    """Return a piece of a query by its name; what has none may be a token as it stands, unless it is a plain word."""
-    name, named, _ = piece.partition("=")
-    return f"{unquote_plus(name)}={MASK}" if named or _PLAIN_WORD.fullmatch(name) else MASK
+    """Return a piece of a query by its name; what has none is masked whole."""
+    return MASK if _nameless(piece) else f"{unquote_plus(piece.partition('=')[0])}={MASK}"
+
+
+def _nameless(piece: str) -> bool:
+    """Whether a piece of a query may be a token as it stands, base64's padding included: no value follows, and it is no plain word."""
+    name, _, value = piece.partition("=")
+    return not value.strip("=") and _PLAIN_WORD.fullmatch(name) is None
 
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_.-]{1,20}")
-_USER = re.compile(r"^([\w+.-]{0,20}:?//)[^/]*@")
+_USER = re.compile(r"^([\w+.-]{0,20}:?//).*@", re.DOTALL)
 _URL_SHOWN = 500  # characters of an address that is none
 
 
@@ -92,7 +102,13 @@ def harmless_header(name: str) -> bool:
 
 def sensitive_field(name: str) -> bool:
     """Whether a form field or JSON key of this name holds what nobody but its owner should see."""
-    return _SENSITIVE_FIELD.search(name) is not None
+    return _SENSITIVE_FIELD.search(_bare(name)) is not None
+
+
+@lru_cache(maxsize=1024)
+def _bare(name: str) -> str:
+    """Return the name without brackets, as forms write `user[password]`."""
+    return unquote_plus(name).replace("[", " ").replace("]", " ").strip()
 
 
 def _mask_json_field(match: re.Match[str]) -> str:
@@ -115,6 +131,10 @@ def _mask_input(match: re.Match[str]) -> str:
     return _INPUT_VALUE.sub(rf'\1"{MASK}"', match[0])
 
 
+def _mask_element(match: re.Match[str]) -> str:
+    return f"{match[1]}{MASK}" if sensitive_field(match[2]) else match[0]
+
+
 def _mask_part(match: re.Match[str]) -> str:
     return f"{match[1]}{MASK}" if sensitive_field(match[2]) else match[0]
 
@@ -129,6 +149,8 @@ def mask_fields(text: str) -> str:
         text = _PART.sub(_mask_part, text)
     if "<" in text:
         text = _INPUT.sub(_mask_input, text)
+    if "</" in text:
+        text = _ELEMENT.sub(_mask_element, text)
     if "=" in text:
         text = _FORM_FIELD.sub(_mask_form_field, text)
     return _CREDENTIAL.sub(lambda found: f"{found[1] or ''}{MASK}", text)
@@ -165,19 +187,45 @@ def is_long(text: str | bytes) -> bool:
     return len(text) > _LONG
 
 
-def _unquoted(text: str) -> str:
-    """Return a JSON text or number as it was meant; what is no JSON after all, as it stands there."""
+_JSON_INSIDE = re.compile(r'"([^"\\]{1,64})"\s*:\s*(?=[{\[])')  # what an object or a list is the value of
+
+
+def _leaves(text: str) -> Iterator[str]:
+    """Yield a JSON text or number as it was meant, of a list all of them; what is no JSON after all, as it stands there."""
     try:
-        return str(json.loads(text, strict=False))
+        value = json.loads(text, strict=False)
     except ValueError:
-        return text.strip('"')
+        value = text.strip('"')
+    yield from _scalars(value)
+
+
+def _inside(body: str, start: int) -> Iterator[str]:
+    """Yield the texts and numbers of the JSON that begins there; none, if it is no JSON after all."""
+    try:
+        value, _ = _DECODER.raw_decode(body, start)
+    except (ValueError, RecursionError):
+        return
+    yield from _scalars(value)
+
+
+_DECODER = json.JSONDecoder(strict=False)
+
+
+def _scalars(value: Any) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+        elif value is not None and not isinstance(value, bool):
+            yield str(value)
 
 
 _WORD = 6  # characters of a word inside a header's secret that are hidden by themselves
 
 
 def secrets_of_request(request: httpx.Request) -> Iterator[str]:
-    """Yield what a request carries under telling names or unknown ones, and every value in the query of its URL."""
+    """Yield what a request carries under telling names or unknown ones, and of its URL's query every value and what has no name."""
     for name, value in request.headers.multi_items():
         if sensitive_header(name):  # `Bearer abc` and `a=b; c=d` may be echoed without what is around the secret
             yield from (value, *(word for word in re.split(r"[\s;=,]+", value) if len(word) >= _WORD))
@@ -185,10 +233,16 @@ def secrets_of_request(request: httpx.Request) -> Iterator[str]:
             yield value
     if request.url.query:
         yield from (value for _, value in request.url.params.multi_items())
+        pieces = request.url.query.decode("ascii", "replace").split("&")
+        yield from (unquote_plus(piece.rstrip("=")) for piece in pieces if piece and _nameless(piece))
     body = request.content.decode("utf-8", "replace")
     for found in _JSON_FIELD.finditer(body):
         if sensitive_field(found[2]):
-            yield _unquoted(found[3])
+            yield from _leaves(found[3])
+    for found in _JSON_INSIDE.finditer(body):
+        if sensitive_field(found[1]):
+            yield from _inside(body, found.end())
+    yield from (html.unescape(found[3]) for found in _ELEMENT.finditer(body) if sensitive_field(found[2]))
     yield from (unquote_plus(found[2]) for found in _FORM_FIELD.finditer(body) if sensitive_field(found[1]))
     yield from (found[3] for found in _PART.finditer(body) if sensitive_field(found[2]))
 

@@ -10,6 +10,8 @@ from earwitness.transport.errors import BrokenAnswerError, ExchangeError
 from earwitness.transport.exchange import EXCHANGE, TERMS, Exchange, Terms
 from earwitness.transport.redaction import harmless_header, mask_url
 
+_NO_ADDRESS = "redirected to what is no address at all"
+
 
 @dataclass(slots=True)
 class Trail:
@@ -57,8 +59,7 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request, trail: Trail)
     ) as error:  # httpx reads where a redirect points, whether it is followed or not
         if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
             raise  # none of a host name that is none: it would be ours
-        message = "redirected to what is no address at all"
-        raise BrokenAnswerError(message, Failure.PROTOCOL_ERROR) from error
+        raise BrokenAnswerError(_NO_ADDRESS, Failure.PROTOCOL_ERROR) from error
     if EXCHANGE in response.extensions:
         trail.exchanges.append(response.extensions[EXCHANGE])
     return response
@@ -68,9 +69,16 @@ def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
+def has_port(url: httpx.URL) -> bool:
+    """Whether there can be such a port: httpx takes any number for one."""
+    return url.port is None or 0 < url.port < 65536
+
+
 def _next(request: httpx.Request, following: httpx.Request) -> httpx.Request:
     if following.url.scheme not in ("http", "https"):
         raise BrokenAnswerError(f"redirected to {following.url.scheme}:, no web address", Failure.WRONG_REDIRECT)
+    if not has_port(following.url):
+        raise BrokenAnswerError(_NO_ADDRESS, Failure.PROTOCOL_ERROR)
     if not same_origin(request.url, following.url):  # cookies have a jar that knows where they belong
         for name in [n for n in following.headers if not harmless_header(n) and n.lower() != "cookie"]:
             del following.headers[name]

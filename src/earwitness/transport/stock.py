@@ -56,7 +56,7 @@ class _PinnedBackend(httpcore.AsyncNetworkBackend):
     async def _connect(
         self, address: Address, port: int, limit: float | None, local: str | None, options: Iterable[Any] | None
     ) -> httpcore.AsyncNetworkStream:
-        check(address, self._terms.allow)
+        check(address, self._terms.allow, self._terms.deny)
         self._exchange.address = str(address)
         self._streams.append(await self._inner.connect_tcp(str(address), port, limit, local, options))
         return self._streams[-1]

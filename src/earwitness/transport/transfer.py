@@ -1,6 +1,7 @@
 """One request on one libcurl easy handle: what it is told, what it calls back, what it measured."""
 
 import asyncio
+import re
 import socket
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -27,6 +28,7 @@ _WANTED = {
     "2": pycurl.CURL_HTTP_VERSION_2TLS,
     "3": pycurl.CURL_HTTP_VERSION_3ONLY,
 }
+_STATUS_LINE = re.compile(rb"HTTP/\S+\s+(\d{3})([^\r\n]*)")
 _SUPPRESS_CONNECT_HEADERS = 265  # pycurl has no name for this option of libcurl
 
 
@@ -45,6 +47,14 @@ def _lines(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
 @lru_cache(maxsize=4096)
 def _address(text: str) -> Address:
     return ip_address(text)
+
+
+def _status(line: bytes) -> tuple[int, bytes]:
+    """Return status and reason of an answer's first line, read as leniently as libcurl does. Raises BrokenAnswerError."""
+    found = _STATUS_LINE.match(line)
+    if found is None:
+        raise BrokenAnswerError("the answer begins with no status line of HTTP", Failure.PROTOCOL_ERROR)
+    return int(found[1]), found[2].strip()
 
 
 def _connected(opened: socket.socket) -> bool:
@@ -69,6 +79,7 @@ class Transfer:
         self.headers: list[tuple[bytes, bytes]] = []
         self.status = 0
         self.headers_done = False
+        self._begins = True  # whether the next line is the first of an answer
         self.reason = b""
         self.sized = 0  # bytes of status lines and headers
         self.answered: asyncio.Future[None] = self._loop.create_future()
@@ -147,7 +158,7 @@ class Transfer:
     def _on_open_socket(self, _purpose: int, where: "pycurl.CurlSockAddr") -> socket.socket | int:
         try:
             self._exchange.address = str(where.addr[0])
-            check(_address(where.addr[0]), self._allow)
+            check(_address(where.addr[0]), self._allow, self._terms.deny)
             opened = socket.socket(where.family, where.socktype, where.protocol)
             self._sockets.append(opened)  # pycurl hands a duplicate of it to libcurl when we return
         except Exception as error:  # noqa: BLE001  # Kept, and raised where the transfer is awaited.
@@ -158,7 +169,7 @@ class Transfer:
     def _on_connected(self, address: str, _local: str, _port: int, _local_port: int) -> int:
         """Check once more before the request is sent: the connection may have been opened on someone else's terms."""
         try:
-            check(_address(address), self._allow)
+            check(_address(address), self._allow, self._terms.deny)
         except Exception as error:  # noqa: BLE001  # Kept, as above.
             self._keep(error)
             return int(pycurl.PREREQFUNC_ABORT)
@@ -179,15 +190,15 @@ class Transfer:
             raise BrokenAnswerError(f"the headers are larger than {limit} bytes", Failure.PROTOCOL_ERROR)
         if self.headers_done:
             return  # a trailer
-        if line.startswith(b"HTTP/") and not self.headers:
-            _, _, rest = line.rstrip(b"\r\n").partition(b" ")
-            code, _, self.reason = rest.strip().partition(b" ")
-            self.status = int(code)
+        if self._begins:
+            self._begins = False
+            self.status, self.reason = _status(line)
         elif line.strip(b"\r\n"):
             name, _, value = line.rstrip(b"\r\n").partition(b":")
             self.headers.append((name.strip(), value.strip()))
         elif self.status < 200:
             self.headers.clear()  # an interim answer; the real one follows
+            self._begins = True
         else:
             self.headers_done = True
             if not self.answered.done():
