@@ -2,7 +2,9 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from earwitness.cli.main import app
@@ -89,6 +91,27 @@ def test_editors_get_a_schema_of_every_section():
     assert set(HOOKS) | {"template"} <= set(schema["$defs"]["HookSpec"]["properties"])
     assert set(KINDS) <= set(schema["$defs"]["ProbeSpec"]["properties"])
     assert schema["$defs"]["BrowserSpec"]["properties"]["script"]["anyOf"][0] == {"type": "string"}
+
+
+def test_the_example_fits_the_schema_that_editors_get():
+    schema = json.loads(CliRunner().invoke(app, ["schema"]).stdout)
+    example = yaml.safe_load((ROOT / "config/earwitness.example.yaml").read_text())
+    written = json.loads(json.dumps(example, default=str))  # a date is text to an editor
+    assert [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(written)] == []
+
+
+def test_the_schema_finds_what_is_missing_and_what_nobody_knows():
+    schema = jsonschema.Draft202012Validator(json.loads(CliRunner().invoke(app, ["schema"]).stdout))
+    hook = {"url": "https://hooks.example/"}
+    fits = {
+        "no secret": hook,
+        "unknown key": {**hook, "secret": "whsec_x", "colour": "red"},
+        "secret": {**hook, "secret": "whsec_x"},
+        "files": {**hook, "secret_file": ["a", "b"]},
+    }
+    base = yaml.safe_load(WEB)
+    told = {name: schema.is_valid({**base, "hooks": {"on-call": {"webhook": hook}}}) for name, hook in fits.items()}
+    assert told == {"no secret": False, "unknown key": False, "secret": True, "files": True}
 
 
 def test_scalars_stay_what_people_wrote(load):

@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from earwitness.config.fields import Duration, Flag, SecretValue, Spec, Texts, WithSecret, as_list, parse_count, problem
+from earwitness.config.fields import (
+    Duration,
+    Flag,
+    OneOrMore,
+    SecretValue,
+    Spec,
+    Texts,
+    WithSecret,
+    parse_count,
+    problem,
+)
 from earwitness.config.hours import HoursSpec
 from earwitness.hooks.base import check_address
 from earwitness.model import Channel, Severity
@@ -29,11 +39,11 @@ StormCap = Annotated[int, BeforeValidator(parse_storm_cap, json_schema_input_typ
 class MatchSpec(Spec):
     """Which incidents a route is for; what is not named matches all."""
 
-    severity: Annotated[tuple[Severity, ...], BeforeValidator(as_list)] = ()
+    severity: Annotated[tuple[Severity, ...], OneOrMore()] = ()
     journey: Texts = ()
     owner: Texts = ()
     environment: Texts = ()
-    channel: Annotated[tuple[Channel, ...], BeforeValidator(as_list)] = ()  # of one of its probes
+    channel: Annotated[tuple[Channel, ...], OneOrMore()] = ()  # of one of its probes
     location: Texts = ()  # where the daemon runs that saw it
     time: HoursSpec | None = None  # when it happened
 

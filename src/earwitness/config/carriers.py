@@ -4,9 +4,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from earwitness.config.fields import Money, Price, SecretValue, Spec, WebAddress, WithSecret, as_list
+from earwitness.config.fields import Money, OneOrMore, Price, SecretValue, Spec, WebAddress, WithSecret
 from earwitness.telephony.spec import CallSpec, PhoneNumber
 from earwitness.telephony.steps import Prompts
 
@@ -17,7 +17,7 @@ class TwilioSpec(WithSecret):
     account_sid: str
     auth_token: SecretValue
     auth_token_file: Path | None = None
-    from_: Annotated[tuple[PhoneNumber, ...], BeforeValidator(as_list)] = Field(alias="from", min_length=1)
+    from_: Annotated[tuple[PhoneNumber, ...], OneOrMore()] = Field(alias="from", min_length=1)
     api_url: str = "https://api.twilio.com"
     public_url: WebAddress | None = None  # where Twilio reaches this daemon: for status callbacks and the live driver
 

@@ -15,12 +15,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 class Spec(BaseModel):
@@ -178,6 +181,16 @@ class WithSecret(Spec):
     def __pydantic_init_subclass__(cls, **_kwargs: Any) -> None:
         cls._secrets = tuple(name for name in cls.model_fields if f"{name}_file" in cls.model_fields)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Ask for a secret or for its file, where one is needed."""
+        told = handler.resolve_ref_schema(handler(schema))
+        needed = [name for name in told.get("required", ()) if name in cls._secrets]
+        told["required"] = [name for name in told.get("required", ()) if name not in needed]
+        if needed:
+            told["allOf"] = [{"anyOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in needed]
+        return told
+
     @model_validator(mode="before")
     @classmethod
     def _read_files(cls, data: Any, info: ValidationInfo) -> Any:
@@ -223,7 +236,25 @@ class Limits(Spec):
 
 
 def as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str | Secret | Path) else value
+
+
+class OneOrMore:
+    """Lets a list of one be written as that one alone, and says so in the schema that editors read."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(as_list, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        listed = handler(schema)
+        return {"anyOf": [listed.get("items", {"type": "string"}), listed]}
+
+
+class OrText:
+    """Lets a section be written as one word, number or `true`, which its validator understands, and says so in the schema."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": ["string", "number", "boolean"]}, handler(schema)]}
 
 
 def _web_address(value: Any) -> str:
@@ -236,6 +267,6 @@ def _web_address(value: Any) -> str:
 
 
 WebAddress = Annotated[str, BeforeValidator(_web_address)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(as_list)]
+Texts = Annotated[tuple[str, ...], OneOrMore()]
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from earwitness.config.cron import Cron, parse_cron
-from earwitness.config.fields import Duration, Flag, Spec, Texts, as_list, problem
+from earwitness.config.fields import Duration, Flag, OneOrMore, Spec, Texts, problem
 from earwitness.config.hours import parse_days, parse_zone
 from earwitness.config.known_keys import nearest
 from earwitness.config.public_holidays import public_holidays
@@ -48,8 +48,8 @@ def _failure(value: Any) -> str:
 
 FailureClass = Annotated[Failure, BeforeValidator(_failure)]
 Zone = Annotated[str, BeforeValidator(parse_zone)]
-Channels = Annotated[tuple[Channel, ...], BeforeValidator(as_list)]
-Severities = Annotated[tuple[Severity, ...], BeforeValidator(as_list)]
+Channels = Annotated[tuple[Channel, ...], OneOrMore()]
+Severities = Annotated[tuple[Severity, ...], OneOrMore()]
 
 
 # --- when ------------------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class CalendarSpec(Spec):
     )
     hours: Annotated[tuple[int, int], BeforeValidator(_hours, json_schema_input_type=str)] = (0, 24 * 60)
     holidays: tuple[Annotated[date, BeforeValidator(_date)], ...] = ()
-    holidays_of: Annotated[tuple[Place, ...], BeforeValidator(as_list)] = ()  # countries, or parts of one
+    holidays_of: Annotated[tuple[Place, ...], OneOrMore()] = ()  # countries, or parts of one
 
     @property
     def times(self) -> Calendar:
@@ -214,12 +214,12 @@ class SeverityMatchSpec(Spec):
     environment: Texts = ()
     journey: Texts = ()
     owner: Texts = ()
-    effect: Annotated[tuple[Effect, ...], BeforeValidator(as_list)] = ()
-    workaround: Annotated[tuple[Workaround, ...], BeforeValidator(as_list)] = ()
+    effect: Annotated[tuple[Effect, ...], OneOrMore()] = ()
+    workaround: Annotated[tuple[Workaround, ...], OneOrMore()] = ()
     dependency: Texts = ()
     channel: Channels = ()
-    failure: Annotated[tuple[FailureClass, ...], BeforeValidator(as_list)] = ()
-    scope: Annotated[tuple[Scope, ...], BeforeValidator(as_list)] = ()
+    failure: Annotated[tuple[FailureClass, ...], OneOrMore()] = ()
+    scope: Annotated[tuple[Scope, ...], OneOrMore()] = ()
     calendar: Texts = ()
     outside: Texts = ()
 

@@ -4,9 +4,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
-
-from earwitness.config.fields import Duration, Spec, WebAddress, as_list
+from earwitness.config.fields import Duration, OneOrMore, Spec, WebAddress
 
 
 class NetworkSpec(Spec):
@@ -21,4 +19,4 @@ class NetworkSpec(Spec):
     nameservers: tuple[str, ...] = ()  # instead of the system's
     resolve_timeout: Duration = 5.0
     transport: Literal["curl", "httpx"] = "curl"
-    known_good: Annotated[tuple[WebAddress, ...], BeforeValidator(as_list)] = ()  # looked at before a target is blamed
+    known_good: Annotated[tuple[WebAddress, ...], OneOrMore()] = ()  # looked at before a target is blamed

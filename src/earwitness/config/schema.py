@@ -18,13 +18,13 @@ from earwitness.config.fields import (
     Flag,
     Money,
     Name,
+    OneOrMore,
     Price,
     SecretValue,
     Share,
     Spec,
     Texts,
     WithSecret,
-    as_list,
     problem,
 )
 from earwitness.config.judging import (
@@ -116,7 +116,7 @@ class DependencySpec(Spec):
     title: str | None = None
     third_party: Flag = False
     depends_on: Texts = ()  # what it needs itself, such as a card processor its gateway
-    hosts: Annotated[tuple[HostPattern, ...], BeforeValidator(as_list)] = ()
+    hosts: Annotated[tuple[HostPattern, ...], OneOrMore()] = ()
 
 
 class JourneySpec(Spec):
@@ -259,7 +259,7 @@ class Config(Spec):
     prompts: Path | None = None  # folder of reference recordings: NAME.wav with its words in NAME.txt
     transcription: TranscriptionSpec | None = None  # for texts without a reference recording
     dependencies: dict[Name, DependencySpec] = Field(default_factory=dict)
-    redact: Annotated[tuple[Regex, ...], BeforeValidator(as_list)] = ()  # what evidence may not show besides secrets
+    redact: Annotated[tuple[Regex, ...], OneOrMore()] = ()  # what evidence may not show besides secrets
     journeys: dict[Name, JourneySpec] = Field(min_length=1)
     probes: dict[Name, ProbeSpec] = Field(min_length=1)
     effects: Effects = Field(default_factory=dict)  # what a class of failure does to customers, for all probes

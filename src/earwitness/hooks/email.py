@@ -12,9 +12,9 @@ from email.utils import format_datetime, parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from earwitness.config.fields import SecretValue, Size, WithSecret, as_list, problem
+from earwitness.config.fields import OneOrMore, SecretValue, Size, WithSecret, problem
 from earwitness.hooks.base import (
     DEFERRED,
     AnswerLimit,
@@ -50,7 +50,7 @@ class EmailSpec(WithSecret):
     password: SecretValue | None = None
     password_file: Path | None = None
     from_: str = Field(alias="from")
-    to: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(min_length=1)
+    to: Annotated[tuple[str, ...], OneOrMore()] = Field(min_length=1)
     attach_up_to: Size = 5_000_000  # bytes of recordings in one mail
     timeout: AnswerLimit = 25.0
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
-from earwitness.config.fields import Secret, SecretValue, WebAddress, WithSecret, problem
+from earwitness.config.fields import OneOrMore, Secret, SecretValue, WebAddress, WithSecret, problem
 from earwitness.hooks.base import AnswerLimit, HookKind, HookRequest, Notice, Parcel, json_body, one_request
 from earwitness.hooks.replies import read_status
 from earwitness.presentation import incident_json, iso_time
@@ -22,16 +22,12 @@ from earwitness.presentation import incident_json, iso_time
 _PREFIX = "whsec_"
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str | Secret | Path) else value
-
-
 class WebhookSpec(WithSecret):
     """Where to post, and the secrets that sign it: the newest first, the ones before until no receiver knows only them."""
 
     url: WebAddress
-    secret: Annotated[tuple[SecretValue, ...], BeforeValidator(_as_list), Field(min_length=1)]
-    secret_file: Annotated[tuple[Path, ...], BeforeValidator(_as_list)] = ()
+    secret: Annotated[tuple[SecretValue, ...], OneOrMore(), Field(min_length=1)]
+    secret_file: Annotated[tuple[Path, ...], OneOrMore()] = ()
     envelope: Literal["standard", "cloudevents"] = "standard"
     timeout: AnswerLimit = 15.0
 

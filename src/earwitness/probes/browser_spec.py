@@ -16,11 +16,12 @@ from earwitness.config.fields import (
     Flag,
     Limits,
     Name,
+    OneOrMore,
+    OrText,
     SecretValue,
     Spec,
     Texts,
     WithSecret,
-    as_list,
     problem,
 )
 from earwitness.model import Effect
@@ -91,7 +92,7 @@ class WaitSpec(Spec):
 class FailedRequestSpec(Spec):
     """Requests that must not fail: those to `hosts`, or to any host where none is named."""
 
-    hosts: Annotated[tuple[HostPattern, ...], BeforeValidator(as_list)] = ()
+    hosts: Annotated[tuple[HostPattern, ...], OneOrMore()] = ()
 
 
 def _failed_request(value: Any) -> Any:
@@ -102,7 +103,7 @@ class BrowserStepSpec(Spec):
     """One thing the customer does or expects: exactly one of ACTIONS. `timeout` and `within` are for this step alone."""
 
     name: Name | None = None
-    frame: Annotated[FrameSpec, BeforeValidator(_frame)] | None = None
+    frame: Annotated[FrameSpec, BeforeValidator(_frame), OrText()] | None = None
     window: Literal["first", "newest"] = "first"  # the newest of those that pages opened besides
     timeout: Duration | None = Field(default=None, gt=0)
     within: Limits = Limits()
@@ -113,13 +114,13 @@ class BrowserStepSpec(Spec):
     click: ElementTarget | None = None
     select: dict[ElementTarget, str] | None = Field(default=None, min_length=1)
     check: ElementTarget | None = None
-    press: Annotated[PressSpec, BeforeValidator(_press)] | None = None
+    press: Annotated[PressSpec, BeforeValidator(_press), OrText()] | None = None
     wait_for: WaitSpec | None = None
     expect_text: str | None = Field(default=None, min_length=1)
     expect_url: Regex | None = None
     expect_title: Regex | None = None
     expect_no_console_error: Flag = False
-    expect_no_failed_request: Annotated[FailedRequestSpec, BeforeValidator(_failed_request)] | None = None
+    expect_no_failed_request: Annotated[FailedRequestSpec, BeforeValidator(_failed_request), OrText()] | None = None
 
     @model_validator(mode="after")
     def _one_action(self) -> Self:
@@ -179,10 +180,8 @@ class WatchSpec(Spec):
     page: Literal["payment_page"] = "payment_page"
     at: Name | None = None
     effect: Literal[Effect.NONE, Effect.NUISANCE] = Effect.NUISANCE
-    changing: Annotated[
-        tuple[HostPattern, ...], BeforeValidator(as_list)
-    ] = ()  # hosts whose scripts may change in content
-    ignore: Annotated[tuple[Regex, ...], BeforeValidator(as_list)] = ()  # scripts by URL, or inline ones by their text
+    changing: Annotated[tuple[HostPattern, ...], OneOrMore()] = ()  # hosts whose scripts may change in content
+    ignore: Annotated[tuple[Regex, ...], OneOrMore()] = ()  # scripts by URL, or inline ones by their text
     frames: dict[Name, Regex] = Field(default_factory=dict)  # what a frame is called, by its address
 
 
@@ -215,7 +214,7 @@ class BrowserSpec(WithSecret):
     proxy: ProxySection | None = None
     mask: Texts = ()
     trace: Flag = False
-    watch: Annotated[WatchSpec, BeforeValidator(_watch)] | None = None
+    watch: Annotated[WatchSpec, BeforeValidator(_watch), OrText()] | None = None
     viewport: Viewport = Viewport()
     user: str | None = None  # what the first address asks for by HTTP authentication
     password: SecretValue | None = None

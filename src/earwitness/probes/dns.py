@@ -16,7 +16,7 @@ import dns.rdataclass
 import dns.rdatatype
 from pydantic import BeforeValidator, Field, model_validator
 
-from earwitness.config.fields import Duration, Flag, Limits, Spec, as_list, problem
+from earwitness.config.fields import Duration, Flag, Limits, OneOrMore, Spec, problem
 from earwitness.model import Attribution, Channel, Effect, Failure, Finding, Observation, Scalar, Step
 from earwitness.probes.context import Kind, RunContext
 from earwitness.probes.endpoint import THEIRS, excused, failed, slow
@@ -52,9 +52,9 @@ def _rcode(value: Any) -> str:
 class DnsAnswers(Spec):
     """The records that must be there: `any` one of them, `all` of them, or `exactly` them and no other."""
 
-    any_: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(default=(), alias="any")
-    all_: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(default=(), alias="all")
-    exactly: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()
+    any_: Annotated[tuple[str, ...], OneOrMore()] = Field(default=(), alias="any")
+    all_: Annotated[tuple[str, ...], OneOrMore()] = Field(default=(), alias="all")
+    exactly: Annotated[tuple[str, ...], OneOrMore()] = ()
 
 
 class DnsExpect(Spec):
@@ -74,7 +74,7 @@ class DnsSpec(Spec):
 
     name: Annotated[str, BeforeValidator(_name)]
     type: RecordType = "A"
-    servers: Annotated[tuple[NameServer, ...], BeforeValidator(as_list)] = ()
+    servers: Annotated[tuple[NameServer, ...], OneOrMore()] = ()
     protocol: Literal["udp", "tcp"] = "udp"
     recursion: Flag = True
     timeout: Duration = Field(default=5.0, gt=0)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from earwitness.config.fields import SecretValue, WithSecret, problem
+from earwitness.config.fields import OrText, SecretValue, WithSecret, problem
 from earwitness.probes.http_fields import parsed_url, web_url
 from earwitness.transport.exchange import Proxy
 
@@ -36,5 +36,5 @@ def _named(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-ProxySection = Annotated[ProxySpec, BeforeValidator(_named)]
+ProxySection = Annotated[ProxySpec, BeforeValidator(_named), OrText()]
 """The section, or its URL alone."""

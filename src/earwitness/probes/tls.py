@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from earwitness.config.fields import Flag, Limits, Spec, as_list, problem
+from earwitness.config.fields import Flag, Limits, OneOrMore, Spec, as_list, problem
 from earwitness.model import Channel, Effect, Failure, Finding, Observation, Scalar, Step
 from earwitness.probes.context import Kind, RunContext
 from earwitness.probes.endpoint import THEIRS, EndpointSpec, Host, Port, excused, failed, phases, slow
@@ -50,7 +50,7 @@ class TlsExpect(Spec):
     name: Flag = True  # the certificate is for the host
     certificate_left: TimeLeft = TimeLeft()
     min_protocol: Annotated[Protocol, BeforeValidator(_protocol)] = "1.2"
-    ciphers: Annotated[tuple[Regex, ...], BeforeValidator(as_list)] = ()
+    ciphers: Annotated[tuple[Regex, ...], OneOrMore()] = ()
     alpn: str | None = None
     stapled: Flag = False  # an OCSP answer must come with the certificate
     within: Limits = Limits()

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from earwitness.audio.number_masking import mask_numbers
 from earwitness.audio.words import WILDCARD, raw_words
-from earwitness.config.fields import Duration, Flag, Limits, Secret, Share, Spec, as_list, problem
+from earwitness.config.fields import Duration, Flag, Limits, OneOrMore, Secret, Share, Spec, as_list, problem
 from earwitness.model import Effect
 
 Verb = Literal["expect", "hold", "press", "say", "listen", "silence", "pause", "hang_up"]
@@ -76,7 +76,7 @@ def _speakable(value: str) -> str:
 
 
 Prompt = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_speakable)]
-Prompts = Annotated[tuple[Prompt, ...], BeforeValidator(as_list)]
+Prompts = Annotated[tuple[Prompt, ...], OneOrMore()]
 Places = Annotated[
     dict[str, tuple[Prompt, ...]],
     BeforeValidator(_places, json_schema_input_type=str | list[str] | dict[str, str | list[str]]),
