@@ -10,7 +10,7 @@ from earwitness.alerting.insistence import Insistence, Ladders
 from earwitness.config.alerting import EscalationSpec
 from earwitness.judge import State, judge
 from earwitness.model import ClockSetBack, Commanded, Severity, TransitionKind
-from earwitness.store import owed, verdicts
+from earwitness.store import owed, resending, verdicts
 
 STEPS = [{"after": "15m", "to": ["chief"]}, {"after": "1h", "to": ["executives", "chief"]}]
 LADDER = {"match": {"severity": ["sev1", "sev2"]}, "steps": STEPS, "re_escalate_after": "2h"}
@@ -84,6 +84,24 @@ async def test_a_clock_that_is_set_back_puts_off_no_rung_and_no_reminder(make):
     assert "not acknowledged for 15 min" in world.bodies("chief", "escalate")[0]["text"]
     await world.passes(15)
     assert world.kinds("pager") == ["open", "remind"]
+
+
+async def test_an_escalation_is_sent_again_only_while_nobody_has_acknowledged(make):
+    world = make()
+    (incident,) = await world.opens("a")
+    await world.passes(16)
+    (key,) = [row["key"] for row in await world.rows() if row["kind"] == "escalate"]
+
+    async def sent_again():
+        await world.store.write(lambda c: resending.send_again(c, key, "Ann", world.clock.now()))
+        await world.deliver()
+
+    await sent_again()
+    assert world.kinds("chief") == ["escalate", "escalate"]
+    await world.acknowledges(incident)
+    await world.deliver()
+    with pytest.raises(resending.NoLongerSoError, match=f"nobody has acknowledged it, and {incident} is acknowledged"):
+        await sent_again()
 
 
 async def test_who_refuses_an_escalation_is_taken_over_from(make):

@@ -45,6 +45,8 @@ def _no_longer_so(row: Row[Any], incident: Incident) -> str | None:
     if row.kind == TransitionKind.ACKNOWLEDGE:
         answered = incident.status is Status.ACKNOWLEDGED
         return None if answered else f"says that it is acknowledged, and {incident.id} is {incident.status}"
+    if row.kind == TransitionKind.ESCALATE and not incident.unanswered:
+        return f"says that nobody has acknowledged it, and {incident.id} is {incident.status}"
     graded = _severity_at(incident, row.at)
     if _is_over(incident) or graded is None or graded is incident.severity:
         return None
