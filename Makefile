@@ -23,7 +23,7 @@ demo: setup ## play the founding story on the simulator and stay up at http://12
 
 test: setup ## run every test
 	$(BIN)/python tests/system_packages.py
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3  # two cores, and most tests wait for something
 
 check: setup ## lint, types, import rules, docs freshness
 	$(BIN)/ruff check .

@@ -1,11 +1,14 @@
 """The watch over a payment page: proposed, accepted, and told when it changes."""
 
+import asyncio
 import json
 from hashlib import sha256
 
 import pytest
 
 from earwitness.browser.pages import PageBaselines, PageInventory, PageScript, difference
+from earwitness.browser.scripts import ScriptListener
+from earwitness.browser.workers import WorkerListener
 from earwitness.model import Effect, Failure, Outcome
 
 
@@ -312,6 +315,35 @@ async def test_the_scripts_of_workers_are_in_the_inventory_even_of_those_that_en
         assert found[sha(text)].frame == "a worker of the page"
     assert found[sha("var lib = 1")].source.endswith("/lib.js")
     assert found[sha(outer)].source == ""
+
+
+class Told:
+    """A session of the DevTools protocol that answers nothing, and tells what the test tells."""
+
+    def __init__(self):
+        self.tell = {}
+
+    def on(self, event, heard):
+        self.tell[event] = heard
+
+    async def send(self, method, _params=None):
+        if method == "Target.sendMessageToTarget":
+            await asyncio.Event().wait()
+        return {}
+
+
+async def test_what_a_worker_executed_counts_though_it_is_told_after_its_end():
+    scripts, session = ScriptListener(), Told()
+    workers = WorkerListener(scripts)
+    await workers.attach(session, "main")
+    info = {"targetId": "t", "type": "worker", "url": "https://shop.example/w.js"}
+    session.tell["Target.attachedToTarget"]({"sessionId": "s", "targetInfo": info})
+    session.tell["Target.detachedFromTarget"]({"sessionId": "s"})
+    parsed = {"scriptId": "1", "hash": sha("close()"), "length": 7, "embedderName": info["url"]}
+    message = json.dumps({"method": "Debugger.scriptParsed", "params": parsed})
+    session.tell["Target.receivedMessageFromTarget"]({"sessionId": "s", "message": message})
+    assert [script.sha256 for script in scripts.scripts.values()] == [sha("close()")]
+    assert workers.silent == []
 
 
 async def test_a_worker_that_is_the_same_each_time_is_no_change(observe, site, pages):

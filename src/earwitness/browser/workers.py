@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, CDPSession
 
 MOST = 200  # workers that are listened to
+_LATE = 0.5  # seconds after a worker's end in which what it executed may still be told
 _KINDS = (
     {"type": "worker"},
     {"type": "worklet"},
@@ -44,6 +45,7 @@ class _Worker:
     frame: str  # the DevTools protocol's id of the frame that made it; empty for shared ones
     address: str
     listening: bool = False
+    told: asyncio.Event = field(default_factory=asyncio.Event)  # whether a script of it is known
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _waiting: "dict[int, asyncio.Future[dict[str, Any]]]" = field(default_factory=dict)
 
@@ -80,6 +82,7 @@ class WorkerListener:
     def __init__(self, scripts: ScriptListener) -> None:
         self._scripts = scripts
         self._workers: dict[str, _Worker] = {}
+        self._gone: dict[str, _Worker] = {}  # what they executed last may be told after their end
         self._greeting: set[asyncio.Task[None]] = set()
         self.left_out = False  # whether there were more than are listened to
         self._browser: CDPSession | None = None
@@ -101,6 +104,9 @@ class WorkerListener:
         """Wait for all that the workers executed until now: a busy one tells it with its next answer only."""
         await asyncio.gather(*self._greeting)
         await asyncio.gather(*(self._ask(worker) for worker in tuple(self._workers.values())))
+        with suppress(TimeoutError):  # one whose script never came has nothing to tell
+            async with asyncio.timeout(_LATE):
+                await asyncio.gather(*(worker.told.wait() for worker in self._gone.values()))
 
     @staticmethod
     async def _ask(worker: _Worker) -> None:
@@ -153,13 +159,15 @@ class WorkerListener:
         worker.listening = not isinstance(answers[0], BaseException)
 
     def _heard(self, event: dict[str, Any]) -> None:
-        worker = self._workers.get(event.get("sessionId", ""))
+        session = event.get("sessionId", "")
+        worker = self._workers.get(session) or self._gone.get(session)
         if worker is None:
             return
         message = json.loads(event["message"])
         if "id" in message:
             worker.answered(message)
         elif message["method"] == "Debugger.scriptParsed":
+            worker.told.set()
             self._scripts.parsed_by_worker(worker, worker.frame, message["params"])
         elif message["method"] == "Target.attachedToTarget":
             self._came(worker, worker.frame, message["params"])
@@ -172,3 +180,5 @@ class WorkerListener:
         worker = self._workers.pop(event.get("sessionId", ""), None)
         if worker is not None:
             worker.gone()
+            if len(self._gone) < MOST:
+                self._gone[worker.session] = worker
