@@ -125,12 +125,16 @@ async def test_a_prompt_in_other_words_is_shown_listened_to_and_accepted(stage):
     async def called(times):
         return len((await daemon.api.get("/api/v1/runs")).json()) == times
 
-    for times in (1, 2):
+    for times in range(1, 5):  # a machine that is held up may make one call sound unlike the one before
         await look(daemon)
         await until(lambda times=times: called(times))
+        (proposal,) = (await daemon.api.get("/api/v1/baselines")).json()
+        assert proposal["stable"] is (proposal["calls"] >= 2)
+        if proposal["stable"]:
+            break
+    runs = [(run["outcome"], run["findings"]) for run in (await daemon.api.get("/api/v1/runs")).json()]
+    assert (proposal["calls"], proposal["probe"]) == (2, "phone"), runs
     assert await incidents(daemon) == []
-    (proposal,) = (await daemon.api.get("/api/v1/baselines")).json()
-    assert (proposal["stable"], proposal["calls"], proposal["probe"]) == (True, 2, "phone")
     page = (await daemon.api.get("/")).text
     assert "Prompts that no recording holds" in page
     sound = await daemon.api.get(proposal["sound"])
