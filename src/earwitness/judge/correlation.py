@@ -140,14 +140,15 @@ def _explained_by(
     worked_at = max((p.started_at for p in probes if not p.failing and p.probe not in known), default=-inf)
     if worked_at > since:
         return None
-    members = [
-        p
-        for p in probes
-        if p.probe in known or (p.failing and p.since >= worked_at and serious(p) is kind and recent(p, rules, now))
-    ]
+    members = [p for p in probes if p.probe in known or (p.since >= worked_at and _fails_so(p, kind, rules, now))]
     began = min([since, *(p.since for p in members if p.failing)])
     supporting = tuple(p.probe for p in members)
     return Group(Cause(dependency, confidence(len(supporting), 0, 1), supporting), supporting, began)
+
+
+def _fails_so(probe: ProbeState, is_serious: bool, rules: Rules, now: float) -> bool:
+    """Whether it fails now, and keeps customers from their goal or does not, as is said."""
+    return probe.failing and serious(probe) is is_serious and recent(probe, rules, now)
 
 
 def _despite_passes(
@@ -162,10 +163,8 @@ def _despite_passes(
     same = [
         p.probe
         for p in others
-        if p.failing
+        if _fails_so(p, kind, rules, now)
         and _blamed(p.probe, state, rules) == dependency
-        and serious(p) is kind
-        and recent(p, rules, now)
         and rules.probes[p.probe].environment == rules.probes[seeds[0]].environment
     ]
     supporting = (*seeds, *same)

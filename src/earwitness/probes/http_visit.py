@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import httpx
@@ -27,14 +26,13 @@ from earwitness.probes.http_templates import (
 )
 from earwitness.probes.http_terms import check_version, terms_of
 from earwitness.transport.chain import as_utc, needed_of
-from earwitness.transport.client import WebClient
 from earwitness.transport.client_certificate import (
     ClientCertificate,
     UnusableCertificateError,
     read_client_certificate,
 )
 from earwitness.transport.errors import ExchangeError
-from earwitness.transport.exchange import Certificate, Exchange, Stage, Terms
+from earwitness.transport.exchange import Certificate, Exchange, Stage
 from earwitness.transport.redaction import Redaction, is_long
 from earwitness.transport.redirects import Trail, follow, same_origin
 
@@ -71,10 +69,6 @@ class Visit:
         return Step(self.name, not self.findings and not self.note, self.started, self.duration, note)
 
 
-def _terms(spec: HttpSpec, web: WebClient, family: int | None) -> Terms:
-    return terms_of(spec, web.terms(spec.allow), family)
-
-
 class Visitor:
     """Walks through the flow once. `family` is the version of IP to go by, None for any."""
 
@@ -82,9 +76,10 @@ class Visitor:
         self, spec: HttpSpec, ctx: RunContext, client: httpx.AsyncClient, redaction: Redaction, family: int | None
     ) -> None:
         assert ctx.web is not None
+        web = ctx.web
         self._suffix = f" over IPv{family}" if spec.ip == "both" else ""
         self._spec, self._ctx, self._client, self._redaction = spec, ctx, client, redaction
-        self._terms = ctx.memo.once(spec, ("terms", family), partial(_terms, spec, ctx.web, family))
+        self._terms = ctx.memo.once(spec, ("terms", family), lambda: terms_of(spec, web.terms(spec.allow), family))
         self._home = parsed_url(spec.flow[0].url)  # where credentials belong
         self._values: dict[str, Captured] = {}
         self._token: Token | None = None

@@ -131,11 +131,8 @@ def _mask_input(match: re.Match[str]) -> str:
     return _INPUT_VALUE.sub(rf'\1"{MASK}"', match[0])
 
 
-def _mask_element(match: re.Match[str]) -> str:
-    return f"{match[1]}{MASK}" if sensitive_field(match[2]) else match[0]
-
-
-def _mask_part(match: re.Match[str]) -> str:
+def _mask_what_follows(match: re.Match[str]) -> str:
+    """Mask what comes after the beginning (group 1) of a form's part or an XML element, if its name (group 2) is telling."""
     return f"{match[1]}{MASK}" if sensitive_field(match[2]) else match[0]
 
 
@@ -146,11 +143,11 @@ def mask_fields(text: str) -> str:
     if '\\"' in text:
         text = _QUOTED_FIELD.sub(_mask_quoted_field, text)
     if "name=" in text:
-        text = _PART.sub(_mask_part, text)
+        text = _PART.sub(_mask_what_follows, text)
     if "<" in text:
         text = _INPUT.sub(_mask_input, text)
     if "</" in text:
-        text = _ELEMENT.sub(_mask_element, text)
+        text = _ELEMENT.sub(_mask_what_follows, text)
     if "=" in text:
         text = _FORM_FIELD.sub(_mask_form_field, text)
     return _CREDENTIAL.sub(lambda found: f"{found[1] or ''}{MASK}", text)
