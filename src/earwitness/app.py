@@ -230,7 +230,7 @@ class App:
         gc.collect()
         gc.freeze()  # what is there now stays: no later collection need look through it
         gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
-        await self._schedule.start(self._config.probes, await self._store.read(history.last_slots))
+        self._schedule.start(self._config.probes, await self._store.read(history.last_slots))
         self._started.set()
         log.info("started", url=self.url, probes=len(self._config.probes), data_dir=str(self._data_dir))
         for line in advice_on(self._config):
@@ -370,7 +370,7 @@ class App:
         self._dispatcher.reconfigure(config, self._ports())
         self._postroom.configure(config)
         self._insistence.ladders = self._ladders()
-        await self._schedule.apply(config.probes)
+        self._schedule.apply(config.probes)
         await self._commit.reconfigure(self._rules, Router.of(config, self._location))
 
 

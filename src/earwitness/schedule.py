@@ -2,17 +2,19 @@
 
 A slot is a nominal start time. For `every` it is `n x every + offset`, anchored at the epoch with an offset that comes from the
 probe's name, so that starts are spread and a restart computes the same slots; for `cron` it is the nominal firing time. APScheduler
-only wakes us: which slots are due, late or missed is decided here, from the last slot on record.
+only wakes us, by one job for all probes: which slots are due, late or missed is decided here, from the last slot on record.
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from heapq import heapify, heappop, heappush
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import structlog
+from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
@@ -25,6 +27,8 @@ log = structlog.get_logger()
 
 _CATCH_UP = 60.0  # seconds; a slot older than this, or than one interval, is missed rather than run
 _MOST_COUNTED = 10_000  # cron slots counted one by one after a long absence
+_GRID = 25  # ms; starts that lie so near to each other share a wake-up, which costs as much for many as for one
+_LIFE = timedelta(seconds=1)  # from one sign of life to the next, whether a probe is due or not
 
 
 class Slots(Protocol):
@@ -49,7 +53,8 @@ class EverySlots:
     def of(cls, probe: str, seconds: float) -> "EverySlots":
         every = round(seconds * 1000)
         digest = hashlib.sha256(probe.encode()).digest()
-        return cls(every, int.from_bytes(digest[:8], "big") % every)
+        offset = int.from_bytes(digest[:8], "big") % every
+        return cls(every, offset - offset % _GRID)
 
     def latest(self, now: int) -> int:
         return (now - self.offset) // self.every * self.every + self.offset
@@ -135,16 +140,16 @@ def _before(slots: Slots, newest: int, last: int) -> int:
     return earlier if earlier is not None else last
 
 
-class _SlotTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
-    """Tells APScheduler when to wake us for a probe."""
+class _Wake(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """Tells APScheduler when to wake us: at the next slot of any probe, and as a sign of life in between."""
 
-    def __init__(self, slots: Slots) -> None:
-        self._slots = slots
+    def __init__(self, soonest: Callable[[], int | None]) -> None:
+        self._soonest = soonest
 
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        after = max(now, previous_fire_time) if previous_fire_time else now
-        slot = self._slots.following(int(after.timestamp() * 1000))
-        return None if slot is None else _datetime(slot)
+    def get_next_fire_time(self, _previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return a moment after `now`: APScheduler goes on asking until it is told one."""
+        slot, life = self._soonest(), now + _LIFE
+        return life if slot is None else min(max(_datetime(slot), now + timedelta.resolution), life)
 
 
 def _datetime(ms: int) -> datetime:
@@ -152,67 +157,83 @@ def _datetime(ms: int) -> datetime:
 
 
 class Schedule:
-    """Fires what is due. The callback only enqueues; it must not wait for the run."""
+    """Fires what is due. The callback only enqueues; nothing else fires before it returns."""
 
-    def __init__(self, clock: Clock, on_due: Callable[[Due], Awaitable[None]]) -> None:
+    def __init__(self, clock: Clock, on_due: Callable[[Due], None]) -> None:
         self._clock = clock
         self._on_due = on_due
         self._probes: dict[str, ProbeSpec] = {}
         self._slots: dict[str, Slots] = {}
         self._last: dict[str, int] = {}
+        self._queue: list[tuple[int, str]] = []  # a heap: when each probe is to fire next
         self._timer = AsyncIOScheduler(
-            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1000}
+            timezone=UTC,
+            executors={"default": DebugExecutor()},  # runs a job where the timer is, before it asks when the next is
+            job_defaults={"misfire_grace_time": None, "coalesce": True},
         )
-        self.ticked_at = clock.monotonic()  # when a probe last fired; the watchdog's proof of life
+        self.ticked_at = clock.monotonic()  # when the timer last woke us; the watchdog's proof of life
 
-    async def start(self, probes: Mapping[str, ProbeSpec], last: Mapping[str, int]) -> None:
+    def start(self, probes: Mapping[str, ProbeSpec], last: Mapping[str, int]) -> None:
         """Begin; `last` holds each probe's newest slot on record. What was missed since is looked at first."""
         self._last = {name: slot for name, slot in last.items() if name in probes}
-        self._timer.add_job(self._tick, _SlotTrigger(EverySlots(1000, 0)), id="-tick")
+        self._timer.add_job(self._wake, _Wake(self._soonest), id="wake")
         self._timer.start()
-        await self.apply(probes)
+        self.apply(probes)
 
-    async def apply(self, probes: Mapping[str, ProbeSpec]) -> None:
-        """Make the timer agree with the configuration; jobs that did not change are not touched."""
+    def apply(self, probes: Mapping[str, ProbeSpec]) -> None:
+        """Make the timer agree with the configuration; probes whose times did not change keep theirs."""
         for name in self._probes.keys() - probes.keys():
-            self._timer.remove_job(name)
-            del self._probes[name], self._slots[name], self._last[name]
-        changed = [name for name, probe in probes.items() if not _same_times(self._probes.get(name), probe)]
+            del self._slots[name], self._last[name]
+        changed = {name for name, probe in probes.items() if not _same_times(self._probes.get(name), probe)}
         for name in changed:
             if name in self._probes or name not in self._last:
                 self._last[name] = self._now()  # a new probe, or new times of an old one, have missed nothing
             self._slots[name] = slots_of(name, probes[name])
         self._probes = dict(probes)
         for name in changed:
-            self._timer.add_job(self._fire, _SlotTrigger(self._slots[name]), [name], id=name, replace_existing=True)
-        for name in changed:
-            await self._fire(name)
+            self._fire(name)
+        self._queue = [(slot, name) for slot, name in self._queue if name in probes and name not in changed]
+        self._await(changed)
 
     def rewind(self) -> None:
-        """Set every timer anew: the clock was set back, and they would sleep until it has caught up."""
-        for job in self._timer.get_jobs():
-            job.reschedule(job.trigger)
-        self._timer.wakeup()
+        """Work out anew when each probe is due: the clock was set back, and they would sleep until it has caught up."""
+        self._queue.clear()
+        self._await(self._slots)
+
+    def _await(self, names: Iterable[str]) -> None:
+        now = self._now()
+        following = ((self._slots[name].following(now), name) for name in names)
+        self._queue += [(slot, name) for slot, name in following if slot is not None]
+        heapify(self._queue)
+        self._timer.get_job("wake").reschedule(_Wake(self._soonest))
 
     def stop(self) -> None:
         if self._timer.running:
             self._timer.shutdown(wait=False)
 
-    async def _tick(self) -> None:
-        self.ticked_at = self._clock.monotonic()
+    def _soonest(self) -> int | None:
+        return self._queue[0][0] if self._queue else None
 
-    async def _fire(self, name: str) -> None:
-        probe = self._probes.get(name)
-        if probe is None:
-            return
-        if self._last[name] > self._now() + round(CLOCK_SLACK * 1000):
+    def _wake(self) -> None:
+        self.ticked_at = self._clock.monotonic()
+        now = self._now()
+        while self._queue and self._queue[0][0] <= now:
+            _, name = heappop(self._queue)
+            following = self._slots[name].following(now)
+            if following is not None:
+                heappush(self._queue, (following, name))
+            self._fire(name)
+
+    def _fire(self, name: str) -> None:
+        now = self._now()
+        if self._last[name] > now + round(CLOCK_SLACK * 1000):
             log.warning("clock_set_back", probe=name)
-            self._last[name] = self._now()
-        found = due(name, self._slots[name], self._last[name], self._now(), _catch_up_ms(probe))
+            self._last[name] = now
+        found = due(name, self._slots[name], self._last[name], now, _catch_up_ms(self._probes[name]))
         newest = found.slot if found.slot is not None else found.missed_until
         if newest is not None:
             self._last[name] = newest
-            await self._on_due(found)
+            self._on_due(found)
 
     def _now(self) -> int:
         return round(self._clock.now() * 1000)

@@ -52,7 +52,7 @@ class Patient:
         vitals = Vitals(self._alive, self.commit, world.store, self.clock, patience=2.0)
         self.heart = Heartbeat(vitals, lambda: self.spec, lambda s: self.web.client(timeout=s), self.impairments)
 
-    async def _on_due(self, _due):
+    def _on_due(self, _due):
         raise AssertionError("no probe is scheduled")
 
     def _alive(self):
@@ -61,7 +61,7 @@ class Patient:
     async def minute(self):
         """A minute passes, in which the scheduler ticks; then the heart is looked at."""
         self.clock.moment += 60
-        await self.schedule._tick()
+        self.schedule._wake()
         await self.heart.look()
 
     @property

@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 from virtual import until
 
@@ -18,13 +16,10 @@ def probe(every="1s", **more):
 async def fired():
     seen, schedules = [], []
 
-    async def on_due(found):
-        seen.append(found)
-
-    async def start(probes, last=None):
+    def start(probes, last=None, on_due=seen.append):
         schedule = Schedule(SystemClock(), on_due)
         schedules.append(schedule)
-        await schedule.start(probes, last or {})
+        schedule.start(probes, last or {})
         return schedule
 
     yield start, seen
@@ -34,7 +29,7 @@ async def fired():
 
 async def test_a_probe_fires_at_each_of_its_slots(fired):
     start, seen = fired
-    await start({"web": probe()})
+    start({"web": probe()})
     await until(lambda: len(seen) >= 2)
     slots = EverySlots.of("web", 1)
     assert [d.slot for d in seen[:2]] == [seen[0].slot, slots.following(seen[0].slot)]
@@ -46,7 +41,7 @@ async def test_what_was_missed_since_the_last_slot_on_record_is_told_at_start(fi
     slots = EverySlots.of("web", 60)
     now = round(SystemClock().now() * 1000)
     last = slots.latest(now) - 5 * 60_000
-    await start({"web": probe("1m", catch_up="60s")}, {"web": last})
+    start({"web": probe("1m", catch_up="60s")}, {"web": last})
     (found,) = seen
     assert found.slot == slots.latest(now)
     assert found.missed == 4
@@ -54,43 +49,55 @@ async def test_what_was_missed_since_the_last_slot_on_record_is_told_at_start(fi
 
 async def test_a_new_probe_has_missed_nothing(fired):
     start, seen = fired
-    await start({"web": probe("1h")})
+    start({"web": probe("1h")})
     assert seen == []
 
 
 async def test_a_reload_touches_only_what_changed(fired):
     start, seen = fired
-    schedule = await start({"kept": probe("1h"), "changed": probe("1h"), "gone": probe("1h")})
-    jobs = {job.id: job for job in schedule._timer.get_jobs()}
-    await schedule.apply({"kept": probe("1h"), "changed": probe("2h"), "new": probe("1h")})
-    after = {job.id: job for job in schedule._timer.get_jobs()}
-    assert after.keys() == {"-tick", "kept", "changed", "new"}
-    assert after["kept"].trigger is jobs["kept"].trigger
-    assert after["changed"].trigger is not jobs["changed"].trigger
-    assert seen == []
+    schedule = start({"kept": probe("1h"), "changed": probe("1h"), "gone": probe("1h")})
+    before = {name: slot for slot, name in schedule._queue}
+    schedule.apply({"kept": probe("1h"), "changed": probe("2s"), "new": probe("1h")})
+    after = {name: slot for slot, name in schedule._queue}
+    assert after.keys() == {"kept", "changed", "new"}
+    assert after["kept"] == before["kept"]
+    await until(lambda: [found.probe for found in seen] == ["changed"])
 
 
-async def test_a_slow_consumer_delays_no_other_probe(fired):
-    _, seen = fired
-    stuck = asyncio.Event()
+async def test_what_is_due_while_the_configuration_is_reloaded_is_run(fired):
+    start, seen = fired
+    schedule = start({"web": probe()})
+    slot = schedule._queue[0][0]
+    while SystemClock().now() * 1000 <= slot:
+        schedule.apply({"web": probe(), "another": probe("1h")})  # and the timer gets no turn
+    await until(lambda: seen)
+    assert (seen[0].slot, seen[0].missed) == (slot, 0)
 
-    async def on_due(found):
+
+async def test_a_consumer_that_breaks_at_one_probe_keeps_no_other_from_its_slot(fired):
+    start, seen = fired
+    names = ("broken", *(f"web-{n}" for n in range(100)))
+    running = False
+
+    def on_due(found):
         seen.append(found.probe)
-        if found.probe == "slow":
-            await stuck.wait()
+        if found.probe == "broken" and running:
+            raise RuntimeError("no")
 
-    schedule = Schedule(SystemClock(), on_due)
-    await schedule.start({"slow": probe(), "quick": probe()}, {})
-    try:
-        await until(lambda: "slow" in seen and seen.count("quick") >= 2)
-    finally:
-        stuck.set()
-        schedule.stop()
+    start(dict.fromkeys(names, probe("2s")), on_due=on_due)
+    running = True
+    await until(lambda: len(set(seen)) == len(names) and seen.count("broken") > 1, seconds=8)
+
+
+async def test_starts_that_lie_near_to_each_other_share_a_moment():
+    offsets = {EverySlots.of(f"web-{n}", 5).offset for n in range(2_000)}
+    assert 190 < len(offsets) <= 200
+    assert {EverySlots.of(f"web-{n}", 0.01).offset for n in range(50)} == {0}
 
 
 async def test_a_clock_that_was_set_back_stops_no_probe(fired):
     start, seen = fired
     tomorrow = round(SystemClock().now() * 1000) + 86_400_000
-    await start({"web": probe()}, {"web": tomorrow})
+    start({"web": probe()}, {"web": tomorrow})
     await until(lambda: seen)
     assert seen[0].slot < tomorrow

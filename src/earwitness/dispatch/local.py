@@ -125,17 +125,17 @@ class Dispatcher:
 
     # --- what asks for runs ------------------------------------------------------------------------------------------
 
-    async def on_due(self, found: Due) -> None:
+    def on_due(self, found: Due) -> None:
         """Start the slot's run, and record the slots that nobody ran."""
         probe = self._config.probes.get(found.probe)
         if probe is None:
             return
         if found.missed and found.missed_until is not None:
-            await self._missed(found.probe, probe, found.missed_until, "missed", "not_running", found.missed)
+            self._spawn(self._missed(found.probe, probe, found.missed_until, "missed", "not_running", found.missed))
         if found.slot is None:
             return
         if found.probe in self._busy:
-            await self._missed(found.probe, probe, found.slot, "skipped", "overlap")
+            self._spawn(self._missed(found.probe, probe, found.slot, "skipped", "overlap"))
             return
         run = self._run_of(found.probe, probe, Why.SCHEDULED, slot=found.slot)
         self._spawn(self._execute(run, probe, self._claim(found.probe)))
