@@ -1,11 +1,12 @@
 import asyncio
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 from web_servers import answering, raw_server
 
 from earwitness.model import Attribution, Failure
 from earwitness.transport.errors import ExchangeError
+from earwitness.transport.guard import usable
 from earwitness.transport.resolver import Resolver, routable
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -85,9 +86,19 @@ def test_knows_what_it_has_no_route_to():
     assert not routable(ip_address("255.255.255.255"), 80)
 
 
-async def test_without_a_route_the_uplink_is_down(make_web, engine):
-    web = make_web(transport=engine)
-    web.transport._route = lambda *_: False
-    with pytest.raises(ExchangeError, match=r"no route to 127\.0\.0\.1") as caught:
-        await web.client().get("http://127.0.0.1/")
+BOTH = (ip_address("192.0.2.1"), ip_address("2001:db8::1"))
+ANYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+
+
+def test_a_version_of_ip_without_a_route_is_left_out():
+    assert usable(BOTH, 80, ANYWHERE, lambda address, _port: address.version == 4) == BOTH[:1]
+
+
+def test_without_any_route_the_uplink_is_down():
+    with pytest.raises(ExchangeError, match=r"no route to 192\.0\.2\.1, 2001:db8::1") as caught:
+        usable(BOTH, 80, ANYWHERE, lambda *_: False)
     assert (caught.value.failure, caught.value.attribution) == (Failure.UPLINK_DOWN, Attribution.MONITOR)
+
+
+def test_the_only_version_of_ip_is_left_to_who_connects():
+    assert usable(BOTH[:1], 80, ANYWHERE, lambda *_: False) == BOTH[:1]

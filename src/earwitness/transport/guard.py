@@ -111,10 +111,15 @@ def usable(
     route: Callable[[Address, int], bool],
     deny: Sequence[Network] = (),
 ) -> tuple[Address, ...]:
-    """Return those that may be reached, and to which `route` knows a way. Raises ConnectFailedError if none is left."""
+    """Return those that may be reached, and to which `route` knows a way. Raises ConnectFailedError if none is left.
+
+    Of addresses that are all of one version of IP whoever connects learns from the kernel that it knows no way.
+    """
     permitted = tuple(a for a in addresses if refusal(a, allow, deny) is None)
     if not permitted:
         check(addresses[0], allow, deny)
+    if len({a.version for a in permitted}) == 1:
+        return permitted
     reachable = tuple(a for a in permitted if route(a, port))
     if not reachable:
         listed = ", ".join(str(a) for a in permitted)

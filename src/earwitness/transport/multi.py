@@ -41,8 +41,10 @@ class MultiDriver:
         return len(self._watched)
 
     def add(self, handle: pycurl.Curl, done: Done) -> None:
+        """Start the handle at once: `done` may be called before this returns."""
         self._running[handle] = done
         self._multi.add_handle(handle)
+        self._act(pycurl.SOCKET_TIMEOUT, 0)  # what libcurl has just asked the timer for
 
     def remove(self, handle: pycurl.Curl) -> None:
         """Take the handle out, finished or not. Its socket is closed unless another request may use it."""
