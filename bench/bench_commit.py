@@ -40,7 +40,7 @@ async def _ours(path):
         Run(f"run-{n}", "web", "shop", Channel.HTTP, "here", "production", Why.SCHEDULED, 0.0, n) for n in range(ROWS)
     ]
     start = time.process_time()
-    await asyncio.gather(*(store.write(lambda c, run=run: history.begin_run(c, run, 0.0)) for run in runs))
+    await asyncio.gather(*(store.write(lambda c, run=run: history.begin_runs(c, [run], 0.0)) for run in runs))
     took = time.process_time() - start
     store.close()
     return took / ROWS

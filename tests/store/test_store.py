@@ -73,21 +73,21 @@ def test_many_commands_may_open_a_new_data_directory_at_once(tmp_path):
 
 
 async def test_opening_it_again_keeps_everything(store, tmp_path):
-    await store.write(lambda c: history.begin_run(c, a_run(), 60.0))
+    await store.write(lambda c: history.begin_runs(c, [a_run()], 60.0))
     again = Store.open(tmp_path / "earwitness.db")
     assert await again.read(history.last_slots) == {"web": 60_000}
     again.close()
 
 
 async def test_a_slot_is_taken_once(store):
-    assert await store.write(lambda c: history.begin_run(c, a_run("run-1"), 60.0))
-    assert not await store.write(lambda c: history.begin_run(c, a_run("run-2"), 60.0))
-    assert await store.write(lambda c: history.begin_run(c, a_run("run-3", slot=120_000), 120.0))
+    assert await store.write(lambda c: history.begin_runs(c, [a_run("run-1")], 60.0))
+    assert not await store.write(lambda c: history.begin_runs(c, [a_run("run-2")], 60.0))
+    assert await store.write(lambda c: history.begin_runs(c, [a_run("run-3", slot=120_000)], 120.0))
 
 
 async def test_a_slot_that_comes_again_because_the_clock_was_set_back_is_run(store):
-    assert await store.write(lambda c: history.begin_run(c, a_run("run-1"), 7200.0))
-    assert await store.write(lambda c: history.begin_run(c, a_run("run-2"), 3600.0))
+    assert await store.write(lambda c: history.begin_runs(c, [a_run("run-1")], 7200.0))
+    assert await store.write(lambda c: history.begin_runs(c, [a_run("run-2")], 3600.0))
     assert len(await store.read(history.unfinished_runs)) == 2
 
 
@@ -97,8 +97,8 @@ async def test_a_request_is_taken_once(store):
     assert await store.read(verdicts.pending_requests) == [wanted]
     first = a_run("run-1", slot=None, why=Why.CONFIRM, request=wanted.key)
     second = a_run("run-2", slot=None, why=Why.CONFIRM, request=wanted.key)
-    assert await store.write(lambda c: history.begin_run(c, first, 60.0))
-    assert not await store.write(lambda c: history.begin_run(c, second, 60.0))
+    assert await store.write(lambda c: history.begin_runs(c, [first], 60.0))
+    assert not await store.write(lambda c: history.begin_runs(c, [second], 60.0))
 
 
 async def test_missed_slots_are_on_record_and_count_as_the_newest(store):
@@ -111,7 +111,7 @@ async def test_missed_slots_are_on_record_and_count_as_the_newest(store):
 async def test_an_observation_comes_back_as_it_went(store):
     file = Evidence("response", "text/plain", "a" * 64, 12, "response.txt")
     seen = an_observation(a_run(), Finding(Failure.WRONG_STATUS, "got 502"), evidence=(file,))
-    await store.write(lambda c: history.begin_run(c, seen.run, 60.0))
+    await store.write(lambda c: history.begin_runs(c, [seen.run], 60.0))
     await store.write(lambda c: history.add_observations(c, [seen]))
     await store.write(lambda c: history.add_observations(c, [seen]))
     assert await store.read(lambda c: history.recent_observations(c, probe="web", limit=10)) == [seen]
@@ -154,20 +154,20 @@ async def test_one_broken_operation_does_not_take_its_neighbours_along(store):
         raise RuntimeError("this one")
 
     results = await asyncio.gather(
-        store.write(lambda c: history.begin_run(c, a_run("run-1"), 60.0)),
+        store.write(lambda c: history.begin_runs(c, [a_run("run-1")], 60.0)),
         store.write(broken),
-        store.write(lambda c: history.begin_run(c, a_run("run-2", slot=120_000), 60.0)),
+        store.write(lambda c: history.begin_runs(c, [a_run("run-2", slot=120_000)], 60.0)),
         return_exceptions=True,
     )
-    assert results[0] is True
+    assert results[0] == {"run-1"}
     assert isinstance(results[1], RuntimeError)
-    assert results[2] is True
+    assert results[2] == {"run-2"}
     assert len(await store.read(history.unfinished_runs)) == 2
 
 
 async def test_what_fails_half_way_leaves_nothing(store):
     def half(connection):
-        history.begin_run(connection, a_run(), 60.0)
+        history.begin_runs(connection, [a_run()], 60.0)
         connection.execute(insert(runs).values(id="broken"))
 
     with pytest.raises(Exception, match="NOT NULL"):
@@ -178,7 +178,7 @@ async def test_what_fails_half_way_leaves_nothing(store):
 async def test_a_database_that_is_locked_is_waited_for(store, tmp_path):
     other = sqlite3.connect(tmp_path / "earwitness.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
-    writing = asyncio.create_task(store.write(lambda c: history.begin_run(c, a_run(), 60.0)))
+    writing = asyncio.create_task(store.write(lambda c: history.begin_runs(c, [a_run()], 60.0)))
     await asyncio.sleep(0)
     other.execute("COMMIT")
     assert await writing
@@ -190,7 +190,7 @@ async def test_what_is_old_is_forgotten_but_not_what_incidents_rest_on(store):
     seen = [an_observation(old), an_observation(kept_run)]
     seen.append(Observation(fresh, 5000.0, 1.0))
     for o in seen:
-        await store.write(lambda c, o=o: history.begin_run(c, o.run, 60.0))
+        await store.write(lambda c, o=o: history.begin_runs(c, [o.run], 60.0))
     await store.write(lambda c: history.add_observations(c, seen))
     await store.write(lambda c: c.execute(insert(held).values(run="run-2", incident="inc-1")))
     assert await store.write(lambda c: history.forget_before(c, 1000.0)) == 1

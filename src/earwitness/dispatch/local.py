@@ -4,11 +4,9 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import Connection
 
 from earwitness.clock import Clock
 from earwitness.config.schema import Config, ProbeSpec
@@ -16,6 +14,7 @@ from earwitness.dispatch.effects import with_effects
 from earwitness.dispatch.ledger import Ledger
 from earwitness.dispatch.pace import Pace
 from earwitness.dispatch.ports import Ports
+from earwitness.dispatch.register import Register
 from earwitness.metrics import Metrics
 from earwitness.model import (
     Attribution,
@@ -30,7 +29,7 @@ from earwitness.model import (
 )
 from earwitness.probes.context import InterruptedCall
 from earwitness.schedule import Due
-from earwitness.store import history, spend, verdicts
+from earwitness.store import spend, verdicts
 from earwitness.store.history import Missed
 from earwitness.store.store import Store
 from earwitness.telephony.way import carrier_of
@@ -42,7 +41,6 @@ log = structlog.get_logger()
 
 _GRACE = 15.0  # seconds a probe may pass its own budget before we say that it hangs
 _AFTERWARDS = 900.0  # seconds that waiting for a recording may take
-_RETRY = (0.5, 1.0, 2.0, 5.0)  # seconds between tries while the disk refuses
 
 
 class Dispatcher:
@@ -67,7 +65,7 @@ class Dispatcher:
         self._tested_by: Callable[[str, float], str] = _untested
         self._busy: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self.failing = False  # whether the store refuses to take what is to be run
+        self._register = Register(store, clock, self._spawn)
         self._config, self._ports = config, ports
         self._make_room()
 
@@ -108,6 +106,11 @@ class Dispatcher:
     def carrier(self, name: str) -> "Carrier":
         """Return a carrier of the configuration in use. Raises LookupError."""
         return self._ports.carrier(name)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the store refuses to take what is to be run."""
+        return self._register.failing
 
     @property
     def running(self) -> int:
@@ -257,26 +260,12 @@ class Dispatcher:
 
     async def _begin(self, run: Run) -> bool:
         """Put the run on record before it starts. False: this slot or request was taken before."""
-        if not await self._recorded(lambda c: _begin(c, run, self._clock.now())):
+        if not await self._register.begin(run):
             return False
         if run.slot is not None:
             late = max(0.0, self._clock.now() - run.scheduled_at)
             self._metrics.lateness.labels(run.channel.value, run.location).observe(late)
         return True
-
-    async def _recorded(self, work: Callable[[Connection], bool]) -> bool:
-        """Keep trying: nothing is run without a record, and nothing is dropped because the disk is full."""
-        for pause in chain(_RETRY, repeat(_RETRY[-1])):
-            try:
-                recorded = await self._store.write(work)
-            except Exception:  # Whatever the store says, the run waits for it.
-                self.failing = True
-                log.exception("run_not_recorded")
-                await self._clock.sleep(pause)
-            else:
-                self.failing = False
-                return recorded
-        raise AssertionError("the pauses never end")
 
     async def _observe(
         self, run: Run, probe: ProbeSpec, release: Callable[[], None], work: Callable[..., Awaitable[Observation]]
@@ -359,20 +348,9 @@ class Dispatcher:
 
     async def _missed(self, name: str, probe: ProbeSpec, slot: int, state: str, reason: str, slots: int = 1) -> None:
         missed = Missed(self._run_of(name, probe, Why.SCHEDULED, slot=slot), state, reason, slots)
-        try:
-            fresh = await self._store.write(lambda c: history.record_missed(c, missed))
-        except Exception:  # Whatever the store says: slots go by, and waiting with each would pile them up.
-            self.failing, fresh = True, True
-            log.exception("slot_not_recorded", probe=name)
-        if fresh:
+        if await self._register.miss(missed):
             self._metrics.missed.labels(probe.kind.channel.value, reason).inc(slots)
             log.info("slot_not_run", probe=name, reason=reason, slots=slots)
-
-
-def _begin(connection: Connection, run: Run, now: float) -> bool:
-    if run.request is not None:
-        verdicts.end_request(connection, run.request, "taken")
-    return history.begin_run(connection, run, now)
 
 
 def _our_fault(failure: Failure, message: str) -> Finding:

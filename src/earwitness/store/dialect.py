@@ -1,6 +1,6 @@
-"""The one statement that SQL never standardised."""
+"""The statements that SQL never standardised: what an insert does where the key is already there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from sqlalchemy import Connection, Insert, Table
@@ -9,12 +9,34 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 def insert_if_new(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
     """Insert the row; False if a unique key of it is already there. Any other error is raised."""
-    return connection.execute(_statement(connection.dialect.name, table), row).rowcount == 1
+    return connection.execute(_if_new(connection.dialect.name, table), row).rowcount == 1
+
+
+def insert_those_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert those of the rows of which no unique key is already there. Any other error is raised."""
+    if rows:
+        connection.execute(_if_new(connection.dialect.name, table), rows)
+
+
+def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert the rows, each in place of the one that has its primary key."""
+    if rows:
+        connection.execute(_in_place(connection.dialect.name, table), rows)
+
+
+# Composing a statement anew takes longer than executing it.
 
 
 @cache
-def _statement(dialect: str, table: Table) -> Insert:
-    """Return the statement; composing it anew takes longer than executing it."""
+def _if_new(dialect: str, table: Table) -> Insert:
     if dialect == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
+
+
+@cache
+def _in_place(dialect: str, table: Table) -> Insert:
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    keys = list(table.primary_key.columns)
+    others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
+    return insert.on_conflict_do_update(index_elements=keys, set_=others)

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from earwitness.judge.state import ProbeState
 from earwitness.model import Observation, Run
 from earwitness.store.codec import decode, encode
-from earwitness.store.dialect import insert_if_new
+from earwitness.store.dialect import insert_if_new, insert_those_new, put
 from earwitness.store.tables import calls, evidence, held, observations, probe_states, runs
 
 _CLOCK_SLACK = 60.0  # seconds
@@ -24,14 +24,19 @@ class Missed:
     slots: int = 1
 
 
-def begin_run(connection: Connection, run: Run, started_at: float) -> bool:
-    """Record that the run starts. False: this slot, or this request, was already taken."""
-    row = _run_row(run) | {"state": "running", "started_at": started_at, "lateness": started_at - run.scheduled_at}
-    if insert_if_new(connection, runs, row):
-        return True
-    if run.slot is None or not _lies_in_the_future(connection, run, started_at):
-        return False
-    return insert_if_new(connection, runs, row | {"slot": None})
+def begin_runs(connection: Connection, starting: Sequence[Run], started_at: float) -> set[str]:
+    """Record that the runs start. Returns the ids of those that may: nobody took their slot, or their request, before."""
+    rows = {run.id: _begun_row(run, started_at) for run in starting}
+    insert_those_new(connection, runs, list(rows.values()))
+    begun = set(connection.scalars(select(runs.c.id).where(runs.c.id.in_(rows))))
+    late = (run for run in starting if run.id not in begun and run.slot is not None)
+    again = {run.id for run in late if _lies_in_the_future(connection, run, started_at)}
+    insert_those_new(connection, runs, [rows[run] | {"slot": None} for run in again])
+    return begun | again
+
+
+def _begun_row(run: Run, started_at: float) -> dict[str, object]:
+    return _run_row(run) | {"state": "running", "started_at": started_at, "lateness": started_at - run.scheduled_at}
 
 
 def _lies_in_the_future(connection: Connection, run: Run, now: float) -> bool:
@@ -75,22 +80,20 @@ def unfinished_runs(connection: Connection) -> list[Run]:
 
 
 def add_observations(connection: Connection, seen: Sequence[Observation]) -> None:
-    """Record observations and end their runs; one that is already there stays as it is."""
-    known = set(connection.scalars(select(observations.c.run).where(observations.c.run.in_([o.run.id for o in seen]))))
-    fresh = [o for o in seen if o.run.id not in known]
-    if not fresh:
+    """Record observations and end their runs; what is already there stays as it is."""
+    if not seen:
         return
-    connection.execute(insert(observations), [_observation_row(o) for o in fresh])
-    connection.execute(update(runs).where(runs.c.id.in_([o.run.id for o in fresh])).values(state="done"))
-    files = {(o.run.id, e.sha256, e.kind): e for o in fresh for e in o.evidence}
-    if files:
-        connection.execute(
-            insert(evidence),
-            [
-                {"run": run, "sha256": sha256, "kind": kind, "media_type": e.media_type, "size": e.size, "name": e.name}
-                for (run, sha256, kind), e in files.items()
-            ],
-        )
+    insert_those_new(connection, observations, [_observation_row(o) for o in seen])
+    connection.execute(update(runs).where(runs.c.id.in_([o.run.id for o in seen])).values(state="done"))
+    files = {(o.run.id, e.sha256, e.kind): e for o in seen for e in o.evidence}
+    insert_those_new(
+        connection,
+        evidence,
+        [
+            {"run": run, "sha256": sha256, "kind": kind, "media_type": e.media_type, "size": e.size, "name": e.name}
+            for (run, sha256, kind), e in files.items()
+        ],
+    )
 
 
 def _observation_row(seen: Observation) -> dict[str, object]:
@@ -119,10 +122,7 @@ def observation(connection: Connection, run: str) -> Observation | None:
 
 
 def save_probe_states(connection: Connection, states: Iterable[ProbeState]) -> None:
-    rows = [{"probe": s.probe, "document": encode(s)} for s in states]
-    if rows:
-        connection.execute(delete(probe_states).where(probe_states.c.probe.in_([r["probe"] for r in rows])))
-        connection.execute(insert(probe_states), rows)
+    put(connection, probe_states, [{"probe": s.probe, "document": encode(s)} for s in states])
 
 
 def forget_probes(connection: Connection, names: Iterable[str]) -> None:
