@@ -66,10 +66,11 @@ async def test_runs_wait_until_the_store_takes_them(store):
 
 
 async def test_who_is_cancelled_while_it_waits_keeps_nobody_else_from_beginning(store):
-    desk = Desk(store, SystemClock())
+    desk = Desk(store, VirtualClock())
+    desk.refuses = True
     first, second = (asyncio.create_task(desk.register.begin(run)) for run in RUNS[:2])
-    await until(lambda: desk.writes)
+    await until(lambda: desk.register.failing)
     first.cancel()
+    desk.refuses = False
     assert await second
-    await asyncio.wait([first])
     assert first.cancelled()
