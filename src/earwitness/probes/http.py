@@ -72,9 +72,8 @@ KIND = Kind(channel=Channel.HTTP, spec=HttpSpec, run=run, budget=lambda spec: sp
 async def _tries(spec: HttpSpec, ctx: RunContext, redaction: Redaction, family: int | None) -> list[_Try]:
     assert ctx.web is not None
     tries: list[_Try] = []
-    with ctx.web.visitor() as client:
-        while len(tries) < spec.tries and (not tries or tries[-1].findings):
-            tries.append(await _attempt(Visitor(spec, ctx, client, redaction, family), ctx))
+    while len(tries) < spec.tries and (not tries or tries[-1].findings):
+        tries.append(await _attempt(Visitor(spec, ctx, ctx.web, redaction, family), ctx))
     return tries
 
 

@@ -16,8 +16,10 @@ import regex
 from earwitness.model import Attribution, Effect, Failure, Finding
 from earwitness.probes.http_fields import json_path
 from earwitness.transport.cards import MASK
+from earwitness.transport.errors import BrokenAnswerError
 from earwitness.transport.exchange import Certificate
 from earwitness.transport.redaction import Redaction, sensitive_header
+from earwitness.transport.redirects import REDIRECTS, pointed_at
 
 if TYPE_CHECKING:
     from earwitness.probes.http_spec import StepSpec, TimeLeft
@@ -32,7 +34,6 @@ _CHARSETS = re.compile(
 )
 """What web pages are written in (the names of WHATWG's Encoding Standard, as Python calls them). Other codecs of Python are no
 character sets, take quadratic time, or give characters that nothing can be written in."""
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True)
@@ -136,12 +137,16 @@ def _check_redirect(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
     if step.follow_redirects:
         where, what = answer.url, "to end at"
     else:
-        location = answer.headers.get("location") if answer.status in _REDIRECTS else None
+        location = answer.headers.get("location") if answer.status in REDIRECTS else None
         if location is None:
             message = f"expected a redirect to {answer.redaction.url(wanted)}, got {answer.status_line}"
             yield Finding(Failure.WRONG_REDIRECT, message, step.harm)
             return
-        where, what = answer.url.join(location), "a redirect to"
+        try:
+            where, what = pointed_at(answer.url, location), "a redirect to"
+        except BrokenAnswerError as error:
+            yield Finding(error.failure, str(error), step.harm)
+            return
     if where.copy_with(fragment=None) != wanted.copy_with(fragment=None):
         message = f"expected {what} {answer.redaction.url(wanted)}, got {answer.redaction.url(where)}"
         yield Finding(Failure.WRONG_REDIRECT, message, step.harm)

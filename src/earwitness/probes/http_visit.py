@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -25,6 +25,7 @@ from earwitness.probes.http_templates import (
     fill_url,
 )
 from earwitness.probes.http_terms import check_version, terms_of
+from earwitness.transport.base import Arrival
 from earwitness.transport.chain import as_utc, needed_of
 from earwitness.transport.client_certificate import (
     ClientCertificate,
@@ -32,9 +33,12 @@ from earwitness.transport.client_certificate import (
     read_client_certificate,
 )
 from earwitness.transport.errors import ExchangeError
-from earwitness.transport.exchange import Certificate, Exchange, Stage
+from earwitness.transport.exchange import Certificate, Stage
 from earwitness.transport.redaction import Redaction, is_long
 from earwitness.transport.redirects import Trail, follow, same_origin
+
+if TYPE_CHECKING:
+    from earwitness.transport.client import WebClient
 
 _CAN_GO_ON = (Failure.SLOW, Failure.CERTIFICATE_EXPIRING)
 _COOKIE = 8  # characters of a received cookie that make it a secret: `yes` and `dark` are none
@@ -73,12 +77,11 @@ class Visitor:
     """Walks through the flow once. `family` is the version of IP to go by, None for any."""
 
     def __init__(
-        self, spec: HttpSpec, ctx: RunContext, client: httpx.AsyncClient, redaction: Redaction, family: int | None
+        self, spec: HttpSpec, ctx: RunContext, web: "WebClient", redaction: Redaction, family: int | None
     ) -> None:
-        assert ctx.web is not None
-        web = ctx.web
         self._suffix = f" over IPv{family}" if spec.ip == "both" else ""
-        self._spec, self._ctx, self._client, self._redaction = spec, ctx, client, redaction
+        self._spec, self._ctx, self._web, self._redaction = spec, ctx, web, redaction
+        self._jar = httpx.Cookies()
         self._terms = ctx.memo.once(spec, ("terms", family), lambda: terms_of(spec, web.terms(spec.allow), family))
         self._home = parsed_url(spec.flow[0].url)  # where credentials belong
         self._values: dict[str, Captured] = {}
@@ -89,7 +92,6 @@ class Visitor:
 
     async def walk(self) -> list[Visit]:
         """Return the visits of the steps: up to the first that stops a customer, and of those that clean up."""
-        self._client.cookies.clear()
         self._bring_cookies()
         self._read_certificate()
         self._until = asyncio.get_running_loop().time() + self._spec.timeout
@@ -105,7 +107,7 @@ class Visitor:
         if self._spec.cookies:
             lines = [("set-cookie", f"{name}={value}; Path=/") for name, value in self._spec.cookies.items()]
             request = httpx.Request("GET", self._home)
-            self._client.cookies.extract_cookies(httpx.Response(200, headers=lines, request=request))
+            self._jar.extract_cookies(httpx.Response(200, headers=lines, request=request))
 
     def _read_certificate(self) -> None:
         """Take up our certificate as it is now: it may have been renewed, or have expired, since the configuration was read."""
@@ -230,13 +232,13 @@ class Visitor:
     def _request(self, visit: Visit) -> httpx.Request:
         """Return the request; one that needs nothing of this visit is built once for all. Raises UnusableValueError."""
         step = visit.step
-        if visit.signs_in or step.needs or self._token is not None or any(self._client.cookies.jar):
+        if visit.signs_in or step.needs or self._token is not None or any(self._jar.jar):
             prepared = Prepared.of(self._built(step))
         else:
             prepared = self._ctx.memo.once(step, "request", lambda: Prepared.of(self._built(step)))
         for secret in prepared.secrets:
             self._redaction.hide(secret)
-        return prepared.twin
+        return prepared.request
 
     def _built(self, step: StepSpec) -> httpx.Request:
         url = fill_url(step.url, self._values, self._last_url)
@@ -249,7 +251,8 @@ class Visitor:
             body["json"] = fill_json(step.json_, self._values)
         elif step.form:
             body["data"] = fill_form(step.form, self._values)
-        request = self._client.build_request(step.method, url, headers=headers, **body)
+        request = self._web.request(step.method, url, headers, **body)
+        self._jar.set_cookie_header(request)
         authorization = self._authorization(url, step)
         if authorization is not None and "authorization" not in headers:
             request.headers["authorization"] = authorization
@@ -269,36 +272,36 @@ class Visitor:
         )
         try:
             redirects = step.redirects if step.follow_redirects else None
-            response = await follow(self._client, request, terms, visit.trail, redirects)
-            await self._read(response, visit, request)
-        except httpx.HTTPError as error:
+            arrival = await follow(self._web.transport, self._jar, request, terms, visit.trail, redirects)
+            await self._read(arrival, visit, request)
+        except httpx.TransportError as error:
             visit.findings.append(_finding(error, step))
             visit.lacks = bool(step.capture)
 
-    async def _read(self, response: httpx.Response, visit: Visit, request: httpx.Request) -> None:
+    async def _read(self, arrival: Arrival, visit: Visit, request: httpx.Request) -> None:
         """Read the body and check everything; what breaks off the body leaves the head to be judged."""
         parts: list[bytes] = []
         broken: ExchangeError | None = None
         try:
-            async for chunk in response.aiter_raw():
-                parts.append(chunk)  # noqa: PERF401  # What came before it broke off is evidence.
+            async for piece in arrival.body:
+                parts.append(piece)  # noqa: PERF401  # What came before it broke off is evidence.
         except ExchangeError as error:
             broken = error
         finally:
-            await response.aclose()
-        exchange = visit.trail.exchanges[-1] if visit.trail.exchanges else Exchange()
+            await arrival.body.aclose()
+        exchange = arrival.exchange
         visit.answer = answer = Answer(
             asked=request.url,
-            url=response.url,
-            status=response.status_code,
-            reason=response.reason_phrase,
-            headers=httpx.Headers(exchange.headers or response.headers),
+            url=arrival.url,
+            status=arrival.status,
+            reason=arrival.reason,
+            headers=httpx.Headers(arrival.headers),
             body=b"".join(parts),
             seconds=self._ctx.elapsed - visit.started,
             certificates=self._needed(exchange.certificates, visit.step),
             redaction=self._redaction,
         )
-        self._last_url = response.url
+        self._last_url = arrival.url
         self._hide_cookies()
         missed = [] if broken is not None else await _searched(answer, lambda: list(self._capture(visit.step, answer)))
         visit.lacks = bool(missed if broken is None else visit.step.capture)
@@ -315,17 +318,16 @@ class Visitor:
 
     def _needed(self, certificates: Sequence[Certificate], step: StepSpec) -> Sequence[Certificate]:
         """Return those of the certificates that can be wrong: where one runs out that is not the server's own, only if it is needed."""
-        assert self._ctx.web is not None
         now = self._ctx.clock.now()
         if all(certificate.not_after - now >= step.expect.certificate_left.minor for certificate in certificates[1:]):
             return certificates
-        return needed_of(certificates, self._ctx.web.connector.trust, as_utc(now))
+        return needed_of(certificates, self._web.connector.trust, as_utc(now))
 
     def _capture(self, step: StepSpec, answer: Answer) -> Iterator[Finding]:
         """Take what the step captures, before anything of the answer is put in words: most of it is secret."""
         for name, spec in step.capture.items():
             try:
-                value = captured(spec, answer, self._client.cookies.jar)
+                value = captured(spec, answer, self._jar.jar)
             except UnusableValueError as error:
                 value = Finding(Failure.CAPTURE_FAILED, f"nothing to capture as {name}: {error}", step.harm)
             if isinstance(value, Finding):
@@ -339,7 +341,7 @@ class Visitor:
                     self._redaction.hide(self._values[name].text)
 
     def _hide_cookies(self) -> None:
-        for cookie in self._client.cookies.jar:
+        for cookie in self._jar.jar:
             if cookie.value is not None and len(cookie.value) >= _COOKIE:
                 self._redaction.hide(cookie.value)
 
@@ -375,19 +377,9 @@ def _host(visit: Visit, failure: Failure) -> str:
     return visit.request.url.host if visit.request is not None else ""
 
 
-_HTTPX = (
-    (httpx.ConnectTimeout, Failure.CONNECT_TIMEOUT),
-    (httpx.ConnectError, Failure.CONNECTION_FAILED),
-    (httpx.TimeoutException, Failure.FIRST_BYTE_TIMEOUT),
-    (httpx.NetworkError, Failure.CONNECTION_LOST),
-    (httpx.RemoteProtocolError, Failure.PROTOCOL_ERROR),
-)
-"""For errors that httpx raises above the transport, such as a redirect that makes no sense."""
-
-
-def _finding(error: httpx.HTTPError, step: StepSpec) -> Finding:
+def _finding(error: httpx.TransportError, step: StepSpec) -> Finding:
+    """Return what a failed exchange says. Where it is no ExchangeError, the request was one that cannot be sent."""
     if not isinstance(error, ExchangeError):
-        failure = next((failure for kind, failure in _HTTPX if isinstance(error, kind)), Failure.MONITOR_ERROR)
-        error = ExchangeError(str(error) or type(error).__name__, failure)
+        error = ExchangeError(str(error) or type(error).__name__, Failure.MONITOR_ERROR)
     ours = error.attribution is not Attribution.TARGET
     return Finding(error.failure, str(error), Effect.NONE if ours else step.harm, error.attribution)

@@ -3,8 +3,8 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Self
@@ -56,11 +56,11 @@ class Reply:
 class Watch:
     """Ends the block it is around when the stage under way, or the whole exchange, takes too long."""
 
-    def __init__(self, exchange: Exchange, terms: Terms, deadline: float | None, whole: float | None) -> None:
+    def __init__(self, exchange: Exchange, terms: Terms, deadline: float | None) -> None:
         self._exchange = exchange
         self._limits = terms.limits
         self._deadline = deadline
-        self._whole = whole
+        self._whole = terms.timeout
         self._late: tuple[Stage, float] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.refresh: Callable[[], None] = lambda: None  # an engine that must be asked where it is sets this
@@ -121,14 +121,15 @@ class Body(httpx.AsyncByteStream):
         exchange: Exchange,
         terms: Terms,
         unpack: Identity | Inflater,
-        until: tuple[float, float] | None,
+        deadline: float | None,
     ) -> None:
         self._reply = reply
         self._exchange = exchange
         self._limit = terms.body_limit
         self._unpack = unpack
         self._closed = False
-        self._until = until  # (deadline on the loop's clock, the whole time in seconds)
+        self._deadline = deadline  # on the loop's clock
+        self._whole = terms.timeout or 0.0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -143,13 +144,12 @@ class Body(httpx.AsyncByteStream):
             await self.aclose()
 
     async def _in_time(self) -> AsyncIterator[bytes]:
-        deadline, whole = self._until or (None, 0.0)
         while True:
             try:
-                async with _NO_LIMIT if self._reply.at_hand() else asyncio.timeout_at(deadline):
+                async with _NO_LIMIT if self._reply.at_hand() else asyncio.timeout_at(self._deadline):
                     chunk = await anext(self._reply.chunks, None)
             except TimeoutError as error:
-                raise too_late(Stage.TRANSFER, whole) from error
+                raise too_late(Stage.TRANSFER, self._whole) from error
             if chunk is None:
                 return
             yield chunk
@@ -169,11 +169,27 @@ class Body(httpx.AsyncByteStream):
         await self._reply.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An answer of which the head is there. Read the body once, and close it. `headers` are as they came."""
+
+    url: httpx.URL
+    status: int
+    reason: str
+    headers: list[tuple[bytes, bytes]]
+    body: Body
+    exchange: Exchange
+
+    def has(self, name: bytes) -> bool:
+        """Whether there is a header of this name, which is given in lower case."""
+        return any(known.lower() == name for known, _ in self.headers)
+
+
 class GuardedTransport(httpx.AsyncBaseTransport, ABC):
     """An httpx transport whose every connection goes where the guard lets it.
 
-    A request's terms are in its extensions under TERMS; without them httpx's own read timeout is for the whole
-    exchange. The record is in the response's extensions under EXCHANGE, and on every ExchangeError.
+    For httpx a request's terms are in its extensions under TERMS; without them httpx's own read timeout is for the whole
+    exchange. The record is in the response's extensions under EXCHANGE.
     """
 
     def __init__(self, resolver: Resolver, trust: TrustStore, route: Callable[[Address, int], bool] = routable) -> None:
@@ -189,17 +205,37 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         terms: Terms = request.extensions.get(TERMS, Terms())
-        whole: float | None = terms.timeout or request.extensions.get("timeout", {}).get("read")
-        deadline = None if whole is None else asyncio.get_running_loop().time() + whole
+        if terms.timeout is None:
+            terms = replace(terms, timeout=request.extensions.get("timeout", {}).get("read"))
+        arrival = await self.send(request, terms)
+        # The body that we hand on is unpacked, so httpx must not try again.
+        kept = [(name, value) for name, value in arrival.headers if name.lower() != b"content-encoding"]
+        extensions = {
+            EXCHANGE: arrival.exchange,
+            "reason_phrase": arrival.reason.encode("latin-1"),
+            "http_version": f"HTTP/{arrival.exchange.http_version}".encode("ascii"),
+        }
+        return httpx.Response(arrival.status, headers=kept, stream=arrival.body, extensions=extensions)
+
+    async def send(self, request: httpx.Request, terms: Terms) -> Arrival:
+        """Send a request on these terms and return when the head of the answer is there.
+
+        Raises ExchangeError, with the record of what was seen until then.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = None if terms.timeout is None else loop.time() + terms.timeout
         exchange = Exchange(host=request.url.host)
-        async with _recorded(exchange, request):
+        try:
             with by_way_of_proxy(terms.proxy, exchange):
-                async with Watch(exchange, terms, deadline, whole) as watch:
+                async with Watch(exchange, terms, deadline) as watch:
                     addresses = await self._addresses(request.url, terms, exchange)
                     reply = await self._open(request, addresses, terms, exchange, watch)
-        return await self._response(
-            reply, exchange, terms, None if deadline is None or whole is None else (deadline, whole)
-        )
+            return await _arrived(request.url, reply, exchange, terms, deadline)
+        except ExchangeError as error:
+            exchange.ended = loop.time()
+            error.exchange = exchange
+            error.request = request
+            raise
 
     async def addresses(self, host: str, port: int, terms: Terms) -> tuple[Address, ...]:
         """Return the addresses of a host that may be, and can be, connected to, for who connects by other means."""
@@ -226,30 +262,17 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         resolver = self._resolver if terms.name_server is None else self._resolver.asking(terms.name_server)
         return await resolver.resolve(host, terms.family)
 
-    @staticmethod
-    async def _response(
-        reply: Reply, exchange: Exchange, terms: Terms, until: tuple[float, float] | None
-    ) -> httpx.Response:
-        exchange.headers = tuple(reply.headers)
-        encoding = b",".join(value for name, value in reply.headers if name.lower() == b"content-encoding")
-        try:
-            unpack = decoder(encoding.decode("latin-1"))
-        except BrokenAnswerError as error:
-            await reply.close()
-            error.exchange = exchange
-            raise
-        # The body that we hand on is unpacked, so httpx must not try again.
-        kept = [(name, value) for name, value in reply.headers if name.lower() != b"content-encoding"]
-        return httpx.Response(
-            reply.status,
-            headers=kept,
-            stream=Body(reply, exchange, terms, unpack, until),
-            extensions={
-                EXCHANGE: exchange,
-                "reason_phrase": reply.reason,
-                "http_version": f"HTTP/{exchange.http_version}".encode("ascii"),
-            },
-        )
+
+async def _arrived(url: httpx.URL, reply: Reply, exchange: Exchange, terms: Terms, deadline: float | None) -> Arrival:
+    exchange.headers = tuple(reply.headers)
+    encoding = b",".join(value for name, value in reply.headers if name.lower() == b"content-encoding")
+    try:
+        unpack = decoder(encoding.decode("latin-1"))
+    except BrokenAnswerError:
+        await reply.close()
+        raise
+    body = Body(reply, exchange, terms, unpack, deadline)
+    return Arrival(url, reply.status, reply.reason.decode("latin-1"), reply.headers, body, exchange)
 
 
 def _check_beyond_proxy(host: str, terms: Terms) -> None:
@@ -262,15 +285,3 @@ def _check_beyond_proxy(host: str, terms: Terms) -> None:
 
 def port_of(url: httpx.URL) -> int:
     return url.port or _PORTS[url.scheme]
-
-
-@asynccontextmanager
-async def _recorded(exchange: Exchange, request: httpx.Request) -> AsyncIterator[None]:
-    """Put the record and the request on whatever error leaves the block."""
-    try:
-        yield
-    except ExchangeError as error:
-        exchange.ended = asyncio.get_running_loop().time()
-        error.exchange = exchange
-        error.request = request
-        raise

@@ -1,7 +1,6 @@
 """The way out: every request and connection of the monitor goes through one WebClient, and so past the address guard."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,31 +18,8 @@ from earwitness.transport.stock import StockTransport
 from earwitness.transport.trust import TrustStore
 from earwitness.transport.uplink import Uplink
 
+_HEADERS = {"accept-encoding": ACCEPTED, "user-agent": "earwitness"}
 _BODY_LIMIT = 32 * 1024**2  # bytes; an hour of telephone audio is 28 MB
-
-
-class _Cookies(httpx.Cookies):
-    """A jar that looks only at answers that set a cookie; httpx takes request and answer apart for each."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        if "set-cookie" in response.headers:
-            super().extract_cookies(response)
-
-
-class _Visitor(httpx.AsyncClient):
-    """A client with that jar."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._jar = _Cookies()
-
-    @property
-    def cookies(self) -> httpx.Cookies:
-        return self._jar
-
-    @cookies.setter
-    def cookies(self, cookies: Any) -> None:
-        self._jar = _Cookies(cookies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +42,6 @@ class WebClient:
         self._allow: tuple[Network, ...] = spec.allow
         self._deny: tuple[Network, ...] = spec.deny
         self._trust, self._has_own = TrustStore(spec.ca_file), spec.ca_file is not None
-        self._idle: list[httpx.AsyncClient] = []
         engine = CurlTransport if spec.transport == "curl" else StockTransport
         self.uplink = Uplink(spec.known_good, lambda: self.client(fresh=True))
         resolver = Resolver(spec.nameservers, spec.resolve_timeout)
@@ -111,23 +86,20 @@ class WebClient:
         one passes the guard. Failures are ExchangeErrors (an httpx.TransportError) with `failure` and `sent`.
         """
         terms = self.terms(allow, fresh=fresh, body_limit=body_limit)
-        return _Visitor(
+        return httpx.AsyncClient(
             transport=_Bound(self.transport, terms),
             timeout=timeout,
             trust_env=False,
             max_redirects=5,
-            headers={"accept-encoding": ACCEPTED, "user-agent": "earwitness"},
+            headers=_HEADERS,
         )
 
-    @contextmanager
-    def visitor(self) -> Iterator[httpx.AsyncClient]:
-        """Lend a client with an empty jar for one visit; to make one takes as long as a request."""
-        client = self._idle.pop() if self._idle else self.client()
-        try:
-            yield client
-        finally:
-            client.cookies.clear()
-            self._idle.append(client)
+    @staticmethod
+    def request(method: str, url: httpx.URL | str, headers: httpx.Headers, **body: Any) -> httpx.Request:
+        """Return a request with our own headers where it names none; `body` is httpx's `content`, `data` or `json`."""
+        ours = httpx.Headers({"accept": "*/*", **_HEADERS})
+        ours.update(headers)
+        return httpx.Request(method, url, headers=ours, **body)
 
     async def aclose(self) -> None:
         await self.transport.aclose()
