@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from earwitness.judge.state import ProbeState
 from earwitness.model import Observation, Run
@@ -12,6 +12,9 @@ from earwitness.store.dialect import insert_if_new, insert_those_new, put
 from earwitness.store.tables import calls, evidence, held, observations, probe_states, runs
 
 _CLOCK_SLACK = 60.0  # seconds
+_NAMED = runs.c.id.in_(bindparam("ids", expanding=True))
+_KNOWN = select(runs.c.id).where(_NAMED)  # composed once: each statement leaves a cycle for the collector
+_END = update(runs).where(_NAMED).values(state="done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ def begin_runs(connection: Connection, starting: Sequence[Run], started_at: floa
     """Record that the runs start. Returns the ids of those that may: nobody took their slot, or their request, before."""
     rows = {run.id: _begun_row(run, started_at) for run in starting}
     insert_those_new(connection, runs, list(rows.values()))
-    begun = set(connection.scalars(select(runs.c.id).where(runs.c.id.in_(rows))))
+    begun = set(connection.scalars(_KNOWN, {"ids": list(rows)}))
     late = (run for run in starting if run.id not in begun and run.slot is not None)
     again = {run.id for run in late if _lies_in_the_future(connection, run, started_at)}
     insert_those_new(connection, runs, [rows[run] | {"slot": None} for run in again])
@@ -84,7 +87,7 @@ def add_observations(connection: Connection, seen: Sequence[Observation]) -> Non
     if not seen:
         return
     insert_those_new(connection, observations, [_observation_row(o) for o in seen])
-    connection.execute(update(runs).where(runs.c.id.in_([o.run.id for o in seen])).values(state="done"))
+    connection.execute(_END, {"ids": [o.run.id for o in seen]})
     files = {(o.run.id, e.sha256, e.kind): e for o in seen for e in o.evidence}
     insert_those_new(
         connection,

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Engine
 
+log = structlog.get_logger()
 T = TypeVar("T")
 _PACE = 0.02  # seconds from one commit to the next; who comes sooner waits that long at most, and for company
 _MOST_IN_ONE = 200  # operations; bounds how much one failing operation makes the others repeat
@@ -38,6 +40,7 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._connection: Connection | None = None  # kept: to take one from the pool costs as much as a small commit
         self._waiting: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._committed_at = float("-inf")
         self._never = threading.Event()  # waited for in place of sleep(), which fails where the clock is faked
@@ -67,6 +70,7 @@ class Writer:
                 for operation in batch:
                     self._commit([operation])
             _settle(batch)
+        self._let_go()
 
     def _take(self) -> tuple[list[_Operation], bool]:
         batch: list[_Operation] = []
@@ -86,15 +90,26 @@ class Writer:
     def _commit(self, batch: list[_Operation]) -> bool:
         """Write all or nothing. A lone operation keeps its own error; in company each is to be tried alone."""
         try:
-            with self._engine.begin() as connection:
+            connection = self._connection = self._connection or self._engine.connect()
+            with connection.begin():
                 results = [operation.work(connection) for operation in batch]
         except Exception as error:  # noqa: BLE001  Handed to whoever waits for the operation.
+            self._let_go()
             for operation in batch:
                 operation.error = error
             return False
         for operation, operation.outcome in zip(batch, results, strict=True):
             operation.error = None
         return True
+
+    def _let_go(self) -> None:
+        """Part with the connection: after an error nobody knows what state it is in."""
+        connection, self._connection = self._connection, None
+        try:
+            if connection is not None:
+                connection.close()
+        except Exception:  # The operation has its own error, which matters more.
+            log.exception("connection_not_closed")
 
 
 def _settle(batch: list[_Operation]) -> None:
