@@ -5,53 +5,15 @@ from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from earwitness.model import Channel, Observation, Outcome, Rules, Severity, Transition, TransitionKind, Why
+from earwitness.latest_runs import PROBE, Labels, LatestRuns
+from earwitness.model import Observation, Outcome, Rules, Severity, Transition, TransitionKind, Why
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
-_PROBE = ("probe", "journey", "channel", "location", "environment")
 _PLACE = ("channel", "location")
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _LATENESS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60)
 _MINUTES = (1, 5, 15, 30, 60, 120, 300, 900, 3600, 14400, 86400)
-_PHASES = ("resolve", "connect", "tls", "processing", "transfer")
-_TLS_VERSIONS = {1.0: "TLS 1.0", 1.1: "TLS 1.1", 1.2: "TLS 1.2", 1.3: "TLS 1.3"}  # by measure
-
-_FIRST = "of the first page of the latest run."
-_OF_MEASURES = {  # measure of an observation -> name and text of its gauge
-    "phase_resolve": ("probe_dns_lookup_time_seconds", "How long the latest run waited for the name's address."),
-    "question": ("probe_dns_duration_seconds", "How long the slowest name server of the latest DNS run took."),
-    "answers": ("probe_dns_answer_rrs", "Records in the latest DNS answer."),
-    "status_code": ("probe_http_status_code", "Status of the latest response."),
-    "cert_expiry": ("probe_ssl_earliest_cert_expiry", "When the first certificate of the chain expires."),
-    "ttfb": ("probe_browser_ttfb_seconds", f"Time to the first byte {_FIRST}"),
-    "first_contentful_paint": ("probe_browser_first_contentful_paint_seconds", f"First contentful paint {_FIRST}"),
-    "largest_contentful_paint": (
-        "probe_browser_largest_contentful_paint_seconds",
-        f"Largest contentful paint {_FIRST}",
-    ),
-    "load": ("probe_browser_load_seconds", f"Time to the load event {_FIRST}"),
-    "cumulative_layout_shift": ("probe_browser_cumulative_layout_shift", f"Cumulative layout shift {_FIRST}"),
-    "requests": ("probe_browser_requests", "Requests that the pages of the latest run made."),
-    "page_watched": (
-        "probe_browser_page_watched",
-        "Whether the latest run took the whole inventory of its payment page.",
-    ),
-    "failed_requests": ("probe_browser_failed_requests", "Requests of the latest run that failed."),
-    "answer": ("earwitness_call_answer_seconds", "From dialling to the answer of the latest call."),
-    "prompt_delay": ("earwitness_call_prompt_delay_seconds", "The longest wait for a prompt of the latest call."),
-    "audio_quality": ("earwitness_call_audio_quality", "Quality index of the latest call."),
-    "post_dial_delay": ("earwitness_call_post_dial_delay_seconds", "From dialling to ringing of the latest call."),
-    "dead_air": ("earwitness_call_dead_air_seconds", "The longest silence of both sides of the latest call."),
-    "hold": ("earwitness_call_hold_seconds", "Hold music of the latest call."),
-    "key_delay": (
-        "earwitness_call_key_delay_seconds",
-        "The longest time from a key to the prompt that answers it.",
-    ),
-    "snr": ("earwitness_call_snr_db", "Speech over noise of the latest call."),
-}
-
-Labels = tuple[str, ...]
 M = TypeVar("M", Gauge, Counter, Histogram)
 
 
@@ -63,7 +25,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._labels: dict[str, set[Labels]] = {}  # of the series each probe has
         self._of_runs = _Series()
-        self._define_latest_runs()
+        self._latest = LatestRuns()
+        self.registry.register(self._latest)
         self._define_runs()
         self._define_incidents()
         self._define_monitor()
@@ -77,19 +40,8 @@ class Metrics:
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
 
-    def _define_latest_runs(self) -> None:
-        self.success = self._gauge("probe_success", "Whether the latest run that could tell passed.", _PROBE)
-        self.duration = self._gauge("probe_duration_seconds", "How long the latest run took.", _PROBE)
-        self.phase = self._gauge(
-            "probe_http_duration_seconds", "Duration of each phase of the latest request.", (*_PROBE, "phase")
-        )
-        self.tls_version = self._gauge(
-            "probe_tls_version_info", "The version of TLS that the latest TLS run agreed on.", (*_PROBE, "version")
-        )
-        self._of_measures = {of: self._gauge(name, text, _PROBE) for of, (name, text) in _OF_MEASURES.items()}
-
     def _define_runs(self) -> None:
-        self.runs = self._counter("earwitness_probe_runs_total", "Runs by how they ended.", (*_PROBE, "outcome"))
+        self.runs = self._counter("earwitness_probe_runs_total", "Runs by how they ended.", (*PROBE, "outcome"))
         self.run_duration = self._histogram(
             "earwitness_probe_run_duration_seconds", "How long runs took.", _PLACE, _SECONDS
         )
@@ -171,51 +123,19 @@ class Metrics:
         if outcome is Outcome.SKIPPED:
             return  # nothing was run that could have taken time
         of(self.run_duration, (run.channel.value, run.location)).observe(seen.duration)
-        of(self.duration, labels).set(seen.duration)
-        if outcome in (Outcome.OK, Outcome.FINDING):
-            of(self.success, labels).set(outcome is Outcome.OK)
-        self._measured(labels, seen.measures)
-        if run.channel is Channel.HTTP:
-            self._phased(labels, seen.measures)
-        if "tls_version" in seen.measures:
-            self._agreed(labels, seen.measures["tls_version"])
+        self._latest.take(labels, seen)
 
     def _controlled(self, seen: Observation) -> None:
         """A control call speaks for its carrier, not for the probe that it was made for."""
         if seen.outcome is not Outcome.SKIPPED and seen.facts.get("carrier"):
             self.control.labels(str(seen.facts["carrier"])).set(seen.outcome is Outcome.OK)
 
-    def _measured(self, labels: Labels, measures: Mapping[str, float]) -> None:
-        for name, value in measures.items():
-            gauge = self._of_measures.get(name)
-            if gauge is not None:
-                self._of_runs.find(gauge, labels).set(value)
-
-    def _phased(self, labels: Labels, measures: Mapping[str, float]) -> None:
-        for phase in _PHASES:
-            if f"phase_{phase}" in measures:
-                self._of_runs.find(self.phase, (*labels, phase)).set(measures[f"phase_{phase}"])
-
-    def _agreed(self, labels: Labels, version: float) -> None:
-        """Leave one series a probe: that of the version it agreed on last."""
-        for number, name in _TLS_VERSIONS.items():
-            if number == version:
-                self._of_runs.find(self.tls_version, (*labels, name)).set(1)
-            else:
-                self._of_runs.drop(self.tls_version, (*labels, name))
-
     def forget(self, probe: str) -> None:
         """Drop every series of a probe that was removed."""
-        drop = self._of_runs.drop
         for labels in self._labels.pop(probe, ()):
-            for gauge in (self.success, self.duration, *self._of_measures.values()):
-                drop(gauge, labels)
-            for phase in _PHASES:
-                drop(self.phase, (*labels, phase))
-            for version in _TLS_VERSIONS.values():
-                drop(self.tls_version, (*labels, version))
+            self._latest.forget(labels)
             for outcome in Outcome:
-                drop(self.runs, (*labels, outcome.value))
+                self._of_runs.drop(self.runs, (*labels, outcome.value))
 
     # --- incidents ---------------------------------------------------------------------------------------------------
 

@@ -176,7 +176,6 @@ class Schedule:
     def start(self, probes: Mapping[str, ProbeSpec], last: Mapping[str, int]) -> None:
         """Begin; `last` holds each probe's newest slot on record. What was missed since is looked at first."""
         self._last = {name: slot for name, slot in last.items() if name in probes}
-        self._timer.add_job(self._wake, _Wake(self._soonest), id="wake")
         self._timer.start()
         self.apply(probes)
 
@@ -205,7 +204,8 @@ class Schedule:
         following = ((self._slots[name].following(now), name) for name in names)
         self._queue += [(slot, name) for slot, name in following if slot is not None]
         heapify(self._queue)
-        self._timer.get_job("wake").reschedule(_Wake(self._soonest))
+        if self._timer.running:  # else it is started later, or was stopped meanwhile
+            self._timer.add_job(self._wake, _Wake(self._soonest), id="wake", replace_existing=True)
 
     def stop(self) -> None:
         if self._timer.running:

@@ -64,6 +64,16 @@ async def test_a_reload_touches_only_what_changed(fired):
     await until(lambda: [found.probe for found in seen] == ["changed"])
 
 
+async def test_a_reload_while_it_stops_wakes_nobody(fired):
+    start, seen = fired
+    schedule = start({})
+    schedule.stop()
+    await until(lambda: not schedule._timer.running)
+    schedule.apply({"web": probe()})
+    schedule.rewind()
+    assert (schedule._timer.get_jobs(), seen) == ([], [])
+
+
 async def test_what_is_due_while_the_configuration_is_reloaded_is_run(fired):
     start, seen = fired
     schedule = start({"web": probe()})
