@@ -261,9 +261,11 @@ class OrText:
 def _web_address(value: Any) -> str:
     """Return the text as it was written, once it is known to be a web address."""
     try:
-        TypeAdapter(AnyHttpUrl).validate_python(value)
+        url = TypeAdapter(AnyHttpUrl).validate_python(value)
     except ValidationError as error:
         raise problem("this is not a web address; write http:// or https:// and a host") from error
+    if url.port == 0:
+        raise problem("there is no such port; write one from 1 to 65535")
     return str(value)
 
 
