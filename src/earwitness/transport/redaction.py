@@ -64,13 +64,20 @@ def mask_url(url: httpx.URL | str) -> str:
 
 @lru_cache(maxsize=4096)
 def _masked_url(url: str) -> str:
+    url = url.strip()  # as browsers do
     try:
         parsed = httpx.URL(url)
         pieces = [_masked_piece(piece) for piece in parsed.query.decode("ascii", "replace").split("&") if piece]
         bare = parsed.copy_with(userinfo=b"", query=None, fragment=None)
     except (httpx.InvalidURL, UnicodeError):  # a server or a page may name what is none
-        return _USER.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0][:_URL_SHOWN])
-    return f"{bare}?{'&'.join(pieces)}" if pieces else str(bare)
+        return _without_user(_USER.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0][:_URL_SHOWN]))
+    shown = _without_user(str(bare))
+    return f"{shown}?{'&'.join(pieces)}" if pieces else shown
+
+
+def _without_user(url: str) -> str:
+    """Return the URL without what would be user and password in it, were it spelled right, or stood it alone."""
+    return _SLIPPED_USER.sub(r"\1\2\3", url) if "@" in url else url
 
 
 def _masked_piece(piece: str) -> str:
@@ -85,6 +92,9 @@ def _nameless(piece: str) -> bool:
 
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_.-]{1,20}")
+_SLIPPED_USER = re.compile(  # with one slash or none, with backslashes, without a scheme, or inside another address
+    r"^((?:https?|wss?|ftp):[/\\]*)[^/\\]+@|^([/\\]*)(?!mailto:)[^/\\:]*:[^/\\]*@|([/\\]{2})[^/\\]+@", re.IGNORECASE
+)
 _USER = re.compile(r"^([\w+.-]{0,20}:?//).*@", re.DOTALL)
 _URL_SHOWN = 500  # characters of an address that is none
 
