@@ -8,14 +8,12 @@ from urllib.parse import unquote
 
 import httpx
 import regex
-from jsonpath_ng import JSONPath
-from jsonpath_ng.exceptions import JSONPathError
-from jsonpath_ng.ext.parser import parse as parse_json_path
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from earwitness.config.fields import problem
 from earwitness.config.yaml import Unquoted
+from earwitness.probes.http_json import json_path
 from earwitness.transport.redirects import has_port
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -98,14 +96,6 @@ def _regex(value: Any) -> regex.Pattern[str]:
         return regex.compile(str(value))
     except regex.error as error:
         raise problem(f"{value!r} is not a regular expression: {error}") from error
-
-
-@lru_cache(maxsize=4096)
-def json_path(text: str) -> JSONPath:
-    try:
-        return parse_json_path(text)
-    except (JSONPathError, ValueError, TypeError) as error:
-        raise problem(f"{text!r} is not a JSON path; write one such as $.status") from error
 
 
 def _json_checks(value: Any) -> Any:
