@@ -52,6 +52,7 @@ _CREDENTIAL = re.compile(
     r"(?i:(\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]{3,12} )?|\bbearer[ +]))[\w.~+/=%*-]{3,}"
     r"|(?<![\w-])eyJ[\w-]{5,}\.[\w-]{2,}\.?[\w-]*"  # a JSON web token (RFC 7519)
 )
+_USER_OF_URL = re.compile(r"""(:(?:\\?/){2})[^\s/\\"'<>]{1,500}@""")
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SHORTEST = 4  # characters; hiding shorter secrets would hide half of every text
 _LONG = 32 * 1024  # characters
@@ -147,7 +148,7 @@ def _mask_what_follows(match: re.Match[str]) -> str:
 
 
 def mask_fields(text: str) -> str:
-    """Return the text with the values of telling JSON keys, form fields and HTML inputs masked, and with them what looks like a token."""
+    """Return the text with the values of telling JSON keys, form fields and HTML inputs masked, and with them what looks like a token or the user of a URL."""
     if '"' in text:
         text = _JSON_FIELD.sub(_mask_json_field, text)
     if '\\"' in text:
@@ -160,6 +161,8 @@ def mask_fields(text: str) -> str:
         text = _ELEMENT.sub(_mask_what_follows, text)
     if "=" in text:
         text = _FORM_FIELD.sub(_mask_form_field, text)
+    if "@" in text:
+        text = _USER_OF_URL.sub(rf"\1{MASK}@", text)
     return _CREDENTIAL.sub(lambda found: f"{found[1] or ''}{MASK}", text)
 
 
