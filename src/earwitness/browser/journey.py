@@ -15,9 +15,8 @@ from earwitness.browser.blame import Blame
 from earwitness.config.fields import Limits
 from earwitness.model import Attribution, Effect, Failure, Finding, Step
 from earwitness.probes.browser_spec import BrowserSpec, BrowserStepSpec
-from earwitness.probes.context import RunContext
+from earwitness.probes.context import LEAVING, RunContext
 
-LEAVING = 5.0  # seconds that all clean-up steps have together when a journey is cut off
 _log = structlog.get_logger(__name__)
 _THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
 
