@@ -296,6 +296,11 @@ async def test_a_damaged_ledger_is_told_in_plain_words(check, simulator, http, t
     assert await dialled(simulator, http) == 0
 
 
+def _http(url):
+    steps = [{"name": "pay", "url": f"{url}/pay"}, {"name": "logout", "url": f"{url}/logout", "always": True}]
+    return {"http": {"steps": steps, "allow": ["127.0.0.0/8"], "timeout": "30s"}}
+
+
 def _browser(url):
     steps = [{"open": f"{url}/pay", "timeout": "30s"}, {"open": f"{url}/logout", "always": True}]
     return {"browser": {"steps": steps, "allow": ["127.0.0.0/8"]}}
@@ -309,7 +314,7 @@ BROWSER = pytest.param(
 )
 
 
-@pytest.mark.parametrize("kind", [BROWSER])
+@pytest.mark.parametrize("kind", [_http, BROWSER])
 async def test_a_check_that_is_interrupted_cleans_up_after_its_flows(tmp_path, kind):
     heard, paying = [], asyncio.Event()
 
