@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import os
+import shutil
+import signal
+import subprocess
 from datetime import datetime
 from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
-from daemon import cli
+from daemon import PATIENCE, PROGRAM, cli
 from shop_config import call_config, call_probe, web_config
-from web_servers import raw_server
+from web_servers import hang, raw_server
 
 
 @pytest.fixture
@@ -290,3 +294,49 @@ async def test_a_damaged_ledger_is_told_in_plain_words(check, simulator, http, t
     assert str(tmp_path / "earwitness.db") in ended.stderr
     assert "Traceback" not in ended.stderr
     assert await dialled(simulator, http) == 0
+
+
+def _http(url):
+    steps = [{"name": "pay", "url": f"{url}/pay"}, {"name": "logout", "url": f"{url}/logout", "always": True}]
+    return {"http": {"steps": steps, "allow": ["127.0.0.0/8"], "timeout": "30s"}}
+
+
+def _browser(url):
+    steps = [{"open": f"{url}/pay", "timeout": "30s"}, {"open": f"{url}/logout", "always": True}]
+    return {"browser": {"steps": steps, "allow": ["127.0.0.0/8"]}}
+
+
+BROWSER = pytest.param(
+    _browser,
+    marks=pytest.mark.skipif(
+        shutil.which("chromium") is None and os.environ.get("CI") != "true", reason="there is no chromium here"
+    ),
+)
+
+
+@pytest.mark.parametrize("kind", [_http, BROWSER])
+async def test_a_check_that_is_interrupted_cleans_up_after_its_flows(tmp_path, kind):
+    heard, paying = [], asyncio.Event()
+
+    async def serve(reader, writer):
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+        heard.append(path)
+        if path == b"/pay":
+            paying.set()
+            await hang(reader, writer)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+        await writer.drain()
+
+    async with raw_server(serve) as port:
+        probe = {"journey": "pay", "every": "7d", **kind(f"http://127.0.0.1:{port}")}
+        config = tmp_path / "earwitness.yaml"
+        config.write_text(
+            yaml.safe_dump({"environment": "production", "journeys": {"pay": {}}, "probes": {"p": probe}})
+        )
+        process = await asyncio.create_subprocess_exec(PROGRAM, "check", "--config", config, stderr=subprocess.PIPE)
+        async with asyncio.timeout(PATIENCE):
+            await paying.wait()
+            process.send_signal(signal.SIGINT)
+            _, said = await process.communicate()
+    assert [path for path in heard if path in (b"/pay", b"/logout")] == [b"/pay", b"/logout"], said.decode()
+    assert b"Traceback" not in said

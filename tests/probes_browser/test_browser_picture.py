@@ -51,3 +51,37 @@ async def test_what_is_painted_is_covered(observe, site, drawer, case):
         picture = Image.open(io.BytesIO(drawer.files["screenshot.png"])).convert("RGB")
         cover = tuple(int(COVER[i : i + 2], 16) for i in (1, 3, 5))
         assert {picture.getpixel((x, y)) for x in range(10, 60) for y in range(10, 16)} == {cover}
+
+
+async def test_an_empty_field_does_not_cost_the_picture(observe, site, drawer):
+    """The browser tells of no value, and what stands last among its texts is another thing."""
+    site.pages["/"] = "<input><p>Hello<script>const TEST_CARD = '4111111111111111'</script>"
+    await observe({"open": site.url("/")}, {"expect_text": "never", "timeout": "200ms"})
+    assert "screenshot.png" in drawer.files
+
+
+CANVAS = """<canvas id=c width=300 height=40 style="position: absolute; left: 0; top: 0"></canvas><script>
+const paint = document.getElementById('c').getContext('2d');
+paint.fillStyle = '#0f0'; paint.fillRect(0, 0, 300, 40);
+paint.fillStyle = '#000'; paint.fillText('4111111111111111', 10, 20);</script>"""
+FRAMED = "<iframe src=/drawn style='position: absolute; left: 0; top: 0; border: 0; margin: 0'></iframe>"
+
+
+@pytest.mark.parametrize("where", ["page", "frame"])
+@pytest.mark.parametrize("filled", [True, False])
+async def test_what_is_drawn_on_a_canvas_is_covered_once_something_was_filled_in(observe, site, drawer, filled, where):
+    site.pages |= {"/": BASE + (CANVAS if where == "page" else FRAMED), "/drawn": BASE + CANVAS}
+    fill = [{"fill": {"S": "canary secret one"}}] if filled else []
+    await observe({"open": site.url("/")}, *fill, {"expect_text": "never", "timeout": "200ms"})
+    picture = Image.open(io.BytesIO(drawer.files["screenshot.png"])).convert("RGB")
+    cover = tuple(int(COVER[i : i + 2], 16) for i in (1, 3, 5))
+    assert picture.getpixel((5, 5)) == (cover if filled else (0, 255, 0))
+
+
+async def test_what_is_drawn_on_a_canvas_is_covered_with_a_script(observe, site, drawer, tmp_path):
+    site.pages["/"] = BASE + CANVAS
+    text = f"async def run(page, step):\n    await page.goto({site.url('/')!r})\n    assert False, 'no'\n"
+    (tmp_path / "journey.py").write_text(text)
+    await observe(script="journey.py", folder=tmp_path)
+    picture = Image.open(io.BytesIO(drawer.files["screenshot.png"])).convert("RGB")
+    assert picture.getpixel((5, 5)) != (0, 255, 0)

@@ -92,6 +92,29 @@ async def test_a_page_that_hangs_is_found_within_its_limit_and_takes_nobody_with
     assert (await observe({"open": site.url("/well")})).outcome is Outcome.OK
 
 
+FLOOD = "try { history.pushState({}, '', '/page' + i) } catch (refused) {}"
+
+
+async def test_a_page_that_floods_its_history_hangs_itself_and_not_the_browser(observe, site, engine):
+    site.pages |= {"/": f"<p>Hello<script>setTimeout(() => {{ for (let i = 0; ; i++) {FLOOD} }}, 50)</script>"}
+    site.pages["/well"] = "Hello"
+    await observe({"open": site.url("/well")})
+    starts = engine.starts
+    flooding = observe({"open": site.url("/")}, {"click": "Hello", "timeout": "1s"}, {"expect_text": "x"})
+    hung, well = await asyncio.gather(flooding, observe({"open": site.url("/well")}, {"expect_text": "Hello"}))
+    assert (hung.findings[-1].failure, hung.findings[-1].attribution) == (Failure.PAGE_HUNG, Attribution.TARGET)
+    assert hung.duration < 12
+    assert well.outcome is Outcome.OK
+    assert engine.starts == starts
+
+
+async def test_a_page_that_writes_its_history_all_the_time_can_be_used(observe, site):
+    rush = f"let i = 0; setInterval(() => {{ for (let n = 0; n < 1000; n++, i++) {FLOOD} }}, 0)"
+    site.pages["/"] = f"<button onclick=\"this.textContent = 'Paid'\">Pay</button><script>{rush}</script>"
+    seen = await observe({"open": site.url("/")}, {"click": "Pay"}, {"expect_text": "Paid"})
+    assert seen.outcome is Outcome.OK, seen.findings
+
+
 async def test_a_browser_that_dies_is_our_fault_and_is_started_anew(observe, site, make_engine):
     site.pages["/"] = "Hello"
     engine = make_engine()

@@ -1,7 +1,12 @@
 """Each step on a real page in a real browser: what it does, and what it says when it cannot."""
 
-import pytest
+import asyncio
 
+import pytest
+from structlog.testing import capture_logs
+from virtual import until
+
+from earwitness.browser import journey
 from earwitness.model import Attribution, Effect, Failure, Outcome
 
 FORM = """<!doctype html><title>Checkout of Acme</title>
@@ -248,3 +253,49 @@ async def test_a_window_that_closes_too_soon_is_the_doing_of_whose_it_is(observe
     (finding,) = (await observe({"open": site.url("/")}, PAYING[0], step)).findings
     assert (finding.failure, finding.dependency) == (Failure.ELEMENT_MISSING, "card-processor")
     assert "the window closed" in finding.message
+
+
+BYE = "<p id=t>leaving<script>fetch('/gone', {method: 'POST', body: 'bye'}).then(() => t.textContent = 'left')</script>"
+
+
+async def cut_off(observe, site, *steps):
+    """Cancel a journey once it waits in vain at the page /stays, as a daemon that stops does."""
+    site.pages |= {
+        "/": "Hello",
+        "/stays": "<script>fetch('/here', {method: 'POST', body: 'here'})</script>",
+        "/bye": BYE,
+    }
+    running = asyncio.create_task(observe(*steps, step_timeout="20s"))
+    await until(lambda: "here" in site.posted, 15)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_journey_that_is_cut_off_cleans_up(observe, site):
+    await cut_off(
+        observe,
+        site,
+        {"open": site.url("/stays")},
+        {"wait_for": {"text": "never"}},
+        {"open": site.url("/"), "name": "not-taken"},
+        {"open": site.url("/bye"), "always": True},
+        {"expect_text": "left", "always": True},
+    )
+    assert site.posted == ["here", "bye"]
+
+
+async def test_a_clean_up_that_is_cut_off_begins_anew_and_has_a_limit(observe, site, monkeypatch):
+    monkeypatch.setattr(journey, "LEAVING", 1.0)
+    with capture_logs() as logs:
+        await cut_off(
+            observe,
+            site,
+            {"open": site.url("/")},
+            {"open": site.url("/"), "always": True},
+            {"open": site.url("/stays"), "always": True},
+            {"wait_for": {"text": "never"}, "always": True, "timeout": "20s"},
+        )
+    assert set(site.posted) == {"here"}
+    told = [line for line in logs if line["event"] == "not_cleaned_up"]
+    assert [line["step"] for line in told] == ["wait for never"]

@@ -390,3 +390,36 @@ async def test_nobody_goes_on_without_the_values_of_a_lost_answer(observe, answe
         seen = await observe(steps=steps)
     assert (went(seen), len(heard)) == ([("a", False)], 1)
     assert (only(seen).failure, only(seen).effect) == (Failure.CONNECTION_LOST, Effect.NUISANCE)
+
+
+BODIES = {"form": {"form": {"note": "for the shop"}}, "json": {"json": {"note": "for the shop"}}}
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize(("method", "status"), [("POST", 307), ("POST", 308), ("PUT", 301)])
+async def test_a_redirect_that_keeps_the_method_takes_the_body_to_another_origin(observe, method, status, body):
+    async with listener() as (other, heard):
+        head = f"HTTP/1.1 {status} Elsewhere\r\nlocation: http://127.0.0.1:{other}/\r\ncontent-length: 0\r\n\r\n"
+        async with listener(head.encode(), head.encode()) as (port, _):
+            asked = {
+                "url": f"http://127.0.0.1:{port}/",
+                "method": method,
+                "headers": {"x-whose": "ours"},
+                **BODIES[body],
+            }
+            await observe(**asked)
+            kept = await observe(**asked, follow_redirects=False, expect={"status": "3xx"})
+    assert [request.startswith(method.encode()) for request in heard] == [True]
+    assert b"shop" in heard[0].partition(b"\r\n\r\n")[2]
+    assert b"x-whose" not in heard[0]
+    assert kept.outcome is Outcome.OK
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+async def test_a_redirect_that_becomes_a_get_leaves_the_body_behind(observe, status):
+    async with listener() as (other, heard):
+        head = f"HTTP/1.1 {status} Elsewhere\r\nlocation: http://127.0.0.1:{other}/\r\ncontent-length: 0\r\n\r\n"
+        async with listener(head.encode()) as (port, _):
+            await observe(f"http://127.0.0.1:{port}/", method="POST", form={"note": "for the shop"})
+    assert heard[0].startswith(b"GET ")
+    assert heard[0].endswith(b"\r\n\r\n")

@@ -190,13 +190,13 @@ async def test_a_long_document_is_searched_beside_the_loop(observe, monkeypatch)
     threads = []
 
     def noting(module):
-        real = module.json_path
+        real = module.values_at
 
-        def noted(path):
+        def noted(*asked):
             threads.append((module.__name__.rpartition("_")[2], threading.get_ident() == here))
-            return real(path)
+            return real(*asked)
 
-        monkeypatch.setattr(module, "json_path", noted)
+        monkeypatch.setattr(module, "values_at", noted)
 
     here = threading.get_ident()
     noting(http_checks)

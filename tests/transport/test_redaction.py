@@ -140,6 +140,35 @@ def test_masks_what_is_no_address_at_all(url, masked):
     assert mask_url(url) == masked
 
 
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("https:/u:p@h/x?a=b", "https:/h/x?a=***"),
+        ("https:/token@h", "https:/h"),
+        ("https:/u:p@q@h", "https:/h"),
+        ("https:u:p@h/x", "https:h/x"),
+        ("https:///u:p@h/x", "https:/h/x"),
+        ("https:////u:p@h/x", "https://h/x"),
+        ("https//u:p@h/x", "https//h/x"),
+        ("https%3A//u:p@h/x", "https%3A//h/x"),
+        (" HTTPS:/u:p@h", "https:/h"),
+        ("https:\\\\u:p@h/x", "https:\\\\h/x"),
+        ("https:/\\u:p@h/x", "https:/\\h/x"),
+        ("/u:p@h/x", "/h/x"),
+        ("u:p@h/x", "h/x"),
+        ("https:/u:p@h:99999999/\x01", "https:/h:99999999/\x01"),
+        ("blob:https://u:p@h/x", "blob:https://h/x"),
+        ("https://archive.example/web/https://u:p@h/x", "https://archive.example/web/https://h/x"),
+        ("https://h/a@b", "https://h/a@b"),
+        ("https:/h/a@b", "https:/h/a@b"),
+        ("/@ann/12:30@home", "/@ann/12:30@home"),
+        ("mailto:ann@shop.example", "mailto:ann@shop.example"),
+    ],
+)
+def test_masks_user_and_password_of_a_url_that_is_misspelled(url, masked):
+    assert mask_url(url) == masked
+
+
 MULTIPART = (
     '--x\r\nContent-Disposition: form-data; name="cvv"\r\n\r\n737\r\n'
     '--x\r\nContent-Disposition: form-data; name="csrf_token"\r\nContent-Type: text/plain\r\n\r\nabc\r\ndef\r\n'
@@ -158,6 +187,10 @@ MULTIPART = (
         ("Authorization: Bearer abcdefghi.jkl", "Authorization: Bearer ***"),
         ('{"Authorization":"Basic dXNlcjpwYXNz"}', '{"Authorization":"***"}'),
         ("sent bearer abcdefghi, got 401", "sent bearer ***, got 401"),
+        ("cannot reach postgres://shop:s3cr@t:x@db.example/shop", "cannot reach postgres://***@db.example/shop"),
+        ('{"next": "https:\\/\\/ann:pw@shop.example\\/"}', '{"next": "https:\\/\\/***@shop.example\\/"}'),
+        ("git clone https://ghp_16C7@code.example/x", "git clone https://***@code.example/x"),
+        ("at https://shop.example/@ann and a@b.example", "at https://shop.example/@ann and a@b.example"),
         ("token eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl here", "token *** here"),
         (MULTIPART, MULTIPART.replace("737", "***").replace("abc\r\ndef", "***")),
     ],

@@ -1,3 +1,4 @@
+import base64
 import html
 import json
 from itertools import pairwise
@@ -82,3 +83,41 @@ def test_takes_steps_in_proportion_to_the_text(piece, steps_of):
     redaction = Redaction(["aaaa", "secret"])
     few, many = (steps_of(redaction.text, piece * (size // len(piece))) for size in (20_000, 80_000))
     assert many < 5 * few + 1000
+
+
+ALPHABETS = {"standard": base64.b64encode, "for URLs": base64.urlsafe_b64encode}
+WRAPPED = {"as it is": str, "percent": quote, "JSON of PHP": SPELLINGS["JSON of PHP"], "HTML": html.escape}
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("encode", ALPHABETS.values(), ids=ALPHABETS)
+@pytest.mark.parametrize("secret", ["hunter2!", "hunter2!!", "hunter2!!!", "???>>>~~~"])
+def test_masks_a_secret_in_base64_whole(secret, encode, padded):
+    spelled = encode(secret.encode()).decode()
+    spelled = spelled if padded else spelled.rstrip("=")
+    assert Redaction([secret]).text(f"[{spelled}]").rstrip("=]") == "[***"
+
+
+@pytest.mark.parametrize("user", ["u", "us", "use", "user"])
+def test_masks_the_password_in_what_basic_authentication_sends(user):
+    spelled = base64.b64encode(f"{user}:hunter2!".encode()).decode()
+    shown = Redaction(["hunter2!"]).text(f"proxy said {spelled}").removeprefix("proxy said ")
+    seen, _, end = shown.partition("***")
+    assert len(seen) <= len(base64.b64encode(f"{user}:".encode()).rstrip(b"="))
+    assert end.strip("=") == ""
+
+
+@given(
+    secret=st.text(min_size=7, max_size=30).filter(lambda text: text.isprintable() and not text.isspace()),
+    around=st.tuples(st.binary(max_size=7), st.binary(max_size=7)),
+    encode=st.sampled_from(list(ALPHABETS.values())),
+    wrap=st.sampled_from(list(WRAPPED.values())),
+)
+def test_no_secret_inside_base64_escapes(secret, around, encode, wrap):
+    octets = secret.encode()
+    spelled = encode(around[0] + octets + around[1]).decode()
+    first, last = len(around[0]) * 8 // 6 + 1, (len(around[0]) + len(octets)) * 8 // 6 - 1
+    text = f"<{wrap(spelled)}>"
+    begin = 1 + len(wrap(spelled[:first]))
+    end = 1 + len(wrap(spelled[: last + 1]))
+    assert any(start <= begin and stop >= end for start, stop in places(text, needles(secret))), text

@@ -49,6 +49,8 @@ _FLAGS = (
     "--disable-breakpad",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the second check: it can look up nothing by itself
 )
+_KEPT = ["--disable-ipc-flooding-protection"]
+"""What Playwright would switch off, and no customer has switched off: without it, a page that writes its history in a loop hangs all of the browser."""
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
 """What the browser gets of our environment, in which there are secrets."""
 _DRIVER = "run-driver"  # what Playwright's own process is started with
@@ -261,6 +263,7 @@ class BrowserEngine:
             self._driver = [process for process in children_with(_DRIVER) if process not in before]
         return await self._playwright.chromium.launch(
             executable_path=executable,
+            ignore_default_args=_KEPT,
             args=[*_FLAGS, f"--js-flags=--max-old-space-size={self._spec.memory // _MIB}", mark],
             chromium_sandbox=not is_root(),
             env={**{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}, **home.environment},

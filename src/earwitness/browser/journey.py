@@ -1,10 +1,12 @@
 """One visit to a site, step after step: how each went, and what is wrong with those that failed."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+import structlog
 from playwright.async_api import Error as BrowserError
 from playwright.async_api import TimeoutError as NotInTimeError
 
@@ -13,8 +15,9 @@ from earwitness.browser.blame import Blame
 from earwitness.config.fields import Limits
 from earwitness.model import Attribution, Effect, Failure, Finding, Step
 from earwitness.probes.browser_spec import BrowserSpec, BrowserStepSpec
-from earwitness.probes.context import RunContext
+from earwitness.probes.context import LEAVING, RunContext
 
+_log = structlog.get_logger(__name__)
 _THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
 
 
@@ -40,11 +43,19 @@ class Journey:
         self._spec, self._ctx, self._hands, self._blame = spec, ctx, hands, blame
         self.findings: list[Finding] = []
         self.steps: list[Step] = []
+        self._begun: list[BrowserStepSpec] = []
         self.after_step: Callable[[BrowserStepSpec | None, str], Awaitable[None]] = _nothing
 
     async def walk(self) -> None:
         """Take the steps up to the first that stops a customer, then those that clean up."""
         until = asyncio.get_running_loop().time() + self._spec.timeout
+        try:
+            await self._take_all(until)
+        except asyncio.CancelledError:
+            await self._leave()
+            raise
+
+    async def _take_all(self, until: float) -> None:
         stopped = False
         for step in self._spec.flow:
             if stopped and not step.always:
@@ -56,7 +67,30 @@ class Journey:
             except StoppedError:
                 stopped = stopped or not step.always
 
+    async def _leave(self) -> None:
+        """Clean up after a journey that was cut off, in `LEAVING` seconds: nobody else would. What fails is told in the log alone."""
+        ended = self._begun[:-1]
+        left = [step for step in self._spec.flow if step.always and step not in ended]
+        try:
+            async with asyncio.timeout(LEAVING):
+                while left:
+                    await self._clean_up(left[0])
+                    left.pop(0)
+        except TimeoutError:
+            for step in left:
+                self._not_cleaned_up(step.title, f"there was no time left of {LEAVING:g} s")
+
+    async def _clean_up(self, step: BrowserStepSpec) -> None:
+        with contextlib.suppress(StoppedError):
+            await self._take(step, self._spec.time_of(step))
+        if not self.steps[-1].ok:
+            self._not_cleaned_up(step.title, self.steps[-1].note)
+
+    def _not_cleaned_up(self, title: str, why: str) -> None:
+        _log.warning("not_cleaned_up", run=self._ctx.run.id, step=title, why=self._ctx.redact(self._hands.show(why)))
+
     async def _take(self, step: BrowserStepSpec, seconds: float) -> None:
+        self._begun.append(step)
         terms = Terms(step.title, seconds, step.harm, step.within, lambda: self._hands.frame_host(step))
         async with self.step(terms):
             await self._hands.perform(step, seconds)

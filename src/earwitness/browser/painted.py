@@ -72,7 +72,8 @@ def _documents(snapshot: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
 def _of_elements(nodes: dict[str, Any], strings: list[str]) -> Iterator[str]:
     """Yield what the browser paints inside elements of its own: the values of fields, and what stands in place of one or of a picture."""
     for place in (*nodes["inputValue"]["value"], *nodes["textValue"]["value"]):
-        yield one_line(strings[place])
+        if place >= 0:  # an empty field has none
+            yield one_line(strings[place])
     for listed in nodes["attributes"]:
         for name, value in zip(listed[::2], listed[1::2], strict=True):
             if value >= 0 and strings[name].lower() in _PAINTED:

@@ -243,6 +243,8 @@ class Stay:
         kept: list[Evidence] = []
         if not any(f.failure is Failure.PAGE_HUNG for f in findings):
             masks = (*self.spec.mask, *(("input", "textarea") if self.spec.script else ()))
+            if self.spec.script or self.hands.filled:
+                masks = (*masks, "canvas")  # nobody can read what is drawn there; it may be what was filled in
             cover = Cover(
                 self.hands.filled,
                 masks,

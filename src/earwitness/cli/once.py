@@ -64,6 +64,7 @@ class Once:
             try:
                 yield once
             finally:
+                await once._dispatcher.drain(0.0)  # what was interrupted cleans up while it still can
                 if money is store:  # nobody else will ever see its list
                     await Errands(store, clock, metrics, ports.carrier).work_off()
                 await browser.aclose()

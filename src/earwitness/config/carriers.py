@@ -18,7 +18,7 @@ class TwilioSpec(WithSecret):
     auth_token: SecretValue
     auth_token_file: Path | None = None
     from_: Annotated[tuple[PhoneNumber, ...], OneOrMore()] = Field(alias="from", min_length=1)
-    api_url: str = "https://api.twilio.com"
+    api_url: WebAddress = "https://api.twilio.com"
     public_url: WebAddress | None = None  # where Twilio reaches this daemon: for status callbacks and the live driver
 
 

@@ -6,6 +6,7 @@ Scalars arrive as text, whatever YAML would have made of them, so `press: 0123` 
 import re
 from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
@@ -260,13 +261,36 @@ class OrText:
 def _web_address(value: Any) -> str:
     """Return the text as it was written, once it is known to be a web address."""
     try:
-        TypeAdapter(AnyHttpUrl).validate_python(value)
+        url = TypeAdapter(AnyHttpUrl).validate_python(value)
     except ValidationError as error:
         raise problem("this is not a web address; write http:// or https:// and a host") from error
+    if url.port == 0:
+        raise problem("there is no such port; write one from 1 to 65535")
     return str(value)
 
 
 WebAddress = Annotated[str, BeforeValidator(_web_address)]
+
+
+def parse_address(value: Any) -> IPv4Address | IPv6Address:
+    text = str(value).strip()
+    try:
+        return ip_address(text.strip("[]"))
+    except ValueError as error:
+        raise problem(f"{text!r} is not an IP address; write one such as 192.0.2.1 or 2001:db8::1") from error
+
+
+def _name_server(value: Any) -> str:
+    text = str(value).strip()
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::(\d{1,5}))?|([0-9a-fA-F:.]+)", text)
+    if found is None or not 0 < int(found[3] or 53) < 65536:
+        raise problem(f"{text!r} is not a name server; write an address and perhaps a port, such as 192.0.2.53:5353")
+    parse_address(found[1] or found[2] or found[4])
+    return text
+
+
+IpAddress = Annotated[IPv4Address | IPv6Address, BeforeValidator(parse_address, json_schema_input_type=str)]
+NameServer = Annotated[str, BeforeValidator(_name_server)]
 Texts = Annotated[tuple[str, ...], OneOrMore()]
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from earwitness.config.judging_references import broken_judging_references
 from earwitness.config.known_keys import keys_at, nearest
+from earwitness.config.name_servers import denied_name_servers
 from earwitness.config.reachability import rules_that_never_match, sections_that_mean_nothing
 from earwitness.config.references import broken_references
 from earwitness.config.rules import rules_of
@@ -53,6 +54,8 @@ def _load(path: Path, environment: Mapping[str, str]) -> Config:
     problems += found
     problems += broken_references(tree)
     problems += broken_judging_references(tree)
+    if config is not None:
+        problems += denied_name_servers(tree, config)
     if config is not None and not problems:
         rules = rules_of(config)
         problems += rules_that_never_match(tree, config, rules)

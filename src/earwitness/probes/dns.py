@@ -16,11 +16,10 @@ import dns.rdataclass
 import dns.rdatatype
 from pydantic import BeforeValidator, Field, model_validator
 
-from earwitness.config.fields import Duration, Flag, Limits, OneOrMore, Spec, problem
+from earwitness.config.fields import Duration, Flag, Limits, NameServer, OneOrMore, Spec, problem
 from earwitness.model import Attribution, Channel, Effect, Failure, Finding, Observation, Scalar, Step
 from earwitness.probes.context import Kind, RunContext
 from earwitness.probes.endpoint import THEIRS, excused, failed, slow
-from earwitness.probes.http_fields import NameServer
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.name_servers import ask, system_servers
 

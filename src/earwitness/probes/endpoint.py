@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from earwitness.config.fields import Duration, Limits, Spec, problem
+from earwitness.config.fields import Duration, IpAddress, Limits, NameServer, Spec, problem
 from earwitness.model import Attribution, Effect, Failure, Finding
-from earwitness.probes.http_fields import IpAddress, NameServer, whole_number
+from earwitness.probes.http_fields import whole_number
 from earwitness.transport.connection import Endpoint
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Exchange

@@ -10,8 +10,9 @@ from selectolax.lexbor import LexborHTMLParser
 
 from earwitness.config.fields import Flag, Spec, problem
 from earwitness.model import Finding
-from earwitness.probes.http_checks import Answer, search
-from earwitness.probes.http_fields import Regex, json_path
+from earwitness.probes.http_checks import Answer, cannot_tell, search
+from earwitness.probes.http_fields import Regex
+from earwitness.probes.http_json import UnsearchableError, json_path, values_at
 from earwitness.probes.http_templates import UnusableValueError
 
 _FIELDS = "input, textarea, select"
@@ -93,10 +94,13 @@ def _found(spec: CaptureSpec, answer: Answer, cookies: CookieJar) -> Any:
 
 def _from_json(path: str, answer: Answer) -> Any:
     try:
-        found = json_path(path).find(json.loads(answer.body))
+        document = json.loads(answer.body)
     except (ValueError, RecursionError):
         return None
-    return found[0].value if found else None
+    try:
+        return next(values_at(path, document, answer.patience), None)
+    except UnsearchableError as error:
+        return cannot_tell(str(error))
 
 
 def _from_form(name: str, page: str) -> str | None:

@@ -14,17 +14,19 @@ import httpx
 import regex
 
 from earwitness.model import Attribution, Effect, Failure, Finding
-from earwitness.probes.http_fields import json_path
+from earwitness.probes import http_json
+from earwitness.probes.http_json import UnsearchableError, values_at
 from earwitness.transport.cards import MASK
 from earwitness.transport.errors import BrokenAnswerError
 from earwitness.transport.exchange import Certificate
-from earwitness.transport.redaction import Redaction, sensitive_header
+from earwitness.transport.redaction import Redaction, is_long, sensitive_header
 from earwitness.transport.redirects import REDIRECTS, pointed_at
 
 if TYPE_CHECKING:
     from earwitness.probes.http_spec import StepSpec, TimeLeft
 
 _EXCERPT = 80  # characters
+_SHOWN = 3  # values of a JSON path that a finding tells
 _LOOKED_AT = 2000  # characters of a text that is quoted, blank ones included
 _DAY = 86400.0
 _CHARSET = re.compile(r"""(?:^|[;\s])charset\s*=\s*["']?([A-Za-z0-9._:-]{1,40})["']?\s*(?:;|$)""", re.IGNORECASE)
@@ -63,6 +65,11 @@ class Answer:
         line = " ".join(self.redaction.beginning(text, _LOOKED_AT).split())
         whole = len(line) <= _EXCERPT and len(text) <= _LOOKED_AT
         return repr(line if whole else line[:_EXCERPT] + "...")
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a JSON path may take on the body: a long one is searched beside the event loop."""
+        return http_json.BESIDE_IT if is_long(self.body) else http_json.ON_THE_LOOP
 
     @property
     def status_line(self) -> str:
@@ -107,8 +114,14 @@ def search(pattern: regex.Pattern[str], text: str) -> regex.Match[str] | Finding
     try:
         return pattern.search(text, timeout=_PATTERN_TIME)
     except TimeoutError:
-        message = f"the pattern {pattern.pattern!r} takes too long on this answer; write it without nested repeats"
-        return Finding(Failure.MONITOR_ERROR, message, Effect.NONE, Attribution.MONITOR)
+        return cannot_tell(
+            f"the pattern {pattern.pattern!r} takes too long on this answer; write it without nested repeats"
+        )
+
+
+def cannot_tell(message: str) -> Finding:
+    """Return that we could not look for something: nothing that the target did."""
+    return Finding(Failure.MONITOR_ERROR, message, Effect.NONE, Attribution.MONITOR)
 
 
 def _shown(name: str, value: str, answer: Answer) -> str:
@@ -192,11 +205,26 @@ def _check_json(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
         yield Finding(Failure.WRONG_BODY, message, step.harm)
         return
     for path, wanted in step.expect.json_.items():
-        found = [_as_text(match.value) for match in json_path(path).find(document)]
-        if wanted not in found:
-            there = ", ".join(answer.excerpt(text) for text in found[:3]) or "nothing there"
-            message = f"expected {path} in the JSON body to be {wanted!r}, got {there}"
+        try:
+            there = _other_values(path, wanted, document, answer)
+        except UnsearchableError as error:
+            yield cannot_tell(str(error))
+            continue
+        if there is not None:
+            message = f"expected {path} in the JSON body to be {wanted!r}, got {there or 'nothing there'}"
             yield Finding(Failure.WRONG_BODY, message, step.harm)
+
+
+def _other_values(path: str, wanted: str, document: Any, answer: Answer) -> str | None:
+    """Return the first values found there in words, or None if one of all is the wanted one. Raises UnsearchableError."""
+    first: list[str] = []
+    for value in values_at(path, document, answer.patience):
+        text = _as_text(value)
+        if text == wanted:
+            return None
+        if len(first) < _SHOWN:
+            first.append(text)
+    return ", ".join(answer.excerpt(text) for text in first)
 
 
 def _check_time(step: "StepSpec", answer: Answer) -> Iterator[Finding]:

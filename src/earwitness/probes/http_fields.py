@@ -3,21 +3,17 @@
 import json
 import re
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import unquote
 
 import httpx
 import regex
-from jsonpath_ng import JSONPath
-from jsonpath_ng.exceptions import JSONPathError
-from jsonpath_ng.ext.parser import parse as parse_json_path
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from earwitness.config.fields import problem
 from earwitness.config.yaml import Unquoted
-from earwitness.transport.exchange import Address
+from earwitness.probes.http_json import json_path
 from earwitness.transport.redirects import has_port
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -102,14 +98,6 @@ def _regex(value: Any) -> regex.Pattern[str]:
         raise problem(f"{value!r} is not a regular expression: {error}") from error
 
 
-@lru_cache(maxsize=4096)
-def json_path(text: str) -> JSONPath:
-    try:
-        return parse_json_path(text)
-    except (JSONPathError, ValueError, TypeError) as error:
-        raise problem(f"{text!r} is not a JSON path; write one such as $.status") from error
-
-
 def _json_checks(value: Any) -> Any:
     for path in value if isinstance(value, dict) else ():
         try:
@@ -148,23 +136,6 @@ def whole_number(value: Any, among: range, otherwise: str) -> int:
     return int(text)
 
 
-def parse_address(value: Any) -> Address:
-    text = str(value).strip()
-    try:
-        return ip_address(text.strip("[]"))
-    except ValueError as error:
-        raise problem(f"{text!r} is not an IP address; write one such as 192.0.2.1 or 2001:db8::1") from error
-
-
-def _name_server(value: Any) -> str:
-    text = str(value).strip()
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::(\d{1,5}))?|([0-9a-fA-F:.]+)", text)
-    if found is None or not 0 < int(found[3] or 53) < 65536:
-        raise problem(f"{text!r} is not a name server; write an address and perhaps a port, such as 192.0.2.53:5353")
-    parse_address(found[1] or found[2] or found[4])
-    return text
-
-
 Regex = Annotated[regex.Pattern[str], BeforeValidator(_regex, json_schema_input_type=str)]
 Count = Annotated[int, BeforeValidator(_whole_number)]
 Method = Annotated[str, BeforeValidator(_method)]
@@ -174,5 +145,3 @@ HeaderPatterns = Annotated[dict[str, Regex], BeforeValidator(_headers)]
 Statuses = Annotated[tuple[str, ...], BeforeValidator(_statuses, json_schema_input_type=str | int | list[str | int])]
 JsonTree = Annotated[Any, BeforeValidator(_json_tree)]
 JsonChecks = Annotated[dict[str, str], BeforeValidator(_json_checks)]
-IpAddress = Annotated[Address, BeforeValidator(parse_address, json_schema_input_type=str)]
-NameServer = Annotated[str, BeforeValidator(_name_server)]

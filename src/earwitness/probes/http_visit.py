@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import structlog
 
 from earwitness.model import Attribution, Effect, Failure, Finding, Step, worst_effect
-from earwitness.probes.context import RunContext
+from earwitness.probes.context import LEAVING, RunContext
 from earwitness.probes.http_capture import captured
 from earwitness.probes.http_checks import Answer, check_head, check_rest
 from earwitness.probes.http_fields import parsed_url
@@ -40,6 +41,7 @@ from earwitness.transport.redirects import Trail, follow, same_origin
 if TYPE_CHECKING:
     from earwitness.transport.client import WebClient
 
+_log = structlog.get_logger(__name__)
 _CAN_GO_ON = (Failure.SLOW, Failure.CERTIFICATE_EXPIRING)
 _COOKIE = 8  # characters of a received cookie that make it a secret: `yes` and `dark` are none
 
@@ -95,12 +97,43 @@ class Visitor:
         self._bring_cookies()
         self._read_certificate()
         self._until = asyncio.get_running_loop().time() + self._spec.timeout
+        try:
+            await self._take_all()
+        except asyncio.CancelledError:
+            await self._leave()
+            raise
+        return self.visits
+
+    async def _take_all(self) -> None:
         stopped = self._spec.oauth2 is not None and not await self._sign_in()
         for step in self._spec.flow:
             if step.always or not stopped:
                 visit = await self._take(step)
                 stopped = stopped or (visit.stops and not step.always)
-        return self.visits
+
+    async def _leave(self) -> None:
+        """Clean up after a visit that was cut off, in `LEAVING` seconds: nobody else would. What fails is told in the log alone."""
+        if all(visit.request is None or visit.signs_in for visit in self.visits):
+            return
+        ended = [visit.step for visit in self.visits[:-1]]
+        left = [step for step in self._spec.flow if step.always and step not in ended]
+        self._until = asyncio.get_running_loop().time() + LEAVING
+        try:
+            async with asyncio.timeout(LEAVING):
+                while left:
+                    await self._clean_up(left[0])
+                    left.pop(0)
+        except TimeoutError:
+            for step in left:
+                self._not_cleaned_up(step.name, f"there was no time left of {LEAVING:g} s")
+
+    async def _clean_up(self, step: StepSpec) -> None:
+        seen = (await self._take(step)).step_seen
+        if not seen.ok:
+            self._not_cleaned_up(step.name, seen.note)
+
+    def _not_cleaned_up(self, step: str, why: str) -> None:
+        _log.warning("not_cleaned_up", run=self._ctx.run.id, step=step, why=self._ctx.redact(why))
 
     def _bring_cookies(self) -> None:
         """Let the jar take the configured cookies as if the first step's host had set them."""

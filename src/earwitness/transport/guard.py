@@ -79,14 +79,23 @@ def refusal(address: Address, allow: Iterable[Network] = (), deny: Iterable[Netw
     return _refusal(address, tuple(allow), tuple(deny))
 
 
-@lru_cache(maxsize=4096)
-def _refusal(address: Address, allow: tuple[Network, ...], deny: tuple[Network, ...]) -> str | None:
+def denial(address: Address, deny: Iterable[Network]) -> str | None:
+    """Return why `address` may not be reached whatever is allowed, or None if `deny` does not hold it."""
+    deny = tuple(deny)
     for place in (*_places(address), address):
         denied = _within(place, deny)
         if denied is not None:
             return (
                 f"{_named(address, place)} is in {denied}, which network.deny names; take it out there if it is meant"
             )
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _refusal(address: Address, allow: tuple[Network, ...], deny: tuple[Network, ...]) -> str | None:
+    denied = denial(address, deny)
+    if denied is not None:
+        return denied
     for place in _places(address):
         if _special(place) and _within(place, allow) is None:
             return f"{_named(address, place)} is {_kind(place)}; name its network in allow if it is meant"

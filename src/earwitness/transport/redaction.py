@@ -52,6 +52,7 @@ _CREDENTIAL = re.compile(
     r"(?i:(\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]{3,12} )?|\bbearer[ +]))[\w.~+/=%*-]{3,}"
     r"|(?<![\w-])eyJ[\w-]{5,}\.[\w-]{2,}\.?[\w-]*"  # a JSON web token (RFC 7519)
 )
+_USER_OF_URL = re.compile(r"""(:(?:\\?/){2})[^\s/\\"'<>]{1,500}@""")
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SHORTEST = 4  # characters; hiding shorter secrets would hide half of every text
 _LONG = 32 * 1024  # characters
@@ -64,13 +65,20 @@ def mask_url(url: httpx.URL | str) -> str:
 
 @lru_cache(maxsize=4096)
 def _masked_url(url: str) -> str:
+    url = url.strip()  # as browsers do
     try:
         parsed = httpx.URL(url)
         pieces = [_masked_piece(piece) for piece in parsed.query.decode("ascii", "replace").split("&") if piece]
         bare = parsed.copy_with(userinfo=b"", query=None, fragment=None)
     except (httpx.InvalidURL, UnicodeError):  # a server or a page may name what is none
-        return _USER.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0][:_URL_SHOWN])
-    return f"{bare}?{'&'.join(pieces)}" if pieces else str(bare)
+        return _without_user(_USER.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0][:_URL_SHOWN]))
+    shown = _without_user(str(bare))
+    return f"{shown}?{'&'.join(pieces)}" if pieces else shown
+
+
+def _without_user(url: str) -> str:
+    """Return the URL without what would be user and password in it, were it spelled right, or stood it alone."""
+    return _SLIPPED_USER.sub(r"\1\2\3", url) if "@" in url else url
 
 
 def _masked_piece(piece: str) -> str:
@@ -85,6 +93,9 @@ def _nameless(piece: str) -> bool:
 
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_.-]{1,20}")
+_SLIPPED_USER = re.compile(  # with one slash or none, with backslashes, without a scheme, or inside another address
+    r"^((?:https?|wss?|ftp):[/\\]*)[^/\\]+@|^([/\\]*)(?!mailto:)[^/\\:]*:[^/\\]*@|([/\\]{2})[^/\\]+@", re.IGNORECASE
+)
 _USER = re.compile(r"^([\w+.-]{0,20}:?//).*@", re.DOTALL)
 _URL_SHOWN = 500  # characters of an address that is none
 
@@ -137,7 +148,7 @@ def _mask_what_follows(match: re.Match[str]) -> str:
 
 
 def mask_fields(text: str) -> str:
-    """Return the text with the values of telling JSON keys, form fields and HTML inputs masked, and with them what looks like a token."""
+    """Return the text with the values of telling JSON keys, form fields and HTML inputs masked, and with them what looks like a token or the user of a URL."""
     if '"' in text:
         text = _JSON_FIELD.sub(_mask_json_field, text)
     if '\\"' in text:
@@ -150,6 +161,8 @@ def mask_fields(text: str) -> str:
         text = _ELEMENT.sub(_mask_what_follows, text)
     if "=" in text:
         text = _FORM_FIELD.sub(_mask_form_field, text)
+    if "@" in text:
+        text = _USER_OF_URL.sub(rf"\1{MASK}@", text)
     return _CREDENTIAL.sub(lambda found: f"{found[1] or ''}{MASK}", text)
 
 

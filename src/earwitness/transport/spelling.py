@@ -1,4 +1,4 @@
-"""Where a text holds a secret, however it is spelled there: by percent, in JSON or JavaScript, in HTML, or in several of them at once.
+"""Where a text holds a secret, however it is spelled there: by percent, in JSON or JavaScript, in HTML, in several of them at once, or in base64.
 
 What is escaped is read, not guessed: the text is decoded, again and again while that changes it, and each character remembers
 where it stood. It takes time in proportion to the text.
@@ -6,6 +6,7 @@ where it stood. It takes time in proportion to the text.
 
 import html
 import re
+from base64 import b64encode
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _ESCAPE = re.compile(
     re.IGNORECASE,
 )
 _SLASHED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_TELLING = 6  # characters of base64 that are hardly there by chance
 _SIGNS = re.compile(r"[%\\&]")
 
 
@@ -88,8 +90,24 @@ def _levels(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)
 def needles(secret: str) -> frozenset[str]:
-    """Return what to look for in a decoded text: the secret, and what is left of it when it looks escaped itself."""
-    return frozenset(level.replace("+", " ") for level in _levels(secret) if level.strip("+ "))
+    """Return what to look for in a decoded text: the secret, what is left of it when it looks escaped itself, and both in base64."""
+    levels = [level for level in _levels(secret) if level.strip("+ ")]
+    encoded = (spelled for level in levels for spelled in _in_base64(level.encode("utf-8", "surrogatepass")))
+    return frozenset(spelled.replace("+", " ") for spelled in (*levels, *encoded))
+
+
+def _in_base64(secret: bytes) -> Iterator[str]:
+    """Yield how base64 spells the secret, in both alphabets, alone or as a part: three ways, by the place where it begins (RFC 4648).
+
+    At either end a character may hold bits of what is beside it, and may stay in sight: four bits of the secret at most.
+    """
+    for before in range(3):
+        text = b64encode(bytes(before) + secret).rstrip(b"=").decode("ascii")
+        begins, ends = (before * 8 + 5) // 6, (before + len(secret)) * 8 // 6
+        for spelled in (text[begins:], text[begins:ends]):
+            if len(spelled) >= _TELLING:
+                yield spelled
+                yield spelled.replace("+", "-").replace("/", "_")
 
 
 def places(text: str, sought: Iterable[str]) -> list[tuple[int, int]]:
