@@ -133,7 +133,7 @@ class Body(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._in_time():
+            while (chunk := await self._next()) is not None:
                 for piece in self._unpack.feed(chunk):
                     yield self._counted(piece)
             self._unpack.finish()
@@ -143,16 +143,13 @@ class Body(httpx.AsyncByteStream):
         finally:
             await self.aclose()
 
-    async def _in_time(self) -> AsyncIterator[bytes]:
-        while True:
-            try:
-                async with _NO_LIMIT if self._reply.at_hand() else asyncio.timeout_at(self._deadline):
-                    chunk = await anext(self._reply.chunks, None)
-            except TimeoutError as error:
-                raise too_late(Stage.TRANSFER, self._whole) from error
-            if chunk is None:
-                return
-            yield chunk
+    async def _next(self) -> bytes | None:
+        """Return the next chunk as it came, None after the last. Raises TimedOutError."""
+        try:
+            async with _NO_LIMIT if self._reply.at_hand() else asyncio.timeout_at(self._deadline):
+                return await anext(self._reply.chunks, None)
+        except TimeoutError as error:
+            raise too_late(Stage.TRANSFER, self._whole) from error
 
     def _counted(self, piece: bytes) -> bytes:
         self._exchange.size += len(piece)
@@ -284,4 +281,4 @@ def _check_beyond_proxy(host: str, terms: Terms) -> None:
 
 
 def port_of(url: httpx.URL) -> int:
-    return url.port or _PORTS[url.scheme]
+    return _PORTS[url.scheme] if url.port is None else url.port

@@ -6,7 +6,6 @@ wrong in them for the next turn instead of raising into C.
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 
 import pycurl
 
@@ -22,8 +21,10 @@ class MultiDriver:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._running: dict[pycurl.Curl, Done] = {}
-        self._watched: set[int] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._watched: dict[int, int] = {}  # by socket: for what of libcurl's POLL_
+        self._due: float | None = None  # when libcurl wants to be called, on the loop's clock
+        self._timer: asyncio.TimerHandle | None = None  # may come too early, never too late
+        self._starting = False  # whether a handle is being added, and is seen to at once
         self._fault: Exception | None = None
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
@@ -43,8 +44,11 @@ class MultiDriver:
     def add(self, handle: pycurl.Curl, done: Done) -> None:
         """Start the handle at once: `done` may be called before this returns."""
         self._running[handle] = done
+        self._starting = True
         self._multi.add_handle(handle)
+        self._starting = False
         self._act(pycurl.SOCKET_TIMEOUT, 0)  # what libcurl has just asked the timer for
+        self._arm()
 
     def remove(self, handle: pycurl.Curl) -> None:
         """Take the handle out, finished or not. Its socket is closed unless another request may use it."""
@@ -69,23 +73,37 @@ class MultiDriver:
             if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
                 self._loop.add_writer(fd, self._act, fd, pycurl.CSELECT_OUT)
             if what != pycurl.POLL_REMOVE:
-                self._watched.add(fd)
+                self._watched[fd] = what
         except Exception as error:  # noqa: BLE001  # It must not reach C; the next turn fails every handle with it.
             self._fault = error
 
     def _forget(self, fd: int) -> None:
-        if fd in self._watched:
-            self._watched.discard(fd)
+        what = self._watched.pop(fd, pycurl.POLL_NONE)
+        if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
             self._loop.remove_reader(fd)
+        if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
             self._loop.remove_writer(fd)
 
     def _on_timer(self, milliseconds: int) -> None:
+        """Take note of when libcurl wants to be called."""
+        self._due = None if milliseconds < 0 else self._loop.time() + milliseconds / 1000
+        if not self._starting:
+            self._arm()
+
+    def _arm(self) -> None:
+        """Set the loop's timer anew only if it would come too late: libcurl changes its mind at every step of a transfer."""
+        if self._due is None or (self._timer is not None and self._timer.when() <= self._due):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if milliseconds >= 0:
-            act = partial(self._act, pycurl.SOCKET_TIMEOUT, 0)
-            self._timer = self._loop.call_later(milliseconds / 1000, act)
+        self._timer = self._loop.call_at(self._due, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        if self._due is not None and self._due <= self._loop.time():
+            self._due = None
+            self._act(pycurl.SOCKET_TIMEOUT, 0)
+        self._arm()
 
     def _act(self, fd: int, mask: int) -> None:
         try:

@@ -12,6 +12,7 @@ import httpx
 import regex
 
 from earwitness.transport.cards import MASK, mask_cards
+from earwitness.transport.remembering import remembering
 from earwitness.transport.spelling import needles, places
 
 _SENSITIVE_HEADER = re.compile(
@@ -147,6 +148,7 @@ def _mask_what_follows(match: re.Match[str]) -> str:
     return f"{match[1]}{MASK}" if sensitive_field(match[2]) else match[0]
 
 
+@remembering
 def mask_fields(text: str) -> str:
     """Return the text with the values of telling JSON keys, form fields and HTML inputs masked, and with them what looks like a token or the user of a URL."""
     if '"' in text:

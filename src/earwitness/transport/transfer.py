@@ -32,7 +32,8 @@ _STATUS_LINE = re.compile(rb"HTTP/\S+\s+(\d{3})([^\r\n]*)")
 _SUPPRESS_CONNECT_HEADERS = 265  # pycurl has no name for this option of libcurl
 
 
-def _lines(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+@lru_cache(maxsize=4096)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, ...]:
     """Return header lines as libcurl wants them: `name;` for an empty value, `name:` to leave its own out."""
     given = {name.lower() for name, _ in headers}
     sent = [(name, value) for name, value in headers if name.lower() not in _OURS]
@@ -41,7 +42,7 @@ def _lines(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
             raise httpx.LocalProtocolError("a header holds a line break")
     lines = [name + b": " + value if value else name + b";" for name, value in sent]
     own = [b"accept", b"user-agent", b"content-type"]
-    return lines + [b"Expect:"] + [name + b":" for name in own if name not in given]
+    return (*lines, b"Expect:", *(name + b":" for name in own if name not in given))
 
 
 @lru_cache(maxsize=4096)
@@ -105,7 +106,7 @@ class Transfer:
         option(pycurl.FOLLOWLOCATION, 0)
         option(pycurl.NOSIGNAL, 1)
         option(pycurl.HTTP_VERSION, self._version(url.scheme))
-        option(pycurl.HTTPHEADER, _lines(request.headers.raw))
+        option(pycurl.HTTPHEADER, _lines(tuple(request.headers.raw)))
         option(pycurl.CONNECTTIMEOUT_MS, _NEVER_MS)
         # On a kept connection libcurl sends again by itself when the server hangs up: twice dialled, twice paid.
         option(pycurl.FRESH_CONNECT, int(self._terms.fresh or request.method not in _REPEATABLE))
