@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from sqlalchemy import Connection, Insert, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 
 def insert_if_new(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
@@ -30,6 +30,8 @@ def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, object
 @cache
 def _if_new(dialect: str, table: Table) -> Insert:
     if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415  With its drivers it is 1.5 MB, which SQLite does not need.
+
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 
