@@ -1,0 +1,53 @@
+"""What a daemon holds in memory for nothing: the packages that its configuration does not need."""
+
+import re
+
+import pytest
+from shop_config import web_config
+
+_FOR_OTHERS = {
+    "alembic": "older databases",
+    "sqlalchemy.orm": "nobody",
+    "sqlalchemy.dialects.postgresql": "PostgreSQL",
+    "dns": "DNS probes",
+    "phonenumbers": "calls",
+    "rapidfuzz": "calls, and configurations with slips",
+    "numpy": "calls",
+    "scipy": "calls",
+    "twilio": "calls",
+    "playwright": "browser probes",
+    "jinja2": "templates, and pages that somebody looks at",
+    "aiosmtplib": "mails",
+    "apprise": "announcements",
+    "holidays": "calendars with public holidays",
+    "rich.text": "commands in a terminal",
+    "pygments.lexer": "commands in a terminal",
+}
+
+
+@pytest.fixture
+def told_of_imports(monkeypatch):
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+
+
+def imported(daemon):
+    """The modules that the daemon has imported so far, or tried to, as Python itself tells."""
+    return set(re.findall(r"^import time: .*\| +(\S+)$", daemon.log.read_text(), re.MULTILINE))
+
+
+@pytest.mark.usefixtures("told_of_imports")
+async def test_a_daemon_with_web_probes_alone_loads_no_package_of_other_probes(daemon, simulator):
+    daemon.configure(web_config(simulator.url, pages=("card",)))
+    await daemon.start()
+    await daemon.passes("card-web")
+    loaded = imported(daemon)
+    assert {"httpx", "sqlalchemy", "earwitness.probes.http"} <= loaded
+    assert {name: whose for name, whose in _FOR_OTHERS.items() if name in loaded} == {}
+
+
+@pytest.mark.usefixtures("told_of_imports")
+async def test_what_was_not_loaded_is_there_when_somebody_looks(daemon, simulator):
+    daemon.configure(web_config(simulator.url, pages=("card",)))
+    await daemon.start()
+    assert (await daemon.api.get("/")).status_code == 200
+    assert "jinja2" in imported(daemon)
