@@ -20,8 +20,9 @@ _FOR_OTHERS = {
     "aiosmtplib": "mails",
     "apprise": "announcements",
     "holidays": "calendars with public holidays",
+    "greenlet._greenlet": "browser probes",
     "rich.text": "commands in a terminal",
-    "pygments.lexer": "commands in a terminal",
+    "pygments.util": "commands in a terminal",
 }
 
 

@@ -60,9 +60,8 @@ def run(
     log_level: Annotated[LogLevel, typer.Option(case_sensitive=False)] = LogLevel.INFO,
 ) -> None:
     """Run the daemon. SIGHUP reloads the configuration, SIGTERM stops cleanly."""
-    with _as_if_without(
-        "rich"
-    ):  # structlog and httpx load 4 MB of it for terminals, which a daemon that logs JSON has not
+    # 6 MB: for what structlog and httpx would write to a terminal, and for threads of a kind that the daemon has not
+    with _as_if_without("rich", "pygments", "greenlet"):
         from earwitness.app import run_daemon  # noqa: PLC0415  Other commands start faster without.
         from earwitness.config.load import ConfigError  # noqa: PLC0415
         from earwitness.data_dir import AlreadyRunningError, UnusableStoreError  # noqa: PLC0415
