@@ -17,7 +17,6 @@ _FOR_OTHERS = {
     "twilio": "calls",
     "playwright": "browser probes",
     "jinja2": "templates, and pages that somebody looks at",
-    "aiosmtplib": "mails",
     "apprise": "announcements",
     "holidays": "calendars with public holidays",
     "greenlet._greenlet": "browser probes",

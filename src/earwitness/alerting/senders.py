@@ -13,6 +13,7 @@ import httpx
 
 from earwitness.alerting.announcing import Announcer
 from earwitness.alerting.dialling import Dialler
+from earwitness.alerting.mail import send_mail
 from earwitness.hooks.base import Announcement, Dialling, HookOutcome, HookRequest, Mail, Message, Reason, Reply, cut
 from earwitness.logs import secrets_in
 from earwitness.model import Failure
@@ -47,8 +48,6 @@ class Senders:
             case HookRequest():
                 return await _ask(self.http, message, seconds)
             case Mail():
-                from earwitness.alerting.mail import send_mail  # noqa: PLC0415  Only where mails are sent.
-
                 return await send_mail(message, self.files, seconds)
             case Announcement():
                 return await self.announcer.announce(message, seconds)

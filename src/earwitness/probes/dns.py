@@ -73,7 +73,8 @@ class DnsSpec(Spec):
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
-        from earwitness.probes.dns_records import canonical  # noqa: PLC0415  Loads dnspython.
+        import earwitness.probes.dns_asking  # noqa: F401, PLC0415  Here already, so that no run waits for it.
+        from earwitness.probes.dns_records import canonical  # noqa: PLC0415
 
         for key, texts in (
             ("any", self.expect.answers.any_),
