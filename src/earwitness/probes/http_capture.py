@@ -6,7 +6,6 @@ from http.cookiejar import CookieJar
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from selectolax.lexbor import LexborHTMLParser
 
 from earwitness.config.fields import Flag, Spec, problem
 from earwitness.model import Finding
@@ -105,6 +104,8 @@ def _from_json(path: str, answer: Answer) -> Any:
 
 def _from_form(name: str, page: str) -> str | None:
     """Return the value that a browser would send for the field: of a list of choices, the one that is chosen."""
+    from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415  2 MB, which only forms need.
+
     for node in LexborHTMLParser(page).css(_FIELDS):
         if node.attributes.get("name") != name:
             continue
