@@ -59,6 +59,25 @@ async def test_what_was_not_loaded_is_there_when_somebody_looks(daemon, simulato
 
 
 WITH_THEIR_SECTION = {
+    "a page by https": (
+        {"http": {"url": "https://shop.example/", "timeout": "500ms"}},
+        {},
+        "earwitness.transport.certificates",
+    ),
+    "a TLS probe": ({"tls": {"host": "shop.example", "timeout": "500ms"}}, {}, "earwitness.probes.tls_looking"),
+    "a capture from a form": (
+        {
+            "http": {
+                "timeout": "500ms",
+                "steps": [
+                    {"url": "http://shop.example/", "name": "open", "capture": {"token": {"form": "csrf"}}},
+                    {"url": "http://shop.example/pay", "name": "pay", "headers": {"x-token": "{{ token }}"}},
+                ],
+            }
+        },
+        {},
+        "selectolax.lexbor",
+    ),
     "a DNS probe": ({"dns": {"name": "shop.example", "timeout": "500ms"}}, {}, "earwitness.probes.dns_asking"),
     "a template": (
         {"http": {"url": "http://shop.example/", "timeout": "500ms"}},

@@ -37,6 +37,8 @@ class CaptureSpec(Spec):
         places = [name for name in _PLACES if getattr(self, name) is not None]
         if len(places) != 1:
             raise problem("write exactly one of json, header, cookie, regex, form: where the value stands")
+        if self.form is not None:
+            import selectolax.lexbor  # noqa: F401, PLC0415  Here already, so that no run waits for it.
         if self.regex is not None and self.regex.groups != 1:
             raise problem("has to have one group: what is captured; write it in parentheses", "regex")
         return self
