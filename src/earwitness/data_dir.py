@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from earwitness.store.store import Store
+from earwitness.store.versions import MigrationError
 
 
 class AlreadyRunningError(Exception):
@@ -23,7 +23,7 @@ class UnusableStoreError(Exception):
 def open_store(path: Path) -> Store:
     try:
         return Store.open(path)
-    except (DBAPIError, CommandError) as error:
+    except (DBAPIError, MigrationError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         advice = "restore a backup, or move it away to begin anew"
         if "locked" in str(cause):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from earwitness.audio.prompts import PromptLibrary, load_prompts
 from earwitness.audio.script import CallReport, HeardPrompt, PlannedStep, Result, StepReport
-from earwitness.cli.main import app
+from earwitness.cli.commands import app
 from earwitness.model import Effect, Failure, Outcome, Why
 from earwitness.probes.call import run
 from earwitness.telephony.baselines import Baselines, Proposal, UnknownWordsError

@@ -9,7 +9,7 @@ from web_servers import free_port, hang, raw_server
 
 from earwitness.model import Attribution, Effect, Failure, Outcome
 from earwitness.probes.dns import DnsSpec
-from earwitness.transport.name_servers import server_address
+from earwitness.transport.server_address import server_address
 
 NAME = "shop.test"
 RECORDS = {

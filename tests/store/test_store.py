@@ -1,12 +1,7 @@
 import asyncio
-import contextlib
 import sqlite3
-import subprocess
-import sys
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from judge_world import World, rules_of
 from sqlalchemy import insert, select, text
 
@@ -28,7 +23,7 @@ from earwitness.store import history, outbox, owed, spend, verdicts
 from earwitness.store.history import Missed
 from earwitness.store.owed import Recipient
 from earwitness.store.store import Store
-from earwitness.store.tables import held, metadata, runs
+from earwitness.store.tables import held, runs
 
 
 @pytest.fixture
@@ -49,27 +44,6 @@ def an_observation(run=None, *findings, evidence=()):
 async def test_it_asks_the_disk_for_durability(store):
     pragmas = await store.write(lambda c: [c.scalar(text(f"PRAGMA {p}")) for p in ("journal_mode", "synchronous")])
     assert pragmas == ["wal", 2]
-
-
-async def test_the_migrations_make_exactly_the_tables(store):
-    difference = await store.write(lambda c: compare_metadata(MigrationContext.configure(c), metadata))
-    assert difference == []
-
-
-def test_many_commands_may_open_a_new_data_directory_at_once(tmp_path):
-    opening = (
-        "import sys, alembic.command; from pathlib import Path; from earwitness.store.store import Store\n"
-        "print(flush=True); sys.stdin.read(); Store.open(Path(sys.argv[1])).close()"
-    )
-    command = [sys.executable, "-c", opening, str(tmp_path / "new" / "earwitness.db")]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with contextlib.ExitStack() as stack:
-        started = [stack.enter_context(subprocess.Popen(command, **pipes)) for _ in range(4)]
-        for process in started:
-            process.stdout.readline()  # it is ready to open
-        for process in started:
-            process.stdin.close()
-        assert [(process.stdout.read(), process.wait()) for process in started] == [("", 0)] * 4
 
 
 async def test_opening_it_again_keeps_everything(store, tmp_path):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import regex
-from rapidfuzz import fuzz
 
 from earwitness.audio.numbers import spoken, tokens
 
@@ -76,6 +75,8 @@ def same_word(left: str, right: str) -> bool:
         return True
     if min(len(left), len(right)) <= _SHORT_WORD or any(map(str.isdigit, left + right)):
         return False
+    from rapidfuzz import fuzz  # noqa: PLC0415  3 MB, which only what was heard needs.
+
     opposite = left.endswith(right) or right.endswith(left)
     return not opposite and fuzz.ratio(left, right) > _SAME_WORD
 

@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from earwitness.browser.executable import NoBrowserError
 from earwitness.transport.client import WebClient
 from earwitness.transport.errors import ConnectFailedError
@@ -20,7 +17,7 @@ _PATIENCE = 30.0  # seconds for certutil
 _AUTHORITY, _ITSELF = (
     "C,,",
     "P,,",
-)  # certutil's words for one who vouches for others, and for one who is trusted as it is
+)  # certutil's words for one who vouches for others, and for one who is trusted as it is: tools of old wrote such authorities
 Mark = tuple[Path, float] | None
 """Which file, and of when in seconds since the epoch; None where the browser's own authorities are all."""
 
@@ -74,31 +71,25 @@ def _furnish(folder: Path, ca_file: Path) -> None:
     database = folder / ".pki/nssdb"
     database.mkdir(parents=True, mode=0o700)
     batch = []
-    for place, certificate in enumerate(certificates):
-        (folder / f"{place}.der").write_bytes(certificate.public_bytes(Encoding.DER))
-        trust = _AUTHORITY if _vouches(certificate) else _ITSELF
+    for place, (certificate, vouches) in enumerate(certificates):
+        (folder / f"{place}.der").write_bytes(certificate)
+        trust = _AUTHORITY if vouches else _ITSELF
         batch.append(f"-A -n ours-{place} -t {trust} -i {place}.der")
     (folder / "batch").write_text("\n".join(batch) + "\n")
     for words in (("-N", "--empty-password"), ("-B", "-i", "batch")):
         _run([certutil, *words, "-d", f"sql:{database}"], folder)
 
 
-def _read(ca_file: Path) -> list[x509.Certificate]:
-    """Return the certificates of a file in PEM. Raises NoBrowserError."""
+def _read(ca_file: Path) -> list[tuple[bytes, bool]]:
+    """Return the certificates of a file in PEM, in DER, and whether each vouches for others. Raises NoBrowserError."""
+    from earwitness.transport.certificates import authorities_in  # noqa: PLC0415  Loads cryptography.
+
     try:
-        return x509.load_pem_x509_certificates(ca_file.read_bytes())
+        return authorities_in(ca_file.read_bytes())
     except OSError as error:
         raise NoBrowserError(f"the authorities in {ca_file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise NoBrowserError(f"the authorities in {ca_file} cannot be read: it holds no certificate in PEM") from error
-
-
-def _vouches(certificate: x509.Certificate) -> bool:
-    """Whether it may issue others; the tools of old wrote authorities that do not say so, but those are trusted as they are."""
-    try:
-        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except (x509.ExtensionNotFound, ValueError):
-        return False
 
 
 def _run(command: Sequence[str], folder: Path) -> None:

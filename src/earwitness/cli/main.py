@@ -1,16 +1,17 @@
-"""The commands. Each is a few lines; the work is done in the rooms."""
+"""The commands that need no others: to run the daemon, to check and to show. Each is a few lines; the work is done in the rooms."""
 
 import asyncio
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, NoReturn
 
 import typer
-
-from earwitness.cli import baselines, deliveries, hooks, incidents, quiet, replay, telephone
 
 EXIT_FAILED, EXIT_CONFIG, EXIT_UNKNOWN = 1, 2, 3
 
@@ -21,16 +22,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(incidents.app, name="incidents")
-app.add_typer(deliveries.app, name="deliveries")
-app.add_typer(hooks.app, name="hooks")
-app.add_typer(quiet.maintenance, name="maintenance")
-app.add_typer(quiet.silence, name="silence")
-app.command("explain")(incidents.explain)
-app.add_typer(baselines.app, name="baseline")
-app.command("calibrate")(telephone.calibrate)
-app.command("listen")(telephone.listen)
-app.command("replay")(replay.replay)
 
 
 class LogLevel(StrEnum):
@@ -46,9 +37,16 @@ ConfigPath = Annotated[Path, typer.Option("--config", help="A YAML file, or a fo
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def main() -> None:
-    """Entry point of the `earwitness` script."""
-    app()
+@contextmanager
+def _as_if_without(*packages: str) -> Iterator[None]:
+    """Import as where these packages are not installed, but for what is loaded already: for libraries that use them if they can."""
+    hidden: dict[str, ModuleType | None] = {name: None for name in packages if name not in sys.modules}
+    sys.modules.update(hidden)  # type: ignore[arg-type]  # None is Python's own word for what is not there
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @app.command()
@@ -62,11 +60,13 @@ def run(
     log_level: Annotated[LogLevel, typer.Option(case_sensitive=False)] = LogLevel.INFO,
 ) -> None:
     """Run the daemon. SIGHUP reloads the configuration, SIGTERM stops cleanly."""
-    from earwitness.app import run_daemon  # noqa: PLC0415  Other commands start faster without.
-    from earwitness.config.load import ConfigError  # noqa: PLC0415
-    from earwitness.data_dir import AlreadyRunningError, UnusableStoreError  # noqa: PLC0415
-    from earwitness.logs import SecretMask, set_up_logs  # noqa: PLC0415
-    from earwitness.serving import CannotListenError  # noqa: PLC0415
+    # 6 MB: for what structlog and httpx would write to a terminal, and for threads of a kind that the daemon has not
+    with _as_if_without("rich", "pygments", "greenlet"):
+        from earwitness.app import run_daemon  # noqa: PLC0415  Other commands start faster without.
+        from earwitness.config.load import ConfigError  # noqa: PLC0415
+        from earwitness.data_dir import AlreadyRunningError, UnusableStoreError  # noqa: PLC0415
+        from earwitness.logs import SecretMask, set_up_logs  # noqa: PLC0415
+        from earwitness.serving import CannotListenError  # noqa: PLC0415
 
     if role != "all":
         _fail(f"--role {role} is not available in this version; leave it out", EXIT_CONFIG)

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from earwitness.browser.engine import BrowserEngine
@@ -21,6 +20,7 @@ from earwitness.evidence.storage import EvidenceStorage
 from earwitness.metrics import Metrics
 from earwitness.model import Observation, Request
 from earwitness.store.store import Store
+from earwitness.store.versions import MigrationError
 from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.transport.client import WebClient
 
@@ -94,6 +94,6 @@ def open_ledger(path: Path) -> Store:
     """Return the store at `path`. Raises CannotRunError."""
     try:
         return Store.open(path)
-    except (OSError, DBAPIError, CommandError) as error:
+    except (OSError, DBAPIError, MigrationError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         raise CannotRunError(f"{path} cannot be opened: {cause}; is it the data directory of a daemon?") from error

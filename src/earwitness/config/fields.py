@@ -30,7 +30,13 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 class Spec(BaseModel):
     """A section of the configuration: frozen, and a key it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # what validates a section is part of what validates the whole; its own would be 3 MB in all
+    )
 
 
 def problem(message: str, at: str | None = None) -> PydanticCustomError:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
-from rapidfuzz import process
 
 _CLOSE = 60  # of 100, by rapidfuzz's weighted ratio
 
@@ -18,6 +17,8 @@ def keys_at(schema: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
 
 
 def nearest(word: str, known: list[str]) -> str | None:
+    from rapidfuzz import process  # noqa: PLC0415  3 MB, which a configuration without slips has no need of.
+
     best = process.extractOne(word, known, score_cutoff=_CLOSE)
     return best[0] if best else None
 

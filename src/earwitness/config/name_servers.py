@@ -7,7 +7,7 @@ from earwitness.config.schema import Config
 from earwitness.config.tree import problem_at
 from earwitness.config.yaml import Problem, Section
 from earwitness.transport.guard import denial
-from earwitness.transport.name_servers import server_address
+from earwitness.transport.server_address import server_address
 
 
 def denied_name_servers(tree: Section, config: Config) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from earwitness.alerting.digests import is_digest, stand_in
 from earwitness.console.api import InHouse
 from earwitness.console.callbacks import read_body
 from earwitness.console.house import House
-from earwitness.console.pages import templates
+from earwitness.console.pages import page
 from earwitness.model import Commanded, Incident, Status
 from earwitness.presentation import SEVERITY_WORDS
 from earwitness.store import digests, used, verdicts
@@ -90,4 +90,4 @@ def _page(request: Request, incident: Incident | None, trouble: str | None, *, d
     shown: dict[str, Any] = {"incident": incident, "trouble": trouble, "done": done}
     shown["severity"] = SEVERITY_WORDS[incident.severity] if incident else ""
     status = 200 if not trouble else 404 if incident is None else 409
-    return templates.TemplateResponse(request, "acknowledge.html", shown, status_code=status)
+    return page(request, "acknowledge.html", shown, status_code=status)

@@ -1,13 +1,10 @@
 """The pages people look at: what customers can do now, and each incident with what was heard and seen."""
 
 import asyncio
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
-from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 
 from earwitness.console.api import EVIDENCE, InHouse, find, journey_json, probe_json, send_again, suspected_json
@@ -19,26 +16,13 @@ from earwitness.presentation import incident_json, observation_json, quiet_json
 from earwitness.store import digests, evidence_links, history, outbox, verdicts
 
 pages = APIRouter(include_in_schema=False)
-templates = Jinja2Templates(Path(__file__).parent / "templates")
-_LABELS = {
-    "sev1": "Sev1",
-    "sev2": "Sev2",
-    "sev3": "Sev3",
-    "nonprod": "Non-production",
-    "ok": "OK",
-    "unknown": "Unknown",
-}
 
 
-def _clock_time(moment: float | str | None) -> str:
-    if moment is None:
-        return "-"
-    at = datetime.fromtimestamp(moment, UTC) if isinstance(moment, float) else datetime.fromisoformat(moment)
-    return at.strftime("%Y-%m-%d %H:%M:%S")
+def page(request: Request, name: str, shown: dict[str, Any], status_code: int = 200) -> Response:
+    """Return the page that this template makes of what is to be shown."""
+    from earwitness.console.templating import templates  # noqa: PLC0415  Jinja is 2 MB that nothing needs before somebody looks.
 
-
-templates.env.filters["clock"] = _clock_time
-templates.env.globals["labels"] = _LABELS
+    return templates.TemplateResponse(request, name, shown, status_code=status_code)
 
 
 def _dependency_titles(house: House) -> dict[str, str]:
@@ -63,7 +47,7 @@ async def overview(request: Request, house: InHouse) -> Response:
         "titles": _dependency_titles(house),
         "now": now,
     }
-    return templates.TemplateResponse(request, "overview.html", shown)
+    return page(request, "overview.html", shown)
 
 
 @pages.get("/incidents/{incident_id}")
@@ -78,7 +62,7 @@ async def incident(request: Request, house: InHouse, incident_id: str) -> Respon
         "links": links_json(house, await house.store.read(lambda c: evidence_links.made(c, incident_id))),
         "now": house.clock.now(),
     }
-    return templates.TemplateResponse(request, "incident.html", shown)
+    return page(request, "incident.html", shown)
 
 
 async def _shown(seen: Observation, house: House) -> dict[str, Any]:
@@ -102,9 +86,7 @@ async def digest(request: Request, house: InHouse, digest_id: str) -> Response:
     told = await house.store.read(lambda c: digests.members(c, digest_id))
     shown = {incident.id for incident in found.incidents}
     others = [incident for incident in told if incident not in shown]
-    return templates.TemplateResponse(
-        request, "digest.html", {"digest": found, "others": others, "now": house.clock.now()}
-    )
+    return page(request, "digest.html", {"digest": found, "others": others, "now": house.clock.now()})
 
 
 @pages.post("/incidents/{incident_id}/{action}")

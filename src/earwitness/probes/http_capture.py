@@ -6,7 +6,6 @@ from http.cookiejar import CookieJar
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from selectolax.lexbor import LexborHTMLParser
 
 from earwitness.config.fields import Flag, Spec, problem
 from earwitness.model import Finding
@@ -38,6 +37,8 @@ class CaptureSpec(Spec):
         places = [name for name in _PLACES if getattr(self, name) is not None]
         if len(places) != 1:
             raise problem("write exactly one of json, header, cookie, regex, form: where the value stands")
+        if self.form is not None:
+            import selectolax.lexbor  # noqa: F401, PLC0415  Here already, so that no run waits for it.
         if self.regex is not None and self.regex.groups != 1:
             raise problem("has to have one group: what is captured; write it in parentheses", "regex")
         return self
@@ -105,6 +106,8 @@ def _from_json(path: str, answer: Answer) -> Any:
 
 def _from_form(name: str, page: str) -> str | None:
     """Return the value that a browser would send for the field: of a list of choices, the one that is chosen."""
+    from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415  2 MB, which only forms need.
+
     for node in LexborHTMLParser(page).css(_FIELDS):
         if node.attributes.get("name") != name:
             continue

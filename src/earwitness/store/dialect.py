@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Insert, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 
 
 def insert_if_new(connection: Connection, table: Table, row: Mapping[str, object]) -> bool:
@@ -29,14 +33,20 @@ def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, object
 
 @cache
 def _if_new(dialect: str, table: Table) -> Insert:
-    if dialect == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
+    return _insert(dialect, table).on_conflict_do_nothing()
 
 
 @cache
 def _in_place(dialect: str, table: Table) -> Insert:
-    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    insert = _insert(dialect, table)
     keys = list(table.primary_key.columns)
     others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
     return insert.on_conflict_do_update(index_elements=keys, set_=others)
+
+
+def _insert(dialect: str, table: Table) -> "PostgresInsert | sqlite.Insert":
+    if dialect != "postgresql":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415  With its drivers it is 1.5 MB, which SQLite does not need.
+
+    return postgresql.insert(table)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, func, insert, or_, select, update
-from sqlalchemy.orm import aliased
 
 from earwitness.model import Incident, Severity, TransitionKind
 from earwitness.store.codec import decode
@@ -35,7 +34,7 @@ _NEWS = tuple(
 )
 _FOLLOW_UPS = tuple(kind.value for kind in FOLLOW_UPS)
 
-_other = aliased(deliveries)
+_other = deliveries.alias()
 _same_thread = and_(_other.c.incident == deliveries.c.incident, _other.c.hook == deliveries.c.hook)
 _told_alone = exists().where(_same_thread, _other.c.state.in_(("leased", "delivered")))
 _kind_allows = or_(deliveries.c.kind.in_(_NEWS), and_(deliveries.c.kind.in_(_FOLLOW_UPS), ~_told_alone))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
-from sqlalchemy.orm import aliased
 
 from earwitness.model import TransitionKind
 from earwitness.store import digests, failover
@@ -13,13 +12,13 @@ from earwitness.store.owed import OWED, going_on
 from earwitness.store.tables import attempts, deliveries
 
 _UNSURE = ("timeout", "connection", "interrupted", "server_error", "bad_reply", "monitor_fault")
-_earlier = aliased(deliveries)
+_earlier = deliveries.alias()
 _earlier_of_thread = and_(
     _earlier.c.incident == deliveries.c.incident,
     _earlier.c.hook == deliveries.c.hook,
     _earlier.c.seq < deliveries.c.seq,
 )
-_telling = aliased(deliveries)
+_telling = deliveries.alias()
 _behind_its_digest = exists().where(  # an earlier delivery was put into a digest that is still owed
     _earlier_of_thread,
     _earlier.c.digest == _telling.c.incident,

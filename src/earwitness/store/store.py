@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from earwitness.store.versions import bring_up_to_date
 from earwitness.store.writer import Writer
 
 T = TypeVar("T")
@@ -33,17 +34,6 @@ def _engine(url: str, begin: str) -> Engine:
     return engine
 
 
-def migrate(url: str) -> None:
-    """Bring the schema to the newest version."""
-    from alembic import command  # noqa: PLC0415  Alembic is needed once, at start.
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    command.upgrade(config, "head")
-
-
 class Store:
     """Reads and writes. Functions given to it get a connection and use nothing else."""
 
@@ -62,7 +52,11 @@ class Store:
         url = f"sqlite:///{path}"
         with path.with_name(f"{path.name}.migrating").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # let go with the file
-            migrate(url)
+            engine = _engine(url, "BEGIN IMMEDIATE")
+            try:
+                bring_up_to_date(engine)
+            finally:
+                engine.dispose()
         return cls(_engine(url, "BEGIN IMMEDIATE"), _engine(url, "BEGIN"))
 
     async def write(self, work: Callable[[Connection], T]) -> T:

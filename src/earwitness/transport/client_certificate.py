@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
 
 class UnusableCertificateError(Exception):
     """The files are no certificate that can be offered. `key` names the setting that is to blame."""
@@ -33,12 +30,11 @@ def read_client_certificate(certificate: Path, key: Path | None, now: float | No
     """
     moment = time.time() if now is None else now
     key_setting = "client_cert" if key is None else "client_key"
-    leaf = _certificate(_read(certificate, "client_cert"), certificate)
-    if leaf.not_valid_after_utc.timestamp() <= moment:
-        day = datetime.fromtimestamp(leaf.not_valid_after_utc.timestamp(), UTC).strftime("%Y-%m-%d %H:%M UTC")
+    certified, until = _certified(_read(certificate, "client_cert"), certificate)
+    if until <= moment:
+        day = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M UTC")
         raise UnusableCertificateError(f"{certificate} expired on {day}; renew it", "client_cert")
-    public = _public_key(_read(key or certificate, key_setting), key or certificate, key_setting)
-    if public != leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
+    if _public_key(_read(key or certificate, key_setting), key or certificate, key_setting) != certified:
         raise UnusableCertificateError(
             f"the key in {key or certificate} is not the key of the certificate in {certificate}", key_setting
         )
@@ -53,18 +49,21 @@ def _read(path: Path, setting: str) -> bytes:
         raise UnusableCertificateError(message, setting) from error
 
 
-def _certificate(pem: bytes, path: Path) -> x509.Certificate:
+def _certified(pem: bytes, path: Path) -> tuple[bytes, float]:
+    from earwitness.transport.certificates import certified_key  # noqa: PLC0415  Loads cryptography.
+
     try:
-        return x509.load_pem_x509_certificates(pem)[0]
+        return certified_key(pem)
     except ValueError as error:
         raise UnusableCertificateError(f"{path} holds no certificate in PEM", "client_cert") from error
 
 
 def _public_key(pem: bytes, path: Path, setting: str) -> bytes:
+    from earwitness.transport.certificates import public_key_of  # noqa: PLC0415  Loads cryptography.
+
     try:
-        key = load_pem_private_key(pem, password=None)
+        return public_key_of(pem)
     except TypeError as error:
         raise UnusableCertificateError(f"the key in {path} has a passphrase; write it without one", setting) from error
     except ValueError as error:
         raise UnusableCertificateError(f"{path} holds no private key in PEM", setting) from error
-    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

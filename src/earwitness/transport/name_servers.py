@@ -13,8 +13,8 @@ from earwitness.transport.connection import Connector, Endpoint
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError, TimedOutError
 from earwitness.transport.exchange import Network
 from earwitness.transport.oserrors import connect_failure
+from earwitness.transport.server_address import server_address
 
-_PORT = 53
 _REPEATED = (
     1.0,
     2.0,
@@ -30,17 +30,6 @@ def system_servers() -> tuple[str, ...]:
     except dns.exception.DNSException as error:
         message = f"the system names no name server: {error}"
         raise ConnectFailedError(message, Failure.RESOLVER_FAILED) from error
-
-
-def server_address(text: str) -> tuple[str, int]:
-    """Return address and port of `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53` or `[2001:db8::53]:5353`."""
-    if text.startswith("["):
-        address, _, port = text[1:].partition("]")
-        return address, int(port.removeprefix(":") or _PORT)
-    if text.count(":") == 1:
-        address, _, port = text.partition(":")
-        return address, int(port)
-    return text, _PORT
 
 
 async def ask(

@@ -4,15 +4,12 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 
 import certifi
-from cryptography import x509
-from cryptography.x509.oid import ExtensionOID
 
 from earwitness.model import Failure
 from earwitness.transport.client_certificate import ClientCertificate
@@ -85,32 +82,13 @@ class TrustStore:
         return context
 
 
-def _subject_names(certificate: x509.Certificate) -> Iterator[str]:
-    try:
-        extension = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return
-    assert isinstance(extension.value, x509.SubjectAlternativeName)
-    for name in extension.value:
-        if isinstance(name, x509.DNSName | x509.IPAddress):
-            yield str(name.value)
-
-
-def facts_of(certificate: x509.Certificate) -> Certificate:
-    return Certificate(
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
-        names=tuple(_subject_names(certificate)),
-        not_before=certificate.not_valid_before_utc.timestamp(),
-        not_after=certificate.not_valid_after_utc.timestamp(),
-    )
-
-
 @lru_cache(maxsize=1024)
 def read_pem(pem: bytes) -> Certificate | None:
     """Return the facts of a certificate in PEM, or None if the server's bytes are no certificate."""
+    from earwitness.transport.certificates import facts_in  # noqa: PLC0415  9 MB, which only TLS needs.
+
     with contextlib.suppress(ValueError):
-        return replace(facts_of(x509.load_pem_x509_certificate(pem)), pem=pem)
+        return facts_in(pem)
     return None
 
 
