@@ -350,6 +350,8 @@ class Observation:
 
 def outcome_of(findings: tuple[Finding, ...]) -> Outcome:
     """Return what a run with these findings ended as."""
+    if not findings:
+        return Outcome.OK
     if any(f.attribution in (Attribution.MONITOR, Attribution.UNKNOWN) for f in findings):
         return Outcome.UNKNOWN
     return Outcome.FINDING if any(f.effect is not Effect.NONE for f in findings) else Outcome.OK

@@ -166,6 +166,10 @@ class RunContext:
     def _shown(self, text: str) -> str:
         return redacted_document(text, "text/plain", self.redact)
 
+    def _told(self, step: Step) -> Step:
+        name, note = self._shown(step.name), self._shown(step.note)
+        return step if (name, note) == (step.name, step.note) else replace(step, name=name, note=note)
+
     def observe(
         self,
         *,
@@ -184,7 +188,7 @@ class RunContext:
             started_at=self.started_at,
             duration=self.elapsed,
             findings=tuple(replace(f, message=self._shown(f.message)) for f in findings),
-            steps=tuple(replace(s, name=self._shown(s.name), note=self._shown(s.note)) for s in steps),
+            steps=tuple(map(self._told, steps)),
             evidence=tuple(evidence),
             facts={**facts, **lost},
             measures=measures or {},
