@@ -1,12 +1,12 @@
-"""Every metric, in one place. Labels are closed lists or names from the configuration; never a URL, number or error text."""
+"""Every metric but those that each probe has (`probe_series`). Labels are closed lists or names from the configuration; never a URL, number or error text."""
 
+import time
 from collections.abc import Mapping
-from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from earwitness.latest_runs import PROBE, Labels, LatestRuns
 from earwitness.model import Observation, Outcome, Rules, Severity, Transition, TransitionKind, Why
+from earwitness.probe_series import ProbeSeries
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
@@ -14,7 +14,7 @@ _PLACE = ("channel", "location")
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _LATENESS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60)
 _MINUTES = (1, 5, 15, 30, 60, 120, 300, 900, 3600, 14400, 86400)
-M = TypeVar("M", Gauge, Counter, Histogram)
+_TURN = 0.0005  # seconds
 
 
 class Metrics:
@@ -23,10 +23,7 @@ class Metrics:
     def __init__(self, location: str = "local") -> None:
         self._location = location
         self.registry = CollectorRegistry()
-        self._labels: dict[str, set[Labels]] = {}  # of the series each probe has
-        self._of_runs = _Series()
-        self._latest = LatestRuns()
-        self.registry.register(self._latest)
+        self._probes = ProbeSeries()
         self._define_runs()
         self._define_incidents()
         self._define_monitor()
@@ -41,7 +38,6 @@ class Metrics:
         return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
 
     def _define_runs(self) -> None:
-        self.runs = self._counter("earwitness_probe_runs_total", "Runs by how they ended.", (*PROBE, "outcome"))
         self.run_duration = self._histogram(
             "earwitness_probe_run_duration_seconds", "How long runs took.", _PLACE, _SECONDS
         )
@@ -105,8 +101,14 @@ class Metrics:
             self.browser_starts.inc()
 
     def render(self) -> bytes:
-        """Return the text format. Runs well outside the event loop."""
-        return generate_latest(self.registry)
+        """Return the text format. Runs well outside the event loop, which gets its turn in between."""
+        text, turn = [generate_latest(self.registry).decode()], time.monotonic()
+        for piece in self._probes.text():
+            text.append(piece)
+            if time.monotonic() - turn > _TURN:
+                time.sleep(_TURN)
+                turn = time.monotonic()
+        return "".join(text).encode()
 
     # --- runs --------------------------------------------------------------------------------------------------------
 
@@ -115,15 +117,9 @@ class Metrics:
         if run.why is Why.CONTROL:
             self._controlled(seen)
             return
-        labels = (run.probe, run.journey, run.channel.value, run.location, run.environment)
-        self._labels.setdefault(run.probe, set()).add(labels)
-        of = self._of_runs.find
-        outcome = seen.outcome
-        of(self.runs, (*labels, outcome.value)).inc()
-        if outcome is Outcome.SKIPPED:
-            return  # nothing was run that could have taken time
-        of(self.run_duration, (run.channel.value, run.location)).observe(seen.duration)
-        self._latest.take(labels, seen)
+        self._probes.take((run.probe, run.journey, run.channel.value, run.location, run.environment), seen)
+        if seen.outcome is not Outcome.SKIPPED:
+            self.run_duration.labels(run.channel.value, run.location).observe(seen.duration)
 
     def _controlled(self, seen: Observation) -> None:
         """A control call speaks for its carrier, not for the probe that it was made for."""
@@ -132,10 +128,7 @@ class Metrics:
 
     def forget(self, probe: str) -> None:
         """Drop every series of a probe that was removed."""
-        for labels in self._labels.pop(probe, ()):
-            self._latest.forget(labels)
-            for outcome in Outcome:
-                self._of_runs.drop(self.runs, (*labels, outcome.value))
+        self._probes.forget(probe)
 
     # --- incidents ---------------------------------------------------------------------------------------------------
 
@@ -158,23 +151,3 @@ class Metrics:
 def _channel(probes: tuple[str, ...], rules: Rules) -> str:
     """The channel of the incident's first probe."""
     return rules.probes[probes[0]].channel.value if probes and probes[0] in rules.probes else "http"
-
-
-class _Series:
-    """Finds the series of a metric by its labels; the library itself looks at each label anew."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[Gauge | Counter | Histogram, Labels], Any] = {}
-
-    def find(self, metric: M, labels: Labels) -> M:
-        found: M | None = self._found.get((metric, labels))
-        if found is None:
-            found = self._found[metric, labels] = metric.labels(*labels)
-        return found
-
-    def drop(self, metric: Gauge | Counter, labels: Labels) -> None:
-        self._found.pop((metric, labels), None)
-        try:
-            metric.remove(*labels)
-        except KeyError:
-            return  # this probe never had that series

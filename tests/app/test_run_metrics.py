@@ -1,5 +1,7 @@
 """What /metrics says of the latest runs, in the text that Prometheus reads."""
 
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -20,14 +22,14 @@ def told():
     """Take observations, and return {(name, label that is not of every series): value} of probe web as it is rendered then."""
     metrics = Metrics()
 
-    def told(*seen, forget=False):
+    def told(*seen, forget=False, **labels):
         for one in seen:
             metrics.observed(one)
         if forget:
             metrics.forget("web")
         families = text_string_to_metric_families(metrics.render().decode())
         samples = [sample for family in families for sample in family.samples if sample.labels.get("probe") == "web"]
-        assert all(sample.labels.items() >= LABELS.items() for sample in samples)
+        assert all(sample.labels.items() >= (LABELS | labels).items() for sample in samples)
         own = [(s.name, *(v for k, v in s.labels.items() if k not in LABELS)) for s in samples]
         return dict(zip(own, (s.value for s in samples), strict=True))
 
@@ -61,19 +63,40 @@ def test_a_run_that_was_skipped_took_no_time(told):
     assert told(Observation(RUN, 60.0, 0.0, skipped="maintenance")) == {("earwitness_probe_runs_total", "skipped"): 1}
 
 
-def test_of_the_versions_of_tls_the_latest_is_told():
+def test_of_the_versions_of_tls_the_latest_is_told_and_no_phase_of_http(told):
     run = replace(RUN, channel=Channel.TLS)
-    seen = [
-        Observation(run, 60.0 + n, 0.1, measures={"tls_version": v, "phase_tls": 0.5}) for n, v in enumerate((1.2, 1.3))
-    ]
-    metrics = Metrics()
-    for one in seen:
-        metrics.observed(one)
-    value = metrics.registry.get_sample_value
-    labels = LABELS | {"channel": "tls"}
-    assert value("probe_tls_version_info", labels | {"version": "TLS 1.3"}) == 1
-    assert value("probe_tls_version_info", labels | {"version": "TLS 1.2"}) is None
-    assert value("probe_http_duration_seconds", labels | {"phase": "tls"}) is None, "it is of HTTP runs"
+    versions = (1.2, 1.3)
+    seen = [Observation(run, 60.0 + v, 0.1, measures={"tls_version": v, "phase_tls": 0.5}) for v in versions]
+    assert told(*seen, channel="tls") == {
+        ("probe_success",): 1,
+        ("probe_duration_seconds",): 0.1,
+        ("probe_tls_version_info", "TLS 1.3"): 1,
+        ("earwitness_probe_runs_total", "ok"): 2,
+    }
+
+
+def test_names_are_written_so_that_prometheus_reads_them(told):
+    odd = 'say "hi" \\ and\nmore'
+    after = told(Observation(replace(RUN, journey=odd), 60.0, 0.1), journey=odd)
+    assert after["probe_success",] == 1
+
+
+def test_a_scrape_of_thousands_of_probes_lets_other_threads_go_on():
+    metrics, turns, ended = Metrics(), 0, threading.Event()
+    for n in range(5_000):
+        metrics.observed(Observation(replace(RUN, probe=f"web-{n}"), 60.0, 0.75, measures=MEASURES))
+
+    def scrape():
+        metrics.render()
+        ended.set()
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    while not ended.is_set():
+        time.sleep(0)
+        turns += 1
+    thread.join()
+    assert turns > 50, "one that lets no other go on is done before the other had so many turns"
 
 
 def test_a_probe_that_was_removed_has_no_series_left(told):

@@ -10,6 +10,7 @@ from deploy_needs import DEPLOY, program
 from scraped_stage import scraped_stage, until
 
 from earwitness.metrics import Metrics
+from earwitness.probe_series import FAMILIES
 
 DASHBOARD = json.loads((DEPLOY / "grafana/earwitness.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
@@ -21,7 +22,8 @@ VARIABLES = {"$__rate_interval": "10s", "$__range": "1m", "$environment": ".*", 
 def series_names() -> set[str]:
     """Return the names of the series that the daemon publishes."""
     ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
-    return {family.name + end for family in Metrics().registry.collect() for end in ends[family.type]}
+    kept = {family.name + end for family in Metrics().registry.collect() for end in ends[family.type]}
+    return kept | {family.name for family in FAMILIES}
 
 
 def recorded_names() -> set[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from earwitness.latest_runs import LatestRuns
 from earwitness.metrics import Metrics
+from earwitness.probe_series import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -28,16 +28,14 @@ def test_every_metric_is_documented_with_its_labels_and_no_other_is():
 
 class Row:
     def __init__(self, name, kind, labels):
-        self.kind = kind
-        self.name = name + ("_total" if kind == "counter" else "")
+        self.kind, self.name = kind, name
         self.labels = ",".join(labels)
 
 
 def catalogue():
-    collectors = list(Metrics().registry._collector_to_names)
-    made = [family for c in collectors if isinstance(c, LatestRuns) for family in c.collect()]
-    kept = [c for c in collectors if not isinstance(c, LatestRuns)]
-    return [Row(f.name, f.type, f._labelnames) for f in made] + [Row(c._name, c._type, c._labelnames) for c in kept]
+    kept = Metrics().registry._collector_to_names
+    named = [Row(c._name + ("_total" if c._type == "counter" else ""), c._type, c._labelnames) for c in kept]
+    return [*named, *(Row(family.name, family.kind, family.labels) for family in FAMILIES)]
 
 
 def test_no_label_could_hold_a_url_a_number_or_an_error_text():

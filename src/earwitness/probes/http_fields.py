@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32_768)
 def parsed_url(text: str) -> httpx.URL:
     """Return the URL. The same few are asked for again and again, and taking them apart is a tenth of a run's work."""
     return httpx.URL(text)

@@ -64,7 +64,7 @@ def mask_url(url: httpx.URL | str) -> str:
     return _masked_url(str(url))
 
 
-@lru_cache(maxsize=4096)
+@remembering
 def _masked_url(url: str) -> str:
     url = url.strip()  # as browsers do
     try:

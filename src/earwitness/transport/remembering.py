@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache, wraps
 
 _SHORT = 200  # characters
-_KEPT = 8192  # texts
+_KEPT = 32_768  # texts; fewer than the probes have would be none at all, since they come round in turn
 
 
 def remembering(work: Callable[[str], str]) -> Callable[[str], str]:
