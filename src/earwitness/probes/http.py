@@ -8,8 +8,9 @@ from earwitness.probes.context import Kind, RunContext
 from earwitness.probes.endpoint import THEIRS, excused
 from earwitness.probes.http_evidence import keep_visits
 from earwitness.probes.http_spec import HttpSpec
+from earwitness.probes.http_step import Visit
 from earwitness.probes.http_terms import FAMILIES
-from earwitness.probes.http_visit import Visit, Visitor
+from earwitness.probes.http_visit import Visitor
 from earwitness.transport.redaction import Redaction
 
 

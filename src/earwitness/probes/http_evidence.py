@@ -7,7 +7,7 @@ from earwitness.model import Evidence
 from earwitness.probes.context import RunContext
 from earwitness.probes.endpoint import THEIRS
 from earwitness.probes.http_curl import curl_line
-from earwitness.probes.http_visit import Visit
+from earwitness.probes.http_step import Visit
 from earwitness.transport.redaction import Redaction
 
 _LONGEST = 256 * 1024  # characters of a body that are kept

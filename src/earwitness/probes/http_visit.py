@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import structlog
 
-from earwitness.model import Attribution, Effect, Failure, Finding, Step, worst_effect
+from earwitness.model import Attribution, Effect, Failure, Finding
 from earwitness.probes.context import LEAVING, RunContext
 from earwitness.probes.http_capture import captured
 from earwitness.probes.http_checks import Answer, check_head, check_rest
@@ -16,6 +16,7 @@ from earwitness.probes.http_fields import parsed_url
 from earwitness.probes.http_oauth2 import Token, basic, read_token, refused_by
 from earwitness.probes.http_prepared import Prepared
 from earwitness.probes.http_spec import HttpSpec, StepSpec
+from earwitness.probes.http_step import Visit, finding_of, host_of
 from earwitness.probes.http_templates import (
     Captured,
     UnusableValueError,
@@ -36,7 +37,7 @@ from earwitness.transport.client_certificate import (
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Certificate, Stage
 from earwitness.transport.redaction import Redaction, is_long
-from earwitness.transport.redirects import Trail, follow, same_origin
+from earwitness.transport.redirects import follow, same_origin
 
 if TYPE_CHECKING:
     from earwitness.transport.client import WebClient
@@ -44,35 +45,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 _CAN_GO_ON = (Failure.SLOW, Failure.CERTIFICATE_EXPIRING)
 _COOKIE = 8  # characters of a received cookie that make it a secret: `yes` and `dark` are none
-
-
-@dataclass(slots=True)
-class Visit:
-    """One step as it went: what was asked, what came, and what is wrong with it."""
-
-    step: StepSpec
-    name: str
-    started: float  # seconds into the run
-    request: httpx.Request | None = None  # None: the step was skipped
-    trail: Trail = field(default_factory=Trail)
-    answer: Answer | None = None
-    findings: list[Finding] = field(default_factory=list)
-    duration: float = 0.0
-    note: str = ""  # why it was skipped
-    signs_in: bool = False  # whether it is no step of the flow, but fetches the token for it
-    lacks: bool = False  # whether it gave less than the steps after it need
-
-    @property
-    def stops(self) -> bool:
-        """Whether a customer could not go on: blocked, or without what the next step needs, or we cannot tell."""
-        unsure = any(f.attribution in (Attribution.MONITOR, Attribution.UNKNOWN) for f in self.findings)
-        return self.lacks or unsure or worst_effect(tuple(self.findings)) is Effect.BLOCKED
-
-    @property
-    def step_seen(self) -> Step:
-        note = self.note or (self.findings[0].message if self.findings else "")
-        note = note or (self.answer.redaction.text(self.answer.status_line) if self.answer else "")
-        return Step(self.name, not self.findings and not self.note, self.started, self.duration, note)
 
 
 class Visitor:
@@ -308,7 +280,7 @@ class Visitor:
             arrival = await follow(self._web.transport, self._jar, request, terms, visit.trail, redirects)
             await self._read(arrival, visit, request)
         except httpx.TransportError as error:
-            visit.findings.append(_finding(error, step))
+            visit.findings.append(finding_of(error, step))
             visit.lacks = bool(step.capture)
 
     async def _read(self, arrival: Arrival, visit: Visit, request: httpx.Request) -> None:
@@ -343,7 +315,7 @@ class Visitor:
         if broken is None:
             visit.findings += await _searched(answer, lambda: check_rest(visit.step, answer))
         else:
-            visit.findings.append(_finding(broken, visit.step))
+            visit.findings.append(finding_of(broken, visit.step))
         if all(
             f.failure in _CAN_GO_ON for f in visit.findings
         ):  # what a wrong answer does not hold only follows from it
@@ -384,7 +356,7 @@ class Visitor:
         settled = [
             self._ctx.hosts.attributed(
                 replace(finding, message=self._redaction.text(finding.message), step=visit.name),
-                _host(visit, finding.failure),
+                host_of(visit, finding.failure),
             )
             for finding in visit.findings
         ]
@@ -398,21 +370,3 @@ async def _searched(answer: Answer, search: Callable[[], list[Finding]]) -> list
 
 def _key(finding: Finding) -> tuple[Failure, str]:
     return finding.failure, finding.message
-
-
-def _host(visit: Visit, failure: Failure) -> str:
-    """Return the host that a finding is about: the one that took longest if it is slowness, else the last one asked."""
-    exchanges = visit.trail.exchanges
-    if failure is Failure.SLOW and exchanges:
-        return max(exchanges, key=lambda exchange: sum(exchange.phases.values())).host
-    if exchanges:
-        return exchanges[-1].host
-    return visit.request.url.host if visit.request is not None else ""
-
-
-def _finding(error: httpx.TransportError, step: StepSpec) -> Finding:
-    """Return what a failed exchange says. Where it is no ExchangeError, the request was one that cannot be sent."""
-    if not isinstance(error, ExchangeError):
-        error = ExchangeError(str(error) or type(error).__name__, Failure.MONITOR_ERROR)
-    ours = error.attribution is not Attribution.TARGET
-    return Finding(error.failure, str(error), Effect.NONE if ours else step.harm, error.attribution)
