@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 from virtual import until
 
-from earwitness.browser import journey
 from earwitness.model import Attribution, Effect, Failure, Outcome
+from earwitness.probes import leaving
 
 FORM = """<!doctype html><title>Checkout of Acme</title>
 <form method="post" action="/paid">
@@ -286,7 +286,7 @@ async def test_a_journey_that_is_cut_off_cleans_up(observe, site):
 
 
 async def test_a_clean_up_that_is_cut_off_begins_anew_and_has_a_limit(observe, site, monkeypatch):
-    monkeypatch.setattr(journey, "LEAVING", 1.0)
+    monkeypatch.setattr(leaving, "LEAVING", 1.0)
     with capture_logs() as logs:
         await cut_off(
             observe,

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from test_http_flow import OK
 from web_servers import hang, raw_server
 
-from earwitness.probes import http_visit
+from earwitness.probes import leaving
 
 
 @asynccontextmanager
@@ -77,7 +77,7 @@ async def test_what_is_cleaned_up_already_is_left_alone(observe):
 
 
 async def test_cleaning_up_after_that_has_a_limit_for_all_of_it(observe, monkeypatch):
-    monkeypatch.setattr(http_visit, "LEAVING", 0.5)
+    monkeypatch.setattr(leaving, "LEAVING", 0.5)
     async with shop(silent=["pay", "empty", "logout"]) as (url, heard, silenced):
         steps = flow(url, empty={"timeout": "20s"}, logout={"timeout": "20s"})
         with capture_logs() as logs:

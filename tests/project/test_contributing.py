@@ -17,6 +17,7 @@ NO_KINDS = {
     "base",
     "endpoint",
     "hosts",
+    "leaving",
     "memo",
     "proxies",
     "replies",

@@ -15,7 +15,8 @@ from earwitness.browser.blame import Blame
 from earwitness.config.fields import Limits
 from earwitness.model import Attribution, Effect, Failure, Finding, Step
 from earwitness.probes.browser_spec import BrowserSpec, BrowserStepSpec
-from earwitness.probes.context import LEAVING, RunContext
+from earwitness.probes.context import RunContext
+from earwitness.probes.leaving import leave
 
 _log = structlog.get_logger(__name__)
 _THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
@@ -68,26 +69,20 @@ class Journey:
                 stopped = stopped or not step.always
 
     async def _leave(self) -> None:
-        """Clean up after a journey that was cut off, in `LEAVING` seconds: nobody else would. What fails is told in the log alone."""
+        """Clean up after a journey that was cut off. What fails is told in the log alone."""
         ended = self._begun[:-1]
         left = [step for step in self._spec.flow if step.always and step not in ended]
-        try:
-            async with asyncio.timeout(LEAVING):
-                while left:
-                    await self._clean_up(left[0])
-                    left.pop(0)
-        except TimeoutError:
-            for step in left:
-                self._not_cleaned_up(step.title, f"there was no time left of {LEAVING:g} s")
+        await leave(left, self._clean_up, self._not_cleaned_up)
 
-    async def _clean_up(self, step: BrowserStepSpec) -> None:
+    async def _clean_up(self, step: BrowserStepSpec) -> str:
         with contextlib.suppress(StoppedError):
             await self._take(step, self._spec.time_of(step))
-        if not self.steps[-1].ok:
-            self._not_cleaned_up(step.title, self.steps[-1].note)
+        return "" if self.steps[-1].ok else self.steps[-1].note
 
-    def _not_cleaned_up(self, title: str, why: str) -> None:
-        _log.warning("not_cleaned_up", run=self._ctx.run.id, step=title, why=self._ctx.redact(self._hands.show(why)))
+    def _not_cleaned_up(self, step: BrowserStepSpec, why: str) -> None:
+        _log.warning(
+            "not_cleaned_up", run=self._ctx.run.id, step=step.title, why=self._ctx.redact(self._hands.show(why))
+        )
 
     async def _take(self, step: BrowserStepSpec, seconds: float) -> None:
         self._begun.append(step)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from earwitness.telephony.switchboard import Extension, Switchboard
     from earwitness.transport.client import WebClient
 
-LEAVING = 5.0  # seconds that all clean-up steps of a run have together when a daemon that stops cuts it off
 _TEXT = ("text/", "application/json", "application/xml")
 _log = structlog.get_logger(__name__)
 

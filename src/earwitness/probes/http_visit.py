@@ -9,7 +9,7 @@ import httpx
 import structlog
 
 from earwitness.model import Attribution, Effect, Failure, Finding
-from earwitness.probes.context import LEAVING, RunContext
+from earwitness.probes.context import RunContext
 from earwitness.probes.http_capture import captured
 from earwitness.probes.http_checks import Answer, check_head, check_rest
 from earwitness.probes.http_fields import parsed_url
@@ -27,6 +27,7 @@ from earwitness.probes.http_templates import (
     fill_url,
 )
 from earwitness.probes.http_terms import check_version, terms_of
+from earwitness.probes.leaving import LEAVING, leave
 from earwitness.transport.base import Arrival
 from earwitness.transport.chain import as_utc, needed_of
 from earwitness.transport.client_certificate import (
@@ -84,28 +85,20 @@ class Visitor:
                 stopped = stopped or (visit.stops and not step.always)
 
     async def _leave(self) -> None:
-        """Clean up after a visit that was cut off, in `LEAVING` seconds: nobody else would. What fails is told in the log alone."""
+        """Clean up after a visit that was cut off. What fails is told in the log alone."""
         if all(visit.request is None or visit.signs_in for visit in self.visits):
             return
         ended = [visit.step for visit in self.visits[:-1]]
         left = [step for step in self._spec.flow if step.always and step not in ended]
         self._until = asyncio.get_running_loop().time() + LEAVING
-        try:
-            async with asyncio.timeout(LEAVING):
-                while left:
-                    await self._clean_up(left[0])
-                    left.pop(0)
-        except TimeoutError:
-            for step in left:
-                self._not_cleaned_up(step.name, f"there was no time left of {LEAVING:g} s")
+        await leave(left, self._clean_up, self._not_cleaned_up)
 
-    async def _clean_up(self, step: StepSpec) -> None:
+    async def _clean_up(self, step: StepSpec) -> str:
         seen = (await self._take(step)).step_seen
-        if not seen.ok:
-            self._not_cleaned_up(step.name, seen.note)
+        return "" if seen.ok else seen.note
 
-    def _not_cleaned_up(self, step: str, why: str) -> None:
-        _log.warning("not_cleaned_up", run=self._ctx.run.id, step=step, why=self._ctx.redact(why))
+    def _not_cleaned_up(self, step: StepSpec, why: str) -> None:
+        _log.warning("not_cleaned_up", run=self._ctx.run.id, step=step.name, why=self._ctx.redact(why))
 
     def _bring_cookies(self) -> None:
         """Let the jar take the configured cookies as if the first step's host had set them."""
