@@ -176,7 +176,7 @@ class ProbeSeries:
 
 
 def _written(labels: Labels) -> str:
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(PROBE, labels, strict=True))
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in sorted(zip(PROBE, labels, strict=True)))
 
 
 def _escaped(value: str) -> str:

@@ -3,8 +3,6 @@
 import os
 import time
 from collections.abc import Sequence
-from functools import cached_property
-from math import inf
 
 import httpx
 import pycurl
@@ -12,7 +10,7 @@ import pycurl
 from earwitness.model import Failure
 from earwitness.transport.base import GuardedTransport, Reply, Watch, port_of
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
-from earwitness.transport.exchange import Address, Certificate, Exchange, Proxy, Stage, Terms
+from earwitness.transport.exchange import Address, Exchange, Proxy, Stage, Terms
 from earwitness.transport.multi import MultiDriver
 from earwitness.transport.oserrors import connect_failure
 from earwitness.transport.proxies import check_answer
@@ -49,20 +47,10 @@ _REFUSED = {
 }
 
 
-_Origin = tuple[bytes, int | None, tuple[Address, ...]]
-_MOST_ORIGINS = 10_000
-
-
 class CurlTransport(GuardedTransport):
     """Requests by libcurl. Close it when done; what is then under way fails as the monitor's own doing."""
 
     _driver: MultiDriver | None = None
-    look_again = 60.0  # seconds; until then an origin's certificates are taken to be those that it showed
-
-    @cached_property
-    def _shown(self) -> dict[_Origin, tuple[float, tuple[Certificate, ...]]]:
-        """When each origin last showed which certificates. To write them out for us takes libcurl a tenth of a handshake."""
-        return {}
 
     def driver(self) -> MultiDriver:
         if self._driver is None:
@@ -78,8 +66,7 @@ class CurlTransport(GuardedTransport):
         self, request: httpx.Request, addresses: Sequence[Address], terms: Terms, exchange: Exchange, watch: Watch
     ) -> Reply:
         body = await request.aread()
-        origin = request.url.raw_host, request.url.port, tuple(addresses)
-        transfer = Transfer(request, body, terms, exchange, self._known(origin))
+        transfer = Transfer(request, body, terms, exchange)
         watch.refresh = transfer.measure
         try:
             self._start(transfer, request.url, addresses, terms.proxy)
@@ -90,18 +77,7 @@ class CurlTransport(GuardedTransport):
             watch.refresh = _nothing
             self._drop(transfer)
             raise
-        self._learn(origin, exchange)
         return self._reply(transfer, exchange)
-
-    def _known(self, origin: _Origin) -> tuple[Certificate, ...]:
-        at, certificates = self._shown.get(origin, (-inf, ()))
-        return certificates if time.monotonic() - at < self.look_again else ()
-
-    def _learn(self, origin: _Origin, exchange: Exchange) -> None:
-        if exchange.certificates and not self._known(origin):
-            if len(self._shown) >= _MOST_ORIGINS:
-                self._shown.clear()  # redirects may lead anywhere
-            self._shown[origin] = time.monotonic(), exchange.certificates
 
     def _start(self, transfer: Transfer, url: httpx.URL, addresses: Sequence[Address], proxy: Proxy | None) -> None:
         if url.scheme == "https":

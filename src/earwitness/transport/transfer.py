@@ -13,7 +13,7 @@ import pycurl
 
 from earwitness.model import Failure
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
-from earwitness.transport.exchange import Address, Certificate, Exchange, Proxy, Stage, Terms
+from earwitness.transport.exchange import Address, Exchange, Proxy, Stage, Terms
 from earwitness.transport.guard import check
 from earwitness.transport.trust import read_pem
 
@@ -67,25 +67,14 @@ def _connected(opened: socket.socket) -> bool:
 
 
 class Transfer:
-    """The state of one request. Only callbacks of libcurl, and the task that owns it, touch it.
+    """The state of one request. Only callbacks of libcurl, and the task that owns it, touch it."""
 
-    `known` are the certificates that the server is taken to show, empty where it is to be asked for them.
-    """
-
-    def __init__(
-        self,
-        request: httpx.Request,
-        body: bytes,
-        terms: Terms,
-        exchange: Exchange,
-        known: tuple[Certificate, ...] = (),
-    ) -> None:
+    def __init__(self, request: httpx.Request, body: bytes, terms: Terms, exchange: Exchange) -> None:
         self._loop = asyncio.get_running_loop()
         self._terms = terms
         self._exchange = exchange
         self._allow = terms.allow if terms.proxy is None else terms.proxy.allow
         self._tls = request.url.scheme == "https"
-        self._known = known
         self._began = self._loop.time()
         self.handle = pycurl.Curl()
         self.headers: list[tuple[bytes, bytes]] = []
@@ -123,7 +112,7 @@ class Transfer:
         option(pycurl.FRESH_CONNECT, int(self._terms.fresh or request.method not in _REPEATABLE))
         option(pycurl.FORBID_REUSE, int(self._terms.fresh))
         option(pycurl.SSL_SESSIONID_CACHE, 0)
-        option(pycurl.OPT_CERTINFO, int(self._tls and not self._known))
+        option(pycurl.OPT_CERTINFO, int(self._tls))
         option(pycurl.OPENSOCKETFUNCTION, self._on_open_socket)
         option(pycurl.PREREQFUNCTION, self._on_connected)
         option(pycurl.HEADERFUNCTION, self._on_header)
@@ -306,9 +295,6 @@ class Transfer:
 
     def read_certificates(self) -> None:
         if not self._tls or self._exchange.certificates:
-            return
-        if self._known:
-            self._exchange.certificates = self._known if Stage.PROCESSING in self._exchange.began else ()
             return
         shown = self.handle.getinfo_raw(pycurl.INFO_CERTINFO)
         pems = (value for certificate in shown for name, value in certificate if name == b"Cert")
