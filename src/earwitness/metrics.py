@@ -14,7 +14,7 @@ _PLACE = ("channel", "location")
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _LATENESS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60)
 _MINUTES = (1, 5, 15, 30, 60, 120, 300, 900, 3600, 14400, 86400)
-_TURN = 0.0005  # seconds
+_TURN = 0.0005  # seconds that a scrape works, and then rests, so that the event loop goes on
 
 
 class Metrics:
@@ -117,7 +117,7 @@ class Metrics:
         if run.why is Why.CONTROL:
             self._controlled(seen)
             return
-        self._probes.take((run.probe, run.journey, run.channel.value, run.location, run.environment), seen)
+        self._probes.take(seen)
         if seen.outcome is not Outcome.SKIPPED:
             self.run_duration.labels(run.channel.value, run.location).observe(seen.duration)
 

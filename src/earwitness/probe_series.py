@@ -143,12 +143,14 @@ class ProbeSeries:
     def __init__(self) -> None:
         self._of: dict[str, dict[Labels, _Latest]] = {}  # by probe
 
-    def take(self, labels: Labels, seen: Observation) -> None:
-        """Take note of a run. `labels` are the values of PROBE."""
-        of_probe = self._of.setdefault(seen.run.probe, {})
+    def take(self, seen: Observation) -> None:
+        """Take note of a run."""
+        run = seen.run
+        labels = run.probe, run.journey, run.channel.value, run.location, run.environment  # as PROBE has them
+        of_probe = self._of.setdefault(run.probe, {})
         latest = of_probe.get(labels)
         if latest is None:
-            latest = of_probe[labels] = _Latest(_written(labels), seen.run.channel.value)
+            latest = of_probe[labels] = _Latest(_written(labels), run.channel.value)
         outcome = seen.outcome
         latest.runs[outcome.value] = latest.runs.get(outcome.value, 0) + 1
         if outcome is Outcome.SKIPPED:
