@@ -55,6 +55,44 @@ async def test_what_a_page_fetches_is_refused_too(observe, site):
     assert seen.measures["failed_requests"] >= 2
 
 
+class _Listening(asyncio.DatagramProtocol):
+    def __init__(self):
+        self.heard = []
+
+    def datagram_received(self, data, _addr):
+        self.heard.append(data)
+
+
+CALLS = """<p id=said>waiting</p><script>
+const ice = ADDRESSES.map(urls => ({urls, username: 'a', credential: 'b'}));
+const one = new RTCPeerConnection({iceServers: ice}), other = new RTCPeerConnection();
+(async () => {
+  one.createDataChannel('x');
+  await one.setLocalDescription(await one.createOffer());
+  await other.setRemoteDescription(one.localDescription);
+  await other.setLocalDescription(await other.createAnswer());
+  await one.setRemoteDescription(other.localDescription);
+  await one.addIceCandidate({candidate: 'candidate:1 1 udp 2122260223 127.0.0.2 PORT typ host', sdpMLineIndex: 0});
+  setTimeout(() => { document.getElementById('said').textContent = 'tried'; }, 1000);  // they try at once, and again every 50 ms
+})();</script>"""
+
+
+async def test_a_page_reaches_nothing_by_webrtc(observe, site):
+    """Datagrams do not pass the gateway, so none may leave: to no server that a page names, and to no other browser."""
+    loop = asyncio.get_running_loop()
+    transport, near = await loop.create_datagram_endpoint(_Listening, local_addr=("127.0.0.2", 0))
+    port = transport.get_extra_info("sockname")[1]
+    over_tcp = await asyncio.start_server(lambda _r, w: (near.heard.append("tcp"), w.close()), "127.0.0.2", port)
+    servers = [f"stun:127.0.0.2:{port}", f"turn:127.0.0.2:{port}", f"turn:127.0.0.2:{port}?transport=tcp"]
+    site.pages["/"] = CALLS.replace("ADDRESSES", str(servers)).replace("PORT", str(port))
+    seen = await observe({"open": site.url("/")}, {"expect_text": "tried"}, allow=["127.0.0.1/32"])
+    transport.close()
+    over_tcp.close()
+    await over_tcp.wait_closed()
+    assert near.heard == []
+    assert seen.outcome is Outcome.OK, seen.findings
+
+
 async def test_what_our_own_guard_keeps_from_a_page_makes_nobody_else_guilty(observe, site):
     site.pages["/"] = "<script src=http://127.0.0.2:9999/needed.js></script><p>Hello"
     seen = await observe({"open": site.url("/")}, {"expect_text": "Loaded", "timeout": "300ms"}, allow=["127.0.0.1/32"])

@@ -41,7 +41,8 @@ _ANSWER = 3.0  # seconds in which a browser that is well answers anything
 _FLAGS = (
     "--disable-gpu",
     "--disable-quic",  # which is UDP, and so would not pass the gateway
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",  # what Chromium and Chrome read,
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # and what Playwright's headless shell does
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
