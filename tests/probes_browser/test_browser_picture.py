@@ -85,3 +85,34 @@ async def test_what_is_drawn_on_a_canvas_is_covered_with_a_script(observe, site,
     await observe(script="journey.py", folder=tmp_path)
     picture = Image.open(io.BytesIO(drawer.files["screenshot.png"])).convert("RGB")
     assert picture.getpixel((5, 5)) != (0, 255, 0)
+
+
+FORM = """<input aria-label=Number style='position:absolute;left:0;top:0;width:290px;height:36px;border:0;background:#0f0'>"""
+PAYING = """<!doctype html><style>body { margin: 0; background: #fff }</style>
+<iframe src=http://cards.test:PORT/form style='position:absolute;left:0;top:0;width:300px;height:40px;border:0'></iframe>
+<button style="position:absolute;top:100px" onclick="GOES">Pay</button>"""
+
+
+@pytest.mark.parametrize("goes", ["location = '/declined'", "document.querySelector('iframe').remove()"])
+async def test_a_page_that_left_the_card_form_behind_has_its_picture(observe, site, drawer, goes):
+    """Where the payment failed after the card was filled in, which is when somebody wants to see it."""
+    site.pages |= {
+        "/": PAYING.replace("PORT", str(site.port)).replace("GOES", goes),
+        "/form": FORM,
+        "/declined": "<p>Something went wrong",
+    }
+    fill = {"fill": {"Number": SECRET}, "frame": {"url": "/form"}}
+    never = {"expect_text": "never", "timeout": "500ms"}
+    seen = await observe({"open": site.url("/")}, fill, {"click": "Pay"}, never)
+    assert [f.step for f in seen.findings] == ["expect text never"]
+    assert "screenshot.png" in drawer.files
+
+
+@pytest.mark.parametrize("host", ["shop.test", "cards.test"])
+async def test_a_frame_that_is_still_to_come_is_covered_and_the_page_is_seen(observe, site, drawer, host):
+    site.pages["/"] = PAYING.replace("http://cards.test:PORT/form", site.url("/hang", host))
+    await observe({"open": site.url("/")}, {"expect_text": "never", "timeout": "1s"}, step_timeout="1s")
+    picture = Image.open(io.BytesIO(drawer.files["screenshot.png"])).convert("RGB")
+    cover = tuple(int(COVER[i : i + 2], 16) for i in (1, 3, 5))
+    assert picture.getpixel((150, 20)) == cover
+    assert picture.getpixel((150, 60)) == (255, 255, 255)

@@ -1,9 +1,12 @@
 """A picture of the page as the customer sees it, with everything covered that nobody but the customer should see."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from playwright.async_api import Error as BrowserError
 
 from earwitness.browser.painted import one_line, painted
 from earwitness.browser.patience import within
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
     from playwright.async_api import Frame, Locator, Page
 
 _PATIENCE = 5.0  # seconds
+_OF_A_FRAME = 2.0  # seconds for a frame to tell what is in it; what does not answer is covered whole
+_GONE = ("has been closed", "detached")  # Playwright's words for a frame that is no more
 COVER = "#30343f"
 _MOST = 200  # texts of a frame that are covered one by one; with more, all of it is
 _FIELDS = (
@@ -71,14 +76,53 @@ async def screenshot(page: "Page", cover: Cover) -> bytes | None:
 
 
 async def _taken(page: "Page", cover: Cover) -> bytes:
-    selectors = ", ".join((*_FIELDS, *cover.masks))
-    covered, known = list(cover.filled), Counter[str]()
-    for frame in page.frames:
-        covered.append(frame.locator(selectors))
-        covered += await _fields(frame, cover, known)
-        covered += await _texts(frame, cover, known)
-    covered += [await _whole(frame) for frame in await _overlooked(page, cover, known)]
+    known = Counter[str]()
+    frames = page.frames
+    found = await asyncio.gather(*(_in_frame(frame, cover, known) for frame in frames))
+    covered = [place for places in found for place in places or ()]
+    silent = [frame for frame, places in zip(frames, found, strict=True) if places is None]
+    covered += [await _whole(frame) for frame in [*silent, *await _overlooked(page, cover, known)]]
+    covered += [field for field in cover.filled if await _answers(field, silent)]
     return await page.screenshot(mask=covered, mask_color=COVER, animations="disabled", timeout=_PATIENCE * 1000)
+
+
+async def _in_frame(frame: "Frame", cover: Cover, known: "Counter[str]") -> "list[Locator] | None":
+    """Return what is to be covered in a frame; None where it does not answer, such as one that is still to come."""
+    if frame.parent_frame is None:
+        return await _places(frame, cover, known)
+    try:
+        return await within(_OF_A_FRAME, _places(frame, cover, known))
+    except TimeoutError:
+        return None
+    except BrowserError as error:
+        if _has_gone(error):
+            return []
+        raise
+
+
+async def _places(frame: "Frame", cover: Cover, known: "Counter[str]") -> "list[Locator]":
+    selectors = ", ".join((*_FIELDS, *cover.masks))
+    fields = await _fields(frame, cover, known)
+    return [frame.locator(selectors), *fields, *await _texts(frame, cover, known)]
+
+
+async def _answers(field: "Locator", silent: "Sequence[Frame]") -> bool:
+    """Whether a field that was filled in can still be covered by itself: else its frame has gone, or is covered whole."""
+    try:
+        await within(_OF_A_FRAME, field.count())
+    except TimeoutError:
+        if not silent:
+            raise
+        return False
+    except BrowserError as error:
+        if _has_gone(error):
+            return False
+        raise
+    return True
+
+
+def _has_gone(error: BrowserError) -> bool:
+    return any(words in str(error) for words in _GONE)
 
 
 async def _fields(frame: "Frame", cover: Cover, known: "Counter[str]") -> "list[Locator]":
