@@ -191,6 +191,88 @@ async def test_a_frame_that_our_guard_refuses_leaves_its_steps_unknown(observe, 
     assert (seen.findings[0].failure, seen.outcome) == (Failure.ADDRESS_REFUSED, Outcome.UNKNOWN)
 
 
+POLICY = {"content-security-policy": "script-src 'self'; frame-src 'self'"}
+
+
+@pytest.mark.parametrize(
+    ("markup", "frame"),
+    [
+        ("<script src=http://cards.test:PORT/card.js></script>", {"url": "cards.test"}),
+        ("<iframe name=card src=http://cards.test:PORT/form></iframe>", "card"),
+    ],
+    ids=["script", "frame"],
+)
+async def test_what_the_shops_own_policy_forbids_is_the_shops_doing(observe, site, markup, frame):
+    site.pages |= {"/": (200, POLICY, markup.replace("PORT", str(site.port))), "/form": "<input aria-label=Number>"}
+    seen = await observe({"open": site.url("/")}, {"fill": {"Number": "1"}, "frame": frame, "timeout": "500ms"})
+    (finding,) = seen.findings
+    assert (finding.failure, finding.attribution, finding.dependency) == (
+        Failure.ELEMENT_MISSING,
+        Attribution.TARGET,
+        None,
+    )
+    assert "Content" in finding.message
+    assert "Security" in finding.message
+
+
+async def test_a_frame_that_its_own_server_forbids_to_be_shown_is_that_ones_doing(observe, site):
+    site.pages["/"] = f"<iframe name=card src=http://cards.test:{site.port}/form></iframe>"
+    site.pages["/form"] = (200, {"x-frame-options": "DENY"}, "<input aria-label=Number>")
+    seen = await observe({"open": site.url("/")}, {"fill": {"Number": "1"}, "frame": "card", "timeout": "500ms"})
+    (finding,) = seen.findings
+    assert finding.dependency == "card-processor"
+    assert "/form (HTTP 200, ERR_BLOCKED_BY_RESPONSE)" in finding.message
+
+
+async def test_a_call_that_was_refused_and_an_error_that_nobody_caught_are_named(observe, site):
+    """They make nobody guilty: a shop may be refused by a processor for what it asks."""
+    site.pages[
+        "/"
+    ] = f"""<p>Hello<script>fetch('http://cards.test:{site.port}/tokens', {{method: 'POST'}}).then(() => {{
+      document.title = 'asked'; console.error('no payment with 737'); null.token }})</script>"""
+    site.pages["/tokens"] = (402, {"access-control-allow-origin": "*"}, "{}")
+    steps = ({"expect_title": "asked"}, {"expect_text": "Paid", "timeout": "300ms"})
+    (finding,) = (await observe({"open": site.url("/")}, *steps)).findings
+    assert (finding.attribution, finding.dependency) == (Attribution.TARGET, None)
+    assert f"it was refused http://cards.test:{site.port}/tokens (HTTP 402)" in finding.message
+    assert "Cannot read properties of null" in finding.message
+    assert f"at http://shop.test:{site.port}/" in finding.message
+
+
+async def test_what_was_filled_in_is_in_no_reason_however_short(observe, site):
+    site.pages["/"] = """<label>Code <input oninput="console.error('no code ' + this.value)"></label>"""
+    fill = {"fill": {"Code": "737"}}
+    asked = await observe({"open": site.url("/")}, fill, {"expect_no_console_error": True})
+    missing = await observe({"open": site.url("/")}, fill, {"expect_text": "Paid", "timeout": "300ms"})
+    for seen in (asked, missing):
+        assert "no code ***" in seen.findings[0].message
+        assert "737" not in str(seen)
+
+
+async def test_a_page_that_is_another_is_named(observe, site):
+    site.pages["/login"] = "<h1>Sign in</h1>"
+    seen = await observe(
+        {"open": site.url("/to?url=/login%3Fnext=/pay")}, {"expect_text": "Amount due", "timeout": "300ms"}
+    )
+    assert f"does not show it; the page is http://shop.test:{site.port}/login?next=***" in seen.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("markup", "said"),
+    [
+        ("<button>Pay</button><div id=consent style='position:fixed;inset:0'>We value your privacy</div>", "consent"),
+        ("<button disabled>Pay</button>", "it is disabled"),
+        ("<button style='visibility:hidden'>Pay</button>", "it is hidden"),
+    ],
+    ids=["banner", "disabled", "hidden"],
+)
+async def test_what_cannot_be_used_is_told_with_the_reason(observe, site, markup, said):
+    site.pages["/"] = markup
+    seen = await observe({"open": site.url("/")}, {"click": "css=button", "timeout": "500ms"})
+    assert said in seen.findings[0].message
+    assert "We value your privacy" not in seen.findings[0].message
+
+
 async def test_an_open_stream_is_not_taken_for_the_cause(observe, site):
     site.pages["/"] = f"<p>Hello<script>new EventSource('http://cards.test:{site.port}/hang')</script>"
     seen = await observe({"open": site.url("/")}, {"click": "Pay now", "timeout": "300ms"})

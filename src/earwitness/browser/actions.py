@@ -56,6 +56,7 @@ class Hands:
     filled: "list[Locator]" = field(default_factory=list)  # fields whose values no screenshot may show
 
     first: "Page" = field(init=False)
+    opened: str = field(init=False, default="")  # the address that a step opened last
 
     def __post_init__(self) -> None:
         self.first = self.page
@@ -110,6 +111,7 @@ class Hands:
     # --- doing -------------------------------------------------------------------------------------------------------
 
     async def _open(self, step: BrowserStepSpec, until: float) -> None:
+        self.opened = step.open or ""
         response = await self.page.goto(step.open or "", wait_until="load", timeout=_left(until))
         if response is not None and response.status >= 400:
             address = self.show(response.url)
@@ -199,7 +201,7 @@ class Hands:
         if failed:
             listed = "; ".join(f"{self.show(r.url)} ({r.what_happened})" for r in failed[:_MOST_TOLD])
             more = f", and {len(failed) - _MOST_TOLD} more" if len(failed) > _MOST_TOLD else ""
-            raise RequestsFailedError(f"a request failed: {listed}{more}", failed[0].host)
+            raise RequestsFailedError(f"a request failed: {listed}{more}", failed[0].culprit)
 
     async def frame_host(self, step: BrowserStepSpec) -> str:
         """Return the host of the frame that a step looks into; empty where there is none."""

@@ -1,5 +1,6 @@
 """Whose fault a failed step is: the page's own, a third party's whose request came to nothing, or ours."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -10,12 +11,24 @@ from earwitness.browser.actions import Hands, NotThereError, RequestsFailedError
 from earwitness.browser.engine import BrowserEngine, Visit
 from earwitness.browser.gateway import Trouble
 from earwitness.browser.patience import within
-from earwitness.browser.traffic import WebRequest
+from earwitness.browser.traffic import ConsoleLine, WebRequest
 from earwitness.model import Attribution, Effect, Failure, Finding
 from earwitness.probes.hosts import HostMap
 
 _PAGE_ANSWERS = 2.0  # seconds in which a page that is not hung answers
 _MOST_TOLD = 3  # requests that a reason names
+_MOST_HINTS = 2  # refused calls, and lines of the console, that it names where no request came to nothing
+_LONGEST = 200  # characters of a line of the console, or of an element, that a reason tells
+_UNUSABLE = (
+    ("not visible", "it is hidden"),
+    ("not enabled", "it is disabled"),
+    ("not editable", "it is read-only"),
+    ("not stable", "it does not stand still"),
+    ("outside of the viewport", "it is outside of the window"),
+    ("did not find some options", "it has no such option"),
+)
+"""What Playwright logs of an element that it waits for in vain, and what we say."""
+_COVERED = re.compile(r"(<[^<>]*>).*intercepts pointer events")
 _NET = (
     ("net::ERR_CERT_", Failure.CERTIFICATE_INVALID),
     ("net::ERR_SSL_", Failure.TLS_FAILED),
@@ -46,7 +59,8 @@ class Blame:
         """The page is not as the step needs it."""
         if isinstance(error, RequestsFailedError):
             return self.hosts.attributed(Finding(error.failure, str(error), harm), error.host)
-        return self._reasoned(Finding(error.failure, str(error), harm), self._broken(since), frame)
+        message = str(error) + (self._elsewhere() if error.failure is Failure.ELEMENT_MISSING else "")
+        return self._reasoned(Finding(error.failure, message, harm), self._broken(since), frame, since)
 
     async def late(self, error: BaseException, title: str, harm: Effect, since: float, frame: str) -> Finding:
         """Something was not there in time: the page is not ready, is hung, or the browser is."""
@@ -57,26 +71,27 @@ class Blame:
         if not await self._page_answers():
             return await self._hung(harm)
         if not title.startswith("open ") and "Page.goto" not in str(error):
-            finding = Finding(Failure.ELEMENT_MISSING, _why_late(error), harm)
+            message = self.hands.show(_why_late(error)) + self._elsewhere()
+            finding = Finding(Failure.ELEMENT_MISSING, message, harm)
         elif silent:
             finding = Finding(Failure.FIRST_BYTE_TIMEOUT, "no answer came in time", harm)
         else:
             finding = Finding(Failure.TRANSFER_TIMEOUT, "the page did not finish loading in time", harm)
-        return self._reasoned(finding, culprits, frame)
+        return self._reasoned(finding, culprits, frame, since)
 
     async def asserted(self, error: AssertionError, harm: Effect, since: float) -> Finding:
         """A script found the page other than it says it should be."""
         lines = [line.strip() for line in str(error).splitlines() if line.strip() and "Call log" not in line]
         message = "; ".join(lines[:3]) or "what the script asserts is not so"
         finding = Finding(Failure.WRONG_PAGE, self.hands.show(message), harm)
-        return self._reasoned(finding, self._broken(since), "")
+        return self._reasoned(finding, self._broken(since), "", since)
 
     async def refused(self, error: BrowserError, title: str, harm: Effect, since: float, frame: str) -> Finding:
         """The browser says that it cannot: it did not get the page, does not find one element, or is gone."""
         text = str(error)
         if self.hands.page.is_closed() and not self.crashed and await self.visit.browser_answers():
             finding = Finding(Failure.ELEMENT_MISSING, f"the window closed before {title!r} was done", harm)
-            return self._reasoned(finding, self._broken(since), frame)
+            return self._reasoned(finding, self._broken(since), frame, since)
         if self.crashed or any(word in text for word in _GONE):
             return await self._gone()
         if "net::ERR_" in text:
@@ -88,7 +103,7 @@ class Blame:
             message = f"several elements fit {title!r}; name the one that is meant more exactly"
             return Finding(Failure.ELEMENT_MISSING, message, Effect.NONE, Attribution.UNKNOWN)
         finding = Finding(Failure.ELEMENT_MISSING, self.hands.show(_first_line(text)), harm)
-        return self._reasoned(finding, self._broken(since), frame)
+        return self._reasoned(finding, self._broken(since), frame, since)
 
     def slow(self, message: str, harm: Effect, since: float, duration: float) -> Finding:
         """The step took too long: by the slowest request of it, where that was most of the time."""
@@ -105,22 +120,42 @@ class Blame:
         """Return what came to nothing of the page that the step found, and since."""
         return self.hands.traffic.broken_since(self.hands.traffic.page_since(since))
 
-    def _reasoned(self, finding: Finding, culprits: Sequence[WebRequest], frame: str) -> Finding:
+    def _reasoned(self, finding: Finding, culprits: Sequence[WebRequest], frame: str, since: float) -> Finding:
         """Add to a finding the requests behind it, and whose they are.
 
-        It is ours where our gateway refused the page itself, a script, or the frame that the step looks into.
+        It is ours where our gateway refused the page itself, a script, or the frame that the step looks into; and the page's, where
+        the page itself forbids the request, or never asked for the frame.
         """
-        if culprits:
-            listed = "; ".join(f"{self.hands.show(r.url)} ({self._why(r)})" for r in culprits[:_MOST_TOLD])
-            finding = replace(finding, message=f"{finding.message}; behind it: {listed}")
+        listed = "; ".join(f"{self.hands.show(r.url)} ({self._why(r)})" for r in culprits[:_MOST_TOLD])
+        reason = f"; behind it: {listed}" if listed else self._hints(since)
+        finding = replace(finding, message=f"{finding.message}{reason}")
         needed = [r for r in culprits if r.main or r.type == "script" or (r.type == "document" and r.host == frame)]
         ours = next((trouble for r in needed if (trouble := self._our_trouble(r))), None)
         if ours is not None:
             return Finding(ours.failure, ours.message, Effect.NONE, ours.attribution)
         if culprits and culprits[0].main:
             return self.hosts.attributed(finding, culprits[0].host)
-        owned = next((r.host for r in culprits if self.hosts.owner(r.host) and self._our_trouble(r) is None), "")
-        return self.hosts.attributed(finding, owned or frame or self._page_host())
+        owned = next((r.culprit for r in culprits if self.hosts.owner(r.culprit) and self._our_trouble(r) is None), "")
+        asked = frame if any(r.host == frame and r.host == r.culprit for r in self.hands.traffic.requests) else ""
+        return self.hosts.attributed(finding, owned or asked or self._page_host())
+
+    def _hints(self, since: float) -> str:
+        """Return what may be behind a failure where no request came to nothing. It makes nobody guilty: consoles are full of errors."""
+        traffic, at = self.hands.traffic, self.hands.traffic.page_since(since)
+        refused = [f"{self.hands.show(r.url)} ({r.what_happened})" for r in traffic.refused_calls_since(at)]
+        errors = [self._shown(line) for line in sorted(traffic.errors_since(at), key=lambda e: e.kind != "uncaught")]
+        called = f"; it was refused {'; '.join(refused[:_MOST_HINTS])}" if refused else ""
+        return called + (f"; the console says {'; '.join(errors[:_MOST_HINTS])}" if errors else "")
+
+    def _shown(self, line: ConsoleLine) -> str:
+        where = f" at {self.hands.show(line.url)}" if line.url and line.kind == "uncaught" else ""
+        return f"{self.hands.show(_first_line(line.text))[:_LONGEST]!r}{where}"
+
+    def _elsewhere(self) -> str:
+        """Return where the page is, if that is not where the journey went."""
+        url = self.hands.page.url
+        there = not url.startswith("http") or _bare(url) == _bare(self.hands.opened)
+        return "" if there else f"; the page is {self.hands.show(url)}"
 
     def _why(self, request: WebRequest) -> str:
         trouble = self.hands.traffic.trouble(request.host)
@@ -186,7 +221,23 @@ class Blame:
 def _why_late(error: BaseException) -> str:
     if isinstance(error, NotThereError):
         return str(error)
-    return "what the step needs is there, but cannot be used in time: hidden, disabled or covered"
+    return f"what the step needs is there, but cannot be used in time: {_why_unusable(str(error))}"
+
+
+def _why_unusable(log: str) -> str:
+    """Return what Playwright says last of an element that it could not use."""
+    for line in reversed(log.splitlines()):
+        covered = _COVERED.search(line)
+        if covered is not None:
+            return f"it is covered by {covered[1][:_LONGEST]}"
+        said = next((ours for theirs, ours in _UNUSABLE if theirs in line), None)
+        if said is not None:
+            return said
+    return "hidden, disabled or covered"
+
+
+def _bare(url: str) -> str:
+    return re.split(r"[?#]", url, maxsplit=1)[0].rstrip("/")
 
 
 def _first_line(text: str) -> str:

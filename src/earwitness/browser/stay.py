@@ -111,7 +111,7 @@ class Stay:
         self.journey.after_step = self._after_step
 
     def _show(self, text: str) -> str:
-        return self.redaction.url(text) if "://" in text.partition(" ")[0] else self.redaction.text(text)
+        return self.redaction.url(text) if "://" in text.partition(" ")[0] else self.redaction.entered(text)
 
     async def _after_step(self, step: BrowserStepSpec | None, title: str) -> None:
         if self.watch is not None and self.watch.inventory is None and self._is_watched(step, title):
@@ -189,7 +189,7 @@ class Stay:
                     f"a request failed, though the journey went on: {self._show(request.url)} ({request.what_happened})"
                 )
                 finding = Finding(Failure.REQUEST_FAILED, message, self._at_most_a_nuisance)
-                yield self.ctx.hosts.attributed(finding, request.host)
+                yield self.ctx.hosts.attributed(finding, request.culprit)
 
     def _slow_at_dependencies(self) -> Iterator[Finding]:
         limits = self.spec.dependency_within

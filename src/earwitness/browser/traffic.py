@@ -1,5 +1,6 @@
 """What went on behind the pages of a run: requests, console, and which of them failed. Bounded, whatever a page does."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +17,13 @@ _LONGEST_LINE = 2000  # characters
 _LONGEST_POST = 16 * 1024  # bytes
 _NO_FAILURE = ("net::ERR_ABORTED",)  # the page itself gave the request up, as it does when it is left
 _VITAL = frozenset({"document", "script", "stylesheet"})
+_CALLS = frozenset({"fetch", "xhr"})
+_FORBIDDEN = {
+    "csp": "the page's own Content-Security-Policy forbids it",
+    "mixed-content": "plain http: is forbidden in a secure page",
+}
+"""The browser's words for requests that it never makes, since the page that asks may not."""
+_PLACE = re.compile(r"(https?://\S+?):\d+:\d+")  # in the stack of an error
 
 
 @dataclass(slots=True, eq=False)
@@ -39,10 +47,12 @@ class WebRequest:
 
     @property
     def host(self) -> str:
-        try:
-            return urlsplit(self.url).hostname or ""
-        except ValueError:
-            return ""  # a page may ask for what is no address
+        return _host_of(self.url)
+
+    @property
+    def culprit(self) -> str:
+        """The host whose doing it is if it failed: that of the page, where the page itself forbids the request."""
+        return _host_of(self.frame) if self.failure in _FORBIDDEN else self.host
 
     @property
     def address(self) -> str:
@@ -75,9 +85,11 @@ class WebRequest:
 
     @property
     def what_happened(self) -> str:
-        if self.failure is not None and self.status is None:
-            return self.failure.removeprefix("net::")
-        return f"HTTP {self.status}" if self.status is not None else "no answer yet"
+        answer = f"HTTP {self.status}" if self.status is not None else ""
+        if self.failure is None or (answer and self.failure in _NO_FAILURE):
+            return answer or "no answer yet"
+        word = _FORBIDDEN.get(self.failure, self.failure.removeprefix("net::"))
+        return f"{answer}, {word}" if answer else word
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,10 @@ class Traffic:
         """Return the requests that came to nothing since then, the page itself first, the newest of several."""
         found = [r for r in self.requests if r.broken and (r.ended or r.started) >= at]
         return sorted(found, key=lambda r: (not r.main, -r.started if r.main else r.started))
+
+    def refused_calls_since(self, at: float) -> list[WebRequest]:
+        """Return the calls of the page's scripts that were answered by a 4xx since then: no failure by itself, and often the reason of one."""
+        return [r for r in self.requests if r.refused and not r.broken and r.type in _CALLS and r.started >= at]
 
     def page_since(self, at: float) -> float:
         """Return when the page that was shown then began to load: what failed since is missing from it still."""
@@ -204,11 +220,20 @@ class Traffic:
         self._line(message.type, message.text, str(message.location.get("url", "")))
 
     def _uncaught(self, error: "WebError") -> None:
-        self._line("uncaught", str(error.error).partition("\n")[0], error.page.url if error.page else "")
+        place = _PLACE.search(error.error.stack or "")
+        url = place[1] if place else error.page.url if error.page else ""
+        self._line("uncaught", str(error.error).partition("\n")[0], url)
 
     def _line(self, kind: str, text: str, url: str) -> None:
         if len(self.console) < _MOST_LINES:
             self.console.append(ConsoleLine(self._elapsed(), kind, text[:_LONGEST_LINE], url))
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""  # a page may ask for what is no address
 
 
 def _frame_of(request: "Request") -> str:
