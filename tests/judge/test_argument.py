@@ -257,3 +257,26 @@ def test_the_facts_of_a_journey_hold_what_the_cause_depends_on():
     world.rules = replace(world.rules, severity_rules=(gateway, *DEFAULT_SEVERITY_RULES))
     world.fails("web")
     assert world.open[0].severity is Severity.SEV3
+
+
+@pytest.mark.parametrize(
+    ("failure", "title"),
+    [
+        (Failure.PAGE_SCRIPTS_CHANGED, "The payment page of “Pay” is not as it was accepted"),
+        (Failure.SECURITY_HEADERS_CHANGED, "The payment page of “Pay” is not as it was accepted"),
+        (Failure.PAGE_NOT_WATCHED, "The payment page of “Pay” could not be looked over"),
+    ],
+)
+def test_a_payment_page_that_changed_is_told_as_such_and_is_the_doing_of_no_dependency(failure, title):
+    """A skimmer is not the card processor's outage, though another probe that needs it is slow just then."""
+    world = World(rules_of({"slow": ("pay", ["card"]), "web": ("pay", ["card"]), "other": ("pay", ["card"])}))
+    world.fails("slow", Effect.NUISANCE, times=3)
+    changed = Finding(failure, "new: an inline script", Effect.NUISANCE)
+    for _ in range(3):
+        world.see("web", changed)
+    world.fails("other", Effect.NUISANCE, times=3)
+    slow, watched = sorted(world.open, key=lambda incident: incident.opened_at)
+    assert (slow.probes, slow.cause.dependency) == (("slow", "other"), "card")
+    assert (watched.title, watched.cause.dependency) == (title, None)
+    assert watched.argument.attribution is Attribution.TARGET
+    assert "Sev3, because the payment page of “Pay”" in watched.reason

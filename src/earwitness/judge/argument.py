@@ -18,7 +18,7 @@ from earwitness.judge.severity import (
     worst_of,
 )
 from earwitness.judge.state import State
-from earwitness.model import Argument, Cause, Effect, Rules, Severity, Workaround, WouldBe
+from earwitness.model import WATCH_FAILURES, Argument, Cause, Effect, Failure, Rules, Severity, Workaround, WouldBe
 
 LABEL = {
     Severity.SEV1: "Sev1",
@@ -27,6 +27,8 @@ LABEL = {
     Severity.NONPROD: "Non-production defect",
 }
 _MOST_NAMED = 10  # probes in a sentence
+_CHANGED = "the payment page of “{}” is not as it was accepted"
+_NOT_WATCHED = "the payment page of “{}” could not be looked over"
 _HARM = {
     Effect.BLOCKED: "{}s cannot finish “{}”",
     Effect.DIVERTED: "{}s finish “{}” only by a detour",
@@ -66,7 +68,7 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
     where = [located.sentence for located in calls.values() if located is not None]
     return Verdict(
         severity=worst.severity,
-        title=_title(worst, group.cause, rules, elsewhere),
+        title=_title(worst, group.cause, state, rules, elsewhere),
         reason=" ".join(_sentences(journeys, group.cause, argument, where[:_MOST_NAMED], state, rules)),
         argument=argument,
         times=times_at(rules, now),
@@ -103,14 +105,18 @@ def _weighed(group: Group, journeys: list[Judged], state: State) -> Iterator[str
     yield from (control.run for control in controls if control is not None)
 
 
-def _title(journey: Judged, cause: Cause, rules: Rules, environment: str | None) -> str:
-    title, harm = rules.journeys[journey.harm.journey].title, _harm(journey, rules)
+def _title(journey: Judged, cause: Cause, state: State, rules: Rules, environment: str | None) -> str:
+    title, harm = rules.journeys[journey.harm.journey].title, _harm(journey, state, rules)
     what = f"“{title}” fails in {environment}" if environment else harm
     return f"{rules.dependencies[cause.dependency].title}: {what}" if cause.dependency else what[0].upper() + what[1:]
 
 
-def _harm(journey: Judged, rules: Rules) -> str:
+def _harm(journey: Judged, state: State, rules: Rules) -> str:
     gone = rules.journeys[journey.harm.journey]
+    probes = (state.probes[name] for name in journey.harm.failing)
+    failures = {p.failed.failure for p in probes if p.failed}
+    if failures and failures <= WATCH_FAILURES:
+        return (_NOT_WATCHED if failures == {Failure.PAGE_NOT_WATCHED} else _CHANGED).format(gone.title)
     return _HARM[journey.harm.effect].format(gone.by, gone.title)
 
 
@@ -120,7 +126,7 @@ def _said(journey: Judged, state: State, rules: Rules, production: bool) -> str:
     more = [f"and {len(failing) - _MOST_NAMED} more probes"] if len(failing) > _MOST_NAMED else []
     seen = "; ".join([*(f"{p.probe}: {p.failed.message}" for p in probes if p.failed), *more])
     title = rules.journeys[journey.harm.journey].title
-    harm = _harm(journey, rules) if production else f"“{title}” fails"
+    harm = _harm(journey, state, rules) if production else f"“{title}” fails"
     return f"{harm} ({seen})"
 
 

@@ -13,12 +13,17 @@ from itertools import accumulate
 from math import inf
 
 from earwitness.judge.state import SERIOUS, ProbeState, State
-from earwitness.model import Cause, Incident, Rules
+from earwitness.model import WATCH_FAILURES, Cause, Incident, Rules
 
 
 def serious(probe: ProbeState) -> bool:
     """Whether the probe's failure keeps customers from their goal or sends them on a detour."""
     return probe.effect in SERIOUS
+
+
+def is_watched(probe: ProbeState) -> bool:
+    """Whether it fails by nothing but what the payment page watch tells: no dependency that is down explains that."""
+    return probe.failed is not None and probe.failed.failure in WATCH_FAILURES
 
 
 def recent(probe: ProbeState, rules: Rules, now: float) -> bool:
@@ -53,7 +58,7 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
         reached = _explanations(ways, seeds, state, rules, since, now)
         groups = [g for g in reached if len(g.members) > 1] or groups
     if not groups:
-        suspects = {d for name in seeds for d in rules.probes[name].depends_on}
+        suspects = {d for name in seeds for d in rules.probes[name].depends_on if not is_watched(state.probes[name])}
         against = _contradicting(state, rules, suspects, seeds, since)
         return Group(Cause(None, 0.0, seeds, against), seeds, since)
     best = max(groups, key=lambda g: len(g.members))
@@ -101,7 +106,9 @@ def _accused(seeds: tuple[str, ...], state: State, rules: Rules, since: float) -
 
 
 def _needs(name: str, state: State, rules: Rules) -> tuple[str, ...]:
-    """Return what the probe depends on, as declared or as it turned out."""
+    """Return what the probe depends on, as declared or as it turned out. A page that changed needs nothing: it works."""
+    if is_watched(state.probes[name]):
+        return ()
     declared, blamed = rules.probes[name].depends_on, _blamed(name, state, rules)
     return declared if blamed is None or blamed in declared else (*declared, blamed)
 
@@ -148,7 +155,7 @@ def _explained_by(
 
 def _fails_so(probe: ProbeState, is_serious: bool, rules: Rules, now: float) -> bool:
     """Whether it fails now, and keeps customers from their goal or does not, as is said."""
-    return probe.failing and serious(probe) is is_serious and recent(probe, rules, now)
+    return probe.failing and serious(probe) is is_serious and recent(probe, rules, now) and not is_watched(probe)
 
 
 def _despite_passes(

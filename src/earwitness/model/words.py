@@ -197,6 +197,10 @@ BROWSER_FAILURES = frozenset(  # what only a browser can meet
     }
 )
 
+WATCH_FAILURES = frozenset(  # what the payment page watch tells: what a page is made of, not whether it works
+    {Failure.PAGE_SCRIPTS_CHANGED, Failure.SECURITY_HEADERS_CHANGED, Failure.PAGE_NOT_WATCHED}
+)
+
 OUR_FAILURES = frozenset(  # what the monitor met on its own side, which is no customer's outage
     {
         Failure.ADDRESS_REFUSED,
