@@ -100,6 +100,17 @@ async def test_lost_security_headers_are_told_as_such(watch, accept, shop):
     assert {e.name for e in seen.evidence} == {"page-watch.json", "page-watch.txt"}
 
 
+async def test_scripts_and_headers_that_changed_at_once_are_told_in_one_breath(watch, accept, shop):
+    """Of the findings of a run, an alert tells the first."""
+    await accept()
+    shop.faults.turn_on("shop-headers-gone")
+    shop.faults.turn_on("shop-script-added")
+    scripts, headers = (await watch()).findings
+    assert "nor are its security headers: gone: content-security-policy" in scripts.message
+    assert scripts.message.count("changed") == 0
+    assert headers.failure is Failure.SECURITY_HEADERS_CHANGED
+
+
 async def test_nonces_and_scripts_that_hold_only_data_are_no_change(observe, site, pages):
     for nonce in ("one", "two"):
         headers = {"content-security-policy": f"script-src 'nonce-{nonce}'"}

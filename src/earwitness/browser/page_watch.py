@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from playwright.async_api import Error as BrowserError
@@ -74,13 +75,15 @@ class PageWatch:
         return found
 
     async def _tell(self, found: Difference, step: str) -> None:
-        for failure, lines, what in (
-            (Failure.PAGE_SCRIPTS_CHANGED, found.scripts, "the scripts of the payment page"),
-            (Failure.SECURITY_HEADERS_CHANGED, found.headers, "the security headers of the payment page"),
+        of_headers = (
+            f"; nor are its security headers: {_listed(found.headers)}" if found.scripts and found.headers else ""
+        )
+        for failure, lines, what, also in (
+            (Failure.PAGE_SCRIPTS_CHANGED, found.scripts, "the scripts of the payment page", of_headers),
+            (Failure.SECURITY_HEADERS_CHANGED, found.headers, "the security headers of the payment page", ""),
         ):
-            if lines:
-                more = f"; and {len(lines) - _MOST_TOLD} more" if len(lines) > _MOST_TOLD else ""
-                message = f"{what} are not those that were accepted: {'; '.join(lines[:_MOST_TOLD])}{more}; {self.note}"
+            if lines:  # of two findings, people are told of the first
+                message = f"{what} are not those that were accepted: {_listed(lines)}{also}; {self.note.removeprefix('changed; ')}"
                 self.findings.append(Finding(failure, message, Effect(self.spec.effect), step=step))
         assert self.inventory is not None
         document = {"difference": asdict(found), "inventory": asdict(self.inventory)}
@@ -90,3 +93,8 @@ class PageWatch:
             ("text/plain; charset=utf-8", "page-watch.txt", text),
         ):
             self.evidence += await self.ctx.keep(content.encode(), kind="page_watch", media_type=media_type, name=name)
+
+
+def _listed(lines: Sequence[str]) -> str:
+    more = f"; and {len(lines) - _MOST_TOLD} more" if len(lines) > _MOST_TOLD else ""
+    return "; ".join(lines[:_MOST_TOLD]) + more
