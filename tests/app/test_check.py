@@ -1,12 +1,14 @@
 """`earwitness check`, as a pipeline runs it."""
 
 import asyncio
+import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 from datetime import datetime
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -47,6 +49,40 @@ async def test_all_passed_is_0_and_a_finding_is_1(check, simulator):
     assert failed.returncode == 1
     outcomes = {o["probe"]: o["outcome"] for o in json.loads(failed.stdout)}
     assert outcomes == {"card-web": "finding", "bank-web": "ok", "staging-web": "ok"}
+
+
+def is_kept(told, folder):
+    """Whether the file is there, as it was told, and nobody else may read it."""
+    file = Path(told["url"])
+    mine = file.stat().st_mode & 0o077 == 0
+    return mine and file == folder / told["name"] and hashlib.sha256(file.read_bytes()).hexdigest() == told["sha256"]
+
+
+async def test_evidence_is_kept_where_somebody_wants_it(check, simulator, tmp_path):
+    simulator.faults.turn_on("card-processor-down")
+    without = await check(pages(simulator), "--probe", "card-web")
+    assert "--evidence DIR keeps them" in without.stdout
+    folder = tmp_path / "evidence"
+    told = await check(pages(simulator), "--probe", "card-web", "--json", "--evidence", folder)
+    runs = json.loads(told.stdout)
+    assert len(runs) == 2
+    for run in runs:
+        assert run["evidence"]
+        assert all(is_kept(file, folder / "card-web" / run["run"]) for file in run["evidence"])
+    shown = await check(pages(simulator), "--probe", "card-web", "--evidence", folder)
+    assert f"evidence: {folder}/card-web/" in shown.stdout
+    assert "--evidence" not in shown.stdout
+    (tmp_path / "taken").write_text("")
+    refused = await check(pages(simulator), "--probe", "card-web", "--evidence", tmp_path / "taken")
+    assert (refused.returncode, "evidence cannot be kept in" in refused.stderr) == (3, True)
+
+
+async def test_an_address_in_a_narrow_terminal_is_whole(check, simulator):
+    config = pages(simulator)
+    path = "/a-path-that-is-longer-than-the-column/of-the-table/and-must-not-be-cut"
+    config["probes"]["card-web"]["http"] |= {"url": f"{simulator.url}/shop{path}", "expect": {"redirect_to": path}}
+    seen = await check(config, "--probe", "card-web")
+    assert "…" not in seen.stdout
 
 
 async def test_what_the_monitor_could_not_tell_is_3_unless_something_was_found(check, simulator):

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from earwitness.cli.check_report import as_json_text, junit_report, print_verdict
+from earwitness.cli.evidence_folder import keep_evidence
 from earwitness.cli.once import STORE, CannotRunError, Once
 from earwitness.cli.verdict import FAIL_ON, Verdict, judged
 from earwitness.clock import SystemClock
@@ -35,6 +36,7 @@ class Selection:
     max_spend: Money | None
     rate: float | None = None  # runs begun a second
     test_window: str | None = None
+    evidence: Path | None = None  # a folder for what failed runs leave behind
 
     @property
     def may_telephone(self) -> bool:
@@ -133,7 +135,11 @@ async def _run(config: Config, names: Sequence[str], chosen: Selection, *, quiet
                     return None
                 return await once.asked(replace(request, not_after=float("inf")))
 
-            return await judged(seen, rules, asked)
+            verdict = await judged(seen, rules, asked)
+            if chosen.evidence is None:
+                return verdict
+            files = await asyncio.to_thread(keep_evidence, once.evidence, verdict, chosen.evidence)
+            return replace(verdict, files=files)
 
 
 async def _runs(once: Once, names: Sequence[str], chosen: Selection, done: Callable[[], None]) -> list[Observation]:

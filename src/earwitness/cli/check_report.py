@@ -2,12 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from earwitness.cli.terminal import Terminal, clean
@@ -30,10 +30,26 @@ def print_verdict(verdict: Verdict, repeat: int) -> None:
     believed = {probe for incident in verdict.incidents for probe in incident.probes}
     for name in sorted({o.run.probe for o in verdict.asked if o.outcome is Outcome.FINDING} - believed):
         terminal.print(f"{name}: found, but not confirmed by further runs; the daemon would open nothing yet")
+    _print_evidence(terminal, verdict, runs)
+
+
+def _print_evidence(terminal: Terminal, verdict: Verdict, runs: Sequence[Observation]) -> None:
+    """Say where the evidence is, by run; or how to keep it."""
+    for folder in dict.fromkeys(file.parent for file in verdict.files.values()):
+        names = ", ".join(file.name for file in verdict.files.values() if file.parent == folder)
+        terminal.print(f"evidence: {folder}: {names}", soft_wrap=True)
+    lost = sum(len(seen.evidence) for seen in runs) - len(verdict.files)
+    if lost:
+        told = f"{lost} files of evidence, such as {_example(runs)}, are not kept; --evidence DIR keeps them"
+        terminal.print(told, soft_wrap=True)
+
+
+def _example(runs: Sequence[Observation]) -> str:
+    return next(file.name for seen in runs for file in seen.evidence)
 
 
 def _table(runs: Iterable[Observation]) -> Table:
-    table = Table("probe", "why", "outcome", "took", "what was found")
+    table = Table("probe", "why", "outcome", "took", _found_column("what was found"))
     for o in runs:
         outcome = Text(o.outcome, _COLOUR[o.outcome])
         table.add_row(o.run.probe, o.run.why.value, outcome, f"{o.duration:.2f} s", Text(_found(o)))
@@ -41,7 +57,16 @@ def _table(runs: Iterable[Observation]) -> Table:
 
 
 def _summary(runs: Iterable[Observation]) -> Table:
-    table = Table("probe", "runs", "passed", "found", "not told", "median", "slowest", "what was found most")
+    table = Table(
+        "probe",
+        "runs",
+        "passed",
+        "found",
+        "not told",
+        "median",
+        "slowest",
+        Column("what was found most", overflow="fold"),
+    )
     by_probe: dict[str, list[Observation]] = {}
     for o in runs:
         by_probe.setdefault(o.run.probe, []).append(o)
@@ -56,6 +81,10 @@ def _summary(runs: Iterable[Observation]) -> Table:
     return table
 
 
+def _found_column(title: str) -> Column:
+    return Column(title, overflow="fold")  # an address that is cut off leads nowhere
+
+
 def _found(seen: Observation) -> str:
     return clean("; ".join(f.message for f in seen.findings) or seen.skipped or "")
 
@@ -67,7 +96,11 @@ def as_json_text(verdict: Verdict) -> str:
 
 def _run_json(verdict: Verdict, seen: Observation) -> dict[str, Any]:
     incident = verdict.of(seen.run.probe) if seen.outcome is Outcome.FINDING else None
-    return {**observation_json(seen, "evidence"), "judgement": _judgement_json(incident) if incident else None}
+    told = observation_json(seen, "")
+    for file in told["evidence"]:
+        kept = verdict.files.get((seen.run.id, file["name"]))
+        file["url"] = None if kept is None else str(kept)
+    return {**told, "judgement": _judgement_json(incident) if incident else None}
 
 
 def _judgement_json(incident: Incident) -> dict[str, Any]:

@@ -100,7 +100,11 @@ def validate(config: ConfigPath, *, as_json: AsJson = False) -> None:
         counts = {"probes": len(loaded.probes), "journeys": len(loaded.journeys)}
         typer.echo(json.dumps({"valid": True, **counts, "advice": advice}, ensure_ascii=False))
         return
-    typer.echo(f"{config}: {len(loaded.probes)} probes in {len(loaded.journeys)} journeys, no errors")
+    many = [
+        f"{n} {what}{'' if n == 1 else 's'}"
+        for what, n in (("probe", len(loaded.probes)), ("journey", len(loaded.journeys)))
+    ]
+    typer.echo(f"{config}: {' in '.join(many)}, no errors")
     for line in advice:
         typer.echo(f"note: {line}", err=True)
 
@@ -130,6 +134,9 @@ def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
     data_dir: Annotated[Path | None, typer.Option(help="Take calls from the budget of this daemon's data.")] = None,
     max_spend: Annotated[str | None, typer.Option(help="What calls may cost in all, such as '1 USD'.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
+    evidence: Annotated[
+        Path | None, typer.Option(help="Keep what failed runs leave behind, such as pictures, in this folder.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -147,7 +154,15 @@ def check(  # noqa: PLR0913, PLR0917  The options are the command's own.
         mask.learn(loaded)
         spend = parse_money(max_spend) if max_spend else None
         chosen = Selection(
-            tuple(probe or ()), environment, repeat, concurrent, data_dir, spend, parse_rate(rate), test_window
+            tuple(probe or ()),
+            environment,
+            repeat,
+            concurrent,
+            data_dir,
+            spend,
+            parse_rate(rate),
+            test_window,
+            evidence,
         )
         code = asyncio.run(check_once(loaded, chosen, junit=junit, as_json=as_json, fail_on=parse_fail_on(fail_on)))
     except (ConfigError, ValueError) as error:

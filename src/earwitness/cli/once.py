@@ -34,7 +34,8 @@ class CannotRunError(Exception):
 class Once:
     """Runs probes by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, evidence: EvidenceStorage) -> None:
+        self.evidence = evidence  # which is gone at the end, without a daemon's data directory
         self._results: dict[str, asyncio.Future[Observation]] = {}
         self._dispatcher: Dispatcher | None = None
 
@@ -49,13 +50,14 @@ class Once:
         baselines: Baselines | None = None,
     ) -> AsyncIterator["Once"]:
         """Yield it. Calls spend from the ledger in `data_dir`, else up to `max_spend`. Raises CannotRunError."""
-        clock, web, once, metrics = SystemClock(), WebClient(config.network), cls(), Metrics()
+        clock, web, metrics = SystemClock(), WebClient(config.network), Metrics()
         with tempfile.TemporaryDirectory(prefix="earwitness-") as folder:
             store = Store.open(Path(folder) / STORE)
             money = open_ledger(data_dir / STORE) if data_dir else store
             pages = PageBaselines(data_dir / FOLDER) if data_dir else None
             browser = BrowserEngine(lambda: web, config.browser)
             evidence = EvidenceStorage((data_dir or Path(folder)) / "evidence")
+            once = cls(evidence)
             if max_spend is not None:
                 budget = BudgetSpec(per_day=max_spend, keep_for_confirmation=0.0)
                 config = config.model_copy(update={"budget": budget})

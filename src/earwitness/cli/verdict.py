@@ -4,8 +4,9 @@ The judge gets the runs that it asks for, such as a second one to confirm a fail
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from earwitness.judge import State, judge
 from earwitness.model import Effect, Incident, Observation, Observed, Outcome, Request, Rules, Why
@@ -22,6 +23,7 @@ class Verdict:
     asked: Sequence[Observation]
     added: Sequence[Observation]
     incidents: Sequence[Incident]
+    files: Mapping[tuple[str, str], Path] = field(default_factory=dict)  # where evidence was kept, by run and name
 
     def of(self, probe: str) -> Incident | None:
         """Return the incident that the probe's failure would belong to."""
