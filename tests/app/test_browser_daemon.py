@@ -62,7 +62,9 @@ async def test_a_card_form_that_fails_is_an_incident_of_the_card_processor(stage
 
     listed = json.loads((await cli("baseline", "list", "--data-dir", daemon.data, "--json")).stdout)
     assert [(row["kind"], row["probe"]) for row in listed] == [("page", "checkout")]
-    assert "Payment pages that differ" in (await daemon.api.get("/")).text
+    console = (await daemon.api.get("/")).text
+    assert "Payment pages that nobody has accepted" in console
+    assert "/processor/card.js, SHA-256" in console, "nobody can accept what is not shown"
     accepted = await cli("baseline", "accept", "--probe", "checkout", "--data-dir", daemon.data)
     assert accepted.stdout.startswith("accepted ")
     assert await daemon.get("baselines") == []

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -51,11 +52,12 @@ def test_the_mark_is_of_what_is_compared():
 
 
 def test_the_list_shows_what_is_to_be_accepted(pages, command):
-    pages.propose(inventory())
+    pinned = replace(inventory().scripts[0], integrity="sha384-abc")
+    pages.propose(replace(inventory(), scripts=(pinned,)))
     shown = command("list").output
-    assert "https://a/x.js, SHA-256 111111111111" in shown
+    assert "https://a/x.js, SHA-256 111111111111, integrity sha384-abc, loaded by the page" in shown
     assert "x-frame-options: DENY" in shown
-    assert inventory().mark in shown
+    assert pages.proposal("pay").inventory.mark in shown
 
 
 def test_an_accepted_page_is_listed_and_can_be_taken_back(pages, command):

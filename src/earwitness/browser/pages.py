@@ -69,6 +69,15 @@ class PageInventory:
         told = [[s.frame, s.source, s.integrity, s.sha256] for s in self.scripts], sorted(self.headers.items())
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_SHOWN]
 
+    @property
+    def lines(self) -> Iterator[str]:
+        """What is accepted with it, a line each."""
+        for script in self.scripts:
+            content = f", SHA-256 {_short(script)}" if script.source and script.sha256 else ""
+            integrity = f", integrity {script.integrity}" if script.integrity else ""
+            yield f"{script.title}{content}{integrity}, loaded by {script.loaded_by}"
+        yield from (f"{name}: {value}" for name, value in self.headers.items())
+
     def document(self) -> bytes:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode("utf-8", "replace")
 

@@ -126,10 +126,7 @@ def _print_pages(proposals: list[PageProposal], pages: PageBaselines) -> None:
 def _whole(inventory: PageInventory) -> Iterator[str]:
     """Yield the lines of a first inventory: all of it."""
     yield f"first inventory: {len(inventory.scripts)} scripts, {len(inventory.headers)} security headers"
-    for script in inventory.scripts:
-        content = f", SHA-256 {script.sha256[:12]}" if script.source and script.sha256 else ""
-        yield f"{script.title}{content}, loaded by {script.loaded_by}"
-    yield from (f"{name}: {value}" for name, value in inventory.headers.items())
+    yield from inventory.lines
 
 
 def _page_name(probe: str) -> str:
