@@ -192,6 +192,18 @@ def test_one_worse_run_raises_nothing_but_is_looked_at_again_at_once(world):
     assert w.kinds == ["open", "raise"]
 
 
+def test_what_raised_it_is_among_its_evidence(world, recording):
+    """The page was slow for an hour, then nobody could pay: who is woken wants to see that."""
+    w = world({"line": ("talk", []), "other": ("talk", [])})
+    w.fails("line", Effect.NUISANCE, times=3)
+    w.fails("line", Effect.BLOCKED)
+    w.fails("line", Effect.BLOCKED, evidence=[recording])
+    (incident,) = w.open
+    assert (incident.severity, incident.evidence) == (Severity.SEV1, (recording,))
+    assert incident.observations[-1] == f"run-{w.runs}"
+    assert w.transitions[-1].incident.evidence == (recording,), "as it is told"
+
+
 def test_a_failure_that_comes_and_goes_is_told_and_stays_one_incident(world):
     w = world({"web": ("shop", [])})
     for _ in range(10):

@@ -1,6 +1,7 @@
 """The life of an incident: each change returns the incident as it is after it, and the transition that tells of it."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from earwitness.judge.argument import Verdict
@@ -9,6 +10,7 @@ from earwitness.judge.state import ProbeState, State
 from earwitness.model import (
     Cause,
     Commanded,
+    Effect,
     Evidence,
     Incident,
     Rules,
@@ -22,6 +24,7 @@ from earwitness.model import (
 )
 
 _LOOKED_AT = 100  # files, or runs
+_MOST_ADDED = 20  # failures that are added to an incident which becomes worse
 _FLAPPING = "It is flapping: it fails, passes and fails again."
 _UNSTEADY = "It is flapping: its severity fell and rose again."
 
@@ -135,6 +138,16 @@ def attached(
         observations=(*incident.observations, probe.failed.run),
     )
     return noted(grown, now, TransitionKind.ATTACH, f"{probe.probe} fails too: {probe.failed.message}")
+
+
+def with_what_raised_it(incident: Incident, members: Sequence[ProbeState]) -> Incident:
+    """Add the latest failures of the worst members: the incident has only what they looked like when it was less bad."""
+    failing = [m.failed for m in members if m.failing and m.failed and m.failed.run not in incident.observations]
+    worst = min((failed.effect for failed in failing), key=tuple(Effect).index, default=Effect.NONE)
+    added = [failed for failed in failing if failed.effect is worst][:_MOST_ADDED]
+    files = tuple(file for failed in added for file in failed.evidence)
+    runs = (*incident.observations, *(failed.run for failed in added))
+    return replace(incident, evidence=_with(incident.evidence, files), observations=runs)
 
 
 def reassessed(

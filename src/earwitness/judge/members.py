@@ -186,6 +186,8 @@ def _reassessed(state: State, incident: Incident, rules: Rules, now: float, why:
         return Judgement(state)  # it is about to end, and was as bad as it was told
     verdict = assess(group, state, rules, now, incident.began_at)
     patient, verdict = held_at_the_worse(incident, verdict, rules, now, planned=bool(why))
+    if not why and worse(verdict.severity, incident.severity):
+        patient = incidents.with_what_raised_it(patient, [state.probes[name] for name in members])
     changed, transitions = incidents.reassessed(patient, group.cause, verdict, now, why)
     if not transitions and (grown or stale or patient.better_since != incident.better_since):
         changed = incidents.argued(patient, group.cause, verdict)  # it names all, or says why it stays as it is
