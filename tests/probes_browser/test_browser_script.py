@@ -45,13 +45,23 @@ async with step("sign in"):
             Failure.WRONG_PAGE,
             "Shop",
         ),
-        ('await page.get_by_text("Buy").click(timeout=200)', Failure.ELEMENT_MISSING, "buy: "),
+        (
+            'await page.get_by_text("Buy").click(timeout=200)',
+            Failure.ELEMENT_MISSING,
+            'buy: waited in vain for get_by_text("Buy")',
+        ),
+        (
+            "await page.get_by_text('Go').wait_for(state='hidden', timeout=200)",
+            Failure.ELEMENT_MISSING,
+            "waited in vain for",
+        ),
+        ("import asyncio\nawait asyncio.Event().wait()", Failure.ELEMENT_MISSING, "it was not done in time"),
         ('await page.goto("https://nowhere.test/")', Failure.NAME_NOT_FOUND, "nowhere.test does not exist"),
     ],
 )
 async def test_what_the_page_lacks_is_the_targets(play, body, failure, said):
     inner = body.replace("\n", "\n    ")
-    seen = await play(f'await page.goto("URL")\nasync with step("buy", effect="diverted"):\n    {inner}')
+    seen = await play(f'await page.goto("URL")\nasync with step("buy", effect="diverted", seconds=1):\n    {inner}')
     (finding,) = seen.findings
     assert (finding.failure, finding.attribution, finding.effect) == (failure, Attribution.TARGET, Effect.DIVERTED)
     assert said in finding.message

@@ -28,6 +28,8 @@ _UNUSABLE = (
     ("did not find some options", "it has no such option"),
 )
 """What Playwright logs of an element that it waits for in vain, and what we say."""
+_FOUND = "locator resolved to"
+_WAITED = re.compile(r"- waiting for (.+)")
 _COVERED = re.compile(r"(<[^<>]*>).*intercepts pointer events")
 _NET = (
     ("net::ERR_CERT_", Failure.CERTIFICATE_INVALID),
@@ -221,7 +223,13 @@ class Blame:
 def _why_late(error: BaseException) -> str:
     if isinstance(error, NotThereError):
         return str(error)
-    return f"what the step needs is there, but cannot be used in time: {_why_unusable(str(error))}"
+    log = str(error)
+    waited = _WAITED.search(log)
+    if waited is None:
+        return "it was not done in time"
+    if _FOUND not in log or " to be " in waited[1]:  # of a script, which waits by itself
+        return f"waited in vain for {waited[1][:_LONGEST]}"
+    return f"what the step needs is there, but cannot be used in time: {_why_unusable(log)}"
 
 
 def _why_unusable(log: str) -> str:
