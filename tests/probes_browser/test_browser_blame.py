@@ -240,10 +240,11 @@ async def test_a_call_that_was_refused_and_an_error_that_nobody_caught_are_named
 
 
 async def test_what_was_filled_in_is_in_no_reason_however_short(observe, site):
-    site.pages["/"] = """<label>Code <input oninput="console.error('no code ' + this.value)"></label>"""
-    fill = {"fill": {"Code": "737"}}
-    asked = await observe({"open": site.url("/")}, fill, {"expect_no_console_error": True})
-    missing = await observe({"open": site.url("/")}, fill, {"expect_text": "Paid", "timeout": "300ms"})
+    site.pages["/"] = """<label>Code <input oninput="console.error('no code ' + this.value);
+      document.title = 'said'"></label>"""
+    steps = ({"open": site.url("/")}, {"fill": {"Code": "737"}}, {"expect_title": "said"})
+    asked = await observe(*steps, {"expect_no_console_error": True})
+    missing = await observe(*steps, {"expect_text": "Paid", "timeout": "300ms"})
     for seen in (asked, missing):
         assert "no code ***" in seen.findings[0].message
         assert "737" not in str(seen)
