@@ -148,10 +148,43 @@ async def test_failed_requests_are_listed_by_host_and_the_console_line_by_line(d
     assert "error  could not pay with ***" in drawer.text("console.txt")
 
 
+def documents(drawer):
+    """The trace's files, by name: JSON, a document a line."""
+    with zipfile.ZipFile(io.BytesIO(drawer.files["trace.zip"])) as trace:
+        texts = {name: trace.read(name).decode() for name in trace.namelist()}
+    return {name: [json.loads(line) for line in text.splitlines()] for name, text in texts.items()}
+
+
 @pytest.mark.usefixtures("failed")
+async def test_the_trace_shows_what_was_done_and_what_the_page_was_and_no_secret(drawer):
+    files = documents(drawer)
+    assert set(files) == {"trace.trace", "trace.network"}
+    told = json.dumps(files, ensure_ascii=False)
+    for secret in (CARD, PASSWORD, json.dumps(PASSWORD)[1:-1], NAME, SESSION, TOKEN, JWT, "AB-77"):
+        assert secret not in told, secret
+    assert not re.search(r"(?<![\w.])737(?![\w.])", told), "what was filled in, however short"
+    steps = [d.get("method") for d in files["trace.trace"] if d["type"] == "before"]
+    assert {"goto", "fill", "click"} <= set(steps)
+    fill = next(d for d in files["trace.trace"] if d.get("method") == "fill")
+    assert fill["params"]["value"] == "***"
+    assert "Card number" in fill["params"]["selector"]
+    pages = json.dumps([d for d in files["trace.trace"] if d["type"] == "frame-snapshot"])
+    assert '"__playwright_value_": "***"' in pages
+    assert "Customer " in pages, "what is no secret is there"
+    asked = [d["snapshot"] for d in files["trace.network"]]
+    assert any(d["request"]["url"].endswith("/api?card=***") and d["response"]["status"] == 500 for d in asked)
+
+
+async def test_a_secret_in_pieces_is_masked_in_the_trace(observe, site, drawer):
+    site.pages["/"] = """<input aria-label=S><p id=p>Paid with <span></span><i></i><b></b></p>"""
+    site.pages["/"] += "<ul><li>4111</li><li>1111</li><li>1111</li><li>1111</li></ul><ol><li>one</li><li>two</li></ol>"
+    await observe({"open": site.url("/")}, {"expect_text": "never", "timeout": "200ms"}, trace=True)
+    told = json.dumps(documents(drawer)["trace.trace"])
+    assert '["LI", {}, "one"], ["LI", {}, "two"]' in told
+    assert "4111" not in told
+
+
 async def test_a_trace_is_kept_only_where_it_is_asked_for(drawer, observe, site):
-    assert "trace.trace" in zipfile.ZipFile(io.BytesIO(drawer.files["trace.zip"])).namelist()
-    drawer.files.clear()
     await observe({"open": site.url("/nowhere")})
     assert "requests.har" in drawer.files
     assert "trace.zip" not in drawer.files

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from playwright.async_api import Error as BrowserError
 
 from earwitness.browser.actions import Hands
@@ -20,6 +21,7 @@ from earwitness.browser.journey import Journey, StoppedError, Terms
 from earwitness.browser.page_watch import PageWatch
 from earwitness.browser.patience import within
 from earwitness.browser.screenshot import Cover, screenshot
+from earwitness.browser.trace import TooLargeError, redacted_trace
 from earwitness.browser.traffic import Traffic
 from earwitness.browser.vitals import read_vitals
 from earwitness.config.fields import Limits
@@ -41,6 +43,7 @@ from earwitness.transport.uplink import UNREACHED, uplink_down
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
+_log = structlog.get_logger(__name__)
 _THEIRS = (Attribution.TARGET, Attribution.THIRD_PARTY)
 _COOKIE = 8  # characters of a cookie that make it a secret: `yes` and `dark` are none
 _CAPITALS = 8  # characters of a secret that is looked for in capitals too: short words stand everywhere
@@ -97,7 +100,7 @@ class Stay:
             self.redaction.hide_word(value)
         self.traffic = Traffic(context, lambda: self.ctx.elapsed, self.visit.guest.troubles)
         if spec.trace:
-            await context.tracing.start(screenshots=True, snapshots=True)
+            await context.tracing.start(screenshots=False, snapshots=True)
         context.set_default_timeout(spec.step_timeout * 1000)
         context.on("page", lambda page: page.on("crash", lambda _page: setattr(self.blame, "crashed", True)))
         self.page = await context.new_page()
@@ -278,9 +281,13 @@ class Stay:
             file = Path(folder) / "trace.zip"
             try:
                 await within(_PATIENCE * 3, self.visit.context.tracing.stop(path=file))
-                content = await asyncio.to_thread(file.read_bytes)
+                shown = self._hidden(self.redaction.entered)
+                content = await asyncio.to_thread(lambda: redacted_trace(file.read_bytes(), self.redaction, shown))
             except (BrowserError, TimeoutError, OSError):
                 return ()  # a browser that has gone has no trace; what was found holds without one
+            except TooLargeError:
+                _log.warning("trace_too_large", run=self.ctx.run.id)
+                return ()
         return await self.ctx.keep(content, kind="trace", media_type="application/zip", name="trace.zip")
 
 
