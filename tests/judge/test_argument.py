@@ -280,3 +280,18 @@ def test_a_payment_page_that_changed_is_told_as_such_and_is_the_doing_of_no_depe
     assert (watched.title, watched.cause.dependency) == (title, None)
     assert watched.argument.attribution is Attribution.TARGET
     assert "Sev3, because the payment page of “Pay”" in watched.reason
+
+
+def test_a_page_that_changed_while_it_recovered_takes_no_cause_from_the_others():
+    """As when the processor mends its script: the telephone still fails for the reason that both had."""
+    world = World(rules_of({"phone": ("pay", ["card"]), "web": ("pay", ["card"])}))
+    for probe in ("phone", "web", "phone", "web"):
+        world.fails(probe)
+    assert world.open[0].cause.dependency == "card"
+    changed = Finding(Failure.PAGE_SCRIPTS_CHANGED, "changed: card.js", Effect.NUISANCE)
+    for _ in range(3):
+        world.fails("phone")
+        world.see("web", changed)
+    (incident,) = world.open
+    assert (incident.probes, incident.cause.dependency) == (("phone", "web"), "card")
+    assert incident.title == "Card: customers cannot finish “Pay”"

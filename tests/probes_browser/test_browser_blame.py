@@ -269,7 +269,7 @@ async def test_a_page_that_is_another_is_named(observe, site):
 )
 async def test_what_cannot_be_used_is_told_with_the_reason(observe, site, markup, said):
     site.pages["/"] = markup
-    seen = await observe({"open": site.url("/")}, {"click": "css=button", "timeout": "500ms"})
+    seen = await observe({"open": site.url("/")}, {"click": "css=button", "timeout": "2s"})
     assert said in seen.findings[0].message
     assert "We value your privacy" not in seen.findings[0].message
 

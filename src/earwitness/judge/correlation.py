@@ -48,6 +48,7 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
     incident do not contradict it when they recover one by one, only when others that failed before still fail afterwards.
     """
     seeds = _without_the_well(tuple(sorted(set(seeds), key=rules.order.__getitem__)), state)
+    seeds = tuple(name for name in seeds if not is_watched(state.probes[name])) or seeds
     groups = _explanations(_shared(_needs(name, state, rules) for name in seeds), seeds, state, rules, since, now)
     accused = _accused(seeds, state, rules, since)
     if accused is not None:
