@@ -5,7 +5,7 @@ from dataclasses import replace
 from earwitness.judge import circumstances, incidents, quiet
 from earwitness.judge.argument import assess
 from earwitness.judge.control import control_call, request_of
-from earwitness.judge.correlation import Group, correlate, home_of, serious
+from earwitness.judge.correlation import Group, correlate, home_of, is_watched, serious
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.layers import with_control
 from earwitness.judge.members import (
@@ -154,16 +154,17 @@ def _believed(state: State, group: Group, rules: Rules) -> bool:
     """Whether the failures confirm each other, one of them repeated itself, or one comes and goes."""
     members = [state.probes[name] for name in group.members]
     if not any(serious(m) for m in members):
-        return any(m.streak >= rules.nuisance_open_after for m in members)
+        return any(m.streak >= (rules.open_after if is_watched(m) else rules.nuisance_open_after) for m in members)
     together = group.cause.dependency is not None and len(members) >= rules.open_after
     repeated = any(m.serious_streak >= rules.open_after for m in members)
     return together or repeated or any(m.comes_and_goes(rules.open_after) for m in members)
 
 
 def _confirmation(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> list[Request]:
-    """Ask for a second run at once. A nuisance waits for its schedule."""
+    """Ask for a second run at once. A nuisance waits for its schedule, but for a payment page that changed: it may be looked at weekly."""
     suspects = [name for name in group.members if state.probes[name].streak < rules.open_after]
-    if probe.latest_effect not in SERIOUS or (suspects and probe.probe not in suspects[:CONFIRMATIONS_PER_CAUSE]):
+    waits = probe.latest_effect not in SERIOUS and not is_watched(probe)
+    if waits or (suspects and probe.probe not in suspects[:CONFIRMATIONS_PER_CAUSE]):
         return []
     return [request_of(Why.CONFIRM, probe.run, probe.probe, rules, now)]
 
