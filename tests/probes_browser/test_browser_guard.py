@@ -93,6 +93,45 @@ async def test_a_page_reaches_nothing_by_webrtc(observe, site):
     assert seen.outcome is Outcome.OK, seen.findings
 
 
+REBOUND = """<p id=said>waiting</p><script>fetch('/again').then(() => 'reached', () => 'refused').then(
+  how => { document.getElementById('said').textContent = how; })</script>"""
+
+
+async def test_a_name_that_leads_elsewhere_the_second_time_is_refused_then(observe, site, zone, monkeypatch):
+    class Rebinding(dict):
+        def get(self, path, *more):
+            zone.addresses["rebound.test"] = ["192.168.7.7"]  # once its page is asked for
+            return super().get(path, *more)
+
+    zone.addresses["rebound.test"] = ["127.0.0.1"]
+    monkeypatch.setattr(site, "pages", Rebinding({"/": REBOUND, "/again": "inside"}))
+    seen = await observe({"open": site.url("/", "rebound.test")}, {"expect_text": "refused", "timeout": "5s"})
+    assert seen.outcome is Outcome.OK, seen.findings
+
+
+async def test_windows_service_workers_and_downloads_are_no_way_round(observe, site):
+    """Nor is what the page asks the browser to fetch ahead of time."""
+    reached = []
+    other = await asyncio.start_server(lambda _r, w: (reached.append(1), w.close()), "127.0.0.2", 0)
+    private = f"http://127.0.0.2:{other.sockets[0].getsockname()[1]}"
+    ahead = f'{{"prefetch": [{{"source": "list", "urls": ["{private}/ahead"]}}]}}'
+    site.pages |= {
+        "/": f"""<link rel=preconnect href={private}><script type=speculationrules>{ahead}</script>
+        <p id=said>waiting</p><a id=file href=/file download>file</a><script>
+        open('{private}/window'); document.getElementById('file').click();
+        navigator.serviceWorker.register('/worker.js').catch(() => 0).then(() => navigator.serviceWorker.getRegistrations())
+          .then(all => {{ document.getElementById('said').textContent = 'workers: ' + all.length }})</script>""",
+        "/file": (200, {"content-type": "application/octet-stream"}, "0"),
+        "/worker.js": "fetch('" + private + "/worker')",
+    }
+    steps = ({"open": site.url("/", "localhost")}, {"expect_text": "workers: 0", "timeout": "5s"})
+    seen = await observe(*steps, allow=["127.0.0.1/32"])
+    other.close()
+    await other.wait_closed()
+    assert reached == []
+    assert [f.failure for f in seen.findings if f.step] == [], seen.findings
+
+
 async def test_what_our_own_guard_keeps_from_a_page_makes_nobody_else_guilty(observe, site):
     site.pages["/"] = "<script src=http://127.0.0.2:9999/needed.js></script><p>Hello"
     seen = await observe({"open": site.url("/")}, {"expect_text": "Loaded", "timeout": "300ms"}, allow=["127.0.0.1/32"])
