@@ -35,9 +35,6 @@ def web_url(value: Any) -> str:
         raise problem(f"{text!r} is not a URL: {error}") from error
     if url.scheme not in ("http", "https") or not host:
         raise problem(f"{text!r} is not a web address; write http:// or https:// and a host")
-    if url.scheme == "https":
-        import earwitness.transport.certificates  # noqa: F401, PLC0415  9 MB that only TLS needs; now, so that no run waits for it.
-
     if url.userinfo:
         raise problem("the URL carries a user or password; write them as user and password_file")
     if not has_port(url):
