@@ -47,6 +47,7 @@ from earwitness.schedule import Schedule
 from earwitness.serving import listen, served
 from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
+from earwitness.sweeping import Sweeper
 from earwitness.systemd import notify_systemd
 from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.telephony.switchboard import Switchboard
@@ -258,6 +259,7 @@ class App:
             self._postroom.run(),
             self._ticks(),
             housekeeping.run(),
+            Sweeper(self._store, self._evidence, self._clock, lambda: self._config.history.keep).run(),
             self._heartbeat.run(),
             self._insistence.run(),
             self._notices.run(),

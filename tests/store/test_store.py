@@ -167,7 +167,9 @@ async def test_what_is_old_is_forgotten_but_not_what_incidents_rest_on(store):
         await store.write(lambda c, o=o: history.begin_runs(c, [o.run], 60.0))
     await store.write(lambda c: history.add_observations(c, seen))
     await store.write(lambda c: c.execute(insert(held).values(run="run-2", incident="inc-1")))
-    assert await store.write(lambda c: history.forget_before(c, 1000.0)) == 1
+    old_ones = await store.read(lambda c: history.old_runs(c, 1000.0, 10))
+    assert old_ones == ["run-1"]
+    assert await store.write(lambda c: history.forget_runs(c, ["run-1", "run-2"])) == 1
     kept = await store.read(lambda c: history.recent_observations(c, probe=None, limit=10))
     assert [o.run.id for o in kept] == ["run-3", "run-2"]
 
