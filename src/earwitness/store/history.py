@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
 
 from earwitness.judge.state import ProbeState
 from earwitness.model import Observation, Run
@@ -75,10 +75,20 @@ def _run_row(run: Run) -> dict[str, object]:
 
 def last_slots(connection: Connection) -> dict[str, int]:
     """Return each probe's newest recorded slot, in ms since the epoch."""
-    rows = connection.execute(
-        select(runs.c.probe, func.max(runs.c.slot)).where(runs.c.slot.is_not(None)).group_by(runs.c.probe)
-    )
-    return {row[0]: row[1] for row in rows}
+    return {row.probe: row.slot for row in connection.execute(_LAST_SLOTS)}
+
+
+def _newest_of_each() -> Select[tuple[str, int]]:
+    """Go through the index from one probe to the next: to group by them would read all that was ever run."""
+    first = select(func.min(runs.c.probe).label("probe")).cte("probes", recursive=True)
+    later = select(func.min(runs.c.probe)).where(runs.c.probe > first.c.probe).scalar_subquery()
+    probes = first.union_all(select(later).where(first.c.probe.is_not(None)))
+    newest = select(func.max(runs.c.slot)).where(runs.c.probe == probes.c.probe).scalar_subquery()
+    of_each = select(probes.c.probe, newest.label("slot")).subquery()
+    return select(of_each.c.probe, of_each.c.slot).where(of_each.c.slot.is_not(None))
+
+
+_LAST_SLOTS = _newest_of_each()
 
 
 def unfinished_runs(connection: Connection) -> list[Run]:
