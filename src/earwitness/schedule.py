@@ -8,7 +8,8 @@ only wakes us, by one job for all probes: which slots are due, late or missed is
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 
 _CATCH_UP = 60.0  # seconds; a slot older than this, or than one interval, is missed rather than run
 _MOST_COUNTED = 10_000  # cron slots counted one by one after a long absence
+_MINUTE = 60_000  # ms
+_FURTHEST = 3000 * 86_400_000  # ms; no cron that fires at all stays away for longer
 _GRID = 100  # ms; starts that lie so near to each other share a wake-up and a commit, which cost as much for many as for one
 _LIFE = timedelta(seconds=1)  # from one sign of life to the next, whether a probe is due or not
 
@@ -70,38 +73,75 @@ class EverySlots:
 class CronSlots:
     """When clocks are set back, an hour comes twice: what runs at a fixed hour runs in the first of them only."""
 
-    trigger: CronTrigger
-    every_hour: bool
+    cron: Cron
+    zone: ZoneInfo
 
     @classmethod
     def of(cls, cron: Cron, zone: ZoneInfo) -> "CronSlots":
-        return cls(cron.trigger(zone), cron.text.split()[1].startswith("*"))
+        return cls(cron, zone)
 
     def latest(self, now: int) -> int | None:
-        """Look back over growing spans, since cron can only be asked for what comes next."""
-        for days in (1, 8, 32, 367, 1500):
-            slot = self.following(now - days * 86_400_000)
-            if slot is not None and slot <= now:
-                return self._last_until(slot, now)
-        return None
-
-    def _last_until(self, slot: int, now: int) -> int:
-        following: int | None = slot
-        while following is not None and following <= now:
-            slot, following = following, self.following(following)
+        """Look back over growing spans for one that holds a slot, then halve it: cron can only be asked for what comes next."""
+        span = _MINUTE
+        while (slot := self.following(now - span)) is None or slot > now:
+            span *= 2
+            if span > _FURTHEST:
+                return None
+        early, late = now - span, now - span // 2
+        while late - early > _MINUTE:
+            middle = (early + late) // 2
+            after = self.following(middle)
+            if after is not None and after <= now:
+                early, slot = middle, after
+            else:
+                late = middle
         return slot
 
     def following(self, slot: int) -> int | None:
-        fired = self.trigger.get_next_fire_time(None, _datetime(slot + 1))
-        while fired is not None and fired.fold and not self.every_hour:
-            fired = self.trigger.get_next_fire_time(None, fired.astimezone(UTC) + timedelta(seconds=1))
-        return None if fired is None else round(fired.timestamp() * 1000)
+        return _remembered(self.cron, self.zone, slot // _MINUTE)
 
     def count(self, after: int, until: int) -> int:
-        found, slot = 0, self.following(after)
-        while slot is not None and slot <= until and found < _MOST_COUNTED:
-            found, slot = found + 1, self.following(slot)
+        return _counted(self.cron, self.zone, after, until)
+
+
+def _fires_after(cron: Cron, zone: ZoneInfo, minute: int) -> int | None:
+    """Return when it fires first after this minute since the epoch has begun: it fires as a minute begins, and at no other time."""
+    trigger, asked = _trigger(cron, zone), _datetime(minute * _MINUTE + 1)
+    fired = trigger.get_next_fire_time(None, asked)
+    while fired is not None and fired.fold and not cron.every_hour:
+        fired = trigger.get_next_fire_time(None, fired.astimezone(UTC) + timedelta(seconds=1))
+    if fired is None:
+        return None
+    found: int = round(fired.timestamp() * 1000)
+    if fired.utcoffset() == asked.astimezone(zone).utcoffset():
         return found
+    by_the_wall = _fires_by_the_wall(cron, zone, asked)
+    return found if by_the_wall is None or by_the_wall <= minute * _MINUTE else min(found, by_the_wall)
+
+
+def _fires_by_the_wall(cron: Cron, zone: ZoneInfo, asked: datetime) -> int | None:
+    """Reckon as if no clock were ever changed. APScheduler adds 24 hours to get to the next day, and passes over its first hour after one of 23."""
+    fired = _trigger(cron, UTC).get_next_fire_time(None, asked.astimezone(zone).replace(tzinfo=UTC))
+    if fired is None:
+        return None
+    by_the_wall: int = round(fired.replace(tzinfo=zone).timestamp() * 1000)
+    return by_the_wall
+
+
+_remembered = lru_cache(maxsize=4096)(_fires_after)  # most probes share their minutes with others
+
+
+@lru_cache(maxsize=1024)
+def _trigger(cron: Cron, zone: tzinfo) -> CronTrigger:
+    return cron.trigger(zone)
+
+
+@lru_cache(maxsize=256)
+def _counted(cron: Cron, zone: ZoneInfo, after: int, until: int) -> int:
+    found, slot = 0, _fires_after(cron, zone, after // _MINUTE)
+    while slot is not None and slot <= until and found < _MOST_COUNTED:
+        found, slot = found + 1, _fires_after(cron, zone, slot // _MINUTE)
+    return found
 
 
 def slots_of(name: str, probe: ProbeSpec) -> Slots:
