@@ -31,6 +31,8 @@ _MOST_COUNTED = 10_000  # cron slots counted one by one after a long absence
 _MINUTE = 60_000  # ms
 _FURTHEST = 3000 * 86_400_000  # ms; no cron that fires at all stays away for longer
 _GRID = 100  # ms; starts that lie so near to each other share a wake-up and a commit, which cost as much for many as for one
+_TURNS = 100  # a second at least that what is late, or one too many at a moment, begins in; more where more probes run anyway
+_AT_ONCE = 5 * _GRID  # ms whose turns may begin together
 _LIFE = timedelta(seconds=1)  # from one sign of life to the next, whether a probe is due or not
 
 
@@ -197,7 +199,11 @@ def _datetime(ms: int) -> datetime:
 
 
 class Schedule:
-    """Fires what is due. The callback only enqueues; nothing else fires before it returns."""
+    """Fires what is due. The callback only enqueues; nothing else fires before it returns.
+
+    What went by while nobody looked takes turns, and so does what is too much for one moment: hundreds of runs that begin together
+    measure each other, and each would tell it as its target's slowness.
+    """
 
     def __init__(self, clock: Clock, on_due: Callable[[Due], None]) -> None:
         self._clock = clock
@@ -206,6 +212,8 @@ class Schedule:
         self._slots: dict[str, Slots] = {}
         self._last: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []  # a heap: when each probe is to fire next
+        self._gap = 1000 / _TURNS  # ms from one turn to the next
+        self._turn = 0.0  # the next that nobody has yet
         self._timer = AsyncIOScheduler(
             timezone=UTC,
             executors={"default": DebugExecutor()},  # runs a job where the timer is, before it asks when the next is
@@ -229,23 +237,30 @@ class Schedule:
                 self._last[name] = self._now()  # a new probe, or new times of an old one, have missed nothing
             self._slots[name] = slots_of(name, probes[name])
         self._probes = dict(probes)
-        for name in changed:
-            self._fire(name)
+        self._gap = 1000 / max(_TURNS, sum(1 / probe.every for probe in probes.values() if probe.every))
         self._queue = [(slot, name) for slot, name in self._queue if name in probes and name not in changed]
-        self._await(changed)
+        late = {name: newest for name in changed if (newest := _newest(self._due(name))) is not None}
+        self._await(changed, sorted(late, key=late.__getitem__))
 
     def rewind(self) -> None:
         """Work out anew when each probe is due: the clock was set back, and they would sleep until it has caught up."""
         self._queue.clear()
         self._await(self._slots)
 
-    def _await(self, names: Iterable[str]) -> None:
+    def _await(self, names: Iterable[str], late: Iterable[str] = ()) -> None:
+        """Queue these probes: the late ones, the oldest first, for their turns, unless their next slots are nearer."""
         now = self._now()
-        following = ((self._slots[name].following(now), name) for name in names)
-        self._queue += [(slot, name) for slot, name in following if slot is not None]
+        turns = {name: self._next_turn(now) for name in late}
+        soonest = ((_sooner(turns.get(name), self._slots[name].following(now)), name) for name in names)
+        self._queue += [(moment, name) for moment, name in soonest if moment is not None]
         heapify(self._queue)
         if self._timer.running:  # else it is started later, or was stopped meanwhile
             self._timer.add_job(self._wake, _Wake(self._soonest), id="wake", replace_existing=True)
+
+    def _next_turn(self, earliest: int) -> int:
+        turn = max(float(earliest), self._turn)
+        self._turn = turn + self._gap
+        return int(turn) // _GRID * _GRID  # those of one step share a wake-up
 
     def stop(self) -> None:
         if self._timer.running:
@@ -256,27 +271,41 @@ class Schedule:
 
     def _wake(self) -> None:
         self.ticked_at = self._clock.monotonic()
-        now = self._now()
+        now, room = self._now(), max(1, round(_AT_ONCE / self._gap))
         while self._queue and self._queue[0][0] <= now:
             _, name = heappop(self._queue)
-            following = self._slots[name].following(now)
-            if following is not None:
-                heappush(self._queue, (following, name))
-            self._fire(name)
+            following, fires = self._slots[name].following(now), room > 0
+            again = following if fires else _sooner(self._next_turn(now + 2 * _GRID), following)
+            if again is not None:
+                heappush(self._queue, (again, name))
+            if fires:
+                room -= 1
+                self._fire(name)
 
     def _fire(self, name: str) -> None:
-        now = self._now()
-        if self._last[name] > now + round(CLOCK_SLACK * 1000):
-            log.warning("clock_set_back", probe=name)
-            self._last[name] = now
-        found = due(name, self._slots[name], self._last[name], now, _catch_up_ms(self._probes[name]))
-        newest = found.slot if found.slot is not None else found.missed_until
+        found = self._due(name)
+        newest = _newest(found)
         if newest is not None:
             self._last[name] = newest
             self._on_due(found)
 
+    def _due(self, name: str) -> Due:
+        now = self._now()
+        if self._last[name] > now + round(CLOCK_SLACK * 1000):
+            log.warning("clock_set_back", probe=name)
+            self._last[name] = now
+        return due(name, self._slots[name], self._last[name], now, _catch_up_ms(self._probes[name]))
+
     def _now(self) -> int:
         return round(self._clock.now() * 1000)
+
+
+def _newest(found: Due) -> int | None:
+    return found.slot if found.slot is not None else found.missed_until
+
+
+def _sooner(one: int | None, other: int | None) -> int | None:
+    return min((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _catch_up_ms(probe: ProbeSpec) -> int:
