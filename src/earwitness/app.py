@@ -42,7 +42,7 @@ from earwitness.impairments import Impairments
 from earwitness.judge import stopped_by, tested_by
 from earwitness.logs import SecretMask
 from earwitness.metrics import Metrics
-from earwitness.model import Observed, ProbeRule, Reconfigured, Run
+from earwitness.model import Observed, ProbeRule, Reconfigured, Rules, Run
 from earwitness.schedule import Schedule
 from earwitness.serving import listen, served
 from earwitness.store import history, outbox, verdicts
@@ -92,13 +92,12 @@ class App:
 
         Raises ConfigError, AlreadyRunningError, CannotListenError or UnusableStoreError before anything began.
         """
-        config = load_config(self._path)
-        self._mask.learn(config)
+        config, rules = self._read()
         with locked(self._data_dir), contextlib.closing(listen(*config.http.address)) as listener:
             self.url = "http://{}:{}".format(*listener.getsockname()[:2])
             store = await asyncio.to_thread(open_store, self._data_dir / "earwitness.db")
             try:
-                self._wire(config, store)
+                self._wire(config, rules, store)
                 await self._commit.load()
                 async with (
                     served(create_app(self._house), listener, ws="websockets-sansio", ws_max_size=_LARGEST_MESSAGE),
@@ -112,8 +111,8 @@ class App:
 
     # --- wiring ------------------------------------------------------------------------------------------------------
 
-    def _wire(self, config: Config, store: Store) -> None:
-        self._config, self._rules, self._store = config, rules_of(config), store
+    def _wire(self, config: Config, rules: Rules, store: Store) -> None:
+        self._config, self._rules, self._store = config, rules, store
         self._wire_ground(config)
         self._wire_work(config, store)
         self._wire_alerting(store)
@@ -202,17 +201,8 @@ class App:
 
     def _ports(self) -> Ports:
         """Return the ports of the configuration in use, with the carriers that it has in common with the one before."""
-        before, self._ports_in_use = (
-            self._ports_in_use,
-            Ports(
-                self._config,
-                self._clock,
-                self._web,
-                self._evidence,
-                self._location,
-                Lasting(self._baselines, self._switchboard, self._browser, self._pages),
-            ),
-        )
+        before, lasting = self._ports_in_use, Lasting(self._baselines, self._switchboard, self._browser, self._pages)
+        self._ports_in_use = Ports(self._config, self._clock, self._web, self._evidence, self._location, lasting)
         if before:
             self._ports_in_use.take_over(before)
         return self._ports_in_use
@@ -346,24 +336,29 @@ class App:
 
     async def _reload(self) -> None:
         try:
-            config = await asyncio.to_thread(load_config, self._path)
+            config, rules = await asyncio.to_thread(self._read)
             if config.http != self._config.http:
                 log.warning("reload_keeps_http", advice="a change of the http section needs a restart")
         except ConfigError as error:
             self._metrics.reload.set(0)
             log.error("reload_refused", problems=[str(p) for p in error.problems])  # noqa: TRY400  Not ours to trace.
             return
-        self._mask.learn(config)
-        await self._apply(config)
+        await self._apply(config, rules)
         self._metrics.reload.set(1)
         log.info("reloaded", probes=len(config.probes))
 
-    async def _apply(self, config: Config) -> None:
+    def _read(self) -> tuple[Config, Rules]:
+        """Read the configuration and what is made of all of it, away from the loop: runs in flight would take its wait for their target's."""
+        config = load_config(self._path)
+        self._mask.learn(config)
+        return config, rules_of(config)
+
+    async def _apply(self, config: Config, rules: Rules) -> None:
         if config.network != self._config.network:
             self._retired.append(self._web)
             self._web = WebClient(config.network)
         self._browser.configure(config.browser)
-        before, self._config, self._rules = self._rules.probes, config, rules_of(config)
+        before, self._config, self._rules = self._rules.probes, config, rules
         for name, rule in before.items():
             if _series(rule) != _series(self._rules.probes.get(name)):
                 self._metrics.forget(name)

@@ -1,13 +1,20 @@
 """The daemon's life: how it starts or refuses to, takes up new configurations or refuses them, and ends."""
 
+import asyncio
+import gc
 import signal
 import socket
+import threading
 import time
 
 import pytest
+import yaml
 from daemon import PATIENCE, cli, run_cli
 from shop_config import web_config, web_probe
 from virtual import until
+
+from earwitness.app import App
+from earwitness.config.rules import rules_of
 
 GOOD_RELOAD = "earwitness_config_last_reload_successful"
 
@@ -314,3 +321,24 @@ async def test_sigterm_while_it_starts_ends_it_too(daemon, simulator):
     daemon.process.send_signal(signal.SIGTERM)
     assert await daemon.ended(15) == 0
     assert "Traceback" not in daemon.log.read_text()
+
+
+async def test_a_new_configuration_is_worked_out_away_from_the_event_loop(tmp_path, simulator, monkeypatch):
+    """With thousands of probes it takes a second, which runs in flight would tell as their targets' slowness."""
+    worked = []
+
+    def rules(config):
+        worked.append(threading.current_thread() is threading.main_thread())
+        return rules_of(config)
+
+    monkeypatch.setattr("earwitness.app.rules_of", rules)
+    path = tmp_path / "earwitness.yaml"
+    path.write_text(yaml.safe_dump({"http": {"listen": "127.0.0.1:0"}, **web_config(simulator.url)}))
+    daemon = App(path, tmp_path / "data")
+    serving = asyncio.create_task(daemon.serve())
+    await daemon.started()
+    await daemon.reload()
+    daemon.stop()
+    await serving
+    gc.unfreeze()
+    assert worked[1:] == [False], "a reload's"
