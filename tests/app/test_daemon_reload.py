@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -161,6 +162,21 @@ async def test_a_probe_that_changes_leaves_no_series_behind_and_has_missed_nothi
     metrics = await daemon.metrics()
     assert metrics.names_with(journey="pay-card") == set()
     assert metrics.all("earwitness_schedule_missed_total", reason="not_running") == []
+
+
+def ignores_hangups(pid):
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    return int(status["SigIgn"], 16) & 1
+
+
+async def test_a_reload_that_is_asked_for_too_early_does_not_end_it(daemon, simulator, receiver):
+    daemon.configure(good(simulator, receiver))
+    daemon.launch()
+    await until(lambda: ignores_hangups(daemon.process.pid), PATIENCE)
+    daemon.reload()
+    await daemon.ready()
 
 
 async def rounds(daemon):

@@ -164,6 +164,12 @@ def test_secrets_are_read_from_files_and_never_shown(tmp_path, load):
     assert mask.text("it is correct horse battery staple.") == "it is <secret>."
 
 
+def test_an_address_that_is_a_secret_is_masked_too(load):
+    mask = SecretMask()
+    mask.learn(load(WEB + "heartbeat: {url: 'https://hc.example/ping/0123-4567'}\n"))
+    assert mask.text("POST https://hc.example/ping/0123-4567 failed") == "POST <secret> failed"
+
+
 def test_a_journey_or_a_probe_may_live_in_another_environment(load):
     text = WEB.replace("{title: Shop}", "{environment: staging}") + "    environment: test\n"
     config = load(text)
