@@ -224,6 +224,7 @@ class Schedule:
     def start(self, probes: Mapping[str, ProbeSpec], last: Mapping[str, int]) -> None:
         """Begin; `last` holds each probe's newest slot on record. What was missed since is looked at first."""
         self._last = {name: slot for name, slot in last.items() if name in probes}
+        self._let_go_of_the_future()
         self._timer.start()
         self.apply(probes)
 
@@ -244,8 +245,18 @@ class Schedule:
 
     def rewind(self) -> None:
         """Work out anew when each probe is due: the clock was set back, and they would sleep until it has caught up."""
+        self._let_go_of_the_future()
+        self._turn = 0.0
         self._queue.clear()
         self._await(self._slots)
+
+    def _let_go_of_the_future(self) -> None:
+        """What was run before the clock was set back keeps nobody from running what comes now."""
+        now = self._now()
+        ahead = [name for name, slot in self._last.items() if slot > now + round(CLOCK_SLACK * 1000)]
+        if ahead:
+            log.warning("clock_set_back", probes=len(ahead))
+        self._last.update(dict.fromkeys(ahead, now))
 
     def _await(self, names: Iterable[str], late: Iterable[str] = ()) -> None:
         """Queue these probes: the late ones, the oldest first, for their turns, unless their next slots are nearer."""
@@ -290,11 +301,7 @@ class Schedule:
             self._on_due(found)
 
     def _due(self, name: str) -> Due:
-        now = self._now()
-        if self._last[name] > now + round(CLOCK_SLACK * 1000):
-            log.warning("clock_set_back", probe=name)
-            self._last[name] = now
-        return due(name, self._slots[name], self._last[name], now, _catch_up_ms(self._probes[name]))
+        return due(name, self._slots[name], self._last[name], self._now(), _catch_up_ms(self._probes[name]))
 
     def _now(self) -> int:
         return round(self._clock.now() * 1000)

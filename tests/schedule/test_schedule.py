@@ -166,6 +166,21 @@ async def test_a_clock_set_forward_or_a_machine_that_slept_starts_no_herd(woken)
     assert accounted == 11 * 2_000, "ten slots of each went by, and one more since"
 
 
+@pytest.mark.parametrize("back", [600, 3_600, 7_200])
+async def test_after_the_clock_was_set_back_each_probe_runs_at_its_next_slot(woken, back):
+    schedule, clock, fired, steps = woken
+    schedule.start({f"web-{n}": probe("60s") for n in range(500)}, {})
+    clock.moment += 3_600  # wrong, and put right
+    steps(50)
+    clock.moment -= back
+    assert steps(50) == [0] * 50, "nobody has noticed yet"
+    fired.clear()
+    schedule.rewind()
+    steps(601)
+    assert {found.probe for found in fired} == {f"web-{n}" for n in range(500)}
+    assert [found for found in fired if found.missed] == []
+
+
 async def test_starts_that_lie_near_to_each_other_share_a_moment():
     offsets = {EverySlots.of(f"web-{n}", 5).offset for n in range(2_000)}
     assert len(offsets) == 50
