@@ -40,10 +40,11 @@ class Housekeeping:
                 log.exception("housekeeping_failed")
 
     async def _look_after(self) -> None:
-        before, self._offset = self._offset, self._wall_offset()
-        if self._offset < before - CLOCK_SLACK:
-            log.warning("clock_set_back", seconds=round(before - self._offset, 1))
+        offset = self._wall_offset()
+        if offset < self._offset - CLOCK_SLACK:
+            log.warning("clock_set_back", seconds=round(self._offset - offset, 1))
             await self._on_clock_set_back()
+        self._offset = offset  # only now: what the store refused is tried again
         self._check_store()
         self._check_judge()
         await self._publish_budget()
