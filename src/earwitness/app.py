@@ -58,6 +58,7 @@ log = structlog.get_logger()
 _SWITCH = 0.001  # seconds after which a thread, such as one that renders metrics, lets the event loop go on; Python's own is 5 ms
 _LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message, and of an answer that nobody reads
 _YOUNG = 10_000  # objects between two collections; at Python's 700 each run of a probe is looked through several times
+_LONGEST_RUN = 3600.0  # seconds that a run may last, the wait for its recording included
 _DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
 
 
@@ -75,7 +76,7 @@ class App:
         self._stopping = asyncio.Event()
         self._started = asyncio.Event()
         self._reloading = asyncio.Lock()
-        self._retired: list[WebClient] = []
+        self._retired: list[tuple[float, WebClient]] = []  # with when it was replaced
         self._ports_in_use: Ports | None = None
         self.url = ""
 
@@ -236,8 +237,8 @@ class App:
 
     async def _close(self) -> None:
         await self._browser.aclose()
-        for client in (*self._retired, self._web):
-            await client.aclose()
+        await self._close_retired(float("inf"))
+        await self._web.aclose()
         await asyncio.to_thread(self._store.close)
 
     @contextlib.asynccontextmanager
@@ -355,7 +356,8 @@ class App:
 
     async def _apply(self, config: Config, rules: Rules) -> None:
         if config.network != self._config.network:
-            self._retired.append(self._web)
+            await self._close_retired(self._clock.monotonic() - _LONGEST_RUN)
+            self._retired.append((self._clock.monotonic(), self._web))
             self._web = WebClient(config.network)
         self._browser.configure(config.browser)
         before, self._config, self._rules = self._rules.probes, config, rules
@@ -369,6 +371,13 @@ class App:
         self._insistence.ladders = self._ladders()
         self._schedule.apply(config.probes)
         await self._commit.reconfigure(self._rules, Router.of(config, self._location))
+
+    async def _close_retired(self, before: float) -> None:
+        """Close the clients that were replaced before this moment: no run goes on with one of them."""
+        closing = [client for moment, client in self._retired if moment <= before]
+        self._retired = [(moment, client) for moment, client in self._retired if moment > before]
+        for client in closing:
+            await client.aclose()
 
 
 def _series(of: ProbeRule | Run | None) -> tuple[str, ...] | None:

@@ -358,3 +358,25 @@ async def test_a_new_configuration_is_worked_out_away_from_the_event_loop(tmp_pa
     await serving
     gc.unfreeze()
     assert worked[1:] == [False], "a reload's"
+
+
+async def test_what_reloads_replaced_is_closed_when_no_run_can_need_it(tmp_path, simulator, monkeypatch):
+    monkeypatch.setattr("earwitness.app._LONGEST_RUN", 0.0)
+    daemon, counts = App(tmp_path / "earwitness.yaml", tmp_path / "data"), []
+
+    def configure(number):
+        config = web_config(simulator.url)
+        config["network"]["allow"] = [*config["network"]["allow"], f"10.{number}.0.0/16"]
+        daemon._path.write_text(yaml.safe_dump({"http": {"listen": "127.0.0.1:0"}, **config}))
+
+    configure(0)
+    serving = asyncio.create_task(daemon.serve())
+    await daemon.started()
+    for number in range(1, 8):
+        configure(number)
+        await daemon.reload()
+        counts.append(len(daemon._retired))
+    daemon.stop()
+    await serving
+    gc.unfreeze()
+    assert counts == [1] * 7, "the one before, of which a run may still be under way"
