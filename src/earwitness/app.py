@@ -42,11 +42,12 @@ from earwitness.impairments import Impairments
 from earwitness.judge import stopped_by, tested_by
 from earwitness.logs import SecretMask
 from earwitness.metrics import Metrics
-from earwitness.model import Observed, ProbeRule, Reconfigured, Run
+from earwitness.model import Observed, ProbeRule, Reconfigured, Rules, Run
 from earwitness.schedule import Schedule
 from earwitness.serving import listen, served
 from earwitness.store import history, outbox, verdicts
 from earwitness.store.store import Store
+from earwitness.sweeping import Sweeper
 from earwitness.systemd import notify_systemd
 from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.telephony.switchboard import Switchboard
@@ -57,6 +58,7 @@ log = structlog.get_logger()
 _SWITCH = 0.001  # seconds after which a thread, such as one that renders metrics, lets the event loop go on; Python's own is 5 ms
 _LARGEST_MESSAGE = 64 * 1024  # bytes of a WebSocket message, and of an answer that nobody reads
 _YOUNG = 10_000  # objects between two collections; at Python's 700 each run of a probe is looked through several times
+_LONGEST_RUN = 3600.0  # seconds that a run may last, the wait for its recording included
 _DRAIN = 20.0  # seconds that runs get to end; Kubernetes waits 30 in all
 
 
@@ -74,7 +76,7 @@ class App:
         self._stopping = asyncio.Event()
         self._started = asyncio.Event()
         self._reloading = asyncio.Lock()
-        self._retired: list[WebClient] = []
+        self._retired: list[tuple[float, WebClient]] = []  # with when it was replaced
         self._ports_in_use: Ports | None = None
         self.url = ""
 
@@ -91,13 +93,12 @@ class App:
 
         Raises ConfigError, AlreadyRunningError, CannotListenError or UnusableStoreError before anything began.
         """
-        config = load_config(self._path)
-        self._mask.learn(config)
+        config, rules = self._read()
         with locked(self._data_dir), contextlib.closing(listen(*config.http.address)) as listener:
             self.url = "http://{}:{}".format(*listener.getsockname()[:2])
             store = await asyncio.to_thread(open_store, self._data_dir / "earwitness.db")
             try:
-                self._wire(config, store)
+                self._wire(config, rules, store)
                 await self._commit.load()
                 async with (
                     served(create_app(self._house), listener, ws="websockets-sansio", ws_max_size=_LARGEST_MESSAGE),
@@ -111,8 +112,8 @@ class App:
 
     # --- wiring ------------------------------------------------------------------------------------------------------
 
-    def _wire(self, config: Config, store: Store) -> None:
-        self._config, self._rules, self._store = config, rules_of(config), store
+    def _wire(self, config: Config, rules: Rules, store: Store) -> None:
+        self._config, self._rules, self._store = config, rules, store
         self._wire_ground(config)
         self._wire_work(config, store)
         self._wire_alerting(store)
@@ -201,17 +202,8 @@ class App:
 
     def _ports(self) -> Ports:
         """Return the ports of the configuration in use, with the carriers that it has in common with the one before."""
-        before, self._ports_in_use = (
-            self._ports_in_use,
-            Ports(
-                self._config,
-                self._clock,
-                self._web,
-                self._evidence,
-                self._location,
-                Lasting(self._baselines, self._switchboard, self._browser, self._pages),
-            ),
-        )
+        before, lasting = self._ports_in_use, Lasting(self._baselines, self._switchboard, self._browser, self._pages)
+        self._ports_in_use = Ports(self._config, self._clock, self._web, self._evidence, self._location, lasting)
         if before:
             self._ports_in_use.take_over(before)
         return self._ports_in_use
@@ -245,8 +237,8 @@ class App:
 
     async def _close(self) -> None:
         await self._browser.aclose()
-        for client in (*self._retired, self._web):
-            await client.aclose()
+        await self._close_retired(float("inf"))
+        await self._web.aclose()
         await asyncio.to_thread(self._store.close)
 
     @contextlib.asynccontextmanager
@@ -258,6 +250,7 @@ class App:
             self._postroom.run(),
             self._ticks(),
             housekeeping.run(),
+            Sweeper(self._store, self._evidence, self._clock, lambda: self._config.history.keep).run(),
             self._heartbeat.run(),
             self._insistence.run(),
             self._notices.run(),
@@ -344,24 +337,30 @@ class App:
 
     async def _reload(self) -> None:
         try:
-            config = await asyncio.to_thread(load_config, self._path)
+            config, rules = await asyncio.to_thread(self._read)
             if config.http != self._config.http:
                 log.warning("reload_keeps_http", advice="a change of the http section needs a restart")
         except ConfigError as error:
             self._metrics.reload.set(0)
             log.error("reload_refused", problems=[str(p) for p in error.problems])  # noqa: TRY400  Not ours to trace.
             return
-        self._mask.learn(config)
-        await self._apply(config)
+        await self._apply(config, rules)
         self._metrics.reload.set(1)
         log.info("reloaded", probes=len(config.probes))
 
-    async def _apply(self, config: Config) -> None:
+    def _read(self) -> tuple[Config, Rules]:
+        """Read the configuration and what is made of all of it, away from the loop: runs in flight would take its wait for their target's."""
+        config = load_config(self._path)
+        self._mask.learn(config)
+        return config, rules_of(config)
+
+    async def _apply(self, config: Config, rules: Rules) -> None:
         if config.network != self._config.network:
-            self._retired.append(self._web)
+            await self._close_retired(self._clock.monotonic() - _LONGEST_RUN)
+            self._retired.append((self._clock.monotonic(), self._web))
             self._web = WebClient(config.network)
         self._browser.configure(config.browser)
-        before, self._config, self._rules = self._rules.probes, config, rules_of(config)
+        before, self._config, self._rules = self._rules.probes, config, rules
         for name, rule in before.items():
             if _series(rule) != _series(self._rules.probes.get(name)):
                 self._metrics.forget(name)
@@ -372,6 +371,13 @@ class App:
         self._insistence.ladders = self._ladders()
         self._schedule.apply(config.probes)
         await self._commit.reconfigure(self._rules, Router.of(config, self._location))
+
+    async def _close_retired(self, before: float) -> None:
+        """Close the clients that were replaced before this moment: no run goes on with one of them."""
+        closing = [client for moment, client in self._retired if moment <= before]
+        self._retired = [(moment, client) for moment, client in self._retired if moment > before]
+        for client in closing:
+            await client.aclose()
 
 
 def _series(of: ProbeRule | Run | None) -> tuple[str, ...] | None:

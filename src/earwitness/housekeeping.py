@@ -1,4 +1,4 @@
-"""What goes on beside the work: the loop's lag, the budget's rest, the store's health, and the sweeping of what is old."""
+"""What goes on beside the work: the loop's lag, the budget's rest, the store's health."""
 
 import asyncio
 import shutil
@@ -6,33 +6,20 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 import structlog
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from earwitness.clock import CLOCK_SLACK
 from earwitness.console.house import House
-from earwitness.store import evidence_links, history, impairment_notices, outbox, quiet, spend, used, verdicts
+from earwitness.store import spend
 
 log = structlog.get_logger()
 
 _BEAT = 1.0  # seconds
-_SWEEP = 3600  # beats
 _LEAST_DISK = 50 * 1024**2  # bytes
 
 
-def _forget(connection: Connection, before: float) -> int:
-    verdicts.forget_before(connection, before)
-    outbox.forget_before(connection, before)
-    used.forget_before(connection, before)
-    spend.forget_alerts_before(connection, before)
-    quiet.forget_before(connection, before)
-    impairment_notices.forget_before(connection, before)
-    evidence_links.forget_before(connection, before)
-    return history.forget_before(connection, before)
-
-
 class Housekeeping:
-    """Runs once a second; sweeps once an hour."""
+    """Runs once a second."""
 
     def __init__(self, house: House, on_clock_set_back: Callable[[], Awaitable[None]]) -> None:
         self._house = house
@@ -44,26 +31,23 @@ class Housekeeping:
         return self._house.clock.now() - self._house.clock.monotonic()
 
     async def run(self) -> None:
-        beat = 0
         while True:
             await self._measure_lag()
             try:
-                await self._look_after(sweep=beat % _SWEEP == 0)
+                await self._look_after()
             except (SQLAlchemyError, OSError):  # A full disk or a locked database passes; the daemon goes on.
                 self._house.impairments.set("store", True)
                 log.exception("housekeeping_failed")
-            beat += 1
 
-    async def _look_after(self, *, sweep: bool) -> None:
-        before, self._offset = self._offset, self._wall_offset()
-        if self._offset < before - CLOCK_SLACK:
-            log.warning("clock_set_back", seconds=round(before - self._offset, 1))
+    async def _look_after(self) -> None:
+        offset = self._wall_offset()
+        if offset < self._offset - CLOCK_SLACK:
+            log.warning("clock_set_back", seconds=round(self._offset - offset, 1))
             await self._on_clock_set_back()
+        self._offset = offset  # only now: what the store refused is tried again
         self._check_store()
         self._check_judge()
         await self._publish_budget()
-        if sweep:
-            await self._sweep()
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
@@ -89,13 +73,3 @@ class Housekeeping:
         day = spend.day_of(self._house.clock.now())
         spent = await self._house.store.read(lambda c: spend.spent(c, day, limit.currency))
         self._house.metrics.budget.labels(limit.currency).set(float(limit.amount - Decimal(spent) / 1_000_000))
-
-    async def _sweep(self) -> None:
-        """Forget what is older than the history is to be kept, but nothing that an incident rests on."""
-        house = self._house
-        before = house.clock.now() - house.config.history.keep
-        gone = await house.store.write(lambda c: _forget(c, before))
-        named = await house.store.read(history.named_evidence)
-        files = await asyncio.to_thread(house.evidence.sweep, named, house.clock.now())
-        if gone or files:
-            log.info("swept", runs=gone, files=files)

@@ -45,7 +45,7 @@ class SecretMask:
 
 def secrets_of(config: Config) -> Iterable[str]:
     """Yield every secret that is long enough to be told from ordinary words."""
-    return secrets_in(config.http, *config.carriers.values(), *config.hooks.values(), *config.probes.values())
+    return secrets_in(config)
 
 
 def secrets_in(*of: object) -> Iterable[str]:

@@ -8,7 +8,8 @@ only wakes us, by one job for all probes: which slots are due, late or missed is
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -27,7 +28,11 @@ log = structlog.get_logger()
 
 _CATCH_UP = 60.0  # seconds; a slot older than this, or than one interval, is missed rather than run
 _MOST_COUNTED = 10_000  # cron slots counted one by one after a long absence
+_MINUTE = 60_000  # ms
+_FURTHEST = 3000 * 86_400_000  # ms; no cron that fires at all stays away for longer
 _GRID = 100  # ms; starts that lie so near to each other share a wake-up and a commit, which cost as much for many as for one
+_TURNS = 100  # a second at least that what is late, or one too many at a moment, begins in; more where more probes run anyway
+_AT_ONCE = 5 * _GRID  # ms whose turns may begin together
 _LIFE = timedelta(seconds=1)  # from one sign of life to the next, whether a probe is due or not
 
 
@@ -70,38 +75,75 @@ class EverySlots:
 class CronSlots:
     """When clocks are set back, an hour comes twice: what runs at a fixed hour runs in the first of them only."""
 
-    trigger: CronTrigger
-    every_hour: bool
+    cron: Cron
+    zone: ZoneInfo
 
     @classmethod
     def of(cls, cron: Cron, zone: ZoneInfo) -> "CronSlots":
-        return cls(cron.trigger(zone), cron.text.split()[1].startswith("*"))
+        return cls(cron, zone)
 
     def latest(self, now: int) -> int | None:
-        """Look back over growing spans, since cron can only be asked for what comes next."""
-        for days in (1, 8, 32, 367, 1500):
-            slot = self.following(now - days * 86_400_000)
-            if slot is not None and slot <= now:
-                return self._last_until(slot, now)
-        return None
-
-    def _last_until(self, slot: int, now: int) -> int:
-        following: int | None = slot
-        while following is not None and following <= now:
-            slot, following = following, self.following(following)
+        """Look back over growing spans for one that holds a slot, then halve it: cron can only be asked for what comes next."""
+        span = _MINUTE
+        while (slot := self.following(now - span)) is None or slot > now:
+            span *= 2
+            if span > _FURTHEST:
+                return None
+        early, late = now - span, now - span // 2
+        while late - early > _MINUTE:
+            middle = (early + late) // 2
+            after = self.following(middle)
+            if after is not None and after <= now:
+                early, slot = middle, after
+            else:
+                late = middle
         return slot
 
     def following(self, slot: int) -> int | None:
-        fired = self.trigger.get_next_fire_time(None, _datetime(slot + 1))
-        while fired is not None and fired.fold and not self.every_hour:
-            fired = self.trigger.get_next_fire_time(None, fired.astimezone(UTC) + timedelta(seconds=1))
-        return None if fired is None else round(fired.timestamp() * 1000)
+        return _remembered(self.cron, self.zone, slot // _MINUTE)
 
     def count(self, after: int, until: int) -> int:
-        found, slot = 0, self.following(after)
-        while slot is not None and slot <= until and found < _MOST_COUNTED:
-            found, slot = found + 1, self.following(slot)
+        return _counted(self.cron, self.zone, after, until)
+
+
+def _fires_after(cron: Cron, zone: ZoneInfo, minute: int) -> int | None:
+    """Return when it fires first after this minute since the epoch has begun: it fires as a minute begins, and at no other time."""
+    trigger, asked = _trigger(cron, zone), _datetime(minute * _MINUTE + 1)
+    fired = trigger.get_next_fire_time(None, asked)
+    while fired is not None and fired.fold and not cron.every_hour:
+        fired = trigger.get_next_fire_time(None, fired.astimezone(UTC) + timedelta(seconds=1))
+    if fired is None:
+        return None
+    found: int = round(fired.timestamp() * 1000)
+    if fired.utcoffset() == asked.astimezone(zone).utcoffset():
         return found
+    by_the_wall = _fires_by_the_wall(cron, zone, asked)
+    return found if by_the_wall is None or by_the_wall <= minute * _MINUTE else min(found, by_the_wall)
+
+
+def _fires_by_the_wall(cron: Cron, zone: ZoneInfo, asked: datetime) -> int | None:
+    """Reckon as if no clock were ever changed. APScheduler adds 24 hours to get to the next day, and passes over its first hour after one of 23."""
+    fired = _trigger(cron, UTC).get_next_fire_time(None, asked.astimezone(zone).replace(tzinfo=UTC))
+    if fired is None:
+        return None
+    by_the_wall: int = round(fired.replace(tzinfo=zone).timestamp() * 1000)
+    return by_the_wall
+
+
+_remembered = lru_cache(maxsize=4096)(_fires_after)  # most probes share their minutes with others
+
+
+@lru_cache(maxsize=1024)
+def _trigger(cron: Cron, zone: tzinfo) -> CronTrigger:
+    return cron.trigger(zone)
+
+
+@lru_cache(maxsize=256)
+def _counted(cron: Cron, zone: ZoneInfo, after: int, until: int) -> int:
+    found, slot = 0, _fires_after(cron, zone, after // _MINUTE)
+    while slot is not None and slot <= until and found < _MOST_COUNTED:
+        found, slot = found + 1, _fires_after(cron, zone, slot // _MINUTE)
+    return found
 
 
 def slots_of(name: str, probe: ProbeSpec) -> Slots:
@@ -157,7 +199,11 @@ def _datetime(ms: int) -> datetime:
 
 
 class Schedule:
-    """Fires what is due. The callback only enqueues; nothing else fires before it returns."""
+    """Fires what is due. The callback only enqueues; nothing else fires before it returns.
+
+    What went by while nobody looked takes turns, and so does what is too much for one moment: hundreds of runs that begin together
+    measure each other, and each would tell it as its target's slowness.
+    """
 
     def __init__(self, clock: Clock, on_due: Callable[[Due], None]) -> None:
         self._clock = clock
@@ -166,6 +212,8 @@ class Schedule:
         self._slots: dict[str, Slots] = {}
         self._last: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []  # a heap: when each probe is to fire next
+        self._gap = 1000 / _TURNS  # ms from one turn to the next
+        self._turn = 0.0  # the next that nobody has yet
         self._timer = AsyncIOScheduler(
             timezone=UTC,
             executors={"default": DebugExecutor()},  # runs a job where the timer is, before it asks when the next is
@@ -176,6 +224,7 @@ class Schedule:
     def start(self, probes: Mapping[str, ProbeSpec], last: Mapping[str, int]) -> None:
         """Begin; `last` holds each probe's newest slot on record. What was missed since is looked at first."""
         self._last = {name: slot for name, slot in last.items() if name in probes}
+        self._let_go_of_the_future()
         self._timer.start()
         self.apply(probes)
 
@@ -189,23 +238,40 @@ class Schedule:
                 self._last[name] = self._now()  # a new probe, or new times of an old one, have missed nothing
             self._slots[name] = slots_of(name, probes[name])
         self._probes = dict(probes)
-        for name in changed:
-            self._fire(name)
+        self._gap = 1000 / max(_TURNS, sum(1 / probe.every for probe in probes.values() if probe.every))
         self._queue = [(slot, name) for slot, name in self._queue if name in probes and name not in changed]
-        self._await(changed)
+        late = {name: newest for name in changed if (newest := _newest(self._due(name))) is not None}
+        self._await(changed, sorted(late, key=late.__getitem__))
 
     def rewind(self) -> None:
         """Work out anew when each probe is due: the clock was set back, and they would sleep until it has caught up."""
+        self._let_go_of_the_future()
+        self._turn = 0.0
         self._queue.clear()
         self._await(self._slots)
 
-    def _await(self, names: Iterable[str]) -> None:
+    def _let_go_of_the_future(self) -> None:
+        """What was run before the clock was set back keeps nobody from running what comes now."""
         now = self._now()
-        following = ((self._slots[name].following(now), name) for name in names)
-        self._queue += [(slot, name) for slot, name in following if slot is not None]
+        ahead = [name for name, slot in self._last.items() if slot > now + round(CLOCK_SLACK * 1000)]
+        if ahead:
+            log.warning("clock_set_back", probes=len(ahead))
+        self._last.update(dict.fromkeys(ahead, now))
+
+    def _await(self, names: Iterable[str], late: Iterable[str] = ()) -> None:
+        """Queue these probes: the late ones, the oldest first, for their turns, unless their next slots are nearer."""
+        now = self._now()
+        turns = {name: self._next_turn(now) for name in late}
+        soonest = ((_sooner(turns.get(name), self._slots[name].following(now)), name) for name in names)
+        self._queue += [(moment, name) for moment, name in soonest if moment is not None]
         heapify(self._queue)
         if self._timer.running:  # else it is started later, or was stopped meanwhile
             self._timer.add_job(self._wake, _Wake(self._soonest), id="wake", replace_existing=True)
+
+    def _next_turn(self, earliest: int) -> int:
+        turn = max(float(earliest), self._turn)
+        self._turn = turn + self._gap
+        return int(turn) // _GRID * _GRID  # those of one step share a wake-up
 
     def stop(self) -> None:
         if self._timer.running:
@@ -216,27 +282,37 @@ class Schedule:
 
     def _wake(self) -> None:
         self.ticked_at = self._clock.monotonic()
-        now = self._now()
+        now, room = self._now(), max(1, round(_AT_ONCE / self._gap))
         while self._queue and self._queue[0][0] <= now:
             _, name = heappop(self._queue)
-            following = self._slots[name].following(now)
-            if following is not None:
-                heappush(self._queue, (following, name))
-            self._fire(name)
+            following, fires = self._slots[name].following(now), room > 0
+            again = following if fires else _sooner(self._next_turn(now + 2 * _GRID), following)
+            if again is not None:
+                heappush(self._queue, (again, name))
+            if fires:
+                room -= 1
+                self._fire(name)
 
     def _fire(self, name: str) -> None:
-        now = self._now()
-        if self._last[name] > now + round(CLOCK_SLACK * 1000):
-            log.warning("clock_set_back", probe=name)
-            self._last[name] = now
-        found = due(name, self._slots[name], self._last[name], now, _catch_up_ms(self._probes[name]))
-        newest = found.slot if found.slot is not None else found.missed_until
+        found = self._due(name)
+        newest = _newest(found)
         if newest is not None:
             self._last[name] = newest
             self._on_due(found)
 
+    def _due(self, name: str) -> Due:
+        return due(name, self._slots[name], self._last[name], self._now(), _catch_up_ms(self._probes[name]))
+
     def _now(self) -> int:
         return round(self._clock.now() * 1000)
+
+
+def _newest(found: Due) -> int | None:
+    return found.slot if found.slot is not None else found.missed_until
+
+
+def _sooner(one: int | None, other: int | None) -> int | None:
+    return min((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _catch_up_ms(probe: ProbeSpec) -> int:

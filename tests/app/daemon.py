@@ -64,6 +64,10 @@ class Daemon:
     async def start(self) -> None:
         """Return when it is ready. Fails with its log when it ends instead."""
         self.launch()
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Wait until it is. Fails with its log when it ends instead."""
         await until(self._ready_or_ended, PATIENCE)
         assert self.process.poll() is None, self.log.read_text()
 

@@ -1,13 +1,21 @@
 """The daemon's life: how it starts or refuses to, takes up new configurations or refuses them, and ends."""
 
+import asyncio
+import gc
 import signal
 import socket
+import threading
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 from daemon import PATIENCE, cli, run_cli
 from shop_config import web_config, web_probe
 from virtual import until
+
+from earwitness.app import App
+from earwitness.config.rules import rules_of
 
 GOOD_RELOAD = "earwitness_config_last_reload_successful"
 
@@ -154,6 +162,21 @@ async def test_a_probe_that_changes_leaves_no_series_behind_and_has_missed_nothi
     metrics = await daemon.metrics()
     assert metrics.names_with(journey="pay-card") == set()
     assert metrics.all("earwitness_schedule_missed_total", reason="not_running") == []
+
+
+def ignores_hangups(pid):
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    return int(status["SigIgn"], 16) & 1
+
+
+async def test_a_reload_that_is_asked_for_too_early_does_not_end_it(daemon, simulator, receiver):
+    daemon.configure(good(simulator, receiver))
+    daemon.launch()
+    await until(lambda: ignores_hangups(daemon.process.pid), PATIENCE)
+    daemon.reload()
+    await daemon.ready()
 
 
 async def rounds(daemon):
@@ -314,3 +337,46 @@ async def test_sigterm_while_it_starts_ends_it_too(daemon, simulator):
     daemon.process.send_signal(signal.SIGTERM)
     assert await daemon.ended(15) == 0
     assert "Traceback" not in daemon.log.read_text()
+
+
+async def test_a_new_configuration_is_worked_out_away_from_the_event_loop(tmp_path, simulator, monkeypatch):
+    """With thousands of probes it takes a second, which runs in flight would tell as their targets' slowness."""
+    worked = []
+
+    def rules(config):
+        worked.append(threading.current_thread() is threading.main_thread())
+        return rules_of(config)
+
+    monkeypatch.setattr("earwitness.app.rules_of", rules)
+    path = tmp_path / "earwitness.yaml"
+    path.write_text(yaml.safe_dump({"http": {"listen": "127.0.0.1:0"}, **web_config(simulator.url)}))
+    daemon = App(path, tmp_path / "data")
+    serving = asyncio.create_task(daemon.serve())
+    await daemon.started()
+    await daemon.reload()
+    daemon.stop()
+    await serving
+    gc.unfreeze()
+    assert worked[1:] == [False], "a reload's"
+
+
+async def test_what_reloads_replaced_is_closed_when_no_run_can_need_it(tmp_path, simulator, monkeypatch):
+    monkeypatch.setattr("earwitness.app._LONGEST_RUN", 0.0)
+    daemon, counts = App(tmp_path / "earwitness.yaml", tmp_path / "data"), []
+
+    def configure(number):
+        config = web_config(simulator.url)
+        config["network"]["allow"] = [*config["network"]["allow"], f"10.{number}.0.0/16"]
+        daemon._path.write_text(yaml.safe_dump({"http": {"listen": "127.0.0.1:0"}, **config}))
+
+    configure(0)
+    serving = asyncio.create_task(daemon.serve())
+    await daemon.started()
+    for number in range(1, 8):
+        configure(number)
+        await daemon.reload()
+        counts.append(len(daemon._retired))
+    daemon.stop()
+    await serving
+    gc.unfreeze()
+    assert counts == [1] * 7, "the one before, of which a run may still be under way"

@@ -164,6 +164,12 @@ def test_secrets_are_read_from_files_and_never_shown(tmp_path, load):
     assert mask.text("it is correct horse battery staple.") == "it is <secret>."
 
 
+def test_an_address_that_is_a_secret_is_masked_too(load):
+    mask = SecretMask()
+    mask.learn(load(WEB + "heartbeat: {url: 'https://hc.example/ping/0123-4567'}\n"))
+    assert mask.text("POST https://hc.example/ping/0123-4567 failed") == "POST <secret> failed"
+
+
 def test_a_journey_or_a_probe_may_live_in_another_environment(load):
     text = WEB.replace("{title: Shop}", "{environment: staging}") + "    environment: test\n"
     config = load(text)
@@ -243,3 +249,12 @@ def test_what_an_agents_failure_does_to_customers_is_asked_for(load):
     assert asked(silent) == ["probes.web.http", "probes.web"]
     assert asked(silent.replace("http: {", "depends_on: [crm]\n    http: {effect: nuisance, ")) == []
     assert asked(WEB) == []
+
+
+def test_a_history_that_outgrows_most_disks_is_told(load):
+    assert not any("history" in line for line in advice_on(load(WEB)))
+    probe = "{journey: shop, every: 1s, http: {url: 'https://shop.example/', timeout: 500ms}}"
+    many = WEB + "".join(f"  web-{n}: {probe}\n" for n in range(200))
+    (said,) = [line for line in advice_on(load(many)) if "history" in line]
+    assert "200 runs a second, each kept for 30 days, make a database of some 778 GB" in said
+    assert not any("history" in line for line in advice_on(load(many + "history: {keep: 12h}\n")))

@@ -1,5 +1,5 @@
 import pytest
-from virtual import until
+from virtual import VirtualClock, until
 
 from earwitness.clock import SystemClock
 from earwitness.config.schema import ProbeSpec
@@ -10,6 +10,11 @@ def probe(every="1s", **more):
     return ProbeSpec.model_validate(
         {"journey": "shop", "every": every, "http": {"url": "http://shop.example/", "timeout": "500ms"}} | more
     )
+
+
+def cron_probe(cron):
+    http = {"url": "http://shop.example/", "timeout": "500ms"}
+    return ProbeSpec.model_validate({"journey": "shop", "cron": cron, "http": http})
 
 
 @pytest.fixture
@@ -42,6 +47,7 @@ async def test_what_was_missed_since_the_last_slot_on_record_is_told_at_start(fi
     now = round(SystemClock().now() * 1000)
     last = slots.latest(now) - 5 * 60_000
     start({"web": probe("1m", catch_up="60s")}, {"web": last})
+    await until(lambda: seen)
     (found,) = seen
     assert found.slot == slots.latest(now)
     assert found.missed == 4
@@ -97,6 +103,82 @@ async def test_a_consumer_that_breaks_at_one_probe_keeps_no_other_from_its_slot(
     start(dict.fromkeys(names, probe("2s")), on_due=on_due)
     running = True
     await until(lambda: len(set(seen)) == len(names) and seen.count("broken") > 1, seconds=8)
+
+
+@pytest.fixture
+def woken(monkeypatch):
+    """Return a schedule on a clock of ours, and a function that moves it on in steps of a grid and returns how many fired at each."""
+    clock, fired = VirtualClock(1_700_000_000.0), []
+    schedule = Schedule(clock, fired.append)
+    monkeypatch.setattr(schedule, "_timer", NoTimer())
+
+    def steps(number):
+        counts = []
+        for _ in range(number):
+            before = len(fired)
+            schedule._wake()
+            counts.append(len(fired) - before)
+            clock.moment = round(clock.moment + 0.1, 3)
+        return counts
+
+    return schedule, clock, fired, steps
+
+
+class NoTimer:
+    running = False
+
+    def start(self):
+        """Wake nobody: the test does."""
+
+
+async def test_what_went_by_while_it_was_stopped_takes_turns(woken):
+    schedule, clock, fired, steps = woken
+    now = round(clock.now() * 1000)
+    probes = {f"web-{n}": probe("60s") for n in range(1_000)}
+    schedule.start(probes, {name: EverySlots.of(name, 60).latest(now - 30_000) for name in probes})
+    counts = steps(100)
+    assert max(counts) <= 20, "ten of the late ones, and those whose time it is"
+    due_later = {name for name in probes if EverySlots.of(name, 60).latest(now) <= now - 30_000}
+    assert {found.probe for found in fired} >= probes.keys() - due_later
+    assert all(found.missed == 0 for found in fired), "each has run its slot"
+    assert [count for count in steps(600) if count > 20] == []
+
+
+async def test_too_many_for_one_moment_take_turns(woken):
+    schedule, clock, fired, steps = woken
+    clock.moment = 1_700_000_000.0 // 60 * 60 - 1
+    schedule.start({f"web-{n}": cron_probe("* * * * *") for n in range(300)}, {})
+    counts = steps(600)
+    assert max(counts) <= 60
+    assert sum(counts) == 300
+    assert all(found.missed == 0 and found.slot % 60_000 == 0 for found in fired)
+
+
+async def test_a_clock_set_forward_or_a_machine_that_slept_starts_no_herd(woken):
+    schedule, clock, fired, steps = woken
+    schedule.start({f"web-{n}": probe("60s") for n in range(2_000)}, {})
+    steps(600)
+    fired.clear()
+    clock.moment += 600
+    assert max(steps(600)) <= 60
+    assert len({found.probe for found in fired}) == 2_000
+    accounted = sum(found.missed + (found.slot is not None) for found in fired)
+    assert accounted == 11 * 2_000, "ten slots of each went by, and one more since"
+
+
+@pytest.mark.parametrize("back", [600, 3_600, 7_200])
+async def test_after_the_clock_was_set_back_each_probe_runs_at_its_next_slot(woken, back):
+    schedule, clock, fired, steps = woken
+    schedule.start({f"web-{n}": probe("60s") for n in range(500)}, {})
+    clock.moment += 3_600  # wrong, and put right
+    steps(50)
+    clock.moment -= back
+    assert steps(50) == [0] * 50, "nobody has noticed yet"
+    fired.clear()
+    schedule.rewind()
+    steps(601)
+    assert {found.probe for found in fired} == {f"web-{n}" for n in range(500)}
+    assert [found for found in fired if found.missed] == []
 
 
 async def test_starts_that_lie_near_to_each_other_share_a_moment():

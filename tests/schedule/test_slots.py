@@ -1,12 +1,13 @@
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from earwitness import schedule
 from earwitness.config.cron import Cron
-from earwitness.schedule import CronSlots, EverySlots, due
+from earwitness.schedule import CronSlots, EverySlots, _fires_after, due
 
 MINUTE = 60_000
 LONDON = ZoneInfo("Europe/London")
@@ -108,7 +109,38 @@ def test_cron_in_the_hour_that_comes_twice_counts_no_slot_twice():
     assert cron("30 * * * *").count(before, after) == 49, "what runs every hour runs in both"
 
 
-@pytest.mark.parametrize("text", ["*/5 * * * *", "0 9-17 * * 1-5", "15 3 1 * *", "0 0 29 2 *"])
+@pytest.mark.parametrize("zone", ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"])
+@pytest.mark.parametrize("text", ["0 0 * * *", "15 0 * * *", "59 23 * * *", "0 8 * * *", "30 2 * * *", "0 0 1 * *"])
+def test_cron_at_a_fixed_time_runs_once_on_each_day_of_a_year(text, zone):
+    slots, day = cron(text, ZoneInfo(zone)), text.split()[2]
+    slot, until, days = at("2025-01-01T00:30", ZoneInfo(zone)), at("2026-01-02T00:29", ZoneInfo(zone)), []
+    while (slot := slots.following(slot)) <= until:
+        days.append(datetime.fromtimestamp(slot / 1000, ZoneInfo(zone)).date())
+    every_day = {date(2025, 1, 1) + timedelta(days=n) for n in range(-1, 368)}
+    wanted = {d for d in every_day if day == "*" or d.day == int(day)}
+    assert len(set(days)) == len(days)
+    assert set(days) == {d for d in wanted if days[0] <= d <= days[-1]}
+    assert (days[0] - date(2025, 1, 1)).days <= 31
+    assert (date(2026, 1, 2) - days[-1]).days <= 1
+
+
+@pytest.mark.parametrize("text", ["* * * * *", "*/5 9-17 * * 1-5", "0 0 29 2 *", "0 9 * * 1"])
+def test_the_latest_cron_slot_is_found_in_a_few_looks(text, monkeypatch):
+    """An event loop waits for each: a day's firings of one probe, gone through one by one, took 17 ms."""
+    slots, looks = cron(text), []
+
+    def look(*asked):
+        looks.append(asked)
+        return _fires_after(*asked)
+
+    monkeypatch.setattr(schedule, "_remembered", look)
+    assert slots.latest(at("2026-11-23T08:59")) is not None
+    assert len(looks) < 60
+
+
+@pytest.mark.parametrize(
+    "text", ["* * * * *", "*/7 * * * *", "*/5 * * * *", "0 9-17 * * 1-5", "15 3 1 * *", "0 0 29 2 *"]
+)
 def test_the_latest_cron_slot_is_the_one_before_the_following(text):
     slots, now = cron(text), at("2026-11-23T16:07")
     latest = slots.latest(now)

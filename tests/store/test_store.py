@@ -3,7 +3,7 @@ import sqlite3
 
 import pytest
 from judge_world import World, rules_of
-from sqlalchemy import insert, select, text
+from sqlalchemy import event, insert, select, text
 
 from earwitness.judge import State, judge
 from earwitness.model import (
@@ -51,6 +51,22 @@ async def test_opening_it_again_keeps_everything(store, tmp_path):
     again = Store.open(tmp_path / "earwitness.db")
     assert await again.read(history.last_slots) == {"web": 60_000}
     again.close()
+
+
+async def test_the_last_slots_are_found_without_reading_the_history(store):
+    told = [("web", 1), ("web", 3), ("web", 2), ("card", 7), ("never-scheduled", None)]
+    made = [a_run(f"run-{n}", probe=probe, slot=slot) for n, (probe, slot) in enumerate(told)]
+    await store.write(lambda c: history.begin_runs(c, made, 60.0))
+    steps = []
+
+    def look(connection):
+        event.listen(connection, "before_cursor_execute", lambda _c, _u, said, *_: steps.append(said))
+        found = history.last_slots(connection)
+        return found, [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {steps[0]}")]
+
+    found, plan = await store.read(look)
+    assert found == {"web": 3, "card": 7}
+    assert [step for step in plan if "SCAN runs" in step] == [], "a start would take longer by the day"
 
 
 async def test_a_slot_is_taken_once(store):
@@ -167,7 +183,9 @@ async def test_what_is_old_is_forgotten_but_not_what_incidents_rest_on(store):
         await store.write(lambda c, o=o: history.begin_runs(c, [o.run], 60.0))
     await store.write(lambda c: history.add_observations(c, seen))
     await store.write(lambda c: c.execute(insert(held).values(run="run-2", incident="inc-1")))
-    assert await store.write(lambda c: history.forget_before(c, 1000.0)) == 1
+    old_ones = await store.read(lambda c: history.old_runs(c, 1000.0, 10))
+    assert old_ones == ["run-1"]
+    assert await store.write(lambda c: history.forget_runs(c, ["run-1", "run-2"])) == 1
     kept = await store.read(lambda c: history.recent_observations(c, probe=None, limit=10))
     assert [o.run.id for o in kept] == ["run-3", "run-2"]
 

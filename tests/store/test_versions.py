@@ -25,6 +25,24 @@ _OPEN_BUT_NO_ALEMBIC = (
     "import sys; from pathlib import Path; from earwitness.data_dir import open_store\n"
     "open_store(Path(sys.argv[1])).close(); print({'alembic', 'sqlalchemy.orm'} & set(sys.modules))"
 )
+_DIE_WHILE_MIGRATING = """
+import os, sys
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from earwitness.data_dir import open_store
+
+left = int(sys.argv[2])
+
+@event.listens_for(Engine, "after_cursor_execute")
+def count(_connection, _cursor, statement, *_more):
+    global left
+    left -= statement.split()[0] in ("CREATE", "ALTER", "UPDATE")
+    if left == 0:
+        os._exit(9)
+
+open_store(Path(sys.argv[1]))
+"""
 
 
 @contextlib.contextmanager
@@ -89,6 +107,18 @@ def test_an_older_database_is_migrated_and_keeps_what_is_in_it(tmp_path):
     assert revision(path) == newest()
     with contextlib.closing(sqlite3.connect(path)) as now:
         assert now.execute("SELECT run, incident FROM held").fetchall() == [("run-1", "inc-1")]
+
+
+@pytest.mark.parametrize("statements", [1, 2, 12, 25])
+def test_a_crash_while_an_older_database_is_migrated_leaves_it_as_it_was(tmp_path, statements):
+    path = tmp_path / "earwitness.db"
+    command.upgrade(alembics_configuration(path), "0001")
+    before = layout(path)
+    died = subprocess.run([sys.executable, "-c", _DIE_WHILE_MIGRATING, str(path), str(statements)], check=False)
+    assert died.returncode == 9
+    assert (layout(path), revision(path)) == (before, "0001")
+    open_store(path).close()
+    assert revision(path) == newest()
 
 
 def test_alembic_is_loaded_only_to_migrate(tmp_path):

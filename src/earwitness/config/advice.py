@@ -15,6 +15,8 @@ from earwitness.probes import KINDS
 from earwitness.telephony.references import unchecked_texts
 
 _CUSTOMERS_NOTICE = (Severity.SEV1, Severity.SEV2, Severity.SEV3)
+_OF_A_RUN = 1500  # bytes of the database that one run of a probe with one request takes
+_LARGE = 20e9  # bytes
 _OF_CALLBACKS = ("signing_secret", "webhook_secret")
 
 
@@ -31,6 +33,7 @@ def advice_on(config: Config) -> Iterator[str]:
             "network.known_good: no address is named, so when our own uplink is down it looks as if the targets were; "
             "name one or two that are known to answer"
         )
+    yield from _on_history(config)
     yield from _on_what_is_over(config)
     yield from _on_browsers(config)
     yield from _on_agents(config)
@@ -77,6 +80,16 @@ def _on_second_ways(config: Config) -> Iterator[str]:
                 f"carriers.{name}: it has one number, so a failed call is confirmed from the same one, and a block of that number looks "
                 f"like an outage; add a second to from, or set confirm_carrier on {', '.join(alone[:3])}"
             )
+
+
+def _on_history(config: Config) -> Iterator[str]:
+    per_second = sum(1 / probe.every for probe in config.probes.values() if probe.every)
+    size = per_second * config.history.keep * _OF_A_RUN
+    if size > _LARGE:
+        yield (
+            f"history.keep: {per_second:.0f} runs a second, each kept for {config.history.keep / 86400:.3g} days, make a database of "
+            f"some {size / 1e9:.0f} GB; have that much room, or keep them for less"
+        )
 
 
 def _on_what_is_over(config: Config) -> Iterator[str]:

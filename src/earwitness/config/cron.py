@@ -22,6 +22,11 @@ class Cron:
 
     text: str
 
+    @property
+    def every_hour(self) -> bool:
+        """Whether it fires at hours that follow from each other rather than at fixed ones."""
+        return self.text.split()[1].startswith("*")
+
     def trigger(self, zone: tzinfo) -> CronTrigger:
         return CronTrigger(**dict(zip(_FIELDS, _translated(self.text), strict=True)), timezone=zone)
 

@@ -14,6 +14,7 @@ from earwitness.dispatch.effects import with_effects
 from earwitness.dispatch.ledger import Ledger
 from earwitness.dispatch.pace import Pace
 from earwitness.dispatch.ports import Ports
+from earwitness.dispatch.pulse import Pulse, as_far_as_told
 from earwitness.dispatch.register import Register
 from earwitness.metrics import Metrics
 from earwitness.model import (
@@ -63,6 +64,7 @@ class Dispatcher:
         self._on_observed = on_observed
         self._stopped_by: Callable[[str], str | None] = lambda _probe: None
         self._tested_by: Callable[[str, float], str] = _untested
+        self._pulse = Pulse()
         self._busy: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._register = Register(store, clock, self._spawn)
@@ -273,6 +275,7 @@ class Dispatcher:
         """Return what the run saw. A probe that breaks or hangs is the monitor's fault, never the target's."""
         ledger = self._ledger(run)
         loop = asyncio.get_running_loop()
+        began = loop.time()
         limit = asyncio.timeout(probe.budget + _GRACE)
 
         def released() -> None:
@@ -281,8 +284,11 @@ class Dispatcher:
 
         ctx = self._ports.context(run, released, ledger)
         try:
-            async with limit:
-                return self._tagged(with_effects(await work(probe.spec, ctx), self._config, probe))
+            with self._pulse.felt() as stood_still:
+                async with limit:
+                    seen = await work(probe.spec, ctx)
+                told = as_far_as_told(seen, stood_still(), loop.time() - began)
+            return self._tagged(with_effects(told, self._config, probe))
         except TimeoutError:
             message = "the probe did not end in its own time"
             log.error("probe_hung", probe=run.probe, run=run.id)  # noqa: TRY400  There is nothing to trace.

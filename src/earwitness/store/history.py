@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
 
 from earwitness.judge.state import ProbeState
 from earwitness.model import Observation, Run
@@ -15,6 +15,11 @@ _CLOCK_SLACK = 60.0  # seconds
 _NAMED = runs.c.id.in_(bindparam("ids", expanding=True))
 _KNOWN = select(runs.c.id).where(_NAMED)  # composed once: each statement leaves a cycle for the collector
 _END = update(runs).where(_NAMED).values(state="done")
+_HELD = select(held.c.run).where(held.c.run.in_(bindparam("ids", expanding=True)))
+_FORGET = tuple(
+    delete(key.table).where(key.in_(bindparam("ids", expanding=True)))
+    for key in (evidence.c.run, calls.c.run, runs.c.id, observations.c.run)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,20 @@ def _run_row(run: Run) -> dict[str, object]:
 
 def last_slots(connection: Connection) -> dict[str, int]:
     """Return each probe's newest recorded slot, in ms since the epoch."""
-    rows = connection.execute(
-        select(runs.c.probe, func.max(runs.c.slot)).where(runs.c.slot.is_not(None)).group_by(runs.c.probe)
-    )
-    return {row[0]: row[1] for row in rows}
+    return {row.probe: row.slot for row in connection.execute(_LAST_SLOTS)}
+
+
+def _newest_of_each() -> Select[tuple[str, int]]:
+    """Go through the index from one probe to the next: to group by them would read all that was ever run."""
+    first = select(func.min(runs.c.probe).label("probe")).cte("probes", recursive=True)
+    later = select(func.min(runs.c.probe)).where(runs.c.probe > first.c.probe).scalar_subquery()
+    probes = first.union_all(select(later).where(first.c.probe.is_not(None)))
+    newest = select(func.max(runs.c.slot)).where(runs.c.probe == probes.c.probe).scalar_subquery()
+    of_each = select(probes.c.probe, newest.label("slot")).subquery()
+    return select(of_each.c.probe, of_each.c.slot).where(of_each.c.slot.is_not(None))
+
+
+_LAST_SLOTS = _newest_of_each()
 
 
 def unfinished_runs(connection: Connection) -> list[Run]:
@@ -147,13 +162,22 @@ def evidence_type(connection: Connection, sha256: str) -> tuple[str, str] | None
     return (row[0], row[1]) if row else None
 
 
-def forget_before(connection: Connection, moment: float) -> int:
-    """Drop runs and observations that ended before this moment, except those that incidents rest on. Returns how many."""
+def old_runs(connection: Connection, before: float, at_most: int) -> list[str]:
+    """Return the oldest runs that ended before this moment, but those that incidents rest on, and slots of that time that nobody ran."""
     rested_on = select(held.c.run)
-    old = select(observations.c.run).where(observations.c.ended_at < moment, observations.c.run.not_in(rested_on))
-    connection.execute(delete(evidence).where(evidence.c.run.in_(old)))
-    connection.execute(delete(calls).where(calls.c.run.in_(old)))
-    gone = connection.execute(delete(runs).where(runs.c.id.in_(old)))
-    connection.execute(delete(runs).where(runs.c.scheduled_at < moment, runs.c.state.in_(("missed", "skipped"))))
-    connection.execute(delete(observations).where(observations.c.run.in_(old)))
-    return gone.rowcount
+    ended = select(observations.c.run).where(observations.c.ended_at < before, observations.c.run.not_in(rested_on))
+    found = list(connection.scalars(ended.order_by(observations.c.ended_at).limit(at_most)))
+    if len(found) < at_most:
+        never_ran = runs.c.state.in_(("missed", "skipped")) & runs.c.id.not_in(rested_on)
+        slots = select(runs.c.id).where(never_ran, runs.c.scheduled_at < before)
+        found += connection.scalars(slots.limit(at_most - len(found)))
+    return found
+
+
+def forget_runs(connection: Connection, old: Sequence[str]) -> int:
+    """Drop these runs with all that was seen in them, but those that incidents rest on by now. Returns how many."""
+    rested_on = set(connection.scalars(_HELD, {"ids": list(old)}))
+    gone = {"ids": [run for run in old if run not in rested_on]}
+    for statement in _FORGET:
+        connection.execute(statement, gone)
+    return len(gone["ids"])

@@ -5,33 +5,16 @@ import fcntl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine
 
+from earwitness.store.engine import engine_of
 from earwitness.store.versions import bring_up_to_date
 from earwitness.store.writer import Writer
 
 T = TypeVar("T")
 _READERS = 4
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Set what makes a committed row survive a power cut: WAL keeps readers going, FULL flushes at every commit."""
-    connection.isolation_level = None  # we begin transactions ourselves
-    cursor = connection.cursor()
-    for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _engine(url: str, begin: str) -> Engine:
-    """`begin` is the statement: a writer takes its lock at once, since one that takes it later cannot wait for it."""
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-    return engine
 
 
 class Store:
@@ -52,12 +35,12 @@ class Store:
         url = f"sqlite:///{path}"
         with path.with_name(f"{path.name}.migrating").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # let go with the file
-            engine = _engine(url, "BEGIN IMMEDIATE")
+            engine = engine_of(url, "BEGIN IMMEDIATE")
             try:
                 bring_up_to_date(engine)
             finally:
                 engine.dispose()
-        return cls(_engine(url, "BEGIN IMMEDIATE"), _engine(url, "BEGIN"))
+        return cls(engine_of(url, "BEGIN IMMEDIATE"), engine_of(url, "BEGIN"))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` returns, once it is committed together with whatever else was waiting."""

@@ -1,13 +1,13 @@
-"""Alembic's entry: connects and runs the migrations that are missing."""
+"""Alembic's entry: connects and runs the migrations that are missing, in one transaction: a crash leaves the database as it was."""
 
 from alembic import context
-from sqlalchemy import create_engine
 
+from earwitness.store.engine import engine_of
 from earwitness.store.tables import metadata
 
-engine = create_engine(context.config.get_main_option("sqlalchemy.url") or "")
+engine = engine_of(context.config.get_main_option("sqlalchemy.url") or "", "BEGIN IMMEDIATE")
 with engine.connect() as connection:
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=True)
     with context.begin_transaction():
         context.run_migrations()
 engine.dispose()
