@@ -5,7 +5,7 @@ from dataclasses import replace
 from judge_world import World, rules_of
 
 from earwitness.hooks.base import Notice, Parcel
-from earwitness.model import Evidence, Severity, TransitionKind
+from earwitness.model import Effect, Evidence, Failure, Finding, Severity, TransitionKind
 from earwitness.presentation import headline
 
 BASE = "https://earwitness.example/monitor"
@@ -15,7 +15,9 @@ SCREENSHOT = Evidence("screenshot", "image/png", "b" * 64, 12_000, "pay-on-web.p
 
 def transitions():
     world = World(rules_of({"pay": ("pay-by-card", ["card-processor"])}))
-    world.fails("pay", message="got 502 <html> & more", times=2, evidence=(RECORDING, SCREENSHOT))
+    failed = Finding(Failure.WRONG_STATUS, "got 502 <html> & more", Effect.BLOCKED, dependency="card-processor")
+    for _ in range(2):
+        world.see("pay", failed, evidence=(RECORDING, SCREENSHOT))
     world.passes("pay", "pay")
     return world.transitions
 

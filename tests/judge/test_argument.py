@@ -214,11 +214,38 @@ def _attribution(rules, *attributions):
     ],
 )
 def test_a_cause_is_whose_the_configuration_says(third_party, attribution, words):
-    rules = rules_of({"web": ("pay", ["cards"])})
+    rules = rules_of({"web": ("pay", ["cards"]), "app": ("pay", ["cards"])})
     rules = replace(rules, dependencies={"cards": DependencyRule("Cards", third_party)})
-    found, reason = _attribution(rules, Attribution.TARGET)
+    found, reason = _attribution(rules, Attribution.TARGET, Attribution.TARGET)
     assert found is attribution
     assert words in reason
+
+
+def test_what_one_probe_alone_needs_is_no_more_than_suspected_of_its_failure():
+    """A shop's own 503 was told as its card processor's, because its probe declares that it needs it."""
+    rules = rules_of({"web": ("pay", ["cards"])})
+    rules = replace(rules, dependencies={"cards": DependencyRule("Cards", third_party=True)})
+    world = World(rules)
+    world.fails("web", times=2)
+    (incident,) = world.open
+    assert incident.cause.dependency == "cards"
+    assert incident.title == "Customers cannot finish “Pay”"
+    assert incident.argument.attribution is Attribution.TARGET
+    assert "The cause may be Cards (confidence 0.67): web needs it and fails" in incident.reason
+
+
+def test_what_its_own_host_shows_is_said_of_one_probe_too():
+    rules = rules_of({"web": ("pay", ["cards"])})
+    rules = replace(rules, dependencies={"cards": DependencyRule("Cards", third_party=True)})
+    world = World(rules)
+    for _ in range(2):
+        world.see(
+            "web", Finding(Failure.WRONG_BODY, "it broke", attribution=Attribution.THIRD_PARTY, dependency="cards")
+        )
+    (incident,) = world.open
+    assert incident.title == "Cards: customers cannot finish “Pay”"
+    assert incident.argument.attribution is Attribution.THIRD_PARTY
+    assert "The cause is taken to be Cards" in incident.reason
 
 
 @pytest.mark.parametrize("attribution", [Attribution.TARGET, Attribution.THIRD_PARTY])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from earwitness.judge.attribution import attributed, said
-from earwitness.judge.correlation import Group
+from earwitness.judge.correlation import Group, shown_by
 from earwitness.judge.layers import control_of
 from earwitness.judge.severity import (
     Judged,
@@ -68,8 +68,8 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
     where = [located.sentence for located in calls.values() if located is not None]
     return Verdict(
         severity=worst.severity,
-        title=_title(worst, group.cause, state, rules, elsewhere),
-        reason=" ".join(_sentences(journeys, group.cause, argument, where[:_MOST_NAMED], state, rules)),
+        title=_title(worst, group, state, rules, elsewhere),
+        reason=" ".join(_sentences(journeys, group, argument, where[:_MOST_NAMED], state, rules)),
         argument=argument,
         times=times_at(rules, now),
         weighed=tuple(_weighed(group, journeys, state)),
@@ -77,7 +77,7 @@ def assess(group: Group, state: State, rules: Rules, now: float, began_at: float
 
 
 def _sentences(
-    journeys: list[Judged], cause: Cause, argument: Argument, where: list[str], state: State, rules: Rules
+    journeys: list[Judged], group: Group, argument: Argument, where: list[str], state: State, rules: Rules
 ) -> Iterator[str]:
     """Yield the written argument: what was seen, where, what helps, who is at fault, by which rule, and what would change it."""
     worst, production = worst_of(journeys), argument.production
@@ -85,7 +85,7 @@ def _sentences(
     yield f"{LABEL[worst.severity]}, because {failures}."
     yield _place(worst)
     yield from (_workaround(j, rules) for j in journeys if j.harm.effect is Effect.BLOCKED and production)
-    yield _cause(cause, rules)
+    yield _cause(group.cause, rules, shown=shown_by(group, state))
     yield said(argument.attribution)
     yield from where
     yield from _places(argument.failing_from, argument.passing_from)
@@ -105,10 +105,11 @@ def _weighed(group: Group, journeys: list[Judged], state: State) -> Iterator[str
     yield from (control.run for control in controls if control is not None)
 
 
-def _title(journey: Judged, cause: Cause, state: State, rules: Rules, environment: str | None) -> str:
+def _title(journey: Judged, group: Group, state: State, rules: Rules, environment: str | None) -> str:
     title, harm = rules.journeys[journey.harm.journey].title, _harm(journey, state, rules)
     what = f"“{title}” fails in {environment}" if environment else harm
-    return f"{rules.dependencies[cause.dependency].title}: {what}" if cause.dependency else what[0].upper() + what[1:]
+    cause = group.cause.dependency if shown_by(group, state) else None
+    return f"{rules.dependencies[cause].title}: {what}" if cause else what[0].upper() + what[1:]
 
 
 def _harm(journey: Judged, state: State, rules: Rules) -> str:
@@ -155,7 +156,7 @@ def _workaround(journey: Judged, rules: Rules) -> str:
     return f"No workaround is named for “{title}”."
 
 
-def _cause(cause: Cause, rules: Rules) -> str:
+def _cause(cause: Cause, rules: Rules, *, shown: bool) -> str:
     if cause.dependency is None:
         ruled_out = (
             f"; what it depends on is ruled out by {_names(cause.contradicting)}, passing"
@@ -166,7 +167,7 @@ def _cause(cause: Cause, rules: Rules) -> str:
     others = f"; {', '.join(cause.alternatives)} would explain it as well" if cause.alternatives else ""
     title, supporting = rules.dependencies[cause.dependency].title, _names(cause.supporting)
     need = "needs it and fails" if len(cause.supporting) == 1 else "need it and fail"
-    taken = f"The cause is taken to be {title} (confidence {cause.confidence:.2f}): {supporting} {need}"
+    taken = f"The cause {'is taken to be' if shown else 'may be'} {title} (confidence {cause.confidence:.2f}): {supporting} {need}"
     if cause.contradicting:
         speak = "speaks" if len(cause.contradicting) == 1 else "speak"
         against = f"{_names(cause.contradicting)}, passing, {speak} against it"

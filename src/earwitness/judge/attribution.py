@@ -7,7 +7,7 @@ or the target's own. Where none is named, what the findings say, if all say the 
 
 from collections.abc import Mapping
 
-from earwitness.judge.correlation import Group
+from earwitness.judge.correlation import Group, shown_by
 from earwitness.judge.layers import Located
 from earwitness.judge.state import State
 from earwitness.model import Attribution, Layer, Rules
@@ -27,7 +27,7 @@ def attributed(group: Group, calls: Mapping[str, Located | None], state: State, 
     layers = {located.layer for located in calls.values() if located is not None}
     if len(layers) == 1 and len(calls) == len(group.members) and layers <= _BY_LAYER.keys():
         return _BY_LAYER[layers.pop()]
-    cause = rules.dependencies.get(group.cause.dependency or "")
+    cause = rules.dependencies.get(group.cause.dependency or "") if shown_by(group, state) else None
     if cause is not None and cause.third_party:
         return Attribution.THIRD_PARTY
     members = (state.probes[name] for name in group.members)

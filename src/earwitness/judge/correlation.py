@@ -72,6 +72,13 @@ def confidence(supporting: int, contradicting: int, explanations: int) -> float:
     return round((supporting + 1) / (supporting + contradicting + 2) / explanations, 2)
 
 
+def shown_by(group: Group, state: State) -> bool:
+    """Whether more speaks for the group's cause than that one probe needs it: others need it and fail, or its own host failed."""
+    members = (state.probes[name].failed for name in group.members)
+    blamed = {failed.dependency for failed in members if failed is not None}
+    return len(group.cause.supporting) > 1 or group.cause.dependency in blamed
+
+
 def _without_the_well(seeds: tuple[str, ...], state: State) -> tuple[str, ...]:
     """Leave out the seeds that recovered for sure while others failed from before their recovery until after it."""
     probes = [state.probes[name] for name in seeds]
