@@ -130,6 +130,31 @@ async def test_ends_in_little_memory(observe, case):
     assert peak < 4_000_000  # bytes, the server's own included
 
 
+@pytest.mark.parametrize("engine", ["curl"])  # httpcore is too slow at it to get there
+async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_in_large_ones(observe):
+    """Each piece of two bytes is an object of forty: 64 MiB of them were 3 GB."""
+    handler = repeating(HEAD + b"transfer-encoding: chunked\r\n\r\n", b"2\r\nxy\r\n" * 5000)
+    async with raw_server(handler) as port:
+        await observe(f"http://127.0.0.1:{port}/", timeout="5s", body_limit="64kB")  # loads what is loaded once
+        tracemalloc.start()
+        try:
+            seen = await observe(f"http://127.0.0.1:{port}/", timeout="30s", body_limit="1MB")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert [f.failure for f in seen.findings] == [Failure.BODY_TOO_LARGE]
+    assert peak < 8_000_000  # bytes, the server's own included
+
+
+@pytest.mark.parametrize("nothing", [gzip.compress(b"") * 500, b"\x00\x00\x00\xff\xff" * 2000])
+async def test_a_packed_body_that_unpacks_to_nothing_has_a_limit_too(observe, nothing):
+    """Empty members, or empty blocks, without an end: to unpack them would take a core until the time is up."""
+    head = HEAD + b"content-encoding: gzip\r\n\r\n" + (b"" if nothing.startswith(b"\x1f") else gzip.compress(b"")[:10])
+    async with raw_server(repeating(head, nothing)) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", timeout="20s", body_limit="256kB")
+    assert [f.failure for f in seen.findings] == [Failure.BODY_TOO_LARGE]
+
+
 # --- TLS -------------------------------------------------------------------------------------------------------------
 
 

@@ -278,11 +278,11 @@ class Visitor:
 
     async def _read(self, arrival: Arrival, visit: Visit, request: httpx.Request) -> None:
         """Read the body and check everything; what breaks off the body leaves the head to be judged."""
-        parts: list[bytes] = []
+        body = bytearray()  # and no list of its pieces, which may be many and tiny
         broken: ExchangeError | None = None
         try:
             async for piece in arrival.body:
-                parts.append(piece)  # noqa: PERF401  # What came before it broke off is evidence.
+                body += piece  # what came before it broke off is evidence
         except ExchangeError as error:
             broken = error
         finally:
@@ -294,7 +294,7 @@ class Visitor:
             status=arrival.status,
             reason=arrival.reason,
             headers=httpx.Headers(arrival.headers),
-            body=b"".join(parts),
+            body=bytes(body),
             seconds=self._ctx.elapsed - visit.started,
             certificates=self._needed(exchange.certificates, visit.step),
             redaction=self._redaction,

@@ -29,6 +29,7 @@ _LATE = {
 }
 _PORTS = {"http": 80, "https": 443}
 _THIS_MACHINE = IPv4Address("127.0.0.1")  # what localhost means (RFC 6761), the proxy's machine included
+_OVERHEAD = 64 * 1024  # bytes by which a packed body may be larger than what it unpacks to
 _NO_LIMIT = nullcontext()  # to arm a timer for each chunk costs more than to take it
 
 
@@ -126,6 +127,7 @@ class Body(httpx.AsyncByteStream):
         self._reply = reply
         self._exchange = exchange
         self._limit = terms.body_limit
+        self._came = 0  # bytes before they were unpacked
         self._unpack = unpack
         self._closed = False
         self._deadline = deadline  # on the loop's clock
@@ -136,6 +138,9 @@ class Body(httpx.AsyncByteStream):
             while (chunk := await self._next()) is not None:
                 for piece in self._unpack.feed(chunk):
                     yield self._counted(piece)
+                self._came += len(chunk)
+                if self._came > self._limit + _OVERHEAD:  # much that unpacks to little takes its time all the same
+                    raise self._too_large()
             self._unpack.finish()
         except ExchangeError as error:
             error.exchange = self._exchange
@@ -154,8 +159,11 @@ class Body(httpx.AsyncByteStream):
     def _counted(self, piece: bytes) -> bytes:
         self._exchange.size += len(piece)
         if self._exchange.size > self._limit:
-            raise BrokenAnswerError(f"the body is larger than {self._limit} bytes", Failure.BODY_TOO_LARGE)
+            raise self._too_large()
         return piece
+
+    def _too_large(self) -> BrokenAnswerError:
+        return BrokenAnswerError(f"the body is larger than {self._limit} bytes", Failure.BODY_TOO_LARGE)
 
     async def aclose(self) -> None:
         if self._closed:

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import socket
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
@@ -58,6 +57,11 @@ def _status(line: bytes) -> tuple[int, bytes]:
     return int(found[1]), found[2].strip()
 
 
+def _goes_its_own_way(terms: Terms) -> bool:
+    """Whether it matters which of a host's addresses is asked: libcurl takes any connection to the same name for as good."""
+    return bool(terms.family or terms.pinned or terms.name_server)
+
+
 def _connected(opened: socket.socket) -> bool:
     try:
         opened.getpeername()
@@ -76,6 +80,7 @@ class Transfer:
         self._allow = terms.allow if terms.proxy is None else terms.proxy.allow
         self._tls = request.url.scheme == "https"
         self._began = self._loop.time()
+        self._ready: float | None = None  # when the connection was there, on the loop's clock
         self.handle = pycurl.Curl()
         self.headers: list[tuple[bytes, bytes]] = []
         self.status = 0
@@ -85,8 +90,9 @@ class Transfer:
         self.sized = 0  # bytes of status lines and headers
         self.answered: asyncio.Future[None] = self._loop.create_future()
         self.ended: tuple[int, str] | None = None
-        self._chunks: deque[bytes] = deque()
-        self._waiting = 0
+        self._waiting = (
+            bytearray()
+        )  # of the body; a chunk may be a byte, and an object for each would be forty times the body
         self._paused = False
         self._arrived = asyncio.Event()
         self._kept: BaseException | None = None
@@ -108,9 +114,10 @@ class Transfer:
         option(pycurl.HTTP_VERSION, self._version(url.scheme))
         option(pycurl.HTTPHEADER, _lines(tuple(request.headers.raw)))
         option(pycurl.CONNECTTIMEOUT_MS, _NEVER_MS)
+        alone = self._terms.fresh or _goes_its_own_way(self._terms)
         # On a kept connection libcurl sends again by itself when the server hangs up: twice dialled, twice paid.
-        option(pycurl.FRESH_CONNECT, int(self._terms.fresh or request.method not in _REPEATABLE))
-        option(pycurl.FORBID_REUSE, int(self._terms.fresh))
+        option(pycurl.FRESH_CONNECT, int(alone or request.method not in _REPEATABLE))
+        option(pycurl.FORBID_REUSE, int(alone))
         option(pycurl.SSL_SESSIONID_CACHE, 0)
         option(pycurl.OPT_CERTINFO, int(self._tls))
         option(pycurl.OPENSOCKETFUNCTION, self._on_open_socket)
@@ -174,6 +181,7 @@ class Transfer:
         except Exception as error:  # noqa: BLE001  # Kept, as above.
             self._keep(error)
             return int(pycurl.PREREQFUNC_ABORT)
+        self._ready = self._loop.time()
         return int(pycurl.PREREQFUNC_OK)
 
     def _on_header(self, line: bytes) -> int:
@@ -206,11 +214,10 @@ class Transfer:
                 self.answered.set_result(None)
 
     def _on_write(self, data: bytes) -> int:
-        if self._waiting >= _HIGH_WATER:
+        if len(self._waiting) >= _HIGH_WATER:
             self._paused = True
             return int(pycurl.WRITEFUNC_PAUSE)
-        self._chunks.append(data)
-        self._waiting += len(data)
+        self._waiting += data
         self._arrived.set()
         return len(data)
 
@@ -233,14 +240,14 @@ class Transfer:
 
     def at_hand(self) -> bool:
         """Whether `chunks` goes on without waiting."""
-        return bool(self._chunks) or self.ended is not None
+        return bool(self._waiting) or self.ended is not None
 
     async def chunks(self, explain: Callable[[int, str], ExchangeError]) -> AsyncGenerator[bytes]:
         """Yield the body as it comes; raises ExchangeError when it breaks off."""
         while True:
-            while self._chunks:
-                chunk = self._chunks.popleft()
-                self._waiting -= len(chunk)
+            while self._waiting:
+                chunk = bytes(self._waiting)
+                self._waiting.clear()
                 yield chunk
             if self.ended is not None:
                 break
@@ -248,7 +255,7 @@ class Transfer:
             if self._paused:
                 self._paused = False
                 self.handle.pause(pycurl.PAUSE_CONT)
-            if not self._chunks:
+            if not self._waiting:
                 await self._arrived.wait()
         error = self.error(explain)
         if error is not None:
@@ -266,6 +273,8 @@ class Transfer:
         ready = secured if self._tls else connected
         if ready:
             enter(Stage.PROCESSING, self._began + ready)
+        elif self._ready is not None and not connected:  # a kept connection, of which libcurl tells no time
+            enter(Stage.PROCESSING, self._ready)
         first_byte = info(pycurl.STARTTRANSFER_TIME)
         if first_byte and self.sized:
             enter(Stage.TRANSFER, self._began + first_byte)
