@@ -75,6 +75,14 @@ CASES = {
         BROKEN + NOT_IN_TIME,
     ),
     "a chunk that is none": (answering(HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\nx\r\n0\r\n\r\n"), BROKEN),
+    "a transfer encoding that nobody asked for": (
+        answering(HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+        (Failure.PROTOCOL_ERROR, Failure.WRONG_BODY),
+    ),
+    "a transfer encoding that is none": (
+        answering(HEAD + b"transfer-encoding: foo\r\n\r\nhello"),
+        (Failure.PROTOCOL_ERROR, Failure.WRONG_BODY),
+    ),
     "a length that is none": (answering(HEAD + b"content-length: -5\r\n\r\nhello"), BROKEN),
     "two lengths": (answering(HEAD + b"content-length: 5\r\ncontent-length: 6\r\n\r\nhello"), BROKEN),
     "a bomb": (

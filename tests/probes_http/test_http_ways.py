@@ -2,8 +2,12 @@
 
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from web_servers import answering, free_port, hang, http3_server, name_server, raw_server, web_proxy
 
 from earwitness.model import Attribution, Effect, Failure, Outcome
@@ -335,6 +339,36 @@ async def test_a_certificate_that_is_gone_since_is_our_own_trouble(observe, draw
     assert (only(seen).failure, only(seen).attribution) == (Failure.CLIENT_CERTIFICATE_UNUSABLE, Attribution.MONITOR)
     assert (seen.outcome, drawer.files) == (Outcome.UNKNOWN, {})
     assert "cannot read" in only(seen).message
+
+
+async def test_a_certificate_that_our_library_refuses_is_our_own_trouble(observe, authority, secure_server, tmp_path):
+    """What was good enough when it was issued is too weak for the OpenSSL of today: nothing that the server did."""
+    file = client_certificate(authority, tmp_path, bits=1024)
+    async with secure_server(wanted=True) as url:
+        seen = await observe(url, client_cert=str(file))
+    assert (only(seen).failure, only(seen).attribution) == (Failure.CLIENT_CERTIFICATE_UNUSABLE, Attribution.MONITOR)
+    assert (seen.outcome, only(seen).effect) == (Outcome.UNKNOWN, Effect.NONE)
+    assert "ee key too small" in only(seen).message.lower()
+
+
+def client_certificate(authority, folder, *, bits):
+    """Write a certificate of the authority for an RSA key of so many bits, with the key, and return the file."""
+    key = rsa.generate_private_key(65537, bits)
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
+    signing = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(
+        issuer.subject,
+        x509.Name([]),
+        key.public_key(),
+        x509.random_serial_number(),
+        now - timedelta(days=1),
+        now + timedelta(days=1),
+    ).sign(signing, hashes.SHA256())
+    pem, secret = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    file = folder / "client.pem"
+    file.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, secret, serialization.NoEncryption()))
+    return file
 
 
 async def test_a_flow_over_both_names_step_and_family(observe, twin_web):

@@ -31,6 +31,7 @@ _BROKEN = {
     _WEIRD_SERVER_REPLY: Failure.PROTOCOL_ERROR,
     pycurl.E_HTTP2: Failure.PROTOCOL_ERROR,
     _TOO_LARGE: Failure.PROTOCOL_ERROR,  # headers
+    pycurl.E_BAD_CONTENT_ENCODING: Failure.PROTOCOL_ERROR,  # a transfer encoding that nobody asked for
     _HTTP2_STREAM: Failure.PROTOCOL_ERROR,
     _HTTP3: Failure.PROTOCOL_ERROR,
     pycurl.E_GOT_NOTHING: Failure.CONNECTION_LOST,
@@ -42,6 +43,7 @@ _BROKE_OFF = frozenset({pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, _QUIC_CONNECT}
 _REFUSED = {
     pycurl.E_PEER_FAILED_VERIFICATION: (Failure.CERTIFICATE_INVALID, "the certificate was refused"),
     pycurl.E_SSL_CACERT_BADFILE: (Failure.NO_TRUST_STORE, "the authorities cannot be read"),
+    pycurl.E_SSL_CERTPROBLEM: (Failure.CLIENT_CERTIFICATE_UNUSABLE, "our client certificate cannot be used"),
     pycurl.E_SSL_CONNECT_ERROR: (Failure.TLS_FAILED, "no TLS connection"),
     pycurl.E_OPERATION_TIMEDOUT: (Failure.CONNECT_TIMEOUT, "cannot connect"),  # the kernel's own limit
 }
