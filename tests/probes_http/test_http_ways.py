@@ -333,6 +333,28 @@ async def test_a_certificate_is_not_shown_to_another_host(observe, secure_server
     assert seen.facts["redirects"] == 1
 
 
+async def test_a_certificate_is_shown_again_when_a_redirect_comes_back(observe, authority, secure_server, ours):
+    """As after a login at another host, which must not see it."""
+    shown = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("shop.test").configure_cert(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+
+    async def shop(reader, writer):
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+        shown.append((path, bool(writer.get_extra_info("peercert"))))
+        writer.write(OK if path == b"/done" else f"HTTP/1.1 302 Found\r\nlocation: {login}\r\n\r\n".encode())
+        await writer.drain()
+
+    async with raw_server(shop, ssl=context) as port:
+        back = f"HTTP/1.1 302 Found\r\nlocation: https://shop.test:{port}/done\r\ncontent-length: 0\r\n\r\n"
+        async with secure_server(answer=back.encode()) as login:
+            seen = await observe(f"https://shop.test:{port}/", **ours)
+    assert seen.outcome is Outcome.OK, seen.findings
+    assert shown == [(b"/", True), (b"/done", True)]
+
+
 async def test_a_certificate_that_is_gone_since_is_our_own_trouble(observe, drawer, secure_server, ours, tmp_path):
     async with secure_server(wanted=True) as url:
         seen = await observe(url, **ours, meanwhile=(tmp_path / "probe.key").unlink)

@@ -20,7 +20,7 @@ from earwitness.transport.cards import MASK
 from earwitness.transport.errors import BrokenAnswerError
 from earwitness.transport.exchange import Certificate
 from earwitness.transport.redaction import Redaction, is_long, sensitive_header
-from earwitness.transport.redirects import REDIRECTS, pointed_at
+from earwitness.transport.redirects import REDIRECTS, location_in, pointed_at
 
 if TYPE_CHECKING:
     from earwitness.probes.http_spec import StepSpec, TimeLeft
@@ -150,7 +150,7 @@ def _check_redirect(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
     if step.follow_redirects:
         where, what = answer.url, "to end at"
     else:
-        location = answer.headers.get("location") if answer.status in REDIRECTS else None
+        location = location_in(answer.headers.raw) if answer.status in REDIRECTS else None
         if location is None:
             message = f"expected a redirect to {answer.redaction.url(wanted)}, got {answer.status_line}"
             yield Finding(Failure.WRONG_REDIRECT, message, step.harm)

@@ -1,7 +1,7 @@
 """One try of a flow, as one visitor makes it: step after step, with the cookies and the captured values of this visit."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ from earwitness.transport.client_certificate import (
 )
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Certificate, Stage
-from earwitness.transport.redaction import Redaction, is_long
+from earwitness.transport.redaction import Redaction, is_long, secrets_of_request
 from earwitness.transport.redirects import follow, same_origin
 
 if TYPE_CHECKING:
@@ -234,8 +234,7 @@ class Visitor:
             prepared = Prepared.of(self._built(step))
         else:
             prepared = self._ctx.memo.once(step, "request", lambda: Prepared.of(self._built(step)))
-        for secret in prepared.secrets:
-            self._redaction.hide(secret)
+        self._hide(prepared.secrets)
         return prepared.request
 
     def _built(self, step: StepSpec) -> httpx.Request:
@@ -270,7 +269,10 @@ class Visitor:
         )
         try:
             redirects = step.redirects if step.follow_redirects else None
-            arrival = await follow(self._web.transport, self._jar, request, terms, visit.trail, redirects)
+            try:
+                arrival = await follow(self._web.transport, self._jar, request, terms, visit.trail, redirects)
+            finally:
+                self._hide(secret for asked in visit.trail.asked for secret in secrets_of_request(asked))
             await self._read(arrival, visit, request)
         except httpx.TransportError as error:
             visit.findings.append(finding_of(error, step))
@@ -337,6 +339,10 @@ class Visitor:
                 self._values[name] = Captured(value, spec.secret)
                 if spec.secret:
                     self._redaction.hide(self._values[name].text)
+
+    def _hide(self, secrets: Iterable[str]) -> None:
+        for secret in secrets:
+            self._redaction.hide(secret)
 
     def _hide_cookies(self) -> None:
         for cookie in self._jar.jar:

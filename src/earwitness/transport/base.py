@@ -13,7 +13,7 @@ import httpx
 
 from earwitness.model import Failure
 from earwitness.transport import guard
-from earwitness.transport.decoding import Identity, Inflater, decoder
+from earwitness.transport.decoding import decoder
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError, TimedOutError
 from earwitness.transport.exchange import EXCHANGE, TERMS, Address, Exchange, Stage, Terms
 from earwitness.transport.proxies import by_way_of_proxy
@@ -121,27 +121,28 @@ class Body(httpx.AsyncByteStream):
         reply: Reply,
         exchange: Exchange,
         terms: Terms,
-        unpack: Identity | Inflater,
+        encoding: str,
         deadline: float | None,
     ) -> None:
         self._reply = reply
         self._exchange = exchange
         self._limit = terms.body_limit
         self._came = 0  # bytes before they were unpacked
-        self._unpack = unpack
+        self._encoding = encoding  # which matters to who reads the body alone
         self._closed = False
         self._deadline = deadline  # on the loop's clock
         self._whole = terms.timeout or 0.0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
+            unpack = decoder(self._encoding)
             while (chunk := await self._next()) is not None:
-                for piece in self._unpack.feed(chunk):
+                for piece in unpack.feed(chunk):
                     yield self._counted(piece)
                 self._came += len(chunk)
                 if self._came > self._limit + _OVERHEAD:  # much that unpacks to little takes its time all the same
                     raise self._too_large()
-            self._unpack.finish()
+            unpack.finish()
         except ExchangeError as error:
             error.exchange = self._exchange
             raise
@@ -235,7 +236,7 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
                 async with Watch(exchange, terms, deadline) as watch:
                     addresses = await self._addresses(request.url, terms, exchange)
                     reply = await self._open(request, addresses, terms, exchange, watch)
-            return await _arrived(request.url, reply, exchange, terms, deadline)
+            return _arrived(request.url, reply, exchange, terms, deadline)
         except ExchangeError as error:
             exchange.ended = loop.time()
             error.exchange = exchange
@@ -268,15 +269,10 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         return await resolver.resolve(host, terms.family)
 
 
-async def _arrived(url: httpx.URL, reply: Reply, exchange: Exchange, terms: Terms, deadline: float | None) -> Arrival:
+def _arrived(url: httpx.URL, reply: Reply, exchange: Exchange, terms: Terms, deadline: float | None) -> Arrival:
     exchange.headers = tuple(reply.headers)
     encoding = b",".join(value for name, value in reply.headers if name.lower() == b"content-encoding")
-    try:
-        unpack = decoder(encoding.decode("latin-1"))
-    except BrokenAnswerError:
-        await reply.close()
-        raise
-    body = Body(reply, exchange, terms, unpack, deadline)
+    body = Body(reply, exchange, terms, encoding.decode("latin-1"), deadline)
     return Arrival(url, reply.status, reply.reason.decode("latin-1"), reply.headers, body, exchange)
 
 
