@@ -245,6 +245,17 @@ async def test_names_what_is_wrong_with_tls(observe, authority, tmp_path, case):
     assert ("does not send" in finding.message) == (case in ("incomplete chain", "unknown issuer")), finding.message
 
 
+async def test_an_international_name_is_not_said_to_be_another(observe, zone, authority):
+    zone.addresses["xn--zhlung-bua.test"] = ["127.0.0.1"]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("zählung.test", not_before=days(-90), not_after=days(-2)).configure_cert(context)
+    async with raw_server(answering(HEAD + b"\r\n"), ssl=context) as port:
+        seen = await observe(f"https://zählung.test:{port}/", timeout="5s")
+    (finding,) = seen.findings
+    assert finding.message.startswith("the certificate of xn--zhlung-bua.test expired on ")
+    assert "not for" not in finding.message
+
+
 def saying(text):
     """Return a handler that answers in plain text whatever it is told; a TLS client ends no line that could be waited for."""
 

@@ -1,6 +1,7 @@
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
 
+import httpx
 import pytest
 from dnslib import CAA, CNAME, MX, NS, QTYPE, RCODE, RR, SRV, TXT, A, DNSError, DNSRecord
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
@@ -9,6 +10,7 @@ from web_servers import free_port, hang, raw_server
 
 from earwitness.model import Attribution, Effect, Failure, Outcome
 from earwitness.probes.dns import DnsSpec
+from earwitness.probes.endpoint import host_name
 from earwitness.transport.server_address import server_address
 
 NAME = "shop.test"
@@ -387,3 +389,11 @@ async def test_what_is_no_answer_is_passed_over_as_resolvers_do(observe, kind):
         seen = await observe("dns", name=NAME, servers=address, timeout="600ms")
     assert (only(seen).failure, only(seen).attribution) == (Failure.PROTOCOL_ERROR, Attribution.TARGET)
     assert "sends what is no answer" in only(seen).message
+
+
+@pytest.mark.parametrize("written", ["straße.test", "STRASSE.test", "müller.test"])
+def test_every_kind_of_probe_asks_for_the_same_international_name(written):
+    """By IDNA 2003 a straße was a strasse, which may be somebody else's."""
+    asked = httpx.URL(f"http://{written}").raw_host.decode()
+    assert host_name(written) == asked
+    assert DnsSpec.model_validate({"name": written}).name.lower() == f"{asked}."

@@ -7,6 +7,7 @@ import httpx
 from earwitness.model import Attribution, Effect, Failure, Finding, Step, worst_effect
 from earwitness.probes.http_checks import Answer
 from earwitness.probes.http_spec import StepSpec
+from earwitness.transport.base import ascii_host
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.redirects import Trail
 
@@ -47,7 +48,7 @@ def host_of(visit: Visit, failure: Failure) -> str:
         return max(exchanges, key=lambda exchange: sum(exchange.phases.values())).host
     if exchanges:
         return exchanges[-1].host
-    return visit.request.url.host if visit.request is not None else ""
+    return ascii_host(visit.request.url) if visit.request is not None else ""
 
 
 def finding_of(error: httpx.TransportError, step: StepSpec) -> Finding:

@@ -230,7 +230,7 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         """
         loop = asyncio.get_running_loop()
         deadline = None if terms.timeout is None else loop.time() + terms.timeout
-        exchange = Exchange(host=request.url.host)
+        exchange = Exchange(host=ascii_host(request.url))
         try:
             with by_way_of_proxy(terms.proxy, exchange):
                 async with Watch(exchange, terms, deadline) as watch:
@@ -255,9 +255,9 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         loop = asyncio.get_running_loop()
         exchange.enter(Stage.RESOLVE, loop.time())
         if terms.proxy is not None:
-            _check_beyond_proxy(url.host, terms)
+            _check_beyond_proxy(ascii_host(url), terms)
         at, allow = (url, terms.allow) if terms.proxy is None else (terms.proxy.url, terms.proxy.allow)
-        addresses = await self._looked_up(at.raw_host.decode("ascii"), terms)
+        addresses = await self._looked_up(ascii_host(at), terms)
         exchange.ended = loop.time()
         return guard.usable(addresses, port_of(at), allow, self._route, terms.deny)
 
@@ -282,6 +282,11 @@ def _check_beyond_proxy(host: str, terms: Terms) -> None:
     spelled = _THIS_MACHINE if name == "localhost" or name.endswith(".localhost") else literal(host)
     if spelled is not None:
         guard.check(spelled, terms.allow, terms.deny)
+
+
+def ascii_host(url: httpx.URL) -> str:
+    """Return the host as name servers and certificates know it: an international name in ASCII, an address without brackets."""
+    return url.raw_host.decode("ascii")
 
 
 def port_of(url: httpx.URL) -> int:

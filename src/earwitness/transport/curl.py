@@ -8,7 +8,7 @@ import httpx
 import pycurl
 
 from earwitness.model import Failure
-from earwitness.transport.base import GuardedTransport, Reply, Watch, port_of
+from earwitness.transport.base import GuardedTransport, Reply, Watch, ascii_host, port_of
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
 from earwitness.transport.exchange import Address, Exchange, Proxy, Stage, Terms
 from earwitness.transport.multi import MultiDriver
@@ -87,7 +87,7 @@ class CurlTransport(GuardedTransport):
         at = url if proxy is None else proxy.url
         if proxy is not None and proxy.url.scheme == "https":
             transfer.handle.setopt(pycurl.PROXY_CAINFO, self._trust.bundle())
-        host = at.raw_host.decode("ascii")
+        host = ascii_host(at)
         if literal(host) is None:
             transfer.pin(host, port_of(at), addresses)
         self.driver().add(transfer.handle, transfer.on_done)
@@ -108,11 +108,11 @@ class CurlTransport(GuardedTransport):
     async def _refused(error: ExchangeError, transfer: Transfer, url: httpx.URL, exchange: Exchange) -> ExchangeError:
         """Return the refusal of a certificate with the reason that its facts give."""
         if not exchange.certificates and exchange.address is not None:
-            seen = await look(exchange.address, port_of(url), url.host)
+            seen = await look(exchange.address, port_of(url), ascii_host(url))
             exchange.certificates = () if seen is None else (seen,)
         said = f"{error}, OpenSSL verify code {transfer.verify_code}"
         return ConnectFailedError(
-            diagnose(exchange.certificates, url.host, time.time(), said, transfer.verify_code), error.failure
+            diagnose(exchange.certificates, ascii_host(url), time.time(), said, transfer.verify_code), error.failure
         )
 
     def _reply(self, transfer: Transfer, exchange: Exchange) -> Reply:

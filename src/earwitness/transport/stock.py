@@ -12,7 +12,7 @@ import httpcore
 import httpx
 
 from earwitness.model import Failure
-from earwitness.transport.base import GuardedTransport, Reply, Watch, port_of
+from earwitness.transport.base import GuardedTransport, Reply, Watch, ascii_host, port_of
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
 from earwitness.transport.exchange import Address, Exchange, Stage, Terms
 from earwitness.transport.guard import check
@@ -112,9 +112,9 @@ class StockTransport(GuardedTransport):
     @staticmethod
     async def _refused(error: ssl.SSLCertVerificationError, url: httpx.URL, exchange: Exchange) -> ExchangeError:
         exchange.verified = False
-        seen = None if exchange.address is None else await look(exchange.address, port_of(url), url.host)
+        seen = None if exchange.address is None else await look(exchange.address, port_of(url), ascii_host(url))
         exchange.certificates = () if seen is None else (seen,)
-        message = diagnose(exchange.certificates, url.host, time.time(), error.verify_message, error.verify_code)
+        message = diagnose(exchange.certificates, ascii_host(url), time.time(), error.verify_message, error.verify_code)
         return ConnectFailedError(message, Failure.CERTIFICATE_INVALID)
 
     @staticmethod
