@@ -108,6 +108,27 @@ async def test_what_belongs_to_the_first_origin_is_there_again_when_a_redirect_c
     assert "own" not in login.heard[0].partition("\r\n")[2]
 
 
+def setting(answer, *cookies):
+    lines = "".join(f"set-cookie: {cookie}\r\n" for cookie in cookies).encode()
+    return answer.replace(b"content-length", lines + b"content-length")
+
+
+async def test_of_cookies_with_one_name_that_of_the_answers_own_host_is_captured(observe, zone):
+    """Every host on the way calls its session by the same name, and the shop's was there first."""
+    zone.addresses["login.test"] = ["127.0.0.1"]
+    shop, login = Host(narrow=OK, done=setting(OK, "sid=wide; Path=/", "sid=narrow; Path=/done")), Host()
+    async with raw_server(shop) as here, raw_server(login) as there:
+        shop.answers["/start"] = setting(moved(302, f"http://login.test:{there}/login"), "sid=first; Path=/")
+        login.answers["/login"] = setting(moved(302, f"http://shop.test:{here}/done"), "sid=theirs; Path=/done")
+        start = f"http://shop.test:{here}/"
+        steps = [
+            {"name": "a", "url": f"{start}start", "capture": {"SID": {"cookie": "sid"}}},
+            {"name": "b", "url": start + "{{SID}}"},
+        ]
+        seen = await observe(steps=steps)
+    assert seen.outcome is Outcome.OK, seen.findings
+
+
 async def test_a_cookie_that_is_written_as_a_header_goes_along_beside_those_of_the_server(observe):
     first = moved(302, "/there").replace(b"content-length", b"set-cookie: lang=en; Path=/\r\ncontent-length")
     shop = Host(start=first, there=OK)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property, lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import regex
 
 from earwitness.model import Attribution, Effect, Failure, Finding
 from earwitness.probes import http_json
-from earwitness.probes.http_json import UnsearchableError, values_at
+from earwitness.probes.http_json import JSON_NUMBER, UnsearchableError, values_at
 from earwitness.transport.cards import MASK
 from earwitness.transport.errors import BrokenAnswerError
 from earwitness.transport.exchange import Certificate
@@ -220,11 +221,18 @@ def _other_values(path: str, wanted: str, document: Any, answer: Answer) -> str 
     first: list[str] = []
     for value in values_at(path, document, answer.patience):
         text = _as_text(value)
-        if text == wanted:
+        if text == wanted or _same_number(value, text, wanted):
             return None
         if len(first) < _SHOWN:
             first.append(text)
     return ", ".join(answer.excerpt(text) for text in first)
+
+
+def _same_number(value: Any, text: str, wanted: str) -> bool:
+    """Whether a number of the document is the wanted one in another spelling: 10.00 is read as 10.0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not JSON_NUMBER.fullmatch(wanted):
+        return False
+    return Decimal(text) == Decimal(wanted)
 
 
 def _check_time(step: "StepSpec", answer: Answer) -> Iterator[Finding]:

@@ -42,10 +42,13 @@ class Visit:
 
 
 def host_of(visit: Visit, failure: Failure) -> str:
-    """Return the host that a finding is about: the one that took longest if it is slowness, else the last one asked."""
+    """Return the host that a finding is about: the one that took longest if it is slowness, the one whose certificate ends first, else the last one asked."""
     exchanges = visit.trail.exchanges
     if failure is Failure.SLOW and exchanges:
         return max(exchanges, key=lambda exchange: sum(exchange.phases.values())).host
+    shown = [exchange for exchange in exchanges if exchange.certificates]
+    if failure is Failure.CERTIFICATE_EXPIRING and shown:
+        return min(shown, key=lambda exchange: min(c.not_after for c in exchange.certificates)).host
     if exchanges:
         return exchanges[-1].host
     return ascii_host(visit.request.url) if visit.request is not None else ""

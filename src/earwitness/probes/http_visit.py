@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import structlog
 
-from earwitness.model import Attribution, Effect, Failure, Finding
+from earwitness.model import Attribution, Effect, Failure, Finding, worst_effect
 from earwitness.probes.context import RunContext
 from earwitness.probes.http_capture import captured
 from earwitness.probes.http_checks import Answer, check_head, check_rest
@@ -204,6 +204,10 @@ class Visitor:
             failure = Failure.CLIENT_CERTIFICATE_UNUSABLE
             visit.findings = [Finding(failure, self._unusable, Effect.NONE, Attribution.MONITOR)]
             return
+        if not visit.step.always and self._until <= asyncio.get_running_loop().time():
+            visit.findings = [self._no_time_for(visit.step)]
+            visit.lacks = True  # and so will those after it
+            return
         try:
             visit.request = self._request(visit)
         except UnusableValueError as error:
@@ -211,6 +215,12 @@ class Visitor:
         else:
             await self._exchange(visit, visit.request)
         visit.duration = self._ctx.elapsed - visit.started
+
+    def _no_time_for(self, step: StepSpec) -> Finding:
+        """Return that the time of the whole is over: as bad as what took it, or as the step where nothing else was wrong."""
+        before = [finding for visit in self.visits for finding in visit.findings]
+        message = f"no time was left for it of the {self._spec.timeout:g} s that the whole has"
+        return Finding(Failure.TRANSFER_TIMEOUT, message, worst_effect(tuple(before)) if before else step.harm)
 
     def _outlived(self, visit: Visit) -> bool:
         """Whether a token that we kept is refused: it was ours to renew, and says nothing about the target."""
@@ -298,7 +308,7 @@ class Visitor:
             headers=httpx.Headers(arrival.headers),
             body=bytes(body),
             seconds=self._ctx.elapsed - visit.started,
-            certificates=self._needed(exchange.certificates, visit.step),
+            certificates=[c for shown in visit.trail.exchanges for c in self._needed(shown.certificates, visit.step)],
             redaction=self._redaction,
         )
         self._last_url = arrival.url
