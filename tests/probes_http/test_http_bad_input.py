@@ -163,6 +163,33 @@ async def test_a_packed_body_that_unpacks_to_nothing_has_a_limit_too(observe, no
     assert [f.failure for f in seen.findings] == [Failure.BODY_TOO_LARGE]
 
 
+LONG = b"/" + b"x" * 60_000
+ENDLESS = {  # what a server says at length, and the failures that come of it
+    "a reason": (answering(b"HTTP/1.1 500 " + LONG + b"\r\ncontent-length: 0\r\n\r\n"), [Failure.WRONG_STATUS]),
+    "a loop": (
+        answering(b"HTTP/1.1 302 F\r\nlocation: /?" + b"next=a&" * 8000 + b"\r\ncontent-length: 0\r\n\r\n"),
+        [Failure.TOO_MANY_REDIRECTS],
+    ),
+    "an address": (
+        answering(b"HTTP/1.1 302 F\r\nlocation: " + LONG + b"\r\ncontent-length: 0\r\n\r\n"),
+        [Failure.WRONG_STATUS, Failure.WRONG_REDIRECT],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_what_a_server_says_at_length_is_told_in_brief(observe, drawer, kind):
+    """It would be stored, sent to every hook and shown in every list."""
+    handler, failures = ENDLESS[kind]
+    follow = {} if kind != "an address" else {"follow_redirects": False, "expect": {"status": 200, "redirect_to": "/a"}}
+    async with raw_server(handler) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", timeout="5s", **follow)
+    assert [f.failure for f in seen.findings] == failures
+    told = [*(f.message for f in seen.findings), *(step.note for step in seen.steps), *map(str, seen.facts.values())]
+    assert max(map(len, told)) < 2_100
+    assert max(map(len, drawer.files.values())) > 10_000  # the evidence has it all
+
+
 # --- TLS -------------------------------------------------------------------------------------------------------------
 
 
