@@ -1,5 +1,7 @@
 """By which way a request goes: version of HTTP, version of IP, address, name server, proxy."""
 
+import contextlib
+import socket
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -80,6 +82,26 @@ async def twins(four, six):
             if handler is not None:
                 await servers.enter_async_context(raw_server(handler, host, port))
         yield port
+
+
+@pytest.mark.parametrize("limits", [{}, {"connect": "1500ms"}])
+async def test_the_next_address_is_tried_when_one_takes_nobody(observe, zone, limits):
+    """A host of two machines, one of which is cut off: customers come to the other."""
+    zone.addresses["twin.test"] = ["127.0.0.2", "127.0.0.3"]
+    with contextlib.ExitStack() as sockets:
+        full = sockets.enter_context(socket.socket())
+        full.bind(("127.0.0.2", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        for _ in range(8):
+            filler = sockets.enter_context(socket.socket())
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(("127.0.0.2", port))
+        async with raw_server(answering(OK), "127.0.0.3", port):
+            seen = await observe(f"http://twin.test:{port}/", timeout="3s", timeouts=limits)
+    assert seen.outcome is Outcome.OK, seen.findings
+    assert seen.facts["address"] == "127.0.0.3"
 
 
 @pytest.fixture

@@ -48,10 +48,15 @@ class _PinnedBackend(httpcore.AsyncNetworkBackend):
         *others, last = self._addresses
         for address in others:
             try:
-                return await self._connect(address, port, timeout, local_address, socket_options)
-            except httpcore.ConnectError:
+                return await self._connect(address, port, self._share(), local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue  # the next address may do better, and the last one speaks for all
         return await self._connect(last, port, timeout, local_address, socket_options)
+
+    def _share(self) -> float | None:
+        """Return the seconds that one of the addresses may take, so that one that takes nobody leaves some for the next."""
+        known = [limit for limit in (self._terms.timeout, self._terms.limits.get(Stage.CONNECT)) if limit is not None]
+        return min(known) / len(self._addresses) if known else None
 
     async def _connect(
         self, address: Address, port: int, limit: float | None, local: str | None, options: Iterable[Any] | None
