@@ -1,12 +1,15 @@
 """Runs over a connection that an earlier one left open: they ask who they are told to ask, and say what they waited for."""
 
 import asyncio
+import ssl
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from web_servers import free_port, raw_server
 
 from earwitness.model import Failure, Outcome
+from earwitness.transport import transfer
 
 
 @pytest.fixture(params=["curl"])
@@ -89,3 +92,33 @@ async def test_to_wait_for_its_answer_is_not_to_connect(observe, make_web, limit
     assert seen.findings[0].failure is Failure.FIRST_BYTE_TIMEOUT
     assert seen.measures["phase_processing"] > 0.2
     assert server.connections == 1
+
+
+@pytest.fixture
+async def secure(authority):
+    """The port of a server with a certificate that ends in three days, and the server."""
+    context, server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), Keeping()
+    authority.issue_cert("shop.test", not_after=datetime.now(UTC) + timedelta(days=3)).configure_cert(context)
+    async with raw_server(server, ssl=context) as port:
+        yield port, server
+
+
+async def test_its_certificate_is_known_though_it_was_shown_when_it_was_made(observe, make_web, secure):
+    """Nothing else would tell that it runs out, as long as somebody comes often enough."""
+    (port, server), web = secure, make_web()
+    for _ in range(2):
+        seen = await observe(f"https://shop.test:{port}/", web, fresh_connection=False)
+        assert [f.failure for f in seen.findings] == [Failure.CERTIFICATE_EXPIRING]
+        assert seen.measures["cert_expiry"] == seen.facts["certificate_not_after"]
+    assert server.connections == 1
+
+
+async def test_it_is_made_anew_after_a_while(observe, make_web, secure, monkeypatch):
+    """Whether a certificate is still good is seen at a handshake."""
+    monkeypatch.setattr(transfer, "_KEPT_FOR", 1)
+    (port, server), web = secure, make_web()
+    async with asyncio.timeout(20):
+        while server.connections < 2:
+            await observe(f"https://shop.test:{port}/", web, fresh_connection=False)
+            await asyncio.sleep(0.05)
+    assert server.asked > 5

@@ -10,7 +10,7 @@ import pycurl
 from earwitness.model import Failure
 from earwitness.transport.base import GuardedTransport, Reply, Watch, ascii_host, port_of
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
-from earwitness.transport.exchange import Address, Exchange, Proxy, Stage, Terms
+from earwitness.transport.exchange import Address, Certificate, Exchange, Proxy, Stage, Terms
 from earwitness.transport.multi import MultiDriver
 from earwitness.transport.oserrors import connect_failure
 from earwitness.transport.proxies import check_answer
@@ -39,6 +39,7 @@ _BROKEN = {
     pycurl.E_RECV_ERROR: Failure.CONNECTION_LOST,
     pycurl.E_SEND_ERROR: Failure.CONNECTION_LOST,
 }
+_REMEMBERED = 1000  # connections of which the certificates are known; ten times as many as are kept
 _BROKE_OFF = frozenset({pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, _QUIC_CONNECT})
 _REFUSED = {
     pycurl.E_PEER_FAILED_VERIFICATION: (Failure.CERTIFICATE_INVALID, "the certificate was refused"),
@@ -53,10 +54,11 @@ class CurlTransport(GuardedTransport):
     """Requests by libcurl. Close it when done; what is then under way fails as the monitor's own doing."""
 
     _driver: MultiDriver | None = None
+    _shown: dict[int, tuple[Certificate, ...]]  # by connection
 
     def driver(self) -> MultiDriver:
         if self._driver is None:
-            self._driver = MultiDriver()
+            self._driver, self._shown = MultiDriver(), {}
         return self._driver
 
     async def aclose(self) -> None:
@@ -95,6 +97,8 @@ class CurlTransport(GuardedTransport):
     async def _settle(self, transfer: Transfer, url: httpx.URL, exchange: Exchange, *, direct: bool) -> None:
         """Complete the record up to the headers; raise what kept them from coming. `direct`: without a proxy."""
         transfer.complete()
+        if transfer.keeps and url.scheme == "https":
+            self._remember(transfer, exchange)
         if transfer.status and transfer.headers_done:
             exchange.verified = True if url.scheme == "https" else None
             return
@@ -103,6 +107,15 @@ class CurlTransport(GuardedTransport):
             exchange.verified = False
             error = await self._refused(error, transfer, url, exchange) if direct else error
         raise error or BrokenAnswerError("the connection closed without an answer", Failure.CONNECTION_LOST)
+
+    def _remember(self, transfer: Transfer, exchange: Exchange) -> None:
+        """Let the record of a kept connection have the certificates that were shown when it was made."""
+        if not exchange.certificates:
+            exchange.certificates = self._shown.get(transfer.connection, ())
+            return
+        self._shown[transfer.connection] = exchange.certificates
+        if len(self._shown) > _REMEMBERED:
+            del self._shown[next(iter(self._shown))]
 
     @staticmethod
     async def _refused(error: ExchangeError, transfer: Transfer, url: httpx.URL, exchange: Exchange) -> ExchangeError:

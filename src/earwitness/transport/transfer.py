@@ -19,6 +19,7 @@ from earwitness.transport.trust import read_pem
 _HIGH_WATER = 128 * 1024  # bytes that may wait for their reader before libcurl is told to pause
 _OURS = frozenset({b"connection", b"content-length", b"transfer-encoding"})  # libcurl frames the request itself
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEPT_FOR = 300  # seconds, then a connection is made anew: whether its certificate is still good is seen at a handshake
 _NEVER_MS = 2**31 - 1  # we keep the time ourselves
 _VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 _WANTED = {
@@ -79,6 +80,7 @@ class Transfer:
         self._exchange = exchange
         self._allow = terms.allow if terms.proxy is None else terms.proxy.allow
         self._tls = request.url.scheme == "https"
+        self.keeps = not terms.fresh and not _goes_its_own_way(terms)  # whether others may go over its connection later
         self._began = self._loop.time()
         self._ready: float | None = None  # when the connection was there, on the loop's clock
         self.handle = pycurl.Curl()
@@ -114,10 +116,10 @@ class Transfer:
         option(pycurl.HTTP_VERSION, self._version(url.scheme))
         option(pycurl.HTTPHEADER, _lines(tuple(request.headers.raw)))
         option(pycurl.CONNECTTIMEOUT_MS, _NEVER_MS)
-        alone = self._terms.fresh or _goes_its_own_way(self._terms)
         # On a kept connection libcurl sends again by itself when the server hangs up: twice dialled, twice paid.
-        option(pycurl.FRESH_CONNECT, int(alone or request.method not in _REPEATABLE))
-        option(pycurl.FORBID_REUSE, int(alone))
+        option(pycurl.FRESH_CONNECT, int(not self.keeps or request.method not in _REPEATABLE))
+        option(pycurl.FORBID_REUSE, int(not self.keeps))
+        option(pycurl.MAXLIFETIME_CONN, _KEPT_FOR)
         option(pycurl.SSL_SESSIONID_CACHE, 0)
         option(pycurl.OPT_CERTINFO, int(self._tls))
         option(pycurl.OPENSOCKETFUNCTION, self._on_open_socket)
@@ -308,6 +310,11 @@ class Transfer:
         shown = self.handle.getinfo_raw(pycurl.INFO_CERTINFO)
         pems = (value for certificate in shown for name, value in certificate if name == b"Cert")
         self._exchange.certificates = tuple(facts for facts in map(read_pem, pems) if facts is not None)
+
+    @property
+    def connection(self) -> int:
+        """The number of the connection, among those of the driver."""
+        return int(self.handle.getinfo(pycurl.CONN_ID))
 
     @property
     def os_error(self) -> int:
