@@ -282,7 +282,8 @@ class Visitor:
             try:
                 arrival = await follow(self._web.transport, self._jar, request, terms, visit.trail, redirects)
             finally:
-                self._hide(secret for asked in visit.trail.asked for secret in secrets_of_request(asked))
+                for asked in visit.trail.asked:
+                    self._hide(secrets_of_request(asked))
             await self._read(arrival, visit, request)
         except httpx.TransportError as error:
             visit.findings.append(finding_of(error, step))

@@ -91,6 +91,8 @@ def decoder(encoding: str) -> Identity | Inflater:
 
     A word that is no coding at all (`none`, `utf-8`) is what some servers say of a body as it is, and browsers show it.
     """
+    if not encoding:
+        return Identity()
     named = [name for part in encoding.lower().split(",") if (name := part.strip()) not in ("", "identity")]
     if not _PACKINGS.intersection(named):
         return Identity()

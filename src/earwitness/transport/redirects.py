@@ -55,15 +55,17 @@ async def follow(
     """
     loop = asyncio.get_running_loop()
     deadline = None if terms.timeout is None else loop.time() + terms.timeout
-    home = _Home(request, terms.client, _own_cookie(request, jar))
-    for hop in range((limit or 0) + 1):
-        if hop:
+    home: _Home | None = None
+    for _ in range((limit or 0) + 1):
+        if home is not None:
             left = None if deadline is None else max(0.001, deadline - loop.time())
             terms = replace(terms, timeout=left, client=home.client if home.has(request.url) else None)
         arrival = await _send(transport, request, terms, trail)
-        _keep_cookies(jar, arrival, request)
         location = None if limit is None or arrival.status not in REDIRECTS else location_in(arrival.headers)
-        if location is None:
+        if home is None and location is not None:
+            home = _Home(request, terms.client, _own_cookie(request, jar))
+        _keep_cookies(jar, arrival, request)
+        if home is None or location is None:
             return arrival
         await arrival.body.aclose()
         request = _following(home, request, arrival.status, pointed_at(request.url, location), jar)

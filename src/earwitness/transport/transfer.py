@@ -119,7 +119,8 @@ class Transfer:
         # On a kept connection libcurl sends again by itself when the server hangs up: twice dialled, twice paid.
         option(pycurl.FRESH_CONNECT, int(not self.keeps or request.method not in _REPEATABLE))
         option(pycurl.FORBID_REUSE, int(not self.keeps))
-        option(pycurl.MAXLIFETIME_CONN, _KEPT_FOR)
+        if self.keeps:
+            option(pycurl.MAXLIFETIME_CONN, _KEPT_FOR)
         option(pycurl.SSL_SESSIONID_CACHE, 0)
         option(pycurl.OPT_CERTINFO, int(self._tls))
         option(pycurl.OPENSOCKETFUNCTION, self._on_open_socket)
