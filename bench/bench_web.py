@@ -2,7 +2,7 @@
 
 CPU is what the operating system accounts to all processes of a side, divided by the requests that the target counted. Lateness is
 the daemon's own `earwitness_schedule_lateness_seconds`. `--seconds` is how long each side is measured, `--only` picks parts, `--python`
-another interpreter for the daemon: Debian builds its own with profiling, which is worth a third.
+another interpreter for the daemon.
 """
 
 import argparse
@@ -72,17 +72,20 @@ def _side_by_side(scheme, folder, target, chosen):
 
 
 def _many(folder, target, chosen):
-    few, many = RATE, 10_000
+    """The many, beside fewer that make as many checks together, and beside some that are run as seldom each."""
+    many, busy, seldom = (10_000, 10_000 // RATE), (RATE, 1), (100, 10_000 // RATE)
     rows = {}
-    for number in (few, many):
-        every = number // RATE
+    for number, every in (busy, seldom, many):
         daemon = Daemon(folder / f"many-{number}", target, target.urls("http", number), every, python=chosen.python)
         rows[number] = _watched(daemon, target, max(chosen.seconds, every), every)
-        yield f"{number:,} probes at {RATE}/s: CPU a check", f"{rows[number].cpu * 1e6:.0f} us"
-        yield f"{number:,} probes: memory", f"{rows[number].resident / 1e6:.0f} MB"
-        yield f"{number:,} probes: p99 lateness of a start", _lateness(rows[number])
-        yield f"{number:,} probes: start to ready", f"{rows[number].start:.2f} s"
-    yield f"ratio of CPU a check, {many:,} to {few:,} probes", f"{rows[many].cpu / rows[few].cpu:.2f}"
+        what = f"{number:,} probes every {every} s"
+        yield f"{what}: CPU a check", f"{rows[number].cpu * 1e6:.0f} us"
+        yield f"{what}: memory", f"{rows[number].resident / 1e6:.0f} MB"
+        yield f"{what}: p99 lateness of a start", _lateness(rows[number])
+        yield f"{what}: start to ready", f"{rows[number].start:.2f} s"
+    most = rows[many[0]].cpu
+    yield f"ratio of CPU a check, {many[0]:,} to {busy[0]} probes at the same rate", f"{most / rows[busy[0]].cpu:.2f}"
+    yield f"ratio of CPU a check, {many[0]:,} to {seldom[0]} probes as seldom", f"{most / rows[seldom[0]].cpu:.2f}"
 
 
 def _dead(folder, target, chosen):

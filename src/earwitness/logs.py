@@ -10,6 +10,7 @@ import structlog
 
 from earwitness.config.fields import Secret, Spec
 from earwitness.config.schema import Config
+from earwitness.transport.spelling import needles, without
 
 _SHORTEST = 4  # characters; masking shorter secrets would mask half the log
 _MASK = "<secret>"
@@ -18,24 +19,25 @@ _TELLING = re.compile(r"TOKEN|SECRET|PASS|KEY|CARD|PIN$|AUTH|CREDENTIAL", re.IGN
 
 
 class SecretMask:
-    """Replaces the configuration's secrets in whatever is about to be written."""
+    """Replaces the configuration's secrets, however they are spelled, in whatever is about to be written."""
 
     def __init__(self) -> None:
-        self._secrets: tuple[str, ...] = ()
+        self._sought: set[str] = set()
 
     def learn(self, config: Config) -> None:
         """Know this configuration's secrets too; those of earlier ones stay masked."""
-        self._secrets = tuple(dict.fromkeys((*self._secrets, *secrets_of(config))))
+        self._seek(secrets_of(config))
 
     def learn_environment(self, environment: Mapping[str, str]) -> None:
         """Know the values of variables whose names say that they are secret, wherever the configuration puts them."""
-        told = (value for name, value in environment.items() if _TELLING.search(name) and len(value) >= _SHORTEST)
-        self._secrets = tuple(dict.fromkeys((*self._secrets, *told)))
+        self._seek(value for name, value in environment.items() if _TELLING.search(name) and len(value) >= _SHORTEST)
+
+    def _seek(self, secrets: Iterable[str]) -> None:
+        spelled = (needle for secret in secrets for needle in needles(secret) if len(needle) >= _SHORTEST)
+        self._sought.update(spelled)
 
     def text(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, _MASK)
-        return text
+        return without(text, self._sought, _MASK)
 
     def __call__(self, _logger: object, _name: str, line: str) -> str:
         return self.text(line)

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 from daemon import SECRET, run_cli
+from nginx_shop import nginx_shop
 from shop_config import web_config
 
 _FOR_OTHERS = {
@@ -12,8 +13,8 @@ _FOR_OTHERS = {
     "sqlalchemy.orm": "nobody",
     "sqlalchemy.dialects.postgresql": "PostgreSQL",
     "dns": "DNS probes",
-    "cryptography": "TLS",
-    "OpenSSL": "TLS",
+    "cryptography": "TLS probes, and certificates of our own",
+    "OpenSSL": "TLS probes",
     "selectolax": "forms",
     "phonenumbers": "calls",
     "rapidfuzz": "calls, and configurations with slips",
@@ -35,14 +36,27 @@ def told_of_imports(monkeypatch):
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
 
 
+@pytest.fixture
+def secure_shop(tmp_path):
+    with nginx_shop(tmp_path, ["card"]) as running:
+        yield running
+
+
 def imported(log):
     """The modules that a program has imported, or tried to, as Python itself tells."""
     return set(re.findall(r"^import time: .*\| +(\S+)$", log, re.MULTILINE))
 
 
 @pytest.mark.usefixtures("told_of_imports")
-async def test_a_daemon_with_web_probes_alone_loads_no_package_of_other_probes(daemon, simulator):
-    daemon.configure(web_config(simulator.url, pages=("card",)))
+async def test_a_daemon_with_web_probes_alone_loads_no_package_of_other_probes(daemon, secure_shop):
+    probe = {
+        "journey": "pay",
+        "every": "1s",
+        "http": {"url": secure_shop.url("card"), "resolve": "127.0.0.1", "timeout": "900ms"},
+    }
+    network = {"allow": ["127.0.0.0/8"], "ca_file": str(secure_shop.ca_file)}
+    probes = {"card-web": probe}
+    daemon.configure({"environment": "production", "network": network, "journeys": {"pay": {}}, "probes": probes})
     await daemon.start()
     await daemon.passes("card-web")
     loaded = imported(daemon.log.read_text())
@@ -59,11 +73,6 @@ async def test_what_was_not_loaded_is_there_when_somebody_looks(daemon, simulato
 
 
 WITH_THEIR_SECTION = {
-    "a page by https": (
-        {"http": {"url": "https://shop.example/", "timeout": "500ms"}},
-        {},
-        "earwitness.transport.certificates",
-    ),
     "a TLS probe": ({"tls": {"host": "shop.example", "timeout": "500ms"}}, {}, "earwitness.probes.tls_looking"),
     "a capture from a form": (
         {

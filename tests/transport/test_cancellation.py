@@ -150,10 +150,10 @@ async def test_a_fault_in_a_callback_fails_the_request_and_not_the_loop(make_web
     async with raw_server(hang) as port:
         driver = web.transport.driver()
 
-        def broken(_fd):
+        def broken(_fd, _events):
             raise RuntimeError("no room")
 
-        monkeypatch.setattr(driver, "_forget", broken)
+        monkeypatch.setattr(driver._selector, "register", broken)
         with pytest.raises(ExchangeError, match="no room"):
             await web.client(timeout=10).get(f"http://127.0.0.1:{port}/")
         monkeypatch.undo()

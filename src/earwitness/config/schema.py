@@ -24,6 +24,7 @@ from earwitness.config.fields import (
     Share,
     Spec,
     Texts,
+    WebAddress,
     WithSecret,
     problem,
 )
@@ -72,7 +73,7 @@ class ListenSpec(WithSecret):
     listen: str = Field(default="127.0.0.1:8420", pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")
     token: SecretValue | None = None
     token_file: Path | None = None
-    public_url: str | None = None  # how people reach it, for links in alerts
+    public_url: WebAddress | None = None  # how people reach it, for links in alerts
 
     @property
     def address(self) -> tuple[str, int]:

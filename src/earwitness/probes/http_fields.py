@@ -8,14 +8,16 @@ from urllib.parse import unquote
 
 import httpx
 import regex
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from earwitness.config.fields import problem
 from earwitness.config.yaml import Unquoted
 from earwitness.probes.http_json import JSON_NUMBER, json_path
-from earwitness.transport.redirects import has_port
+from earwitness.transport.errors import BrokenAnswerError
+from earwitness.transport.redirects import has_port, pointed_at
 
+_ANY_PAGE = httpx.URL("https://shop.example/")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)")
 
@@ -35,15 +37,23 @@ def web_url(value: Any) -> str:
         raise problem(f"{text!r} is not a URL: {error}") from error
     if url.scheme not in ("http", "https") or not host:
         raise problem(f"{text!r} is not a web address; write http:// or https:// and a host")
-    if url.scheme == "https":
-        import earwitness.transport.certificates  # noqa: F401, PLC0415  9 MB that only TLS needs; now, so that no run waits for it.
-
     if url.userinfo:
         raise problem("the URL carries a user or password; write them as user and password_file")
     if not has_port(url):
         raise problem(f"{text!r}: there is no such port; write one from 1 to 65535")
     if "%" in url.raw_host.decode("ascii") and ":" not in host:  # how httpx writes what no name holds
         raise problem(f"{unquote(host)!r} is not a host; write a name such as shop.example, or an address")
+    return text
+
+
+def _destination(text: str) -> str:
+    """Return the text, once it is known that a redirect may lead there: it may be a path of the same host."""
+    try:
+        pointed_at(_ANY_PAGE, text)
+    except BrokenAnswerError as error:
+        raise problem(
+            f"{text!r} is no address that a redirect can lead to; write a URL, or a path such as /thanks"
+        ) from error
     return text
 
 
@@ -140,6 +150,7 @@ def whole_number(value: Any, among: range, otherwise: str) -> int:
 
 Regex = Annotated[regex.Pattern[str], BeforeValidator(_regex, json_schema_input_type=str)]
 Count = Annotated[int, BeforeValidator(_whole_number)]
+Destination = Annotated[str, AfterValidator(_destination)]
 Method = Annotated[str, BeforeValidator(_method)]
 Headers = Annotated[dict[str, str], BeforeValidator(_sent_headers)]
 Cookies = Annotated[dict[str, str], BeforeValidator(_cookies)]

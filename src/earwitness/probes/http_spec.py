@@ -29,6 +29,7 @@ from earwitness.probes.http_capture import CaptureSpec
 from earwitness.probes.http_fields import (
     Cookies,
     Count,
+    Destination,
     HeaderPatterns,
     Headers,
     JsonChecks,
@@ -85,7 +86,7 @@ class HttpExpect(Spec):
     body: Texts = ()
     body_regex: Regex | None = None
     json_: JsonChecks = Field(default_factory=dict, alias="json")
-    redirect_to: str | None = None
+    redirect_to: Destination | None = None
     min_size: Size | None = None
     max_size: Size | None = None
     certificate_left: TimeLeft = TimeLeft()

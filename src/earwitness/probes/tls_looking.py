@@ -9,9 +9,8 @@ from earwitness.probes.context import RunContext
 from earwitness.probes.endpoint import THEIRS, excused, failed, phases, slow
 from earwitness.probes.http_checks import check_time_left
 from earwitness.probes.tls import PROTOCOL_NAMES, PROTOCOLS, TlsExpect, TlsSpec
-from earwitness.transport.certificates import facts_of
 from earwitness.transport.chain import as_utc
-from earwitness.transport.chain_faults import faults_of, needed, revocation
+from earwitness.transport.chain_faults import facts_of, faults_of, needed, revocation
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Certificate, Exchange, Stage
 from earwitness.transport.handshake import Handshake, shake_hands

@@ -1,41 +1,9 @@
-"""What a certificate says, read by cryptography. That library is large, so what is not about to read a certificate does not come here."""
-
-from collections.abc import Iterator
-from dataclasses import replace
+"""Keys and authorities in files of ours, read by cryptography. That library is large: who reads no such file does not come here."""
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from cryptography.x509.oid import ExtensionOID
-
-from earwitness.transport.exchange import Certificate
 
 _PUBLIC = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _subject_names(certificate: x509.Certificate) -> Iterator[str]:
-    try:
-        extension = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return
-    assert isinstance(extension.value, x509.SubjectAlternativeName)
-    for name in extension.value:
-        if isinstance(name, x509.DNSName | x509.IPAddress):
-            yield str(name.value)
-
-
-def facts_of(certificate: x509.Certificate) -> Certificate:
-    return Certificate(
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
-        names=tuple(_subject_names(certificate)),
-        not_before=certificate.not_valid_before_utc.timestamp(),
-        not_after=certificate.not_valid_after_utc.timestamp(),
-    )
-
-
-def facts_in(pem: bytes) -> Certificate:
-    """Return the facts of a certificate in PEM. Raises ValueError if the bytes are none."""
-    return replace(facts_of(x509.load_pem_x509_certificate(pem)), pem=pem)
 
 
 def certified_key(pem: bytes) -> tuple[bytes, float]:

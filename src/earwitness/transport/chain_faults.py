@@ -9,14 +9,17 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from earwitness.model import Failure
-from earwitness.transport.certificates import facts_of, may_issue
+from earwitness.transport.certificates import may_issue
 from earwitness.transport.errors import ConnectFailedError
+from earwitness.transport.exchange import Certificate
 from earwitness.transport.trust import TrustStore, covers, day
+from earwitness.transport.x509 import certificate_in
 
 _TOO_EARLY, _TOO_LATE = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 _OUT_OF_DATE = frozenset({_TOO_EARLY, _TOO_LATE})
@@ -108,6 +111,11 @@ def _uses(certificate: x509.Certificate) -> set[x509.ObjectIdentifier]:
         return set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return set()
+
+
+def facts_of(certificate: x509.Certificate) -> Certificate:
+    """Return what a certificate says. Raises ValueError where it cannot be read."""
+    return certificate_in(certificate.public_bytes(Encoding.PEM))
 
 
 def needed(chain: Sequence[x509.Certificate], trust: TrustStore, now: datetime) -> Sequence[x509.Certificate]:

@@ -1,11 +1,13 @@
-"""libcurl's multi interface on the asyncio loop: sockets by add_reader and add_writer, time by one call_later.
+"""libcurl's multi interface on the asyncio loop: its sockets by a selector of ours, time by one timer.
 
-libcurl must not be called from its own callbacks. So the callbacks here only talk to the loop, and keep what went
-wrong in them for the next turn instead of raising into C.
+The loop watches the selector, which is ready when one of its sockets is: to have the loop watch each socket takes three
+times as long, and a connection comes and goes with every check. libcurl must not be called from its own callbacks. So
+the callbacks here only take note, and keep what went wrong in them for the next turn instead of raising into C.
 """
 
 import asyncio
 from collections.abc import Callable
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 import pycurl
 
@@ -13,6 +15,16 @@ Done = Callable[[int, str], None]
 """Called with libcurl's code (0: all went well) and its text, outside of any curl call."""
 
 _KEPT_CONNECTIONS = 100
+_EVENTS = {
+    pycurl.POLL_IN: EVENT_READ,
+    pycurl.POLL_OUT: EVENT_WRITE,
+    pycurl.POLL_INOUT: EVENT_READ | EVENT_WRITE,
+}
+_SELECTED = {
+    EVENT_READ: pycurl.CSELECT_IN,
+    EVENT_WRITE: pycurl.CSELECT_OUT,
+    EVENT_READ | EVENT_WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
+}
 
 
 class MultiDriver:
@@ -21,7 +33,8 @@ class MultiDriver:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._running: dict[pycurl.Curl, Done] = {}
-        self._watched: dict[int, int] = {}  # by socket: for what of libcurl's POLL_
+        self._selector = DefaultSelector()
+        self._watched: set[int] = set()  # sockets
         self._due: float | None = None  # when libcurl wants to be called, on the loop's clock
         self._timer: asyncio.TimerHandle | None = None  # may come too early, never too late
         self._starting = False  # whether a handle is being added, and is seen to at once
@@ -30,6 +43,7 @@ class MultiDriver:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _KEPT_CONNECTIONS)
+        self._loop.add_reader(self._selector, self._on_ready)
 
     @property
     def busy(self) -> int:
@@ -38,7 +52,7 @@ class MultiDriver:
 
     @property
     def watched(self) -> int:
-        """How many sockets the loop watches for us."""
+        """How many sockets are waited for."""
         return len(self._watched)
 
     def add(self, handle: pycurl.Curl, done: Done) -> None:
@@ -62,27 +76,31 @@ class MultiDriver:
         self._multi.close()
         if self._timer is not None:
             self._timer.cancel()
-        for fd in tuple(self._watched):
-            self._forget(fd)
+        self._loop.remove_reader(self._selector)
+        self._selector.close()
+        self._watched.clear()
 
     def _on_socket(self, what: int, fd: int, _multi: object, _data: object) -> None:
         try:
-            self._forget(fd)
-            if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
-                self._loop.add_reader(fd, self._act, fd, pycurl.CSELECT_IN)
-            if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
-                self._loop.add_writer(fd, self._act, fd, pycurl.CSELECT_OUT)
-            if what != pycurl.POLL_REMOVE:
-                self._watched[fd] = what
+            if what == pycurl.POLL_REMOVE:
+                self._forget(fd)
+            elif fd in self._watched:
+                self._selector.modify(fd, _EVENTS[what])
+            else:
+                self._selector.register(fd, _EVENTS[what])
+                self._watched.add(fd)
         except Exception as error:  # noqa: BLE001  # It must not reach C; the next turn fails every handle with it.
             self._fault = error
 
     def _forget(self, fd: int) -> None:
-        what = self._watched.pop(fd, pycurl.POLL_NONE)
-        if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
-            self._loop.remove_reader(fd)
-        if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
-            self._loop.remove_writer(fd)
+        if fd in self._watched:
+            self._watched.remove(fd)
+            self._selector.unregister(fd)
+
+    def _on_ready(self) -> None:
+        for key, events in self._selector.select(0):
+            if key.fd in self._watched:  # and was not closed for what another one said
+                self._act(key.fd, _SELECTED[events])
 
     def _on_timer(self, milliseconds: int) -> None:
         """Take note of when libcurl wants to be called."""

@@ -13,7 +13,7 @@ import regex
 
 from earwitness.transport.cards import MASK, mask_cards
 from earwitness.transport.remembering import remembering
-from earwitness.transport.spelling import needles, places
+from earwitness.transport.spelling import needles, without
 
 _SENSITIVE_HEADER = re.compile(
     r"authorization|authentic|^x-auth|cookie|token|secret|passw|passcode|(^|-)key($|-)|api-?key|session|signature"
@@ -281,14 +281,7 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Return the text without the secrets, should it echo them, without card numbers and values of telling names."""
-        return mask_cards(mask_fields(self._without_secrets(text)))
-
-    def _without_secrets(self, text: str) -> str:
-        parts, kept = [], 0
-        for start, end in places(text, self._sought):
-            parts += [text[kept:start], MASK]
-            kept = end
-        return "".join([*parts, text[kept:]]) if parts else text
+        return mask_cards(mask_fields(without(text, self._sought, MASK)))
 
     def entered(self, text: str) -> str:
         """Return a text that says what somebody entered, such as a form's, without the short secrets too."""

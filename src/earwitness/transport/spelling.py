@@ -123,6 +123,15 @@ def places(text: str, sought: Iterable[str]) -> list[tuple[int, int]]:
     return _merged(found)
 
 
+def without(text: str, sought: Iterable[str], mask: str) -> str:
+    """Return the text with the mask in place of each of the needles."""
+    parts, kept = [], 0
+    for start, end in places(text, sought):
+        parts += [text[kept:start], mask]
+        kept = end
+    return "".join([*parts, text[kept:]]) if parts else text
+
+
 def _found(text: str, sought: tuple[str, ...], views: list[_View]) -> list[tuple[int, int]]:
     spans = []
     text = text.replace("+", " ")  # forms send spaces so, and whoever reads them may do it once too often

@@ -15,6 +15,7 @@ from earwitness.model import Failure
 from earwitness.transport.client_certificate import ClientCertificate
 from earwitness.transport.errors import ConnectFailedError
 from earwitness.transport.exchange import Certificate
+from earwitness.transport.x509 import certificate_in
 
 _SYSTEM_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
@@ -85,10 +86,8 @@ class TrustStore:
 @lru_cache(maxsize=1024)
 def read_pem(pem: bytes) -> Certificate | None:
     """Return the facts of a certificate in PEM, or None if the server's bytes are no certificate."""
-    from earwitness.transport.certificates import facts_in  # noqa: PLC0415  9 MB, which only TLS needs.
-
     with contextlib.suppress(ValueError):
-        return facts_in(pem)
+        return certificate_in(pem)
     return None
 
 
