@@ -136,6 +136,8 @@ class Transfer:
     def _version(self, scheme: str) -> int:
         if self._terms.version == "2" and scheme == "http":
             return int(pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
+        if self._terms.version == "3" and scheme == "http":  # where a redirect led; QUIC is never without TLS
+            return int(pycurl.CURL_HTTP_VERSION_1_1)
         return int(_WANTED[self._terms.version])
 
     def _set_proxy(self, proxy: Proxy | None) -> None:
