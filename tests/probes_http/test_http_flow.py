@@ -414,14 +414,14 @@ async def test_a_step_for_which_no_time_is_left_says_so(observe, effect):
 
 async def test_time_that_is_used_up_without_a_failure_blocks(observe):
     """The first answer comes in time, and to search it takes longer than what is left."""
-    document = json.dumps([{"id": number} for number in range(30_000)])
+    document = json.dumps([{"id": number} for number in range(120_000)])
     async with listener(said(document)) as (port, heard):
         url = f"http://127.0.0.1:{port}/"
         flow = [
-            {"name": "list", "url": url, "expect": {"json": {"$[*].id": "29999"}}},
+            {"name": "list", "url": url, "body_limit": "4MiB", "expect": {"json": {"$[*].id": "119999"}}},
             {"name": "pay", "url": url},
         ]
-        seen = await observe(steps=flow, timeout="250ms")
+        seen = await observe(steps=flow, timeout="500ms")
     assert (len(heard), went(seen)) == (1, [("list", True), ("pay", False)])
     assert (only(seen).failure, only(seen).effect) == (Failure.TRANSFER_TIMEOUT, Effect.BLOCKED)
 
