@@ -168,6 +168,7 @@ PLACES = {  # lines of a head, and the path that browsers ask for then
     b"location: /caf\xe9": "/caf%E9",
     b"location: /there\r\ncontent-encoding: br": "/there",
     b"location: /a//b": "/a//b",
+    b"location: a//b": "/a//b",
 }
 
 

@@ -1,6 +1,7 @@
 """Redirects, one hop at a time: each is resolved, guarded and timed anew, and credentials stay with their origin."""
 
 import asyncio
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,7 @@ from earwitness.transport.redaction import harmless_header, mask_url
 _NO_ADDRESS = "redirected to what is no address at all"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SEE_OTHER = 303
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _POST_BECOMES_GET = (301, 302)
 
 
@@ -166,10 +168,18 @@ def location_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return text[:ends].replace("\\", "/") + text[ends:]
 
 
+def _from_root(at: httpx.URL, location: str) -> str:
+    """Return a relative path from the root on: as one, Python's urljoin would leave its empty segments out."""
+    if location[:1] in ("", "/", "?", "#") or _SCHEME.match(location):
+        return location
+    folder = at.raw_path.partition(b"?")[0].decode("ascii").rpartition("/")[0]
+    return location if folder.startswith("//") else f"{folder}/{location}"
+
+
 def pointed_at(at: httpx.URL, location: str) -> httpx.URL:
     """Return where an answer of `at` redirects to. Raises BrokenAnswerError."""
     try:
-        url = at.join(location)
+        url = at.join(_from_root(at, location))
         host = url.host  # which is read only now, and may be none
     except (httpx.InvalidURL, UnicodeError) as error:
         raise BrokenAnswerError(_NO_ADDRESS, Failure.PROTOCOL_ERROR) from error
