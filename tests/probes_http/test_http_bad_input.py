@@ -75,6 +75,14 @@ CASES = {
         BROKEN + NOT_IN_TIME,
     ),
     "a chunk that is none": (answering(HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\nx\r\n0\r\n\r\n"), BROKEN),
+    "a transfer encoding that nobody asked for": (
+        answering(HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+        (Failure.PROTOCOL_ERROR, Failure.WRONG_BODY),
+    ),
+    "a transfer encoding that is none": (
+        answering(HEAD + b"transfer-encoding: foo\r\n\r\nhello"),
+        (Failure.PROTOCOL_ERROR, Failure.WRONG_BODY),
+    ),
     "a length that is none": (answering(HEAD + b"content-length: -5\r\n\r\nhello"), BROKEN),
     "two lengths": (answering(HEAD + b"content-length: 5\r\ncontent-length: 6\r\n\r\nhello"), BROKEN),
     "a bomb": (
@@ -128,6 +136,58 @@ async def test_ends_in_little_memory(observe, case):
         finally:
             tracemalloc.stop()
     assert peak < 4_000_000  # bytes, the server's own included
+
+
+@pytest.mark.parametrize("engine", ["curl"])  # httpcore is too slow at it to get there
+async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_in_large_ones(observe):
+    """Each piece of two bytes is an object of forty: 64 MiB of them were 3 GB."""
+    handler = repeating(HEAD + b"transfer-encoding: chunked\r\n\r\n", b"2\r\nxy\r\n" * 5000)
+    async with raw_server(handler) as port:
+        await observe(f"http://127.0.0.1:{port}/", timeout="5s", body_limit="64kB")  # loads what is loaded once
+        tracemalloc.start()
+        try:
+            seen = await observe(f"http://127.0.0.1:{port}/", timeout="30s", body_limit="1MB")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert [f.failure for f in seen.findings] == [Failure.BODY_TOO_LARGE]
+    assert peak < 8_000_000  # bytes, the server's own included
+
+
+@pytest.mark.parametrize("nothing", [gzip.compress(b"") * 500, b"\x00\x00\x00\xff\xff" * 2000])
+async def test_a_packed_body_that_unpacks_to_nothing_has_a_limit_too(observe, nothing):
+    """Empty members, or empty blocks, without an end: to unpack them would take a core until the time is up."""
+    head = HEAD + b"content-encoding: gzip\r\n\r\n" + (b"" if nothing.startswith(b"\x1f") else gzip.compress(b"")[:10])
+    async with raw_server(repeating(head, nothing)) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", timeout="20s", body_limit="256kB")
+    assert [f.failure for f in seen.findings] == [Failure.BODY_TOO_LARGE]
+
+
+LONG = b"/" + b"x" * 60_000
+ENDLESS = {  # what a server says at length, and the failures that come of it
+    "a reason": (answering(b"HTTP/1.1 500 " + LONG + b"\r\ncontent-length: 0\r\n\r\n"), [Failure.WRONG_STATUS]),
+    "a loop": (
+        answering(b"HTTP/1.1 302 F\r\nlocation: /?" + b"next=a&" * 8000 + b"\r\ncontent-length: 0\r\n\r\n"),
+        [Failure.TOO_MANY_REDIRECTS],
+    ),
+    "an address": (
+        answering(b"HTTP/1.1 302 F\r\nlocation: " + LONG + b"\r\ncontent-length: 0\r\n\r\n"),
+        [Failure.WRONG_STATUS, Failure.WRONG_REDIRECT],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_what_a_server_says_at_length_is_told_in_brief(observe, drawer, kind):
+    """It would be stored, sent to every hook and shown in every list."""
+    handler, failures = ENDLESS[kind]
+    follow = {} if kind != "an address" else {"follow_redirects": False, "expect": {"status": 200, "redirect_to": "/a"}}
+    async with raw_server(handler) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", timeout="5s", **follow)
+    assert [f.failure for f in seen.findings] == failures
+    told = [*(f.message for f in seen.findings), *(step.note for step in seen.steps), *map(str, seen.facts.values())]
+    assert max(map(len, told)) < 2_100
+    assert max(map(len, drawer.files.values())) > 10_000  # the evidence has it all
 
 
 # --- TLS -------------------------------------------------------------------------------------------------------------
@@ -210,6 +270,17 @@ async def test_names_what_is_wrong_with_tls(observe, authority, tmp_path, case):
     assert (finding.failure, finding.attribution) == (failure, Attribution.TARGET), finding
     assert finding.message.startswith(message), finding.message
     assert ("does not send" in finding.message) == (case in ("incomplete chain", "unknown issuer")), finding.message
+
+
+async def test_an_international_name_is_not_said_to_be_another(observe, zone, authority):
+    zone.addresses["xn--zhlung-bua.test"] = ["127.0.0.1"]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("zählung.test", not_before=days(-90), not_after=days(-2)).configure_cert(context)
+    async with raw_server(answering(HEAD + b"\r\n"), ssl=context) as port:
+        seen = await observe(f"https://zählung.test:{port}/", timeout="5s")
+    (finding,) = seen.findings
+    assert finding.message.startswith("the certificate of xn--zhlung-bua.test expired on ")
+    assert "not for" not in finding.message
 
 
 def saying(text):

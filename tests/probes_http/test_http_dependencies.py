@@ -2,11 +2,13 @@
 
 from asyncio import sleep
 
+import httpx
 import pytest
+from pydantic import TypeAdapter
 from web_servers import answering, hang, raw_server
 
 from earwitness.model import Attribution, Effect, Failure, Finding, Outcome
-from earwitness.probes.hosts import HostMap, Owner
+from earwitness.probes.hosts import HostMap, HostPattern, Owner
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CARDS = "js.cards.test"
@@ -116,3 +118,14 @@ async def test_of_a_slow_redirect_the_slow_host_is_named(observe, ports, slow):
     assert finding.failure is Failure.SLOW
     wanted = ("web-shop", Attribution.TARGET) if slow == "shop" else ("card-processor", Attribution.THIRD_PARTY)
     assert (finding.dependency, finding.attribution) == wanted
+
+
+@pytest.mark.parametrize("pattern", ["xn--zhlung-bua.test", "zählung.test", "*.ZÄHLUNG.test"])
+async def test_a_host_with_an_international_name_is_known_by_it(observe, zone, pattern):
+    host = TypeAdapter(HostPattern).validate_python(pattern)
+    asked = "cards.zählung.test" if host.startswith("*") else "zählung.test"
+    zone.addresses[httpx.URL(f"http://{asked}").raw_host.decode()] = ["127.0.0.1"]
+    async with raw_server(answering(b"HTTP/1.1 502 Bad\r\ncontent-length: 0\r\n\r\n")) as port:
+        ports = {"hosts": HostMap({host: Owner("card-processor", True)})}
+        seen = await observe(f"http://{asked}:{port}/", ports=ports)
+    assert [(f.dependency, f.attribution) for f in seen.findings] == [("card-processor", Attribution.THIRD_PARTY)]

@@ -2,12 +2,15 @@
 
 import json
 import re
+import ssl
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from web_servers import answering, hang, raw_server
 
 from earwitness.model import Attribution, Effect, Failure, Outcome
+from earwitness.probes.hosts import HostMap, Owner
 from earwitness.simulator.checkout import PASSWORD, USER
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -376,6 +379,51 @@ async def test_a_certificate_that_expires_soon_is_told_once(observe, shop):
     seen = await observe(steps=[{"name": "a", "url": url}, {"name": "b", "url": url}])
     assert (only(seen).failure, only(seen).step) == (Failure.CERTIFICATE_EXPIRING, "a")
     assert only(seen).attribution is Attribution.TARGET
+
+
+async def test_a_certificate_on_the_way_expires_as_well(observe, zone, authority, shop):
+    """Who comes to an address that only redirects is turned away there when its certificate has run out."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("old.test", not_after=datetime.now(UTC) + timedelta(days=3)).configure_cert(context)
+    zone.addresses["old.test"] = ["127.0.0.1"]
+    to = f"https://shop.test:{shop.secure['good']}/ok"
+    head = f"HTTP/1.1 301 Moved\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"
+    ports = {"hosts": HostMap({"old.test": Owner("old-address", False), "shop.test": Owner("shop", False)})}
+    async with raw_server(answering(head.encode()), ssl=context) as port:
+        seen = await observe(f"https://old.test:{port}/", ports=ports)
+    assert (only(seen).failure, only(seen).dependency) == (Failure.CERTIFICATE_EXPIRING, "old-address")
+    assert seen.measures["cert_expiry"] < datetime.now(UTC).timestamp() + 4 * 86400
+
+
+@pytest.mark.parametrize("effect", ["nuisance", "blocked"])
+async def test_a_step_for_which_no_time_is_left_says_so(observe, effect):
+    """What took the time says how bad it is, and the host that was never asked is to blame for nothing."""
+    ports = {"hosts": HostMap({"127.0.0.1": Owner("cards", True)})}
+    async with raw_server(answering(then=hang)) as slow, listener() as (port, heard):
+        flow = [
+            {"name": "ads", "url": f"http://localhost:{slow}/", "effect": effect},
+            {"name": "pay", "url": f"http://127.0.0.1:{port}/"},
+        ]
+        seen = await observe(steps=flow, timeout="300ms", ports=ports)
+    assert heard == []
+    told = [(f.step, f.failure, f.effect.value, f.dependency) for f in seen.findings]
+    late = ("pay", Failure.TRANSFER_TIMEOUT, "nuisance", None)
+    assert told == [("ads", Failure.FIRST_BYTE_TIMEOUT, effect, None), *([late] if effect == "nuisance" else [])]
+    assert effect == "blocked" or "no time was left for it of the 0.3 s" in seen.findings[1].message
+
+
+async def test_time_that_is_used_up_without_a_failure_blocks(observe):
+    """The first answer comes in time, and to search it takes longer than what is left."""
+    document = json.dumps([{"id": number} for number in range(120_000)])
+    async with listener(said(document)) as (port, heard):
+        url = f"http://127.0.0.1:{port}/"
+        flow = [
+            {"name": "list", "url": url, "body_limit": "4MiB", "expect": {"json": {"$[*].id": "119999"}}},
+            {"name": "pay", "url": url},
+        ]
+        seen = await observe(steps=flow, timeout="500ms")
+    assert (len(heard), went(seen)) == (1, [("list", True), ("pay", False)])
+    assert (only(seen).failure, only(seen).effect) == (Failure.TRANSFER_TIMEOUT, Effect.BLOCKED)
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"], ids=["none", "half"])

@@ -88,12 +88,20 @@ async def test_a_path_that_takes_too_long_is_the_monitors_trouble(observe, monke
     assert [f.failure for f in wrong.findings] == [Failure.WRONG_BODY]  # which it does not hide
 
 
+NUMBERS = {"f": 10.0, "g": 1e3, "h": 12345678901234567890}
+
+
 async def test_a_value_is_compared_as_it_is_written(observe):
-    async with raw_server(_serving({"a": [1, 2], "b": {"x": None}, "c": 1.5, "d": True, "e": "1"})) as port:
+    async with raw_server(_serving({"a": [1, 2], "b": {"x": None}, "c": 1.5, "d": True, "e": "1", **NUMBERS})) as port:
         wanted = {"$.a": "[1, 2]", "$.b": '{"x": null}', "$.c": "1.5", "$.d": "true", "$.e": "1", "$.a[*]": "2"}
         good = await observe(f"http://127.0.0.1:{port}/", expect={"json": wanted})
         bad = await observe(f"http://127.0.0.1:{port}/", expect={"json": {"$.a[*]": "3"}})
+        same = {"$.c": "1.50", "$.f": "10.00", "$.g": "1000", "$.h": "12345678901234567890"}
+        number = await observe(f"http://127.0.0.1:{port}/", expect={"json": same})
+        text = await observe(f"http://127.0.0.1:{port}/", expect={"json": {"$.e": "1.0"}})
     assert good.outcome is Outcome.OK, good.findings
+    assert number.outcome is Outcome.OK, number.findings
+    assert only(text).message == "expected $.e in the JSON body to be '1.0', got '1'"
     assert only(bad).message == "expected $.a[*] in the JSON body to be '3', got '1', '2'"
 
 

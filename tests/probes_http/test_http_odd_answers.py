@@ -160,6 +160,27 @@ async def test_no_answer_breaks_the_probe(observe, seed):
     assert all(f.failure is not Failure.MONITOR_ERROR for f in seen.findings), seen.findings
 
 
+ENCODINGS = {  # a content-encoding, and what is wrong with a plain body under it, where browsers show it: nothing
+    b"none": None,
+    b"utf-8": None,
+    b"identity, identity": None,
+    b"identity,gzip": "the compressed body cannot be unpacked",
+    b"br": "the body is encoded as 'br', which cannot be unpacked here",
+    b"gzip, gzip": "the body is encoded as 'gzip, gzip', which cannot be unpacked here",
+    b"zstd, none": "the body is encoded as 'zstd, none', which cannot be unpacked here",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+async def test_an_encoding_that_is_none_hides_no_page(observe, encoding):
+    wrong = ENCODINGS[encoding]
+    async with raw_server(answer(b"welcome", b"content-encoding: " + encoding, head=b"HTTP/1.1 200 OK\r\n")) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", expect={"body": "welcome"})
+    assert [f.message[: len(wrong or "")] for f in seen.findings] == ([] if wrong is None else [wrong])
+    assert all(f.failure is Failure.PROTOCOL_ERROR for f in seen.findings)
+    assert seen.facts["status"] == 200
+
+
 async def test_a_header_that_may_hold_a_secret_follows_no_redirect_to_another_origin(observe, drawer):
     heard = []
 

@@ -2,10 +2,11 @@
 
 import gc
 
+import httpx
 import pytest
 from web_servers import answering, raw_server
 
-from earwitness.model import Outcome
+from earwitness.model import Failure, Outcome
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nwelcome"
 
@@ -39,6 +40,7 @@ METHODS = [  # status, method asked with, method that follows
     (301, "DELETE", "DELETE"),
     (307, "POST", "POST"),
     (308, "PATCH", "PATCH"),
+    (303, "GET", "GET"),
     (303, "HEAD", "HEAD"),
     (302, "HEAD", "HEAD"),
 ]
@@ -73,6 +75,138 @@ async def test_a_host_of_its_own_goes_along_to_the_same_origin_only(observe):
     async with raw_server(other) as there, raw_server(Shop(302, f"http://127.0.0.1:{there}/")) as port:
         await observe(f"http://127.0.0.1:{port}/", headers={"host": "shop.example"})
     assert f"host: 127.0.0.1:{there}\r\n".encode() in other.heard[1][0].lower()
+
+
+class Host:
+    """Answers by path, with what it is given there, and keeps the heads of what it was asked."""
+
+    def __init__(self, **answers):
+        self.answers, self.heard = {f"/{path}": answer for path, answer in answers.items()}, []
+
+    async def __call__(self, reader, writer):
+        self.heard.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        writer.write(self.answers[self.heard[-1].split()[1].partition("?")[0]])
+        await writer.drain()
+
+
+OWN = {"authorization": "Bearer own-token", "x-key": "own-key", "cookie": "own=cookie", "host": "shop.own"}
+
+
+async def test_what_belongs_to_the_first_origin_is_there_again_when_a_redirect_comes_back(observe, zone):
+    """As after a login at another host: what signs in may not go there, and has to be there afterwards."""
+    zone.addresses["login.test"] = ["127.0.0.1"]
+    shop, login = Host(done=OK), Host()
+    async with raw_server(shop) as here, raw_server(login) as there:
+        shop.answers["/start"] = moved(302, f"http://login.test:{there}/login")
+        login.answers["/login"] = moved(302, f"http://shop.test:{here}/done")
+        seen = await observe(f"http://shop.test:{here}/start", headers=OWN)
+    assert seen.outcome is Outcome.OK
+    assert [all(f"{name}: {value}".lower() in head for name, value in OWN.items()) for head in shop.heard] == [
+        True,
+        True,
+    ]
+    assert "own" not in login.heard[0].partition("\r\n")[2]
+
+
+def setting(answer, *cookies):
+    lines = "".join(f"set-cookie: {cookie}\r\n" for cookie in cookies).encode()
+    return answer.replace(b"content-length", lines + b"content-length")
+
+
+async def test_of_cookies_with_one_name_that_of_the_answers_own_host_is_captured(observe, zone):
+    """Every host on the way calls its session by the same name, and the shop's was there first."""
+    zone.addresses["login.test"] = ["127.0.0.1"]
+    shop, login = Host(narrow=OK, done=setting(OK, "sid=wide; Path=/", "sid=narrow; Path=/done")), Host()
+    async with raw_server(shop) as here, raw_server(login) as there:
+        shop.answers["/start"] = setting(moved(302, f"http://login.test:{there}/login"), "sid=first; Path=/")
+        login.answers["/login"] = setting(moved(302, f"http://shop.test:{here}/done"), "sid=theirs; Path=/done")
+        start = f"http://shop.test:{here}/"
+        steps = [
+            {"name": "a", "url": f"{start}start", "capture": {"SID": {"cookie": "sid"}}},
+            {"name": "b", "url": start + "{{SID}}"},
+        ]
+        seen = await observe(steps=steps)
+    assert seen.outcome is Outcome.OK, seen.findings
+
+
+async def test_a_cookie_that_is_written_as_a_header_goes_along_beside_those_of_the_server(observe):
+    first = moved(302, "/there").replace(b"content-length", b"set-cookie: lang=en; Path=/\r\ncontent-length")
+    shop = Host(start=first, there=OK)
+    async with raw_server(shop) as port:
+        await observe(f"http://127.0.0.1:{port}/start", headers={"cookie": "session=abc"})
+    assert "cookie: session=abc; lang=en\r\n" in shop.heard[1]
+
+
+REFERERS = {  # what is written, and what another origin sees of it, as browsers do by default
+    "http://shop.test:{here}/basket?session=1": "http://shop.test:{here}/",
+    "https://shop.test/basket?session=1": None,
+    "http://login.test:{there}/own?session=1": "http://login.test:{there}/own?session=1",
+    "about:blank": None,
+}
+
+
+@pytest.mark.parametrize("written", REFERERS)
+async def test_another_origin_sees_of_the_referer_where_it_was_and_no_more(observe, zone, written):
+    zone.addresses["login.test"] = ["127.0.0.1"]
+    shop, login, seen = Host(), Host(login=OK), REFERERS[written]
+    async with raw_server(shop) as here, raw_server(login) as there:
+        shop.answers["/start"] = moved(302, f"http://login.test:{there}/login")
+        ports = {"here": here, "there": there}
+        await observe(f"http://shop.test:{here}/start", headers={"referer": written.format(**ports)})
+    told = [line for line in login.heard[0].split("\r\n") if line.startswith("referer: ")]
+    assert told == ([] if seen is None else [f"referer: {seen.format(**ports)}"])
+
+
+PLACES = {  # lines of a head, and the path that browsers ask for then
+    b"location: /there\r\nlocation: /there": "/there",
+    b"location:\r\nlocation: /there": "/there",
+    b"location: \\there": "/there",
+    b"location: there\\now?a=\\": "/there/now?a=\\",
+    b"location: /the\tre": "/there",
+    "location: /café".encode(): "/caf%C3%A9",
+    "location: /café\r\nx-a: ".encode() + b"\xff": "/caf%C3%A9",
+    b"location: /caf\xe9": "/caf%E9",
+    b"location: /there\r\ncontent-encoding: br": "/there",
+    b"location: /a//b": "/a//b",
+    b"location: a//b": "/a//b",
+}
+
+
+@pytest.mark.parametrize("lines", PLACES)
+async def test_leads_where_browsers_go(observe, lines):
+    heard = []
+
+    async def serve(reader, writer):
+        heard.append((await reader.readuntil(b"\r\n\r\n")).split()[1].decode())
+        head = b"HTTP/1.1 302 Elsewhere\r\n" + lines + b"\r\ncontent-length: 0\r\n\r\n"
+        writer.write(OK if len(heard) > 1 else head)
+        await writer.drain()
+
+    async with raw_server(serve) as port:
+        url = f"http://127.0.0.1:{port}/"
+        seen = await observe(url)
+        there = str(httpx.URL(url).join(PLACES[lines]))
+        heard.clear()
+        kept = await observe(url, follow_redirects=False, expect={"redirect_to": there})
+    assert seen.outcome is Outcome.OK, seen.findings
+    assert seen.facts["final_url"].partition("?")[0] == there.partition("?")[0]
+    assert b"br" in lines or kept.outcome is Outcome.OK, kept.findings
+
+
+async def test_without_an_address_it_is_none(observe):
+    async with raw_server(answering(b"HTTP/1.1 302 Found\r\nlocation: \r\ncontent-length: 7\r\n\r\nwelcome")) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/", expect={"status": 302, "body": "welcome"})
+    assert (seen.outcome, seen.facts["redirects"]) == (Outcome.OK, 0)
+
+
+async def test_what_its_address_carries_is_shown_nowhere(observe, drawer):
+    """Codes and tickets of a login stand in the query, and the page after it repeats them."""
+    last = b"HTTP/1.1 500 Broken\r\n\r\n<a href='/again?code=canary-code'>canary-code</a> state canary-state"
+    shop = Host(start=moved(302, "/back?code=canary-code&state=canary-state"), back=last)
+    async with raw_server(shop) as port:
+        seen = await observe(f"http://127.0.0.1:{port}/start", expect={"body": "welcome"})
+    assert [f.failure for f in seen.findings] == [Failure.WRONG_STATUS, Failure.WRONG_BODY]
+    assert "canary" not in repr(seen) + "".join(drawer.named.values())
 
 
 async def test_where_a_redirect_points_that_is_not_followed_matters_only_to_who_asks(observe):

@@ -1,9 +1,15 @@
 """By which way a request goes: version of HTTP, version of IP, address, name server, proxy."""
 
+import contextlib
+import socket
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from web_servers import answering, free_port, hang, http3_server, name_server, raw_server, web_proxy
 
 from earwitness.model import Attribution, Effect, Failure, Outcome
@@ -76,6 +82,26 @@ async def twins(four, six):
             if handler is not None:
                 await servers.enter_async_context(raw_server(handler, host, port))
         yield port
+
+
+@pytest.mark.parametrize("limits", [{}, {"connect": "1500ms"}])
+async def test_the_next_address_is_tried_when_one_takes_nobody(observe, zone, limits):
+    """A host of two machines, one of which is cut off: customers come to the other."""
+    zone.addresses["twin.test"] = ["127.0.0.2", "127.0.0.3"]
+    with contextlib.ExitStack() as sockets:
+        full = sockets.enter_context(socket.socket())
+        full.bind(("127.0.0.2", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        for _ in range(8):
+            filler = sockets.enter_context(socket.socket())
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(("127.0.0.2", port))
+        async with raw_server(answering(OK), "127.0.0.3", port):
+            seen = await observe(f"http://twin.test:{port}/", timeout="3s", timeouts=limits)
+    assert seen.outcome is Outcome.OK, seen.findings
+    assert seen.facts["address"] == "127.0.0.3"
 
 
 @pytest.fixture
@@ -329,12 +355,64 @@ async def test_a_certificate_is_not_shown_to_another_host(observe, secure_server
     assert seen.facts["redirects"] == 1
 
 
+async def test_a_certificate_is_shown_again_when_a_redirect_comes_back(observe, authority, secure_server, ours):
+    """As after a login at another host, which must not see it."""
+    shown = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("shop.test").configure_cert(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+
+    async def shop(reader, writer):
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+        shown.append((path, bool(writer.get_extra_info("peercert"))))
+        writer.write(OK if path == b"/done" else f"HTTP/1.1 302 Found\r\nlocation: {login}\r\n\r\n".encode())
+        await writer.drain()
+
+    async with raw_server(shop, ssl=context) as port:
+        back = f"HTTP/1.1 302 Found\r\nlocation: https://shop.test:{port}/done\r\ncontent-length: 0\r\n\r\n"
+        async with secure_server(answer=back.encode()) as login:
+            seen = await observe(f"https://shop.test:{port}/", **ours)
+    assert seen.outcome is Outcome.OK, seen.findings
+    assert shown == [(b"/", True), (b"/done", True)]
+
+
 async def test_a_certificate_that_is_gone_since_is_our_own_trouble(observe, drawer, secure_server, ours, tmp_path):
     async with secure_server(wanted=True) as url:
         seen = await observe(url, **ours, meanwhile=(tmp_path / "probe.key").unlink)
     assert (only(seen).failure, only(seen).attribution) == (Failure.CLIENT_CERTIFICATE_UNUSABLE, Attribution.MONITOR)
     assert (seen.outcome, drawer.files) == (Outcome.UNKNOWN, {})
     assert "cannot read" in only(seen).message
+
+
+async def test_a_certificate_that_our_library_refuses_is_our_own_trouble(observe, authority, secure_server, tmp_path):
+    """What was good enough when it was issued is too weak for the OpenSSL of today: nothing that the server did."""
+    file = client_certificate(authority, tmp_path, bits=1024)
+    async with secure_server(wanted=True) as url:
+        seen = await observe(url, client_cert=str(file))
+    assert (only(seen).failure, only(seen).attribution) == (Failure.CLIENT_CERTIFICATE_UNUSABLE, Attribution.MONITOR)
+    assert (seen.outcome, only(seen).effect) == (Outcome.UNKNOWN, Effect.NONE)
+    assert "ee key too small" in only(seen).message.lower()
+
+
+def client_certificate(authority, folder, *, bits):
+    """Write a certificate of the authority for an RSA key of so many bits, with the key, and return the file."""
+    key = rsa.generate_private_key(65537, bits)
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
+    signing = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(
+        issuer.subject,
+        x509.Name([]),
+        key.public_key(),
+        x509.random_serial_number(),
+        now - timedelta(days=1),
+        now + timedelta(days=1),
+    ).sign(signing, hashes.SHA256())
+    pem, secret = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    file = folder / "client.pem"
+    file.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, secret, serialization.NoEncryption()))
+    return file
 
 
 async def test_a_flow_over_both_names_step_and_family(observe, twin_web):

@@ -316,6 +316,15 @@ async def test_a_server_that_does_not_begin_tls_is_told_with_its_words(observe, 
     assert REFUSING[protocol].decode().strip()[:8] in found.message
 
 
+@pytest.mark.parametrize("protocol", REFUSING)
+async def test_a_server_that_is_silent_before_tls_was_reached(observe, protocol):
+    async with raw_server(hang) as port:
+        seen = await observe("tls", host=HOST, port=port, starttls=protocol, timeout="1s")
+    found = only(seen)
+    assert (found.failure, found.message) == (Failure.FIRST_BYTE_TIMEOUT, "no answer began within 1 s")
+    assert seen.measures["phase_connect"] < seen.measures["phase_processing"]
+
+
 async def nothing(_reader, _writer):
     """Hang up at once."""
 

@@ -3,6 +3,7 @@ import gzip
 import os
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -273,3 +274,14 @@ async def test_a_post_is_never_sent_twice(web):
             await client.post(url)
     assert heard == [b"GET", b"POST"]
     assert (caught.value.failure, caught.value.sent) == (Failure.CONNECTION_LOST, True)
+
+
+async def test_without_tls_there_is_no_http3_to_insist_on(make_web):
+    """Where a redirect leads from https to http, the version that is spoken there is what is wrong, and nothing of ours."""
+    request = httpx.Request("GET", "http://127.0.0.1/")
+    async with raw_server(answering(OK)) as port:
+        request.url = request.url.copy_with(port=port)
+        web = make_web()
+        arrival = await web.transport.send(request, replace(web.terms(), version="3", timeout=5.0))
+        assert (arrival.status, arrival.exchange.http_version) == (200, "1.1")
+        await arrival.body.aclose()

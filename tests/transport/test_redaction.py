@@ -106,6 +106,13 @@ def test_learns_what_stands_in_a_query_without_a_name():
     assert not {"debug", "flag"} & found
 
 
+def test_learns_what_an_address_in_a_header_carries():
+    headers = {"referer": "https://shop.example/basket?session=canary-one&debug", "origin": "https://shop.example"}
+    assert set(secrets_of_request(httpx.Request("GET", "https://shop.example/", headers=headers))) == {"canary-one", ""}
+    odd = httpx.Request("GET", "https://shop.example/", headers={"referer": "http://[::1"})
+    assert not set(secrets_of_request(odd))
+
+
 def test_masks_headers_by_name():
     headers = httpx.Headers({"Authorization": "Bearer x", "Set-Cookie": "a=b", "X-Api-Key": "k", "Date": "today"})
     shown = Redaction().headers(headers, asked=False)

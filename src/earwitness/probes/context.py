@@ -31,6 +31,13 @@ _TEXT = ("text/", "application/json", "application/xml")
 _log = structlog.get_logger(__name__)
 
 
+_BRIEF = 2000  # characters of a text that is stored with each run, sent and listed; evidence has it whole
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}..."
+
+
 class Transcriber(Protocol):
     """Turns speech into words."""
 
@@ -163,7 +170,7 @@ class RunContext:
         return redacted_document(text, media_type, self.redact).encode()
 
     def _shown(self, text: str) -> str:
-        return redacted_document(text, "text/plain", self.redact)
+        return _brief(redacted_document(text, "text/plain", self.redact))
 
     def _told(self, step: Step) -> Step:
         name, note = self._shown(step.name), self._shown(step.note)
@@ -181,7 +188,9 @@ class RunContext:
     ) -> Observation:
         """Return the observation of this run, with its times filled in and `evidence_lost` among its facts if any was."""
         lost: dict[str, Scalar] = {"evidence_lost": self._lost} if self._lost else {}
-        facts = {name: self.redact(fact) if isinstance(fact, str) else fact for name, fact in (facts or {}).items()}
+        facts = {
+            name: _brief(self.redact(fact)) if isinstance(fact, str) else fact for name, fact in (facts or {}).items()
+        }
         return Observation(
             run=self.run,
             started_at=self.started_at,

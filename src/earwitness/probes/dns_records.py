@@ -6,11 +6,13 @@ import dns.rdata
 import dns.rdataclass
 from dns.exception import DNSException
 
+_IDNA = dns.name.IDNA_2008_Practical  # as browsers and our HTTP probes have it: `ß` is a letter of its own
+
 
 def canonical_name(text: str) -> str:
     """Return a name as a server would write it. Raises ValueError if it is none."""
     try:
-        return dns.name.from_text(text).to_text()
+        return dns.name.from_text(text, idna_codec=_IDNA).to_text()
     except DNSException as error:
         raise ValueError(str(error)) from error
 
@@ -27,7 +29,7 @@ def is_rcode(text: str) -> bool:
 def canonical(kind: str, text: str) -> str | None:
     """Return a record's text as every server would write it, or None if it is none."""
     try:
-        rdata = dns.rdata.from_text(dns.rdataclass.IN, kind, text, origin=dns.name.root)
+        rdata = dns.rdata.from_text(dns.rdataclass.IN, kind, text, origin=dns.name.root, idna_codec=_IDNA)
     except (DNSException, ValueError):
         return None
     return rdata.to_text().lower() if kind != "TXT" else rdata.to_text()

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, Self
 
+import httpx
 from pydantic import BeforeValidator, Field, model_validator
 
 from earwitness.config.fields import Duration, IpAddress, Limits, NameServer, Spec, problem
 from earwitness.model import Attribution, Effect, Failure, Finding
 from earwitness.probes.http_fields import whole_number
+from earwitness.transport.base import ascii_host
 from earwitness.transport.connection import Endpoint
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Exchange
@@ -24,8 +26,9 @@ def host_name(value: Any) -> str:
     if literal(text) is not None:
         return text
     try:
-        ascii_name = text.encode("idna").decode("ascii")
-    except UnicodeError:
+        ascii_name = ascii_host(httpx.URL(scheme="https", host=text))  # as an HTTP probe and a browser would ask for it
+        ascii_name.encode("idna")  # looks at the lengths
+    except (httpx.InvalidURL, UnicodeError):
         ascii_name = ""
     if not ascii_name or any(c.isspace() or c in "/:@?#%" for c in text):
         raise problem(f"{value!r} is not a host; write a name such as mail.shop.example, or an address")

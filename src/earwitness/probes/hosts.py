@@ -5,20 +5,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+import httpx
 from pydantic import BeforeValidator
 
 from earwitness.config.fields import problem
 from earwitness.model import Attribution, Finding
+from earwitness.transport.base import ascii_host
 from earwitness.transport.resolver import literal
 
 _HOST = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 
 
 def _host_pattern(value: Any) -> str:
-    text = str(value).strip().lower()
+    text = _in_ascii(str(value).strip().lower())
     if not re.fullmatch(_HOST, text) and literal(text) is None:
         raise problem(f"{value!r} is not a host; write one such as js.shop.example, or *.shop.example for all below it")
     return text.strip("[]")
+
+
+def _in_ascii(text: str) -> str:
+    """Return the pattern with an international name as requests are made to it; as it is where it holds none."""
+    stars = "*." if text.startswith("*.") else ""
+    try:
+        return text if text.isascii() else stars + ascii_host(httpx.URL(scheme="https", host=text.removeprefix(stars)))
+    except (httpx.InvalidURL, UnicodeError):
+        return text
 
 
 HostPattern = Annotated[str, BeforeValidator(_host_pattern)]

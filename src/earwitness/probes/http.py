@@ -149,5 +149,5 @@ def _measures(best: _Try) -> dict[str, float]:
 
 def _expiries(visits: Sequence[Visit]) -> Iterator[float]:
     for visit in visits:
-        if visit.trail.exchanges:
-            yield from (certificate.not_after for certificate in visit.trail.exchanges[-1].certificates)
+        for exchange in visit.trail.exchanges:
+            yield from (certificate.not_after for certificate in exchange.certificates)

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable
-from http.cookiejar import CookieJar
+from http.cookiejar import Cookie, CookieJar
 from typing import Annotated, Any, Self
 
+import httpx
 from pydantic import BeforeValidator, Field, model_validator
 
 from earwitness.config.fields import Flag, Spec, problem
@@ -13,6 +14,7 @@ from earwitness.probes.http_checks import Answer, cannot_tell, search
 from earwitness.probes.http_fields import Regex
 from earwitness.probes.http_json import UnsearchableError, json_path, values_at
 from earwitness.probes.http_templates import UnusableValueError
+from earwitness.transport.base import ascii_host
 
 _FIELDS = "input, textarea, select"
 
@@ -86,11 +88,24 @@ def _found(spec: CaptureSpec, answer: Answer, cookies: CookieJar) -> Any:
     if spec.header is not None:
         return answer.headers.get(spec.header)
     if spec.cookie is not None:
-        return next((cookie.value for cookie in reversed(list(cookies)) if cookie.name == spec.cookie), None)
+        return _from_jar(spec.cookie, answer.url, cookies)
     if spec.regex is not None:
         found = search(spec.regex, answer.text)
         return found if found is None or isinstance(found, Finding) else found[1]
     return _from_form(spec.form or "", answer.text)
+
+
+def _from_jar(name: str, url: httpx.URL, cookies: CookieJar) -> str | None:
+    """Return the cookie that goes to this address, of the longest path as browsers send it first; else any other, the last."""
+    host, path = ascii_host(url), url.path
+
+    def fits(cookie: Cookie) -> tuple[bool, bool, int]:
+        wide = cookie.domain.startswith(".") and host.endswith(cookie.domain)
+        at_host = wide or cookie.domain.lstrip(".") in (host, f"{host}.local")  # as the jar calls a host without a dot
+        return at_host, path.startswith(cookie.path), len(cookie.path)
+
+    named = [cookie for cookie in reversed(list(cookies)) if cookie.name == name]
+    return max(named, key=fits).value if named else None
 
 
 def _from_json(path: str, answer: Answer) -> Any:

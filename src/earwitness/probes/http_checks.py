@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property, lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,12 @@ import regex
 
 from earwitness.model import Attribution, Effect, Failure, Finding
 from earwitness.probes import http_json
-from earwitness.probes.http_json import UnsearchableError, values_at
+from earwitness.probes.http_json import JSON_NUMBER, UnsearchableError, values_at
 from earwitness.transport.cards import MASK
 from earwitness.transport.errors import BrokenAnswerError
 from earwitness.transport.exchange import Certificate
 from earwitness.transport.redaction import Redaction, is_long, sensitive_header
-from earwitness.transport.redirects import REDIRECTS, pointed_at
+from earwitness.transport.redirects import REDIRECTS, location_in, pointed_at
 
 if TYPE_CHECKING:
     from earwitness.probes.http_spec import StepSpec, TimeLeft
@@ -150,7 +151,7 @@ def _check_redirect(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
     if step.follow_redirects:
         where, what = answer.url, "to end at"
     else:
-        location = answer.headers.get("location") if answer.status in REDIRECTS else None
+        location = location_in(answer.headers.raw) if answer.status in REDIRECTS else None
         if location is None:
             message = f"expected a redirect to {answer.redaction.url(wanted)}, got {answer.status_line}"
             yield Finding(Failure.WRONG_REDIRECT, message, step.harm)
@@ -220,11 +221,18 @@ def _other_values(path: str, wanted: str, document: Any, answer: Answer) -> str 
     first: list[str] = []
     for value in values_at(path, document, answer.patience):
         text = _as_text(value)
-        if text == wanted:
+        if text == wanted or _same_number(value, text, wanted):
             return None
         if len(first) < _SHOWN:
             first.append(text)
     return ", ".join(answer.excerpt(text) for text in first)
+
+
+def _same_number(value: Any, text: str, wanted: str) -> bool:
+    """Whether a number of the document is the wanted one in another spelling: 10.00 is read as 10.0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not JSON_NUMBER.fullmatch(wanted):
+        return False
+    return Decimal(text) == Decimal(wanted)
 
 
 def _check_time(step: "StepSpec", answer: Answer) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from earwitness.config.fields import problem
 from earwitness.config.yaml import Unquoted
-from earwitness.probes.http_json import json_path
+from earwitness.probes.http_json import JSON_NUMBER, json_path
 from earwitness.transport.errors import BrokenAnswerError
 from earwitness.transport.redirects import has_port, pointed_at
 
@@ -121,7 +121,6 @@ def _json_checks(value: Any) -> Any:
 
 
 _JSON_WORDS = {"true": True, "false": False}
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
 
 def _json_tree(value: Any) -> Any:
@@ -134,7 +133,7 @@ def _json_tree(value: Any) -> Any:
         return value
     if value in _JSON_WORDS:
         return _JSON_WORDS[value]
-    return json.loads(value) if _JSON_NUMBER.fullmatch(value) else str(value)
+    return json.loads(value) if JSON_NUMBER.fullmatch(value) else str(value)
 
 
 def _whole_number(value: Any) -> int:

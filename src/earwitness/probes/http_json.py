@@ -19,6 +19,7 @@ from earwitness.config.fields import problem
 
 ON_THE_LOOP = 0.25  # seconds that one path may take where every other probe waits for it,
 BESIDE_IT = 5.0  # and on a thread
+JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,6})?")  # RFC 8259, 6
 _until: ContextVar[float] = ContextVar("until")  # when the search under way has to end, on the monotonic clock
 
 

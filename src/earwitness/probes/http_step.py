@@ -7,6 +7,7 @@ import httpx
 from earwitness.model import Attribution, Effect, Failure, Finding, Step, worst_effect
 from earwitness.probes.http_checks import Answer
 from earwitness.probes.http_spec import StepSpec
+from earwitness.transport.base import ascii_host
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.redirects import Trail
 
@@ -41,13 +42,16 @@ class Visit:
 
 
 def host_of(visit: Visit, failure: Failure) -> str:
-    """Return the host that a finding is about: the one that took longest if it is slowness, else the last one asked."""
+    """Return the host that a finding is about: the one that took longest if it is slowness, the one whose certificate ends first, else the last one asked."""
     exchanges = visit.trail.exchanges
     if failure is Failure.SLOW and exchanges:
         return max(exchanges, key=lambda exchange: sum(exchange.phases.values())).host
+    shown = [exchange for exchange in exchanges if exchange.certificates]
+    if failure is Failure.CERTIFICATE_EXPIRING and shown:
+        return min(shown, key=lambda exchange: min(c.not_after for c in exchange.certificates)).host
     if exchanges:
         return exchanges[-1].host
-    return visit.request.url.host if visit.request is not None else ""
+    return ascii_host(visit.request.url) if visit.request is not None else ""
 
 
 def finding_of(error: httpx.TransportError, step: StepSpec) -> Finding:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from earwitness.model import Failure, Finding
 from earwitness.probes.http_fields import parsed_url
 from earwitness.probes.http_spec import HttpSpec, StepSpec
+from earwitness.transport.base import ascii_host
 from earwitness.transport.exchange import Exchange, Terms
 
 FAMILIES: dict[str, tuple[int | None, ...]] = {"any": (None,), "4": (4,), "6": (6,), "both": (4, 6)}
@@ -13,7 +14,7 @@ FAMILIES: dict[str, tuple[int | None, ...]] = {"any": (None,), "4": (4,), "6": (
 
 def terms_of(spec: HttpSpec, terms: Terms, family: int | None) -> Terms:
     """Return the terms of the network with what the section says. `family` is the version of IP, None for either."""
-    home = parsed_url(spec.flow[0].url).raw_host.decode("ascii")
+    home = ascii_host(parsed_url(spec.flow[0].url))
     return replace(
         terms,
         fresh=spec.fresh_connection,

@@ -1,14 +1,14 @@
 """One try of a flow, as one visitor makes it: step after step, with the cookies and the captured values of this visit."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import structlog
 
-from earwitness.model import Attribution, Effect, Failure, Finding
+from earwitness.model import Attribution, Effect, Failure, Finding, worst_effect
 from earwitness.probes.context import RunContext
 from earwitness.probes.http_capture import captured
 from earwitness.probes.http_checks import Answer, check_head, check_rest
@@ -37,7 +37,7 @@ from earwitness.transport.client_certificate import (
 )
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Certificate, Stage
-from earwitness.transport.redaction import Redaction, is_long
+from earwitness.transport.redaction import Redaction, is_long, secrets_of_request
 from earwitness.transport.redirects import follow, same_origin
 
 if TYPE_CHECKING:
@@ -204,6 +204,10 @@ class Visitor:
             failure = Failure.CLIENT_CERTIFICATE_UNUSABLE
             visit.findings = [Finding(failure, self._unusable, Effect.NONE, Attribution.MONITOR)]
             return
+        if not visit.step.always and self._until <= asyncio.get_running_loop().time():
+            visit.findings = [self._no_time_for(visit.step)]
+            visit.lacks = True  # and so will those after it
+            return
         try:
             visit.request = self._request(visit)
         except UnusableValueError as error:
@@ -211,6 +215,12 @@ class Visitor:
         else:
             await self._exchange(visit, visit.request)
         visit.duration = self._ctx.elapsed - visit.started
+
+    def _no_time_for(self, step: StepSpec) -> Finding:
+        """Return that the time of the whole is over: as bad as what took it, or as the step where nothing else was wrong."""
+        before = [finding for visit in self.visits for finding in visit.findings]
+        message = f"no time was left for it of the {self._spec.timeout:g} s that the whole has"
+        return Finding(Failure.TRANSFER_TIMEOUT, message, worst_effect(tuple(before)) if before else step.harm)
 
     def _outlived(self, visit: Visit) -> bool:
         """Whether a token that we kept is refused: it was ours to renew, and says nothing about the target."""
@@ -234,8 +244,7 @@ class Visitor:
             prepared = Prepared.of(self._built(step))
         else:
             prepared = self._ctx.memo.once(step, "request", lambda: Prepared.of(self._built(step)))
-        for secret in prepared.secrets:
-            self._redaction.hide(secret)
+        self._hide(prepared.secrets)
         return prepared.request
 
     def _built(self, step: StepSpec) -> httpx.Request:
@@ -270,7 +279,11 @@ class Visitor:
         )
         try:
             redirects = step.redirects if step.follow_redirects else None
-            arrival = await follow(self._web.transport, self._jar, request, terms, visit.trail, redirects)
+            try:
+                arrival = await follow(self._web.transport, self._jar, request, terms, visit.trail, redirects)
+            finally:
+                for asked in visit.trail.asked:
+                    self._hide(secrets_of_request(asked))
             await self._read(arrival, visit, request)
         except httpx.TransportError as error:
             visit.findings.append(finding_of(error, step))
@@ -278,11 +291,11 @@ class Visitor:
 
     async def _read(self, arrival: Arrival, visit: Visit, request: httpx.Request) -> None:
         """Read the body and check everything; what breaks off the body leaves the head to be judged."""
-        parts: list[bytes] = []
+        body = bytearray()  # and no list of its pieces, which may be many and tiny
         broken: ExchangeError | None = None
         try:
             async for piece in arrival.body:
-                parts.append(piece)  # noqa: PERF401  # What came before it broke off is evidence.
+                body += piece  # what came before it broke off is evidence
         except ExchangeError as error:
             broken = error
         finally:
@@ -294,9 +307,9 @@ class Visitor:
             status=arrival.status,
             reason=arrival.reason,
             headers=httpx.Headers(arrival.headers),
-            body=b"".join(parts),
+            body=bytes(body),
             seconds=self._ctx.elapsed - visit.started,
-            certificates=self._needed(exchange.certificates, visit.step),
+            certificates=[c for shown in visit.trail.exchanges for c in self._needed(shown.certificates, visit.step)],
             redaction=self._redaction,
         )
         self._last_url = arrival.url
@@ -337,6 +350,10 @@ class Visitor:
                 self._values[name] = Captured(value, spec.secret)
                 if spec.secret:
                     self._redaction.hide(self._values[name].text)
+
+    def _hide(self, secrets: Iterable[str]) -> None:
+        for secret in secrets:
+            self._redaction.hide(secret)
 
     def _hide_cookies(self) -> None:
         for cookie in self._jar.jar:

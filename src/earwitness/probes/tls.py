@@ -70,8 +70,8 @@ async def run(spec: TlsSpec, ctx: RunContext) -> Observation:
     """Shake hands once and judge what was shown. Never raises for what the server did.
 
     Facts: host, address, tls_version, tls_cipher, alpn, ocsp, chain (subjects, the server's own first), certificate_subject,
-    certificate_issuer, certificate_not_after (seconds since the epoch). Measures: duration, phase_resolve, phase_connect, phase_tls
-    in seconds, cert_expiry (earliest in the chain, seconds since the epoch), tls_version (1.3 and the like).
+    certificate_issuer, certificate_not_after (seconds since the epoch). Measures: duration, phase_resolve, phase_connect,
+    phase_processing (with starttls), phase_tls in seconds, cert_expiry (earliest in the chain, seconds since the epoch), tls_version (1.3 and the like).
     """
     from earwitness.probes.tls_looking import observe  # noqa: PLC0415  Loads cryptography and pyOpenSSL.
 

@@ -51,6 +51,7 @@ async def _look(spec: TlsSpec, ctx: RunContext) -> _Look:
     try:
         async with ctx.web.connector.open(spec.endpoint, look.record, spec.timeout) as connection:
             if spec.starttls is not None:
+                look.record.enter(Stage.PROCESSING, ctx.web.connector.now())
                 await ask_for_tls(spec.starttls, connection)
             look.record.enter(Stage.TLS, ctx.web.connector.now())
             look.hands = await shake_hands(connection, spec.server_name or spec.host, spec.alpn)

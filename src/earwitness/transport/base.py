@@ -13,7 +13,7 @@ import httpx
 
 from earwitness.model import Failure
 from earwitness.transport import guard
-from earwitness.transport.decoding import Identity, Inflater, decoder
+from earwitness.transport.decoding import decoder
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError, TimedOutError
 from earwitness.transport.exchange import EXCHANGE, TERMS, Address, Exchange, Stage, Terms
 from earwitness.transport.proxies import by_way_of_proxy
@@ -29,6 +29,7 @@ _LATE = {
 }
 _PORTS = {"http": 80, "https": 443}
 _THIS_MACHINE = IPv4Address("127.0.0.1")  # what localhost means (RFC 6761), the proxy's machine included
+_OVERHEAD = 64 * 1024  # bytes by which a packed body may be larger than what it unpacks to
 _NO_LIMIT = nullcontext()  # to arm a timer for each chunk costs more than to take it
 
 
@@ -120,23 +121,28 @@ class Body(httpx.AsyncByteStream):
         reply: Reply,
         exchange: Exchange,
         terms: Terms,
-        unpack: Identity | Inflater,
+        encoding: str,
         deadline: float | None,
     ) -> None:
         self._reply = reply
         self._exchange = exchange
         self._limit = terms.body_limit
-        self._unpack = unpack
+        self._came = 0  # bytes before they were unpacked
+        self._encoding = encoding  # which matters to who reads the body alone
         self._closed = False
         self._deadline = deadline  # on the loop's clock
         self._whole = terms.timeout or 0.0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
+            unpack = decoder(self._encoding)
             while (chunk := await self._next()) is not None:
-                for piece in self._unpack.feed(chunk):
+                for piece in unpack.feed(chunk):
                     yield self._counted(piece)
-            self._unpack.finish()
+                self._came += len(chunk)
+                if self._came > self._limit + _OVERHEAD:  # much that unpacks to little takes its time all the same
+                    raise self._too_large()
+            unpack.finish()
         except ExchangeError as error:
             error.exchange = self._exchange
             raise
@@ -154,8 +160,11 @@ class Body(httpx.AsyncByteStream):
     def _counted(self, piece: bytes) -> bytes:
         self._exchange.size += len(piece)
         if self._exchange.size > self._limit:
-            raise BrokenAnswerError(f"the body is larger than {self._limit} bytes", Failure.BODY_TOO_LARGE)
+            raise self._too_large()
         return piece
+
+    def _too_large(self) -> BrokenAnswerError:
+        return BrokenAnswerError(f"the body is larger than {self._limit} bytes", Failure.BODY_TOO_LARGE)
 
     async def aclose(self) -> None:
         if self._closed:
@@ -221,13 +230,13 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         """
         loop = asyncio.get_running_loop()
         deadline = None if terms.timeout is None else loop.time() + terms.timeout
-        exchange = Exchange(host=request.url.host)
+        exchange = Exchange(host=ascii_host(request.url))
         try:
             with by_way_of_proxy(terms.proxy, exchange):
                 async with Watch(exchange, terms, deadline) as watch:
                     addresses = await self._addresses(request.url, terms, exchange)
                     reply = await self._open(request, addresses, terms, exchange, watch)
-            return await _arrived(request.url, reply, exchange, terms, deadline)
+            return _arrived(request.url, reply, exchange, terms, deadline)
         except ExchangeError as error:
             exchange.ended = loop.time()
             error.exchange = exchange
@@ -246,9 +255,9 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         loop = asyncio.get_running_loop()
         exchange.enter(Stage.RESOLVE, loop.time())
         if terms.proxy is not None:
-            _check_beyond_proxy(url.host, terms)
+            _check_beyond_proxy(ascii_host(url), terms)
         at, allow = (url, terms.allow) if terms.proxy is None else (terms.proxy.url, terms.proxy.allow)
-        addresses = await self._looked_up(at.raw_host.decode("ascii"), terms)
+        addresses = await self._looked_up(ascii_host(at), terms)
         exchange.ended = loop.time()
         return guard.usable(addresses, port_of(at), allow, self._route, terms.deny)
 
@@ -260,15 +269,10 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         return await resolver.resolve(host, terms.family)
 
 
-async def _arrived(url: httpx.URL, reply: Reply, exchange: Exchange, terms: Terms, deadline: float | None) -> Arrival:
+def _arrived(url: httpx.URL, reply: Reply, exchange: Exchange, terms: Terms, deadline: float | None) -> Arrival:
     exchange.headers = tuple(reply.headers)
     encoding = b",".join(value for name, value in reply.headers if name.lower() == b"content-encoding")
-    try:
-        unpack = decoder(encoding.decode("latin-1"))
-    except BrokenAnswerError:
-        await reply.close()
-        raise
-    body = Body(reply, exchange, terms, unpack, deadline)
+    body = Body(reply, exchange, terms, encoding.decode("latin-1"), deadline)
     return Arrival(url, reply.status, reply.reason.decode("latin-1"), reply.headers, body, exchange)
 
 
@@ -278,6 +282,11 @@ def _check_beyond_proxy(host: str, terms: Terms) -> None:
     spelled = _THIS_MACHINE if name == "localhost" or name.endswith(".localhost") else literal(host)
     if spelled is not None:
         guard.check(spelled, terms.allow, terms.deny)
+
+
+def ascii_host(url: httpx.URL) -> str:
+    """Return the host as name servers and certificates know it: an international name in ASCII, an address without brackets."""
+    return url.raw_host.decode("ascii")
 
 
 def port_of(url: httpx.URL) -> int:

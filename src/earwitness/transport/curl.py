@@ -8,9 +8,9 @@ import httpx
 import pycurl
 
 from earwitness.model import Failure
-from earwitness.transport.base import GuardedTransport, Reply, Watch, port_of
+from earwitness.transport.base import GuardedTransport, Reply, Watch, ascii_host, port_of
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
-from earwitness.transport.exchange import Address, Exchange, Proxy, Stage, Terms
+from earwitness.transport.exchange import Address, Certificate, Exchange, Proxy, Stage, Terms
 from earwitness.transport.multi import MultiDriver
 from earwitness.transport.oserrors import connect_failure
 from earwitness.transport.proxies import check_answer
@@ -31,6 +31,7 @@ _BROKEN = {
     _WEIRD_SERVER_REPLY: Failure.PROTOCOL_ERROR,
     pycurl.E_HTTP2: Failure.PROTOCOL_ERROR,
     _TOO_LARGE: Failure.PROTOCOL_ERROR,  # headers
+    pycurl.E_BAD_CONTENT_ENCODING: Failure.PROTOCOL_ERROR,  # a transfer encoding that nobody asked for
     _HTTP2_STREAM: Failure.PROTOCOL_ERROR,
     _HTTP3: Failure.PROTOCOL_ERROR,
     pycurl.E_GOT_NOTHING: Failure.CONNECTION_LOST,
@@ -38,10 +39,12 @@ _BROKEN = {
     pycurl.E_RECV_ERROR: Failure.CONNECTION_LOST,
     pycurl.E_SEND_ERROR: Failure.CONNECTION_LOST,
 }
+_REMEMBERED = 1000  # connections of which the certificates are known; ten times as many as are kept
 _BROKE_OFF = frozenset({pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, _QUIC_CONNECT})
 _REFUSED = {
     pycurl.E_PEER_FAILED_VERIFICATION: (Failure.CERTIFICATE_INVALID, "the certificate was refused"),
     pycurl.E_SSL_CACERT_BADFILE: (Failure.NO_TRUST_STORE, "the authorities cannot be read"),
+    pycurl.E_SSL_CERTPROBLEM: (Failure.CLIENT_CERTIFICATE_UNUSABLE, "our client certificate cannot be used"),
     pycurl.E_SSL_CONNECT_ERROR: (Failure.TLS_FAILED, "no TLS connection"),
     pycurl.E_OPERATION_TIMEDOUT: (Failure.CONNECT_TIMEOUT, "cannot connect"),  # the kernel's own limit
 }
@@ -51,10 +54,11 @@ class CurlTransport(GuardedTransport):
     """Requests by libcurl. Close it when done; what is then under way fails as the monitor's own doing."""
 
     _driver: MultiDriver | None = None
+    _shown: dict[int, tuple[Certificate, ...]]  # by connection
 
     def driver(self) -> MultiDriver:
         if self._driver is None:
-            self._driver = MultiDriver()
+            self._driver, self._shown = MultiDriver(), {}
         return self._driver
 
     async def aclose(self) -> None:
@@ -85,7 +89,7 @@ class CurlTransport(GuardedTransport):
         at = url if proxy is None else proxy.url
         if proxy is not None and proxy.url.scheme == "https":
             transfer.handle.setopt(pycurl.PROXY_CAINFO, self._trust.bundle())
-        host = at.raw_host.decode("ascii")
+        host = ascii_host(at)
         if literal(host) is None:
             transfer.pin(host, port_of(at), addresses)
         self.driver().add(transfer.handle, transfer.on_done)
@@ -93,6 +97,8 @@ class CurlTransport(GuardedTransport):
     async def _settle(self, transfer: Transfer, url: httpx.URL, exchange: Exchange, *, direct: bool) -> None:
         """Complete the record up to the headers; raise what kept them from coming. `direct`: without a proxy."""
         transfer.complete()
+        if transfer.keeps and url.scheme == "https":
+            self._remember(transfer, exchange)
         if transfer.status and transfer.headers_done:
             exchange.verified = True if url.scheme == "https" else None
             return
@@ -102,15 +108,24 @@ class CurlTransport(GuardedTransport):
             error = await self._refused(error, transfer, url, exchange) if direct else error
         raise error or BrokenAnswerError("the connection closed without an answer", Failure.CONNECTION_LOST)
 
+    def _remember(self, transfer: Transfer, exchange: Exchange) -> None:
+        """Let the record of a kept connection have the certificates that were shown when it was made."""
+        if not exchange.certificates:
+            exchange.certificates = self._shown.get(transfer.connection, ())
+            return
+        self._shown[transfer.connection] = exchange.certificates
+        if len(self._shown) > _REMEMBERED:
+            del self._shown[next(iter(self._shown))]
+
     @staticmethod
     async def _refused(error: ExchangeError, transfer: Transfer, url: httpx.URL, exchange: Exchange) -> ExchangeError:
         """Return the refusal of a certificate with the reason that its facts give."""
         if not exchange.certificates and exchange.address is not None:
-            seen = await look(exchange.address, port_of(url), url.host)
+            seen = await look(exchange.address, port_of(url), ascii_host(url))
             exchange.certificates = () if seen is None else (seen,)
         said = f"{error}, OpenSSL verify code {transfer.verify_code}"
         return ConnectFailedError(
-            diagnose(exchange.certificates, url.host, time.time(), said, transfer.verify_code), error.failure
+            diagnose(exchange.certificates, ascii_host(url), time.time(), said, transfer.verify_code), error.failure
         )
 
     def _reply(self, transfer: Transfer, exchange: Exchange) -> Reply:

@@ -7,6 +7,18 @@ from earwitness.model import Failure
 from earwitness.transport.errors import BrokenAnswerError
 
 ACCEPTED = "gzip, deflate"
+_OURS = frozenset({"gzip", "x-gzip", "deflate"})
+_PACKINGS = _OURS | {
+    "br",
+    "zstd",
+    "compress",
+    "x-compress",
+    "dcb",
+    "dcz",
+    "exi",
+    "pack200-gzip",
+    "aes128gcm",
+}  # IANA's list
 _PIECE = 64 * 1024  # bytes
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _MEMBER = b"\x1f\x8b"  # what a member of gzip begins with
@@ -75,10 +87,16 @@ def _broken(what: str) -> BrokenAnswerError:
 
 
 def decoder(encoding: str) -> Identity | Inflater:
-    """Return what unpacks a body of this content-encoding. Raises BrokenAnswerError for one that was never offered."""
-    name = encoding.strip().lower()
-    if name in ("", "identity"):
+    """Return what unpacks a body of this content-encoding. Raises BrokenAnswerError for one that nothing here unpacks.
+
+    A word that is no coding at all (`none`, `utf-8`) is what some servers say of a body as it is, and browsers show it.
+    """
+    if not encoding:
         return Identity()
-    if name in ("gzip", "x-gzip", "deflate"):
-        return Inflater(gzip=name != "deflate")
-    raise BrokenAnswerError(f"the body is encoded as {name!r}, which was not offered", Failure.PROTOCOL_ERROR)
+    named = [name for part in encoding.lower().split(",") if (name := part.strip()) not in ("", "identity")]
+    if not _PACKINGS.intersection(named):
+        return Identity()
+    if len(named) == 1 and named[0] in _OURS:
+        return Inflater(gzip=named[0] != "deflate")
+    message = f"the body is encoded as {', '.join(named)!r}, which cannot be unpacked here"
+    raise BrokenAnswerError(message, Failure.PROTOCOL_ERROR)

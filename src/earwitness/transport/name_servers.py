@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
 
 import dns.exception
+import dns.flags
 import dns.message
 
 from earwitness.model import Failure
@@ -16,9 +18,10 @@ from earwitness.transport.oserrors import connect_failure
 from earwitness.transport.server_address import server_address
 
 _REPEATED = (
-    1.0,
-    2.0,
-)  # seconds without an answer by UDP after which the question is sent again, at most a third of the time
+    (1.0, 1 / 3),
+    (3.0, 2 / 3),
+)  # seconds by UDP after which the question is sent again, at most such a part of the time
+_LARGEST = 65_535  # bytes of a datagram
 
 
 def system_servers() -> tuple[str, ...]:
@@ -52,31 +55,59 @@ async def ask(
     address, port = server_address(server)
     if allow is not None:
         await connector.addresses(Endpoint(address, port, tuple(allow), address=ip_address(address)))
+    until = connector.now() + seconds
     try:
-        async with asyncio.timeout(seconds):
-            if tcp:
-                return await dns.asyncquery.tcp(query, address, port=port)
-            return await _by_udp(query, address, port, seconds)
+        answer = None if tcp else await _by_udp(query, address, port, until)
+        if answer is not None and not answer.flags & dns.flags.TC:
+            return answer
+        async with asyncio.timeout_at(until):
+            return await dns.asyncquery.tcp(query, address, port=port)
     except (TimeoutError, dns.exception.Timeout) as error:
         raise TimedOutError(f"{server} does not answer within {seconds:g} s", Failure.NAME_SERVER_SILENT) from error
     except (OSError, EOFError) as error:
         raise _broken(server, error) from error
     except dns.exception.DNSException as error:
-        message = f"{server} sends what is no answer: {type(error).__name__}"
+        message = f"{server} sends what is no answer: {str(error).lower().rstrip('.')}"
         raise BrokenAnswerError(message, Failure.PROTOCOL_ERROR) from error
 
 
-async def _by_udp(query: dns.message.QueryMessage, address: str, port: int, seconds: float) -> dns.message.Message:
-    """Return the answer; the caller limits the time of the last try. Raises what dnspython raises."""
-    import dns.asyncquery  # noqa: PLC0415  As above.
+async def _by_udp(query: dns.message.QueryMessage, address: str, port: int, until: float) -> dns.message.Message:
+    """Return the answer to the question, to whichever sending of it, as resolvers do. `until` is on the loop's clock.
 
-    for wait in (*(min(wait, seconds / 3) for wait in _REPEATED), None):
-        with contextlib.suppress(dns.exception.Timeout):
-            answer, _ = await dns.asyncquery.udp_with_fallback(
-                query, address, port=port, timeout=wait, ignore_unexpected=True
-            )
-            return answer
-    raise dns.exception.Timeout
+    Raises TimeoutError, OSError, or where nothing came but what is no answer the DNSException of that.
+    """
+    loop = asyncio.get_running_loop()
+    began, wire = loop.time(), query.to_wire()
+    waits = [began + min(after, (until - began) * part) for after, part in _REPEATED]
+    strays: list[dns.exception.DNSException] = []
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        opened.setblocking(False)
+        opened.connect((address, port))  # so that nothing from anywhere else is read, and a refusal is told
+        for wait in (*waits, until):
+            await loop.sock_sendall(opened, wire)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(wait):
+                    return await _answer_to(query, opened, strays)
+    raise strays[-1] if strays else TimeoutError
+
+
+async def _answer_to(
+    query: dns.message.QueryMessage, opened: socket.socket, strays: list[dns.exception.DNSException]
+) -> dns.message.Message:
+    """Return the first datagram that answers the question, cut off or not; add to `strays` why the others do not."""
+    loop = asyncio.get_running_loop()
+    while True:
+        data = await loop.sock_recv(opened, _LARGEST)
+        try:
+            said = dns.message.from_wire(data, raise_on_truncation=True)
+        except dns.message.Truncated as error:
+            said = error.message()  # type: ignore[no-untyped-call]
+        except dns.exception.DNSException as error:
+            strays.append(error)
+            continue
+        if query.is_response(said):
+            return said
+        strays.append(dns.exception.FormError("it answers another question"))  # type: ignore[no-untyped-call]
 
 
 def _broken(server: str, error: OSError | EOFError) -> ExchangeError:

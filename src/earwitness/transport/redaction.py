@@ -237,16 +237,15 @@ _WORD = 6  # characters of a word inside a header's secret that are hidden by th
 
 
 def secrets_of_request(request: httpx.Request) -> Iterator[str]:
-    """Yield what a request carries under telling names or unknown ones, and of its URL's query every value and what has no name."""
+    """Yield what a request carries under telling names or unknown ones, and what the queries of its URL and `referer` hold."""
     for name, value in request.headers.multi_items():
         if sensitive_header(name):  # `Bearer abc` and `a=b; c=d` may be echoed without what is around the secret
             yield from (value, *(word for word in re.split(r"[\s;=,]+", value) if len(word) >= _WORD))
         elif not harmless_header(name) and len(value) >= _WORD:
             yield value
-    if request.url.query:
-        yield from (value for _, value in request.url.params.multi_items())
-        pieces = request.url.query.decode("ascii", "replace").split("&")
-        yield from (unquote_plus(piece.rstrip("=")) for piece in pieces if piece and _nameless(piece))
+        elif name in _URL_HEADERS and "?" in value:
+            yield from _secrets_of_header(value)
+    yield from _secrets_of_url(request.url)
     body = request.content.decode("utf-8", "replace")
     for found in _JSON_FIELD.finditer(body):
         if sensitive_field(found[2]):
@@ -257,6 +256,22 @@ def secrets_of_request(request: httpx.Request) -> Iterator[str]:
     yield from (html.unescape(found[3]) for found in _ELEMENT.finditer(body) if sensitive_field(found[2]))
     yield from (unquote_plus(found[2]) for found in _FORM_FIELD.finditer(body) if sensitive_field(found[1]))
     yield from (found[3] for found in _PART.finditer(body) if sensitive_field(found[2]))
+
+
+def _secrets_of_url(url: httpx.URL) -> Iterator[str]:
+    """Yield of its query every value, and what has no name."""
+    if url.query:
+        yield from (value for _, value in url.params.multi_items())
+        pieces = url.query.decode("ascii", "replace").split("&")
+        yield from (unquote_plus(piece.rstrip("=")) for piece in pieces if piece and _nameless(piece))
+
+
+def _secrets_of_header(value: str) -> Iterator[str]:
+    try:
+        url = httpx.URL(value)
+    except (httpx.InvalidURL, UnicodeError):  # of what is no address nothing is shown from its question mark on
+        return
+    yield from _secrets_of_url(url)
 
 
 class Redaction:

@@ -1,12 +1,15 @@
 """Redirects, one hop at a time: each is resolved, guarded and timed anew, and credentials stay with their origin."""
 
 import asyncio
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import httpx
 
 from earwitness.model import Failure
 from earwitness.transport.base import Arrival, GuardedTransport
+from earwitness.transport.client_certificate import ClientCertificate
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
 from earwitness.transport.exchange import Exchange, Terms
 from earwitness.transport.redaction import harmless_header, mask_url
@@ -14,15 +17,29 @@ from earwitness.transport.redaction import harmless_header, mask_url
 _NO_ADDRESS = "redirected to what is no address at all"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SEE_OTHER = 303
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _POST_BECOMES_GET = (301, 302)
 
 
 @dataclass(slots=True)
 class Trail:
-    """What was met on the way to the last answer: a record for each exchange, a line for each redirect."""
+    """What was met on the way to the last answer: a record for each exchange, for each redirect a line and what was asked then."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     hops: list[str] = field(default_factory=list)  # status and URL, query values masked
+    asked: list[httpx.Request] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """The first request, and what belongs to its origin alone: it goes along again when a redirect comes back there."""
+
+    request: httpx.Request
+    client: ClientCertificate | None
+    cookie: str | None  # that the request carries by itself, and not from the jar
+
+    def has(self, url: httpx.URL) -> bool:
+        return same_origin(self.request.url, url)
 
 
 async def follow(
@@ -35,23 +52,26 @@ async def follow(
 ) -> Arrival:
     """Return the last answer with its body unread, after at most `limit` redirects; None follows none.
 
-    `terms.timeout` is for all hops and the body together. Cookies are kept in the jar. Raises ExchangeError, or
-    httpx.LocalProtocolError where the request cannot be sent.
+    `terms.timeout` is for all hops and the body together, `terms.client` for the origin of the request alone. Cookies are
+    kept in the jar. Raises ExchangeError, or httpx.LocalProtocolError where the request cannot be sent.
     """
     loop = asyncio.get_running_loop()
     deadline = None if terms.timeout is None else loop.time() + terms.timeout
-    for hop in range((limit or 0) + 1):
-        if hop and deadline is not None:
-            terms = replace(terms, timeout=max(0.001, deadline - loop.time()))
+    home: _Home | None = None
+    for _ in range((limit or 0) + 1):
+        if home is not None:
+            left = None if deadline is None else max(0.001, deadline - loop.time())
+            terms = replace(terms, timeout=left, client=home.client if home.has(request.url) else None)
         arrival = await _send(transport, request, terms, trail)
+        location = None if limit is None or arrival.status not in REDIRECTS else location_in(arrival.headers)
+        if home is None and location is not None:
+            home = _Home(request, terms.client, _own_cookie(request, jar))
         _keep_cookies(jar, arrival, request)
-        if limit is None or arrival.status not in REDIRECTS or not arrival.has(b"location"):
+        if home is None or location is None:
             return arrival
         await arrival.body.aclose()
-        following = _following(request, arrival, jar)
-        if not same_origin(request.url, following.url):
-            terms = replace(terms, client=None)
-        request = following
+        request = _following(home, request, arrival.status, pointed_at(request.url, location), jar)
+        trail.asked.append(request)
         trail.hops.append(f"{arrival.status} {mask_url(request.url)}")
     way = " -> ".join(hop.partition(" ")[2] for hop in trail.hops)
     raise BrokenAnswerError(f"more than {limit} redirects: {way}", Failure.TOO_MANY_REDIRECTS)
@@ -82,33 +102,84 @@ def has_port(url: httpx.URL) -> bool:
     return url.port is None or 0 < url.port < 65536
 
 
-def _following(request: httpx.Request, arrival: Arrival, jar: httpx.Cookies) -> httpx.Request:
-    """Return the request that a redirect asks for, as browsers make it (Fetch Standard, "HTTP-redirect fetch").
+def _own_cookie(request: httpx.Request, jar: httpx.Cookies) -> str | None:
+    """Return the cookies that were written as a header of the request, if they were."""
+    written = request.headers.get("cookie")
+    if written is None:
+        return None
+    without = httpx.Request(request.method, request.url)
+    jar.set_cookie_header(without)
+    return None if without.headers.get("cookie") == written else written
 
-    Raises BrokenAnswerError.
-    """
-    url = pointed_at(request.url, httpx.Headers(arrival.headers)["location"])
-    bare = arrival.status == _SEE_OTHER or (arrival.status in _POST_BECOMES_GET and request.method == "POST")
-    bare = bare and request.method != "HEAD"
-    headers = request.headers.copy()
+
+def _following(home: _Home, request: httpx.Request, status: int, url: httpx.URL, jar: httpx.Cookies) -> httpx.Request:
+    """Return the request that a redirect to `url` asks for, as browsers make it (Fetch Standard, "HTTP-redirect fetch")."""
+    other = status == _SEE_OTHER and request.method not in ("GET", "HEAD")
+    becomes_get = other or (status in _POST_BECOMES_GET and request.method == "POST")
+    method = "GET" if becomes_get else request.method
+    headers = _headers(home, request, url, bare=method != home.request.method)
+    content = None if becomes_get else request.content or None
+    following = httpx.Request(method, url, headers=headers, content=content)
+    jar.set_cookie_header(following)
+    if home.cookie is not None and home.has(url):
+        of_jar = following.headers.get("cookie")
+        following.headers["cookie"] = home.cookie if of_jar is None else f"{home.cookie}; {of_jar}"
+    return following
+
+
+def _headers(home: _Home, request: httpx.Request, url: httpx.URL, *, bare: bool) -> httpx.Headers:
+    """Return the headers of a redirected request but its cookies. `bare`: the body was left behind on the way."""
+    at_home = home.has(url)
+    headers = (home.request if at_home else request).headers.copy()
     dropped = {"cookie"}  # the jar knows where its own belong
     if bare:
         dropped |= {name for name in headers if name.startswith("content-")}
-    if not same_origin(request.url, url):
-        dropped |= {"host", *(name for name in headers if not harmless_header(name))}
+    if not at_home:
+        headers["referer"] = _referer(headers.get("referer", ""), url)
+        dropped |= {"host", *(name for name, value in headers.items() if not value or not harmless_header(name))}
     for name in dropped & set(headers):
         del headers[name]
-    following = httpx.Request(
-        "GET" if bare else request.method, url, headers=headers, content=None if bare else request.content or None
-    )
-    jar.set_cookie_header(following)
-    return following
+    return headers
+
+
+def _referer(written: str, to: httpx.URL) -> str:
+    """Return what another origin may see of it (Referrer Policy, "strict-origin-when-cross-origin"); empty: nothing."""
+    try:
+        at = httpx.URL(written)
+        host = at.host
+    except (httpx.InvalidURL, UnicodeError):
+        return ""
+    if not host or at.scheme not in ("http", "https") or (at.scheme, to.scheme) == ("https", "http"):
+        return ""
+    return written if same_origin(at, to) else str(at.copy_with(userinfo=b"", raw_path=b"/", fragment=None))
+
+
+def location_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Return where an answer points, as browsers read it: the first Location that is not empty. None: there is none."""
+    found = next((value for name, value in headers if name.lower() == b"location" and value.strip()), None)
+    if found is None:
+        return None
+    try:
+        text = found.decode()
+    except UnicodeDecodeError:  # of an older character set: what it stands for nobody knows but who sent it
+        text = "".join(chr(octet) if octet < 0x80 else f"%{octet:02X}" for octet in found)
+    text = text.strip().replace("\t", "")
+    ends = min((place for sign in "?#" if (place := text.find(sign)) >= 0), default=len(text))
+    return text[:ends].replace("\\", "/") + text[ends:]
+
+
+def _from_root(at: httpx.URL, location: str) -> str:
+    """Return a relative path from the root on: as one, Python's urljoin would leave its empty segments out."""
+    if location[:1] in ("", "/", "?", "#") or _SCHEME.match(location):
+        return location
+    folder = at.raw_path.partition(b"?")[0].decode("ascii").rpartition("/")[0]
+    return location if folder.startswith("//") else f"{folder}/{location}"
 
 
 def pointed_at(at: httpx.URL, location: str) -> httpx.URL:
     """Return where an answer of `at` redirects to. Raises BrokenAnswerError."""
     try:
-        url = at.join(location)
+        url = at.join(_from_root(at, location))
         host = url.host  # which is read only now, and may be none
     except (httpx.InvalidURL, UnicodeError) as error:
         raise BrokenAnswerError(_NO_ADDRESS, Failure.PROTOCOL_ERROR) from error

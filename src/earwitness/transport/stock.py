@@ -12,7 +12,7 @@ import httpcore
 import httpx
 
 from earwitness.model import Failure
-from earwitness.transport.base import GuardedTransport, Reply, Watch, port_of
+from earwitness.transport.base import GuardedTransport, Reply, Watch, ascii_host, port_of
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError
 from earwitness.transport.exchange import Address, Exchange, Stage, Terms
 from earwitness.transport.guard import check
@@ -48,10 +48,15 @@ class _PinnedBackend(httpcore.AsyncNetworkBackend):
         *others, last = self._addresses
         for address in others:
             try:
-                return await self._connect(address, port, timeout, local_address, socket_options)
-            except httpcore.ConnectError:
+                return await self._connect(address, port, self._share(), local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue  # the next address may do better, and the last one speaks for all
         return await self._connect(last, port, timeout, local_address, socket_options)
+
+    def _share(self) -> float | None:
+        """Return the seconds that one of the addresses may take, so that one that takes nobody leaves some for the next."""
+        known = [limit for limit in (self._terms.timeout, self._terms.limits.get(Stage.CONNECT)) if limit is not None]
+        return min(known) / len(self._addresses) if known else None
 
     async def _connect(
         self, address: Address, port: int, limit: float | None, local: str | None, options: Iterable[Any] | None
@@ -112,9 +117,9 @@ class StockTransport(GuardedTransport):
     @staticmethod
     async def _refused(error: ssl.SSLCertVerificationError, url: httpx.URL, exchange: Exchange) -> ExchangeError:
         exchange.verified = False
-        seen = None if exchange.address is None else await look(exchange.address, port_of(url), url.host)
+        seen = None if exchange.address is None else await look(exchange.address, port_of(url), ascii_host(url))
         exchange.certificates = () if seen is None else (seen,)
-        message = diagnose(exchange.certificates, url.host, time.time(), error.verify_message, error.verify_code)
+        message = diagnose(exchange.certificates, ascii_host(url), time.time(), error.verify_message, error.verify_code)
         return ConnectFailedError(message, Failure.CERTIFICATE_INVALID)
 
     @staticmethod

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import socket
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
@@ -20,6 +19,7 @@ from earwitness.transport.trust import read_pem
 _HIGH_WATER = 128 * 1024  # bytes that may wait for their reader before libcurl is told to pause
 _OURS = frozenset({b"connection", b"content-length", b"transfer-encoding"})  # libcurl frames the request itself
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEPT_FOR = 300  # seconds, then a connection is made anew: whether its certificate is still good is seen at a handshake
 _NEVER_MS = 2**31 - 1  # we keep the time ourselves
 _VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 _WANTED = {
@@ -58,6 +58,11 @@ def _status(line: bytes) -> tuple[int, bytes]:
     return int(found[1]), found[2].strip()
 
 
+def _goes_its_own_way(terms: Terms) -> bool:
+    """Whether it matters which of a host's addresses is asked: libcurl takes any connection to the same name for as good."""
+    return bool(terms.family or terms.pinned or terms.name_server)
+
+
 def _connected(opened: socket.socket) -> bool:
     try:
         opened.getpeername()
@@ -75,7 +80,9 @@ class Transfer:
         self._exchange = exchange
         self._allow = terms.allow if terms.proxy is None else terms.proxy.allow
         self._tls = request.url.scheme == "https"
+        self.keeps = not terms.fresh and not _goes_its_own_way(terms)  # whether others may go over its connection later
         self._began = self._loop.time()
+        self._ready: float | None = None  # when the connection was there, on the loop's clock
         self.handle = pycurl.Curl()
         self.headers: list[tuple[bytes, bytes]] = []
         self.status = 0
@@ -85,8 +92,9 @@ class Transfer:
         self.sized = 0  # bytes of status lines and headers
         self.answered: asyncio.Future[None] = self._loop.create_future()
         self.ended: tuple[int, str] | None = None
-        self._chunks: deque[bytes] = deque()
-        self._waiting = 0
+        self._waiting = (
+            bytearray()
+        )  # of the body; a chunk may be a byte, and an object for each would be forty times the body
         self._paused = False
         self._arrived = asyncio.Event()
         self._kept: BaseException | None = None
@@ -109,8 +117,10 @@ class Transfer:
         option(pycurl.HTTPHEADER, _lines(tuple(request.headers.raw)))
         option(pycurl.CONNECTTIMEOUT_MS, _NEVER_MS)
         # On a kept connection libcurl sends again by itself when the server hangs up: twice dialled, twice paid.
-        option(pycurl.FRESH_CONNECT, int(self._terms.fresh or request.method not in _REPEATABLE))
-        option(pycurl.FORBID_REUSE, int(self._terms.fresh))
+        option(pycurl.FRESH_CONNECT, int(not self.keeps or request.method not in _REPEATABLE))
+        option(pycurl.FORBID_REUSE, int(not self.keeps))
+        if self.keeps:
+            option(pycurl.MAXLIFETIME_CONN, _KEPT_FOR)
         option(pycurl.SSL_SESSIONID_CACHE, 0)
         option(pycurl.OPT_CERTINFO, int(self._tls))
         option(pycurl.OPENSOCKETFUNCTION, self._on_open_socket)
@@ -126,6 +136,8 @@ class Transfer:
     def _version(self, scheme: str) -> int:
         if self._terms.version == "2" and scheme == "http":
             return int(pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
+        if self._terms.version == "3" and scheme == "http":  # where a redirect led; QUIC is never without TLS
+            return int(pycurl.CURL_HTTP_VERSION_1_1)
         return int(_WANTED[self._terms.version])
 
     def _set_proxy(self, proxy: Proxy | None) -> None:
@@ -174,6 +186,7 @@ class Transfer:
         except Exception as error:  # noqa: BLE001  # Kept, as above.
             self._keep(error)
             return int(pycurl.PREREQFUNC_ABORT)
+        self._ready = self._loop.time()
         return int(pycurl.PREREQFUNC_OK)
 
     def _on_header(self, line: bytes) -> int:
@@ -206,11 +219,10 @@ class Transfer:
                 self.answered.set_result(None)
 
     def _on_write(self, data: bytes) -> int:
-        if self._waiting >= _HIGH_WATER:
+        if len(self._waiting) >= _HIGH_WATER:
             self._paused = True
             return int(pycurl.WRITEFUNC_PAUSE)
-        self._chunks.append(data)
-        self._waiting += len(data)
+        self._waiting += data
         self._arrived.set()
         return len(data)
 
@@ -233,14 +245,14 @@ class Transfer:
 
     def at_hand(self) -> bool:
         """Whether `chunks` goes on without waiting."""
-        return bool(self._chunks) or self.ended is not None
+        return bool(self._waiting) or self.ended is not None
 
     async def chunks(self, explain: Callable[[int, str], ExchangeError]) -> AsyncGenerator[bytes]:
         """Yield the body as it comes; raises ExchangeError when it breaks off."""
         while True:
-            while self._chunks:
-                chunk = self._chunks.popleft()
-                self._waiting -= len(chunk)
+            while self._waiting:
+                chunk = bytes(self._waiting)
+                self._waiting.clear()
                 yield chunk
             if self.ended is not None:
                 break
@@ -248,7 +260,7 @@ class Transfer:
             if self._paused:
                 self._paused = False
                 self.handle.pause(pycurl.PAUSE_CONT)
-            if not self._chunks:
+            if not self._waiting:
                 await self._arrived.wait()
         error = self.error(explain)
         if error is not None:
@@ -266,6 +278,8 @@ class Transfer:
         ready = secured if self._tls else connected
         if ready:
             enter(Stage.PROCESSING, self._began + ready)
+        elif self._ready is not None and not connected:  # a kept connection, of which libcurl tells no time
+            enter(Stage.PROCESSING, self._ready)
         first_byte = info(pycurl.STARTTRANSFER_TIME)
         if first_byte and self.sized:
             enter(Stage.TRANSFER, self._began + first_byte)
@@ -299,6 +313,11 @@ class Transfer:
         shown = self.handle.getinfo_raw(pycurl.INFO_CERTINFO)
         pems = (value for certificate in shown for name, value in certificate if name == b"Cert")
         self._exchange.certificates = tuple(facts for facts in map(read_pem, pems) if facts is not None)
+
+    @property
+    def connection(self) -> int:
+        """The number of the connection, among those of the driver."""
+        return int(self.handle.getinfo(pycurl.CONN_ID))
 
     @property
     def os_error(self) -> int:
