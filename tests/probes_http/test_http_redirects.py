@@ -1,12 +1,17 @@
 """What a redirect makes of a request, as the Fetch Standard has it and browsers do it."""
 
 import gc
+from ipaddress import ip_network
 
 import httpx
 import pytest
 from web_servers import answering, raw_server
 
 from earwitness.model import Failure, Outcome
+from earwitness.transport.base import Reply
+from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError
+from earwitness.transport.exchange import Terms
+from earwitness.transport.redirects import Trail, follow
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nwelcome"
 
@@ -236,3 +241,47 @@ async def test_a_run_leaves_no_cycle_for_the_collector(observe, make_web):
             gc.garbage.clear()
             gc.enable()
     assert left == []
+
+
+@pytest.fixture
+def redirected(make_web, monkeypatch):
+    """Ask a public server, which no test can reach: the engine is told that it was there, and redirects."""
+    transport = make_web(allow=[]).transport
+
+    async def redirected(location, **terms):
+        async def nothing():
+            return
+            yield
+
+        async def close():
+            pass
+
+        async def opened(_request, addresses, _terms, exchange, _watch):
+            exchange.address = str(addresses[0])
+            return Reply(302, b"Found", [(b"location", location)], nothing(), close, lambda: None)
+
+        monkeypatch.setattr(transport, "_open", opened)
+        request = httpx.Request("GET", "http://1.1.1.1/pay")
+        return await follow(transport, httpx.Cookies(), request, Terms(**terms), Trail(), 1)
+
+    return redirected
+
+
+@pytest.mark.parametrize("location", [b"http://10.1.2.3:8080/login", b"//127.0.0.1/", b"http://[::ffff:10.1.2.3]/"])
+async def test_a_public_server_that_leads_into_its_own_network_is_at_fault(redirected, location):
+    with pytest.raises(BrokenAnswerError, match="no customer gets") as caught:
+        await redirected(location)
+    assert caught.value.failure is Failure.WRONG_REDIRECT
+
+
+@pytest.mark.parametrize(
+    ("terms", "error"),
+    [
+        ({"deny": (ip_network("10.0.0.0/8"),)}, ConnectFailedError),  # the operator's doing, and not the server's
+        ({"allow": (ip_network("10.0.0.0/8"),)}, BrokenAnswerError),  # which is followed, until it leads in a circle
+    ],
+)
+async def test_what_the_configuration_names_is_no_fault_of_the_servers(redirected, terms, error):
+    with pytest.raises(error) as caught:
+        await redirected(b"http://10.1.2.3/login", **terms)
+    assert caught.value.failure in (Failure.ADDRESS_REFUSED, Failure.TOO_MANY_REDIRECTS)

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 import httpx
 
 from earwitness.model import Failure
+from earwitness.transport import guard
 from earwitness.transport.base import Arrival, GuardedTransport
 from earwitness.transport.client_certificate import ClientCertificate
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
 from earwitness.transport.exchange import Exchange, Terms
 from earwitness.transport.redaction import harmless_header, mask_url
+from earwitness.transport.resolver import literal
 
 _NO_ADDRESS = "redirected to what is no address at all"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -70,7 +72,9 @@ async def follow(
         if home is None or location is None:
             return arrival
         await arrival.body.aclose()
-        request = _following(home, request, arrival.status, pointed_at(request.url, location), jar)
+        url = pointed_at(request.url, location)
+        _check_way(arrival.exchange, url, terms)
+        request = _following(home, request, arrival.status, url, jar)
         trail.asked.append(request)
         trail.hops.append(f"{arrival.status} {mask_url(request.url)}")
     way = " -> ".join(hop.partition(" ")[2] for hop in trail.hops)
@@ -91,6 +95,19 @@ async def _send(transport: GuardedTransport, request: httpx.Request, terms: Term
 def _keep_cookies(jar: httpx.Cookies, arrival: Arrival, request: httpx.Request) -> None:
     if arrival.has(b"set-cookie"):  # to take an answer apart for the jar costs more than to look
         jar.extract_cookies(httpx.Response(arrival.status, headers=arrival.headers, request=request))
+
+
+def _check_way(exchange: Exchange, url: httpx.URL, terms: Terms) -> None:
+    """Raise BrokenAnswerError if a public server sends its visitors to an address of its own network, as one behind a proxy may.
+
+    A name that means such an address may mean another one to customers; so may whatever a proxy looks up.
+    """
+    to, server = literal(url.host), literal(exchange.address or "")
+    if to is None or server is None or terms.proxy is not None or guard.denial(to, terms.deny):
+        return
+    inside = guard.refusal(to, terms.allow)
+    if inside is not None and guard.refusal(server) is None:
+        raise BrokenAnswerError(f"redirected to where no customer gets: {inside}", Failure.WRONG_REDIRECT)
 
 
 def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
