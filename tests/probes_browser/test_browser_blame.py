@@ -35,7 +35,7 @@ async def test_a_customer_pays_through_the_frame_of_the_card_processor(pay):
 
 async def test_a_card_form_that_does_not_load_is_the_card_processors_failure(pay, shop):
     shop.faults.turn_on("card-form-down")
-    (finding,) = (await pay(step_timeout="800ms")).findings
+    (finding,) = (await pay(step_timeout="3s")).findings
     assert (finding.step, finding.effect) == ("card", Effect.BLOCKED)
     assert (finding.attribution, finding.dependency) == (Attribution.THIRD_PARTY, "card-processor")
     assert "behind it: http://localhost" in finding.message
@@ -44,7 +44,7 @@ async def test_a_card_form_that_does_not_load_is_the_card_processors_failure(pay
 
 async def test_a_script_of_the_card_processor_that_does_not_load_is_its_failure(pay, shop, drawer):
     shop.faults.turn_on("card-script-down")
-    (finding,) = (await pay(step_timeout="800ms")).findings
+    (finding,) = (await pay(step_timeout="3s")).findings
     assert (finding.failure, finding.step) == (Failure.ELEMENT_MISSING, "card")
     assert (finding.attribution, finding.dependency) == (Attribution.THIRD_PARTY, "card-processor")
     assert "/processor/card.js (HTTP 503)" in finding.message
@@ -52,8 +52,8 @@ async def test_a_script_of_the_card_processor_that_does_not_load_is_its_failure(
 
 
 async def test_a_page_that_waits_for_the_card_processor_says_so(pay, shop):
-    shop.faults.turn_on("card-form-slow", {"seconds": 5})
-    (finding,) = (await pay(step_timeout="800ms")).findings
+    shop.faults.turn_on("card-form-slow", {"seconds": 9})
+    (finding,) = (await pay(step_timeout="3s")).findings
     assert finding.failure is Failure.TRANSFER_TIMEOUT
     assert (finding.attribution, finding.dependency) == (Attribution.THIRD_PARTY, "card-processor")
     assert "card-form (no answer yet)" in finding.message
