@@ -238,10 +238,9 @@ class Schedule:
                 self._last[name] = self._now()  # a new probe, or new times of an old one, have missed nothing
             self._slots[name] = slots_of(name, probes[name])
         self._probes = dict(probes)
-        self._gap = 1000 / max(_TURNS, sum(1 / probe.every for probe in probes.values() if probe.every))
+        self._gap = 1000 / max(_TURNS, sum(1 / probe.interval for probe in probes.values()))
         self._queue = [(slot, name) for slot, name in self._queue if name in probes and name not in changed]
-        late = {name: newest for name in changed if (newest := _newest(self._due(name))) is not None}
-        self._await(changed, sorted(late, key=late.__getitem__))
+        self._await(changed)
 
     def rewind(self) -> None:
         """Work out anew when each probe is due: the clock was set back, and they would sleep until it has caught up."""
@@ -258,18 +257,29 @@ class Schedule:
             log.warning("clock_set_back", probes=len(ahead))
         self._last.update(dict.fromkeys(ahead, now))
 
-    def _await(self, names: Iterable[str], late: Iterable[str] = ()) -> None:
-        """Queue these probes: the late ones, the oldest first, for their turns, unless their next slots are nearer."""
+    def _await(self, names: Iterable[str]) -> None:
+        """Queue these probes: those whose slot went by for their turns, the newest first, since the oldest would soon come round again."""
         now = self._now()
-        turns = {name: self._next_turn(now) for name in late}
-        soonest = ((_sooner(turns.get(name), self._slots[name].following(now)), name) for name in names)
-        self._queue += [(moment, name) for moment, name in soonest if moment is not None]
+        gone = {name: slot for name in names if (slot := self._told_of_missed(name).slot) is not None}
+        self._queue += [(self._soon(now, name), name) for name in sorted(gone, key=gone.__getitem__, reverse=True)]
+        following = ((self._slots[name].following(now), name) for name in names if name not in gone)
+        self._queue += [(slot, name) for slot, name in following if slot is not None]
         heapify(self._queue)
         if self._timer.running:  # else it is started later, or was stopped meanwhile
             self._timer.add_job(self._wake, _Wake(self._soonest), id="wake", replace_existing=True)
 
-    def _next_turn(self, earliest: int) -> int:
-        turn = max(float(earliest), self._turn)
+    def _told_of_missed(self, name: str) -> Due:
+        """Return what is due, once slots that are too old to be run are on record as missed: that takes no turn."""
+        found = self._due(name)
+        if found.slot is None:
+            self._tell(name, found)
+        return found
+
+    def _soon(self, earliest: int, name: str) -> int:
+        """Return the probe's next slot, or a turn of its own where that comes sooner."""
+        turn, following = max(float(earliest), self._turn), self._slots[name].following(earliest)
+        if following is not None and following <= turn:
+            return following
         self._turn = turn + self._gap
         return int(turn) // _GRID * _GRID  # those of one step share a wake-up
 
@@ -285,8 +295,8 @@ class Schedule:
         now, room = self._now(), max(1, round(_AT_ONCE / self._gap))
         while self._queue and self._queue[0][0] <= now:
             _, name = heappop(self._queue)
-            following, fires = self._slots[name].following(now), room > 0
-            again = following if fires else _sooner(self._next_turn(now + 2 * _GRID), following)
+            fires = room > 0
+            again = self._slots[name].following(now) if fires else self._soon(now + 2 * _GRID, name)
             if again is not None:
                 heappush(self._queue, (again, name))
             if fires:
@@ -294,7 +304,9 @@ class Schedule:
                 self._fire(name)
 
     def _fire(self, name: str) -> None:
-        found = self._due(name)
+        self._tell(name, self._due(name))
+
+    def _tell(self, name: str, found: Due) -> None:
         newest = _newest(found)
         if newest is not None:
             self._last[name] = newest
@@ -309,10 +321,6 @@ class Schedule:
 
 def _newest(found: Due) -> int | None:
     return found.slot if found.slot is not None else found.missed_until
-
-
-def _sooner(one: int | None, other: int | None) -> int | None:
-    return min((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _catch_up_ms(probe: ProbeSpec) -> int:

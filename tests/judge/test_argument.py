@@ -322,3 +322,16 @@ def test_a_page_that_changed_while_it_recovered_takes_no_cause_from_the_others()
     (incident,) = world.open
     assert (incident.probes, incident.cause.dependency) == (("phone", "web"), "card")
     assert incident.title == "Card: customers cannot finish “Pay”"
+
+
+def test_a_payment_page_that_changed_is_not_told_as_its_hosts_trouble():
+    rules = rules_of({"page": ("pay", []), "slow": ("shop", [])})
+    probes = {name: replace(rule, reaches=("host",)) for name, rule in rules.probes.items()}
+    rules = replace(rules, probes=probes, dependencies={"host": DependencyRule("Host H")})
+    world = World(rules)
+    world.fails("slow", Effect.NUISANCE, times=3)
+    for _ in range(3):
+        world.see("page", Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE))
+    world.fails("slow", Effect.NUISANCE)
+    told = next(incident for incident in world.open if "page" in incident.probes)
+    assert (told.title, told.probes) == ("The payment page of “Pay” is not as it was accepted", ("page",))

@@ -20,7 +20,7 @@ REQUEST = {
             "headers": [{"name": "X-Ours", "value": TOKEN}, {"name": "Accept", "value": "text/html"}],
             "cookies": [{"name": "sid", "value": TOKEN}],
             "queryString": [{"name": "t", "value": TOKEN}],
-            "postData": {"_file": "resources/1.json"},
+            "postData": {"_file": "resources/1.json", "params": [{"name": "passcode", "value": TOKEN}]},
         },
         "response": {"status": 200, "headers": [{"name": "set-cookie", "value": f"sid={TOKEN}"}]},
     },
@@ -35,6 +35,12 @@ ACTIONS = [
     {"type": "before", "callId": "1", "method": "fill", "params": {"selector": "css=#a", "value": TOKEN}},
     {"type": "before", "callId": "2", "method": "selectOption", "params": {"options": [{"valueOrLabel": TOKEN}]}},
     {"type": "log", "callId": "1", "message": f'    fill("{TOKEN}")'},
+    {
+        "type": "after",
+        "callId": "1",
+        "error": {"message": f'Timeout.\n  - fill("{TOKEN}")', "stack": f'fill("{TOKEN}")'},
+    },
+    {"type": "log", "callId": "3", "message": f'  - unexpected value "{TOKEN}"'},
     {"type": "frame-snapshot", "snapshot": {"frameId": "f", "html": PAGE}},
     {"type": "frame-snapshot", "snapshot": {"frameId": "f", "html": [[1, 3]]}},
 ]
@@ -82,10 +88,18 @@ def test_what_the_viewer_needs_is_as_it_was(seen):
     assert network["snapshot"]["pageref"] == "page@4111111111111111"
     assert network["snapshot"]["request"]["url"] == "https://a/pay?t=***"
     assert {"name": "Accept", "value": "text/html"} in network["snapshot"]["request"]["headers"]
-    fill, _, _, first, second = map(json.loads, seen["trace.trace"].splitlines())
+    fill, *_, first, second = map(json.loads, seen["trace.trace"].splitlines())
     assert (fill["callId"], fill["params"]["selector"]) == ("1", "css=#a")
     assert first["snapshot"]["html"][3] == ["A", {"href": "https://a/?t=***"}, "Next"]
     assert second["snapshot"]["html"] == [[1, 3]], "a reference to the tree before"
+
+
+def test_separators_of_lines_inside_a_text_do_not_cut_a_document_in_two():
+    redaction, said = Redaction(), "one\u2028two\x85three"
+    document = json.dumps({"type": "console", "text": said}, ensure_ascii=False)
+    made = redacted_trace(packed(trace_trace=f"{document}\n"), redaction, redaction.entered)
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        assert json.loads(archive.read("trace.trace"))["text"] == said
 
 
 def test_one_that_is_too_large_is_not_kept(monkeypatch):

@@ -134,6 +134,14 @@ async def test_of_cookies_with_one_name_that_of_the_answers_own_host_is_captured
     assert seen.outcome is Outcome.OK, seen.findings
 
 
+async def test_a_cookie_that_the_server_sets_anew_takes_the_place_of_the_one_that_was_written(observe):
+    first = moved(302, "/there").replace(b"content-length", b"set-cookie: session=new; Path=/\r\ncontent-length")
+    shop = Host(start=first, there=OK)
+    async with raw_server(shop) as port:
+        await observe(f"http://127.0.0.1:{port}/start", headers={"cookie": "session=old; lang=en"})
+    assert "cookie: lang=en; session=new\r\n" in shop.heard[1]
+
+
 async def test_a_cookie_that_is_written_as_a_header_goes_along_beside_those_of_the_server(observe):
     first = moved(302, "/there").replace(b"content-length", b"set-cookie: lang=en; Path=/\r\ncontent-length")
     shop = Host(start=first, there=OK)

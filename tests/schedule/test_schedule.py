@@ -144,6 +144,54 @@ async def test_what_went_by_while_it_was_stopped_takes_turns(woken):
     assert [count for count in steps(600) if count > 20] == []
 
 
+async def test_what_is_young_enough_at_a_start_is_run_though_much_else_was_missed(woken):
+    schedule, clock, fired, steps = woken
+    now = round(clock.now() * 1000)
+    probes = {f"web-{n}": probe("1h") for n in range(3_000)}
+    schedule.start(probes, {name: EverySlots.of(name, 3600).latest(now - 8 * 3_600_000) for name in probes})
+    young = {name for name in probes if EverySlots.of(name, 3600).latest(now) > now - 50_000}
+    steps(20)
+    assert {found.probe for found in fired if found.slot is not None} >= young
+    assert {found.probe for found in fired} == probes.keys(), "what is too old is on record at once"
+
+
+async def test_a_restart_runs_no_probe_twice_within_a_second(woken):
+    schedule, clock, fired, steps = woken
+    now = round(clock.now() * 1000)
+    probes = {f"web-{n}": probe("60s") for n in range(6_000)}
+    schedule.start(probes, {name: EverySlots.of(name, 60).latest(now - 300_000) for name in probes})
+    at, soon = {}, 0
+    for _ in range(900):
+        steps(1)
+        for found in fired:
+            soon += clock.now() - at.get(found.probe, 0.0) < 1.0
+            at[found.probe] = clock.now()
+        fired.clear()
+    assert soon < 100
+
+
+async def test_crowds_of_cron_probes_run_every_minute_for_good(woken):
+    schedule, clock, fired, steps = woken
+    clock.moment = 1_700_000_000.0 // 60 * 60 - 1
+    schedule.start({f"web-{n}": cron_probe("* * * * *") for n in range(5_000)}, {})
+    steps(10 + 4 * 600)
+    assert len(fired) >= 4 * 5_000 - 100
+    assert all(found.missed == 0 for found in fired)
+
+
+async def test_late_turns_outlive_a_clock_that_is_set_back(woken):
+    schedule, clock, fired, steps = woken
+    now = round(clock.now() * 1000)
+    probes = {f"web-{n}": probe("10m") for n in range(3_000)}
+    schedule.start(probes, {name: EverySlots.of(name, 600).latest(now - 40_000) for name in probes})
+    late = {name for name in probes if now - 40_000 < EverySlots.of(name, 600).latest(now) <= now - 5_000}
+    steps(3)
+    clock.moment -= 3
+    schedule.rewind()
+    steps(100)
+    assert {found.probe for found in fired} >= late
+
+
 async def test_too_many_for_one_moment_take_turns(woken):
     schedule, clock, fired, steps = woken
     clock.moment = 1_700_000_000.0 // 60 * 60 - 1

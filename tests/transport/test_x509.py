@@ -80,6 +80,7 @@ CERTIFICATES = {
     "a blank alone": {"subject": named(Kind.UTF8String, " ")},
     "blanks at both ends": {"subject": named(Kind.PrintableString, "  a  ")},
     "Japanese": {"subject": named(Kind.UTF8String, "日本の店")},
+    "UTF-8 where it is not allowed": {"subject": named(Kind.IA5String, "Müller")},
     "two octets a sign": {"subject": named(Kind.BMPString, "Łódź")},
     "four octets a sign": {"subject": named(Kind.UniversalString, "Łódź")},
     "for ASCII alone": {"subject": [x509.NameAttribute(NameOID.DOMAIN_COMPONENT, "example", _type=Kind.IA5String)]},
@@ -106,6 +107,12 @@ def test_says_of_all_public_authorities_what_cryptography_reads():
     assert len(pems) > 100
     for pem in pems:
         assert certificate_in(pem) == by_cryptography(pem)
+
+
+def test_latin_1_where_it_is_not_allowed_is_read_as_openssl_takes_it():
+    der = ssl.PEM_cert_to_DER_cert(issued(subject=named(Kind.PrintableString, "Muller")).decode())
+    odd = ssl.DER_cert_to_PEM_cert(der.replace(b"Muller", b"M\xfcller")).encode()
+    assert certificate_in(odd).subject == "O=Müller"
 
 
 def test_several_kinds_in_one_part_of_a_name_are_joined():

@@ -1,7 +1,7 @@
 """Whose fault a failed step is: the page's own, a third party's whose request came to nothing, or ours."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -73,7 +73,7 @@ class Blame:
         if not await self._page_answers():
             return await self._hung(harm)
         if not title.startswith("open ") and "Page.goto" not in str(error):
-            message = self.hands.show(_why_late(error)) + self._elsewhere()
+            message = _why_late(error, self.hands.show) + self._elsewhere()
             finding = Finding(Failure.ELEMENT_MISSING, message, harm)
         elif silent:
             finding = Finding(Failure.FIRST_BYTE_TIMEOUT, "no answer came in time", harm)
@@ -220,24 +220,25 @@ class Blame:
         return Finding(Failure.BROWSER_FAILED, message, Effect.NONE, Attribution.MONITOR)
 
 
-def _why_late(error: BaseException) -> str:
+def _why_late(error: BaseException, show: Callable[[str], str]) -> str:
+    """Return why something was not done in time. `show` hides secrets, before anything is cut: half of one is one too."""
     if isinstance(error, NotThereError):
-        return str(error)
+        return show(str(error))
     log = str(error)
     waited = _WAITED.search(log)
     if waited is None:
         return "it was not done in time"
     if _FOUND not in log or " to be " in waited[1]:  # of a script, which waits by itself
-        return f"waited in vain for {waited[1][:_LONGEST]}"
-    return f"what the step needs is there, but cannot be used in time: {_why_unusable(log)}"
+        return f"waited in vain for {show(waited[1])[:_LONGEST]}"
+    return f"what the step needs is there, but cannot be used in time: {_why_unusable(log, show)}"
 
 
-def _why_unusable(log: str) -> str:
+def _why_unusable(log: str, show: Callable[[str], str]) -> str:
     """Return what Playwright says last of an element that it could not use."""
     for line in reversed(log.splitlines()):
         covered = _COVERED.search(line)
         if covered is not None:
-            return f"it is covered by {covered[1][:_LONGEST]}"
+            return f"it is covered by {show(covered[1])[:_LONGEST]}"
         said = next((ours for theirs, ours in _UNUSABLE if theirs in line), None)
         if said is not None:
             return said

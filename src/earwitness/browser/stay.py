@@ -288,6 +288,9 @@ class Stay:
             except TooLargeError:
                 _log.warning("trace_too_large", run=self.ctx.run.id)
                 return ()
+            except Exception as error:  # noqa: BLE001  What was found holds without a trace that cannot be read.
+                _log.error("trace_unreadable", run=self.ctx.run.id, error=type(error).__name__)
+                return ()
         return await self.ctx.keep(content, kind="trace", media_type="application/zip", name="trace.zip")
 
 

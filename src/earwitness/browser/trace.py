@@ -43,6 +43,8 @@ _ENTERS = re.compile(
     r"fill|type|press|insert|select|keyboard", re.IGNORECASE
 )  # what methods that enter something begin with
 _LOGGED = re.compile(r"\b((?:fill|type|press|insertText|selectOption)\w*)\(.*\)", re.DOTALL)  # as the log tells of them
+_SEEN = re.compile(r'(unexpected value )".*"', re.DOTALL)  # and of what they find in a field
+_SAID = frozenset({"message", "stack"})  # what holds lines of the log
 _SHORT = 200  # characters of a text that may stand in pieces
 
 
@@ -72,9 +74,7 @@ class _Trace:
         self._known: dict[str, str] = {}
 
     def lines(self, text: str) -> str:
-        return "".join(
-            f"{json.dumps(self._document(json.loads(line)))}\n" for line in text.splitlines() if line.strip()
-        )
+        return "".join(f"{json.dumps(self._document(json.loads(line)))}\n" for line in text.split("\n") if line.strip())
 
     def _text(self, text: str) -> str:
         if text not in self._known:
@@ -86,8 +86,6 @@ class _Trace:
         if isinstance(params, dict) and _ENTERS.match(str(document.get("method", ""))):
             masked = {key: [] if key == "options" else MASK for key in params if key in _TYPED}
             document = {**document, "params": {**params, **masked}}
-        if document.get("type") == "log":
-            document = {**document, "message": _LOGGED.sub(rf"\1({MASK})", str(document.get("message", "")))}
         found: dict[str, Any] = self._value(document, "")
         return found
 
@@ -105,7 +103,7 @@ class _Trace:
         if key == "html":
             tree: list[Any] = self._node(values)
             return tree
-        if key in ("headers", "cookies", "queryString"):
+        if key in ("headers", "cookies", "queryString", "params"):
             return [self._pair(pair, key) for pair in values]
         return [self._value(inner, key) for inner in values]
 
@@ -120,6 +118,8 @@ class _Trace:
     def _named(self, text: str, key: str) -> str:
         if key in _NAMES:
             return text
+        if key in _SAID:
+            text = _SEEN.sub(rf'\1"{MASK}"', _LOGGED.sub(rf"\1({MASK})", text))
         if key in _ADDRESSES and "://" in text:
             return self._text(self._redaction.url(text))
         return MASK if text and sensitive_field(key) else self._text(text)

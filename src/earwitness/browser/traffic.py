@@ -220,7 +220,7 @@ class Traffic:
         self._line(message.type, message.text, str(message.location.get("url", "")))
 
     def _uncaught(self, error: "WebError") -> None:
-        place = _PLACE.search(error.error.stack or "")
+        place = _PLACE.search((error.error.stack or "")[:_LONGEST_LINE])  # a page may write what it likes there
         url = place[1] if place else error.page.url if error.page else ""
         self._line("uncaught", str(error.error).partition("\n")[0], url)
 

@@ -63,7 +63,10 @@ class Pulse:
 
     def _until_now(self, loop: asyncio.AbstractEventLoop) -> float:
         """Count a beat that is overdue: after a pause a run may end before it comes."""
-        return self._lost + max(0.0, loop.time() - self._due)
+        late = loop.time() - self._due
+        return self._lost + (
+            late if late >= _LEAST else 0.0
+        )  # a busy loop is always a little late, which ends no run's wait
 
 
 def as_far_as_told(seen: Observation, stood_still: float, took: float) -> Observation:
@@ -71,6 +74,8 @@ def as_far_as_told(seen: Observation, stood_still: float, took: float) -> Observ
     if stood_still < max(_LEAST, _SHARE * took) or not any(_is_of_time(finding) for finding in seen.findings):
         return seen
     kept = tuple(finding for finding in seen.findings if not _is_of_time(finding))
+    if any(finding.effect is not Effect.NONE and finding.attribution not in _OURS for finding in kept):
+        return replace(seen, findings=kept)  # which holds however long the monitor looked away
     doubted = "; ".join(finding.message for finding in seen.findings if _is_of_time(finding))
     message = f"the monitor itself stood still for {stood_still:.1f} s of this run's {took:.1f} s, so nobody can tell: {doubted}"
     return replace(seen, findings=(*kept, Finding(Failure.MONITOR_ERROR, message, Effect.NONE, Attribution.MONITOR)))

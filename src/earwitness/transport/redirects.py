@@ -139,9 +139,15 @@ def _following(home: _Home, request: httpx.Request, status: int, url: httpx.URL,
     following = httpx.Request(method, url, headers=headers, content=content)
     jar.set_cookie_header(following)
     if home.cookie is not None and home.has(url):
-        of_jar = following.headers.get("cookie")
-        following.headers["cookie"] = home.cookie if of_jar is None else f"{home.cookie}; {of_jar}"
+        following.headers["cookie"] = _together(home.cookie, following.headers.get("cookie", ""))
     return following
+
+
+def _together(written: str, of_jar: str) -> str:
+    """Return the cookies of a request: those that were written for it, but for what the server has set anew."""
+    anew = {pair.partition("=")[0].strip() for pair in of_jar.split(";")}
+    kept = [pair.strip() for pair in written.split(";") if pair.partition("=")[0].strip() not in anew]
+    return "; ".join([*kept, of_jar] if of_jar else kept)
 
 
 def _headers(home: _Home, request: httpx.Request, url: httpx.URL, *, bare: bool) -> httpx.Headers:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from earwitness.transport.exchange import Certificate
 
+_LONGEST_OID = 64  # octets
 _LONG = 0x80  # in the first octet of a length: the octets that follow hold it
 _OID, _UTC_TIME, _GENERALIZED_TIME = 0x06, 0x17, 0x18
 _VERSION, _EXTENSIONS = 0xA0, 0xA3  # of a TBSCertificate
@@ -113,11 +114,23 @@ def _escaped(value: Element) -> str:
     charset = _CHARSETS.get(value.tag)
     if charset is None:
         return f"#{value.octets.hex()}"
-    return _SPECIAL.sub(r"\\\g<0>", value.content.decode(charset)).replace("\0", r"\00")
+    return _SPECIAL.sub(r"\\\g<0>", _decoded(value.content, charset)).replace("\0", r"\00")
+
+
+def _decoded(octets: bytes, charset: str) -> str:
+    """Return the text. Many write UTF-8 or Latin-1 whatever the tag says, and OpenSSL takes it."""
+    if charset.startswith("utf-"):
+        return octets.decode(charset, "replace")
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
 
 
 def _oid(element: Element) -> str:
     """Return an object identifier with dots: groups of seven bits, of which the first holds two numbers."""
+    if len(element.content) > _LONGEST_OID:
+        raise ValueError("the certificate has a name of a kind that nobody gives")
     numbers, number = [], 0
     for octet in element.content:
         number = number << 7 | octet & 0x7F
