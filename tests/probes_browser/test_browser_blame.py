@@ -51,6 +51,15 @@ async def test_a_script_of_the_card_processor_that_does_not_load_is_its_failure(
     assert "screenshot.png" in drawer.files
 
 
+async def test_an_error_whose_stack_a_page_writes_itself_holds_nobody_up(observe, site):
+    site.pages["/"] = """<p>Hello<script>
+        const error = new Error("no"); error.stack = "http://".repeat(200000); throw error</script>"""
+    began = asyncio.get_running_loop().time()
+    seen = await observe({"open": site.url("/")}, {"expect_text": "Hello"})
+    assert seen.outcome is Outcome.OK
+    assert asyncio.get_running_loop().time() - began < 20, "else it is searched for minutes"
+
+
 async def test_a_page_that_waits_for_the_card_processor_says_so(pay, shop):
     shop.faults.turn_on("card-form-slow", {"seconds": 9})
     (finding,) = (await pay(step_timeout="3s")).findings

@@ -41,14 +41,16 @@ class Visit:
         return Step(self.name, not self.findings and not self.note, self.started, self.duration, note)
 
 
-def host_of(visit: Visit, failure: Failure) -> str:
-    """Return the host that a finding is about: the one that took longest if it is slowness, the one whose certificate ends first, else the last one asked."""
+def host_of(visit: Visit, failure: Failure, now: float) -> str:
+    """Return the host that a finding is about: the one that took longest if it is slowness, the one whose certificate ends next, else the last one asked."""
     exchanges = visit.trail.exchanges
     if failure is Failure.SLOW and exchanges:
         return max(exchanges, key=lambda exchange: sum(exchange.phases.values())).host
-    shown = [exchange for exchange in exchanges if exchange.certificates]
-    if failure is Failure.CERTIFICATE_EXPIRING and shown:
-        return min(shown, key=lambda exchange: min(c.not_after for c in exchange.certificates)).host
+    shown = () if visit.answer is None else visit.answer.certificates
+    living = [certificate for certificate in shown if certificate.not_after > now]
+    if failure is Failure.CERTIFICATE_EXPIRING and living:
+        ends = min(living, key=lambda certificate: certificate.not_after)
+        return next(exchange.host for exchange in exchanges if ends in exchange.certificates)
     if exchanges:
         return exchanges[-1].host
     return ascii_host(visit.request.url) if visit.request is not None else ""

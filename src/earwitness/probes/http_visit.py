@@ -366,7 +366,7 @@ class Visitor:
         settled = [
             self._ctx.hosts.attributed(
                 replace(finding, message=self._redaction.text(finding.message), step=visit.name),
-                host_of(visit, finding.failure),
+                host_of(visit, finding.failure, self._ctx.clock.now()),
             )
             for finding in visit.findings
         ]
