@@ -134,20 +134,20 @@ async def test_of_cookies_with_one_name_that_of_the_answers_own_host_is_captured
     assert seen.outcome is Outcome.OK, seen.findings
 
 
-async def test_a_cookie_that_the_server_sets_anew_takes_the_place_of_the_one_that_was_written(observe):
-    first = moved(302, "/there").replace(b"content-length", b"set-cookie: session=new; Path=/\r\ncontent-length")
-    shop = Host(start=first, there=OK)
+@pytest.mark.parametrize(
+    ("written", "set_on_the_way", "sent"),
+    [
+        ("session=abc", "lang=en; Path=/", "cookie: session=abc; lang=en\r\n"),
+        ("session=old; lang=en", "session=new; Path=/", "cookie: lang=en; session=new\r\n"),
+    ],
+)
+async def test_cookies_written_as_a_header_go_along_but_for_what_the_server_set_anew(
+    observe, written, set_on_the_way, sent
+):
+    shop = Host(start=setting(moved(302, "/there"), set_on_the_way), there=OK)
     async with raw_server(shop) as port:
-        await observe(f"http://127.0.0.1:{port}/start", headers={"cookie": "session=old; lang=en"})
-    assert "cookie: lang=en; session=new\r\n" in shop.heard[1]
-
-
-async def test_a_cookie_that_is_written_as_a_header_goes_along_beside_those_of_the_server(observe):
-    first = moved(302, "/there").replace(b"content-length", b"set-cookie: lang=en; Path=/\r\ncontent-length")
-    shop = Host(start=first, there=OK)
-    async with raw_server(shop) as port:
-        await observe(f"http://127.0.0.1:{port}/start", headers={"cookie": "session=abc"})
-    assert "cookie: session=abc; lang=en\r\n" in shop.heard[1]
+        await observe(f"http://127.0.0.1:{port}/start", headers={"cookie": written})
+    assert sent in shop.heard[1]
 
 
 REFERERS = {  # what is written, and what another origin sees of it, as browsers do by default

@@ -57,16 +57,8 @@ def _table(runs: Iterable[Observation]) -> Table:
 
 
 def _summary(runs: Iterable[Observation]) -> Table:
-    table = Table(
-        "probe",
-        "runs",
-        "passed",
-        "found",
-        "not told",
-        "median",
-        "slowest",
-        Column("what was found most", overflow="fold"),
-    )
+    counted = ("runs", "passed", "found", "not told", "median", "slowest")
+    table = Table("probe", *counted, _found_column("what was found most"))
     by_probe: dict[str, list[Observation]] = {}
     for o in runs:
         by_probe.setdefault(o.run.probe, []).append(o)

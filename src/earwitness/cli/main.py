@@ -96,15 +96,12 @@ def validate(config: ConfigPath, *, as_json: AsJson = False) -> None:
             raise typer.Exit(EXIT_CONFIG) from error
         _fail(str(error), EXIT_CONFIG)
     advice = list(advice_on(loaded))
+    counts = {"probes": len(loaded.probes), "journeys": len(loaded.journeys)}
     if as_json:
-        counts = {"probes": len(loaded.probes), "journeys": len(loaded.journeys)}
         typer.echo(json.dumps({"valid": True, **counts, "advice": advice}, ensure_ascii=False))
         return
-    many = [
-        f"{n} {what}{'' if n == 1 else 's'}"
-        for what, n in (("probe", len(loaded.probes)), ("journey", len(loaded.journeys)))
-    ]
-    typer.echo(f"{config}: {' in '.join(many)}, no errors")
+    told = (f"{number} {what.removesuffix('s') if number == 1 else what}" for what, number in counts.items())
+    typer.echo(f"{config}: {' in '.join(told)}, no errors")
     for line in advice:
         typer.echo(f"note: {line}", err=True)
 

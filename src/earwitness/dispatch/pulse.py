@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from earwitness.model import Attribution, Effect, Failure, Finding, Observation
+from earwitness.model import Attribution, Effect, Failure, Finding, Observation, without_doubt
 
 _BEAT = 0.05  # seconds
 _LEAST = 0.1  # seconds of standing still that may change what a run sees
@@ -64,9 +64,8 @@ class Pulse:
     def _until_now(self, loop: asyncio.AbstractEventLoop) -> float:
         """Count a beat that is overdue: after a pause a run may end before it comes."""
         late = loop.time() - self._due
-        return self._lost + (
-            late if late >= _LEAST else 0.0
-        )  # a busy loop is always a little late, which ends no run's wait
+        stood_still = late if late >= _LEAST else 0.0  # a busy loop is always a little late, which ends no run's wait
+        return self._lost + stood_still
 
 
 def as_far_as_told(seen: Observation, stood_still: float, took: float) -> Observation:
@@ -74,11 +73,10 @@ def as_far_as_told(seen: Observation, stood_still: float, took: float) -> Observ
     if stood_still < max(_LEAST, _SHARE * took) or not any(_is_of_time(finding) for finding in seen.findings):
         return seen
     kept = tuple(finding for finding in seen.findings if not _is_of_time(finding))
-    if any(finding.effect is not Effect.NONE and finding.attribution not in _OURS for finding in kept):
-        return replace(seen, findings=kept)  # which holds however long the monitor looked away
     doubted = "; ".join(finding.message for finding in seen.findings if _is_of_time(finding))
     message = f"the monitor itself stood still for {stood_still:.1f} s of this run's {took:.1f} s, so nobody can tell: {doubted}"
-    return replace(seen, findings=(*kept, Finding(Failure.MONITOR_ERROR, message, Effect.NONE, Attribution.MONITOR)))
+    doubt = Finding(Failure.MONITOR_ERROR, message, Effect.NONE, Attribution.MONITOR)
+    return replace(seen, findings=tuple(without_doubt((*kept, doubt))))
 
 
 def _is_of_time(finding: Finding) -> bool:

@@ -3,7 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -245,12 +245,17 @@ def _check_time(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
         yield Finding(Failure.SLOW, message, Effect.NUISANCE)
 
 
+def next_to_end(certificates: Iterable[Certificate], now: float) -> Certificate | None:
+    """Return the first certificate to run out of those that have not yet."""
+    living = (certificate for certificate in certificates if certificate.not_after > now)
+    return min(living, key=lambda certificate: certificate.not_after, default=None)
+
+
 def check_time_left(limits: "TimeLeft", certificates: Sequence[Certificate], now: float) -> Iterator[Finding]:
     """Yield what is wrong with the time that is left. An expired one that verified all the same plays no part."""
-    living = [certificate for certificate in certificates if certificate.not_after > now]
-    if not living:
+    first = next_to_end(certificates, now)
+    if first is None:
         return
-    first = min(living, key=lambda certificate: certificate.not_after)
     left = first.not_after - now
     if left >= limits.minor:
         return

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from earwitness.model import Attribution, Effect, Failure, Finding, Step, worst_effect
-from earwitness.probes.http_checks import Answer
+from earwitness.probes.http_checks import Answer, next_to_end
 from earwitness.probes.http_spec import StepSpec
 from earwitness.transport.base import ascii_host
 from earwitness.transport.errors import ExchangeError
@@ -46,11 +46,9 @@ def host_of(visit: Visit, failure: Failure, now: float) -> str:
     exchanges = visit.trail.exchanges
     if failure is Failure.SLOW and exchanges:
         return max(exchanges, key=lambda exchange: sum(exchange.phases.values())).host
-    shown = () if visit.answer is None else visit.answer.certificates
-    living = [certificate for certificate in shown if certificate.not_after > now]
-    if failure is Failure.CERTIFICATE_EXPIRING and living:
-        ends = min(living, key=lambda certificate: certificate.not_after)
-        return next(exchange.host for exchange in exchanges if ends in exchange.certificates)
+    if failure is Failure.CERTIFICATE_EXPIRING and visit.answer is not None:
+        ends = next_to_end(visit.answer.certificates, now)
+        return next((exchange.host for exchange in exchanges if ends in exchange.certificates), exchanges[-1].host)
     if exchanges:
         return exchanges[-1].host
     return ascii_host(visit.request.url) if visit.request is not None else ""
