@@ -319,9 +319,10 @@ def test_a_page_that_changed_while_it_recovered_takes_no_cause_from_the_others()
     for _ in range(3):
         world.fails("phone")
         world.see("web", changed)
-    (incident,) = world.open
-    assert (incident.probes, incident.cause.dependency) == (("phone", "web"), "card")
-    assert incident.title == "Card: customers cannot finish “Pay”"
+    outage, change = world.open
+    assert (outage.probes, outage.cause.dependency) == (("phone",), "card")
+    assert outage.title == "Card: customers cannot finish “Pay”"
+    assert (change.probes, change.title) == (("web",), "The payment page of “Pay” is not as it was accepted")
 
 
 def test_a_payment_page_that_changed_is_not_told_as_its_hosts_trouble():

@@ -180,17 +180,6 @@ def test_a_workaround_in_staging_helps_nobody_in_production(world):
     assert w.open[0].severity is Severity.SEV1
 
 
-def test_a_payment_page_that_changed_is_looked_at_again_at_once_and_told(world):
-    """It may be visited weekly, as PCI DSS 11.6.1 asks, and nobody waits three weeks to hear of a skimmer."""
-    w = world({"page": ("pay", [])})
-    changed = Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE)
-    w.see("page", changed)
-    assert [(r.probe, r.why) for r in w.requests] == [("page", Why.CONFIRM)]
-    assert w.open == []
-    w.see("page", changed)
-    assert [i.severity for i in w.open] == [Severity.SEV3]
-
-
 def test_one_worse_run_raises_nothing_but_is_looked_at_again_at_once(world):
     w = world({"line": ("talk", [])})
     w.fails("line", Effect.NUISANCE, times=3)

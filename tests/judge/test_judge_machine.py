@@ -73,7 +73,9 @@ DEPENDENCIES = {
     "gateway": DependencyRule("Gateway"),
     SHOP: DependencyRule("Shop"),
 }
-FINDS = st.sampled_from([None, None, Effect.BLOCKED, Effect.BLOCKED, Effect.DIVERTED, Effect.NUISANCE, "unknown"])
+FINDS = st.sampled_from(
+    [None, None, Effect.BLOCKED, Effect.BLOCKED, Effect.DIVERTED, Effect.NUISANCE, "unknown", "changed"]
+)
 NEWS = (
     TransitionKind.OPEN,
     TransitionKind.REOPEN,
@@ -203,6 +205,8 @@ class JudgeMachine(RuleBasedStateMachine):
         findings = ()
         if found == "unknown":
             findings = (Finding(Failure.MONITOR_ERROR, "cannot tell", Effect.NONE, Attribution.MONITOR),)
+        elif found == "changed":
+            findings = (Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE),)
         elif found is not None:
             findings = (Finding(Failure.WRONG_BODY, "it broke", found),)
         seen = Observation(run, self.now - took, float(took), findings, facts=facts)

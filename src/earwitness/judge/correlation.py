@@ -12,18 +12,13 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import inf
 
-from earwitness.judge.state import SERIOUS, ProbeState, State
-from earwitness.model import WATCH_FAILURES, Cause, Incident, Rules
+from earwitness.judge.state import SERIOUS, ProbeState, State, is_watched
+from earwitness.model import Cause, Incident, Rules
 
 
 def serious(probe: ProbeState) -> bool:
     """Whether the probe's failure keeps customers from their goal or sends them on a detour."""
     return probe.effect in SERIOUS
-
-
-def is_watched(probe: ProbeState) -> bool:
-    """Whether it fails by nothing but what the payment page watch tells: no dependency that is down explains that."""
-    return probe.failed is not None and probe.failed.failure in WATCH_FAILURES
 
 
 def recent(probe: ProbeState, rules: Rules, now: float) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from earwitness.judge import circumstances, incidents, quiet
 from earwitness.judge.argument import assess
 from earwitness.judge.control import control_call, request_of
-from earwitness.judge.correlation import Group, correlate, home_of, is_watched, serious
+from earwitness.judge.correlation import Group, correlate, home_of, serious
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.layers import with_control
 from earwitness.judge.members import (
@@ -13,6 +13,7 @@ from earwitness.judge.members import (
     attach,
     attach_at_once,
     joined_by_cause,
+    left_as_changed,
     left_by,
     member_seen,
     reassess,
@@ -22,8 +23,9 @@ from earwitness.judge.members import (
 )
 from earwitness.judge.pace import evident_home
 from earwitness.judge.people import commanded
-from earwitness.judge.state import SERIOUS, ProbeState, State, after, told_of
+from earwitness.judge.state import SERIOUS, ProbeState, State, after, is_watched, told_of
 from earwitness.model import (
+    Cause,
     ClockSetBack,
     Commanded,
     Event,
@@ -84,6 +86,9 @@ def _observed(state: State, seen: Observation, rules: Rules) -> Judgement:
 def _judged(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgement:
     incident = state.incident_of(probe.probe)
     if incident:
+        apart = left_as_changed(state, incident, probe, rules, now)
+        if apart:
+            return apart.then(_opened(apart.state, _by_itself(probe), probe, rules, now))
         return member_seen(state, incident, probe, rules, now)
     if probe.failing:
         return _new_failure(state, probe, rules, now)
@@ -109,6 +114,10 @@ def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> J
     if control.holds_back:
         return Judgement(asked, requests=control.wanted)
     return _opened(state, fresh, probe, rules, now)
+
+
+def _by_itself(probe: ProbeState) -> Group:
+    return Group(Cause(None, 0.0, (probe.probe,)), (probe.probe,), probe.started_at)
 
 
 def _opened(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> Judgement:
@@ -154,7 +163,7 @@ def _believed(state: State, group: Group, rules: Rules) -> bool:
     """Whether the failures confirm each other, one of them repeated itself, or one comes and goes."""
     members = [state.probes[name] for name in group.members]
     if not any(serious(m) for m in members):
-        return any(m.streak >= (rules.open_after if is_watched(m) else rules.nuisance_open_after) for m in members)
+        return any(m.changed >= rules.open_after or m.streak >= rules.nuisance_open_after for m in members)
     together = group.cause.dependency is not None and len(members) >= rules.open_after
     repeated = any(m.serious_streak >= rules.open_after for m in members)
     return together or repeated or any(m.comes_and_goes(rules.open_after) for m in members)

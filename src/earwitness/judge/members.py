@@ -11,7 +11,7 @@ from earwitness.judge.correlation import Group, correlate, home_of, in_common, k
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.pace import all_recovered, judged_in_full, makes_worse, put_off, waits
 from earwitness.judge.severity import Judged, judged_journeys, places_of, workaround_probes, worst_of
-from earwitness.judge.state import ProbeState, State
+from earwitness.judge.state import ProbeState, State, is_watched
 from earwitness.model import Awaited, Harm, Incident, Request, Rules, Severity, TransitionKind, Why, worse
 
 CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is worth three extra runs
@@ -81,7 +81,8 @@ def _looked_at_again(state: State, incident: Incident, probe: ProbeState, rules:
 def _undecided(state: State, incident: Incident, probe: ProbeState, rules: Rules) -> list[str]:
     """Return the probes to look at again: one that passes or fails otherwise for the first time; then those that still count as failing."""
     if probe.failing:
-        return [probe.probe] if probe.latest_effect is not probe.effect else []
+        odd = is_watched(probe) and probe.changed < rules.open_after
+        return [probe.probe] if odd or probe.latest_effect is not probe.effect else []
     unsure = [probe.probe] if probe.streak < rules.resolve_after else []
     if probe.streak != 1:
         return unsure
@@ -116,8 +117,7 @@ def _moved(state: State, incident: Incident, probe: ProbeState, rules: Rules, no
     home, joined = home_of(state.without_incident(incident.id), group, rules, probe, now)
     if home is None or joined is None:
         return None
-    left = tuple(name for name in incident.probes if name != probe.probe)
-    shrunk = _shrunk(state, incident, left, home.id, f"{probe.probe} belongs to {home.id} now", now)
+    shrunk = _without(probe, state, incident, home.id, f"{probe.probe} belongs to {home.id} now", now)
     attached = attach(shrunk.state, home, probe, joined, rules, now)
     return Judgement(attached.state, [*shrunk.transitions, *attached.transitions], attached.requests)
 
@@ -153,8 +153,19 @@ def left_by(state: State, incident: Incident, probes: Sequence[str], rules: Rule
     return parted.then(reassess(parted.state, rest, rules, now))
 
 
-def _shrunk(state: State, incident: Incident, left: tuple[str, ...], home: str, why: str, now: float) -> Judgement:
-    """Leave the incident these probes only; it ends when there are none."""
+def left_as_changed(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement | None:
+    """Take a page out of its incident that turns out to have changed since: told for something else, it would hide that."""
+    if not probe.failing or not is_watched(probe) or probe.changed != rules.open_after:
+        return None
+    own = incidents.identity(probe.run)
+    why = f"{probe.probe} tells of a payment page that changed, which is {own}"
+    left = _without(probe, state, incident, own, why, now)
+    return replace(left, state=left.state.with_probe(probe))  # what it was seen to do counts for its own
+
+
+def _without(probe: ProbeState, state: State, incident: Incident, home: str, why: str, now: float) -> Judgement:
+    """Let the probe leave the incident for another; it ends when it has no others."""
+    left = tuple(name for name in incident.probes if name != probe.probe)
     if not left:
         return Judgement(state.without_incident(incident.id), [incidents.resolved(incident, now, why, home)])
     changed, noted = incidents.noted(replace(incident, probes=left), now, TransitionKind.NOTE, why)

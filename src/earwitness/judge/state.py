@@ -9,6 +9,7 @@ from immutables import Map
 
 from earwitness.judge.layers import Try, with_try
 from earwitness.model import (
+    WATCH_FAILURES,
     Attribution,
     Effect,
     Evidence,
@@ -60,6 +61,7 @@ class ProbeState:
     broken: bool = False  # customers were blocked by it often enough to believe it, and it has not recovered since
     serious_of_late: tuple[float, ...] = ()  # when customers were blocked or diverted, by the starts of the latest runs
     serious_streak: int = 0  # how many runs in a row blocked or diverted customers
+    changed: int = 0  # how many runs since it was last well told, as the worst, of a payment page that changed
     tries: tuple[Try, ...] = ()  # the latest calls of a telephone probe, control calls among them
     control_asked_at: float | None = None  # when a control call was last asked for
     told: tuple[str, ...] = ()  # the latest runs that were judged, so that none counts twice
@@ -134,7 +136,12 @@ def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> Probe
         told=told_of(previous, seen),
         places=_places(previous, seen, rules, failing=failing),
     )
-    return replace(probe, broken=_broken(previous, probe, rules), well_at=_well_at(previous, probe, rules))
+    return replace(
+        probe,
+        broken=_broken(previous, probe, rules),
+        well_at=_well_at(previous, probe, rules),
+        changed=_changed(previous, probe, rules),
+    )
 
 
 def told_of(previous: ProbeState | None, seen: Observation) -> tuple[str, ...]:
@@ -172,6 +179,17 @@ def _well_at(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> fl
     return probe.started_at if known is None else known
 
 
+def _changed(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> int:
+    if probe.recovered(rules.resolve_after):
+        return 0
+    return (previous.changed if previous else 0) + (probe.failing and is_watched(probe))
+
+
+def is_watched(probe: ProbeState) -> bool:
+    """Whether it fails by nothing worse than what the payment page watch tells: no dependency that is down explains that."""
+    return probe.failed is not None and probe.failed.failure in WATCH_FAILURES
+
+
 def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
     """In the middle of failing, another effect counts when it is seen twice in a row."""
     if previous is None or not previous.failing or previous.latest_effect is latest:
@@ -180,7 +198,10 @@ def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
 
 
 def _failed(seen: Observation, effect: Effect) -> Failed:
-    worst = next(f for f in seen.findings if f.effect is effect)
+    """Return the first of the worst findings; of nuisances, a payment page that changed goes before a slow one."""
+    found = [f for f in seen.findings if f.effect is effect]
+    changed = (f for f in found if f.failure in WATCH_FAILURES and effect not in SERIOUS)
+    worst = next(changed, found[0])
     return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency, worst.attribution)
 
 
@@ -284,7 +305,7 @@ class State:
         for name in incident.probes:
             if name in probes:
                 streak = 0 if probes[name].failing else probes[name].streak
-                probes[name] = replace(probes[name], streak=streak, serious_streak=0, serious_of_late=())
+                probes[name] = replace(probes[name], streak=streak, serious_streak=0, serious_of_late=(), changed=0)
         return replace(
             self,
             probes=probes.finish(),

@@ -1,0 +1,59 @@
+"""Payment pages that changed: when it is told, and apart from what."""
+
+from earwitness.model import Effect, Failure, Finding, Severity, Why
+
+SLOW = Finding(Failure.SLOW, "it took 9 s", Effect.NUISANCE)
+CHANGED = Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE)
+
+
+def test_a_payment_page_that_changed_is_looked_at_again_at_once_and_told(world):
+    """It may be visited weekly, as PCI DSS 11.6.1 asks, and nobody waits three weeks to hear of a skimmer."""
+    w = world({"page": ("pay", [])})
+    w.see("page", CHANGED)
+    assert [(r.probe, r.why) for r in w.requests] == [("page", Why.CONFIRM)]
+    assert w.open == []
+    w.see("page", CHANGED)
+    assert [i.severity for i in w.open] == [Severity.SEV3]
+
+
+def test_a_slow_page_that_then_changes_is_told_as_an_incident_of_its_own(world):
+    """Everybody knows that it is slow: in that incident nobody would hear of a skimmer."""
+    w = world({"page": ("pay", [])})
+    for _ in range(3):
+        w.see("page", SLOW)
+    (slow,) = w.open
+    w.see("page", SLOW, CHANGED)
+    assert [(r.probe, r.why) for r in w.requests] == [("page", Why.CONFIRM)], "at once"
+    assert [i.id for i in w.open] == [slow.id]
+    w.see("page", SLOW, CHANGED)
+    assert w.kinds == ["open", "resolve", "open"]
+    (changed,) = w.open
+    assert changed.title == "The payment page of “Pay” is not as it was accepted"
+    assert w.transitions[1].incident.merged_into == changed.id
+    w.see("page", SLOW)
+    for _ in range(4):
+        w.see("page", SLOW, CHANGED)
+    assert w.open[0].id == changed.id, "told once"
+    w.passes("page")
+    w.passes("page")
+    assert w.kinds[-1] == "resolve"
+
+
+def test_a_changed_page_leaves_the_others_to_their_incident(world):
+    w = world({"page": ("pay", ["card"]), "line": ("talk", ["card"])})
+    for _ in range(3):
+        w.see("page", SLOW)
+        w.see("line", SLOW)
+    (slow,) = w.open
+    w.see("page", CHANGED)
+    w.see("page", CHANGED)
+    assert [i.probes for i in w.open] == [("line",), ("page",)]
+    assert w.open[0].id == slow.id
+
+
+def test_one_changed_page_among_slow_visits_is_not_believed(world):
+    """It takes the nuisance's three visits, of which the change was in one."""
+    w = world({"page": ("pay", [])})
+    w.see("page", SLOW)
+    w.see("page", CHANGED)
+    assert w.open == []
