@@ -1,5 +1,7 @@
 """Payment pages that changed: when it is told, and apart from what."""
 
+from dataclasses import replace
+
 from earwitness.model import Effect, Failure, Finding, Severity, Why
 
 SLOW = Finding(Failure.SLOW, "it took 9 s", Effect.NUISANCE)
@@ -49,6 +51,29 @@ def test_a_changed_page_leaves_the_others_to_their_incident(world):
     w.see("page", CHANGED)
     assert [i.probes for i in w.open] == [("line",), ("page",)]
     assert w.open[0].id == slow.id
+
+
+def test_a_page_that_changes_again_before_the_first_change_is_accepted_is_told_again(world):
+    """A new banner waits over the weekend to be accepted; the skimmer comes on Saturday."""
+    w = world({"page": ("pay", [])})
+    banner, skimmer = (
+        replace(CHANGED, message=f"new: {script}") for script in ("banner.js", "banner.js; new: skim.js")
+    )
+    for seen in (banner, banner, skimmer, banner, skimmer):
+        w.see("page", seen)
+    assert w.kinds == ["open", "resolve", "open"]
+    assert "skim.js" in w.open[0].reason
+    for seen in (banner, skimmer, skimmer, banner):  # as where two servers deliver two pages
+        w.see("page", seen)
+    assert w.kinds == ["open", "resolve", "open"], "each is told once"
+
+
+def test_a_page_that_differs_each_time_is_told_once_and_visited_at_its_own_pace(world):
+    w = world({"page": ("pay", [])})
+    for number in range(20):
+        w.see("page", replace(CHANGED, message=f"new: {number}.js"))
+    assert w.kinds == ["open"]
+    assert len(w.requests) <= 3
 
 
 def test_one_changed_page_among_slow_visits_is_not_believed(world):

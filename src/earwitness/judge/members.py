@@ -11,7 +11,7 @@ from earwitness.judge.correlation import Group, correlate, home_of, in_common, k
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.pace import all_recovered, judged_in_full, makes_worse, put_off, waits
 from earwitness.judge.severity import Judged, judged_journeys, places_of, workaround_probes, worst_of
-from earwitness.judge.state import ProbeState, State, is_watched
+from earwitness.judge.state import ProbeState, State
 from earwitness.model import Awaited, Harm, Incident, Request, Rules, Severity, TransitionKind, Why, worse
 
 CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is worth three extra runs
@@ -81,7 +81,7 @@ def _looked_at_again(state: State, incident: Incident, probe: ProbeState, rules:
 def _undecided(state: State, incident: Incident, probe: ProbeState, rules: Rules) -> list[str]:
     """Return the probes to look at again: one that passes or fails otherwise for the first time; then those that still count as failing."""
     if probe.failing:
-        odd = is_watched(probe) and probe.changed < rules.open_after
+        odd = 0 < probe.changed < rules.open_after and len(probe.changes) <= CONFIRMATIONS_PER_CAUSE
         return [probe.probe] if odd or probe.latest_effect is not probe.effect else []
     unsure = [probe.probe] if probe.streak < rules.resolve_after else []
     if probe.streak != 1:
@@ -154,8 +154,8 @@ def left_by(state: State, incident: Incident, probes: Sequence[str], rules: Rule
 
 
 def left_as_changed(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement | None:
-    """Take a page out of its incident that turns out to have changed since: told for something else, it would hide that."""
-    if not probe.failing or not is_watched(probe) or probe.changed != rules.open_after:
+    """Take a page out of its incident that is seen to have changed since: told of something else, it would hide that."""
+    if probe.changed != rules.open_after:
         return None
     own = incidents.identity(probe.run)
     why = f"{probe.probe} tells of a payment page that changed, which is {own}"

@@ -46,6 +46,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """How a payment page differed from what was accepted, and how many runs told so."""
+
+    what: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeState:
     """A probe's standing. Runs in which the monitor could not tell change nothing here."""
 
@@ -61,7 +69,7 @@ class ProbeState:
     broken: bool = False  # customers were blocked by it often enough to believe it, and it has not recovered since
     serious_of_late: tuple[float, ...] = ()  # when customers were blocked or diverted, by the starts of the latest runs
     serious_streak: int = 0  # how many runs in a row blocked or diverted customers
-    changed: int = 0  # how many runs since it was last well told, as the worst, of a payment page that changed
+    changes: tuple[Change, ...] = ()  # of its payment page, as runs told them since it was last well, the oldest first
     tries: tuple[Try, ...] = ()  # the latest calls of a telephone probe, control calls among them
     control_asked_at: float | None = None  # when a control call was last asked for
     told: tuple[str, ...] = ()  # the latest runs that were judged, so that none counts twice
@@ -76,6 +84,12 @@ class ProbeState:
     def latest_effect(self) -> Effect:
         """The effect of the latest failure, believed or not."""
         return self.failed.effect if self.failed else Effect.NONE
+
+    @property
+    def changed(self) -> int:
+        """How many runs told of the change of its payment page that the latest failure tells of; 0 if that tells of none."""
+        told = self.failed.message if self.failing and self.failed and is_watched(self) else None
+        return next((change.times for change in self.changes if change.what == told), 0)
 
     def comes_and_goes(self, open_after: int) -> bool:
         """Whether it failed more often of late than a confirmed failure has to."""
@@ -111,7 +125,7 @@ def _by(moment: float | None, at: float) -> float | None:
 
 SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
 _LATE = 5  # intervals for which a failure that came and went is remembered
-_TOLD = 16  # runs that are told apart by their ids
+_TOLD = 16  # runs that are told apart by their ids, and changes of a page by their words
 
 
 def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> ProbeState:
@@ -140,7 +154,7 @@ def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> Probe
         probe,
         broken=_broken(previous, probe, rules),
         well_at=_well_at(previous, probe, rules),
-        changed=_changed(previous, probe, rules),
+        changes=_changes(previous, probe, rules),
     )
 
 
@@ -179,10 +193,14 @@ def _well_at(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> fl
     return probe.started_at if known is None else known
 
 
-def _changed(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> int:
-    if probe.recovered(rules.resolve_after):
-        return 0
-    return (previous.changed if previous else 0) + (probe.failing and is_watched(probe))
+def _changes(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> tuple[Change, ...]:
+    known = previous.changes if previous and not probe.recovered(rules.resolve_after) else ()
+    if not probe.failing or probe.failed is None or not is_watched(probe):
+        return known
+    what = probe.failed.message
+    if any(change.what == what for change in known):
+        return tuple(replace(c, times=c.times + 1) if c.what == what else c for c in known)
+    return (*known, Change(what))[-_TOLD:]
 
 
 def is_watched(probe: ProbeState) -> bool:
@@ -305,7 +323,7 @@ class State:
         for name in incident.probes:
             if name in probes:
                 streak = 0 if probes[name].failing else probes[name].streak
-                probes[name] = replace(probes[name], streak=streak, serious_streak=0, serious_of_late=(), changed=0)
+                probes[name] = replace(probes[name], streak=streak, serious_streak=0, serious_of_late=(), changes=())
         return replace(
             self,
             probes=probes.finish(),
