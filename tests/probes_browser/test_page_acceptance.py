@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from earwitness.browser.pages import PageBaselines, PageInventory, PageScript
+from earwitness.browser.pages import Difference, PageBaselines, PageInventory, PageProposal, PageScript
 from earwitness.cli.baselines import app
 
 
@@ -49,6 +49,21 @@ def test_a_page_that_changed_since_somebody_looked_is_not_accepted(pages, comman
 
 def test_the_mark_is_of_what_is_compared():
     assert inventory().mark == inventory(taken_at=9.0, page="https://a/c/2").mark != inventory("2").mark
+
+
+def test_what_may_change_changes_no_mark():
+    """Such a script has other content at each visit: nobody could accept anything by a mark that tells them apart."""
+    one, other = (replace(inventory(content), changing=("a",)) for content in "12")
+    assert one.mark == other.mark
+    pinned = replace(one, scripts=(replace(one.scripts[0], integrity="sha384-abc"),))
+    assert pinned.mark != one.mark, "whether it is pinned is compared"
+
+
+def test_what_waits_differs_by_what_is_compared(pages):
+    pages.accept(PageProposal(inventory(), Difference()))
+    changed = replace(inventory("2"), headers={}, changing=("a",))
+    pages.propose(changed)
+    assert pages.proposal("pay") == PageProposal(changed, Difference((), ("gone: x-frame-options: DENY",)))
 
 
 def test_the_list_shows_what_is_to_be_accepted(pages, command):

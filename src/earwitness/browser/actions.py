@@ -5,7 +5,6 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import regex
 from playwright.async_api import TimeoutError as NotInTimeError
@@ -14,7 +13,7 @@ from earwitness.browser.locators import Purpose, Target, settled
 from earwitness.browser.traffic import Traffic
 from earwitness.model import Failure, Finding
 from earwitness.probes.browser_spec import BrowserStepSpec, FrameSpec
-from earwitness.probes.hosts import matches
+from earwitness.probes.hosts import host_of, matches
 from earwitness.probes.http_checks import search
 
 if TYPE_CHECKING:
@@ -209,9 +208,9 @@ class Hands:
             return ""
         if step.frame.url is not None:
             found = self._frame_like(step.frame.url)
-            return urlsplit(found.url if found else "").hostname or ""
+            return host_of(found.url if found else "")
         source = await self.page.locator(frame_selector(step.frame)).first.get_attribute("src", timeout=1000)
-        return urlsplit(source or "").hostname or ""
+        return host_of(source or "")
 
 
 class RequestsFailedError(StepFailedError):

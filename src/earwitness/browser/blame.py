@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from playwright.async_api import Error as BrowserError
 
@@ -13,7 +12,7 @@ from earwitness.browser.gateway import Trouble
 from earwitness.browser.patience import within
 from earwitness.browser.traffic import ConsoleLine, WebRequest
 from earwitness.model import Attribution, Effect, Failure, Finding
-from earwitness.probes.hosts import HostMap
+from earwitness.probes.hosts import HostMap, host_of
 
 _PAGE_ANSWERS = 2.0  # seconds in which a page that is not hung answers
 _MOST_TOLD = 3  # requests that a reason names
@@ -184,7 +183,7 @@ class Blame:
         return self.hosts.attributed(finding, page.host if page is not None else "")
 
     def _page_host(self) -> str:
-        return urlsplit(self.hands.page.url).hostname or ""
+        return host_of(self.hands.page.url)
 
     # --- who does not answer -----------------------------------------------------------------------------------------
 

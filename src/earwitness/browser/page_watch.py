@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from playwright.async_api import Error as BrowserError
 
@@ -32,7 +32,8 @@ class PageWatch:
     async def take(self, step: str) -> None:
         """Take the inventory now, and compare it. What cannot be looked at is told: a skimmer may see to that."""
         try:
-            self.inventory, missing = await self.watcher.take(self.ctx.run.probe, self.ctx.clock.now())
+            taken, missing = await self.watcher.take(self.ctx.run.probe, self.ctx.clock.now())
+            self.inventory = replace(taken, changing=self.spec.changing)
         except (BrowserError, TimeoutError):
             missing = ["the page did not answer"]
         self.whole = not missing
@@ -58,14 +59,14 @@ class PageWatch:
     def _compared(self, baselines: PageBaselines, now: PageInventory) -> Difference:
         accepted = baselines.accepted(now.probe)
         if not self.whole:  # what is missing is not gone, and what is no whole inventory is nothing to accept
-            found = difference(accepted, now, self.spec.changing) if accepted else Difference()
+            found = difference(accepted, now) if accepted else Difference()
             return Difference(tuple(line for line in found.scripts if not line.startswith("gone: ")), found.headers)
         accept = baselines.accepting(now)
         if accepted is None:
             baselines.propose(now)
             self.note = f"no inventory is accepted yet; to accept this one, run: {accept}"
             return Difference()
-        found = difference(accepted, now, self.spec.changing)
+        found = difference(accepted, now)
         if found:
             baselines.propose(now)
             self.note = f"changed; if it is meant, run: {accept}"

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from earwitness.files import read_json, replace_file
 from earwitness.presentation import accept_command, iso_time
-from earwitness.probes.hosts import matches
+from earwitness.probes.hosts import host_of, matches
 
 THE_PAGE = "the page"  # what the page's own document is called, whatever its address is on this visit
 _SHOWN = 12  # characters of a hash that a person is shown
@@ -42,13 +41,14 @@ class PageScript:
 
 @dataclass(frozen=True, slots=True)
 class PageInventory:
-    """What a page delivered to one visit. `taken_at`: epoch seconds."""
+    """What a page delivered to one visit. `taken_at`: epoch seconds; `changing`: hosts whose scripts may change in content."""
 
     probe: str
     page: str
     taken_at: float
     scripts: tuple[PageScript, ...]
     headers: Mapping[str, str] = field(default_factory=dict)
+    changing: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, stored: dict[str, Any]) -> "PageInventory | None":
@@ -59,15 +59,25 @@ class PageInventory:
             scripts = tuple(
                 replace(s, frame=THE_PAGE) if s.frame == page else s for s in scripts
             )  # as it was called once
-            return cls(stored["probe"], stored["page"], float(stored["taken_at"]), scripts, dict(stored["headers"]))
+            changing = tuple(stored.get("changing", ()))
+            taken_at, headers = float(stored["taken_at"]), dict(stored["headers"])
+            return cls(stored["probe"], stored["page"], taken_at, scripts, headers, changing)
         except (KeyError, TypeError, ValueError):
             return None
 
     @property
     def mark(self) -> str:
         """What tells it from another one of the same page: a short hash of all that is compared."""
-        told = [[s.frame, s.source, s.integrity, s.sha256] for s in self.scripts], sorted(self.headers.items())
+        scripts = {(s.frame, s.source, *self._content(s)) for s in self.scripts}
+        told = sorted(scripts), sorted(self.headers.items())
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:_SHOWN]
+
+    def may_change(self, script: PageScript) -> bool:
+        return matches(host_of(script.source), self.changing)
+
+    def _content(self, script: PageScript) -> tuple[str, str]:
+        """Return what is compared of the script beside its address."""
+        return ("any" if script.integrity else "", "") if self.may_change(script) else (script.integrity, script.sha256)
 
     @property
     def lines(self) -> Iterator[str]:
@@ -93,12 +103,12 @@ class Difference:
         return bool(self.scripts or self.headers)
 
 
-def difference(accepted: PageInventory, now: PageInventory, changing: Sequence[str] = ()) -> Difference:
-    """Return what changed. Scripts of the hosts in `changing` may change in content, but neither come nor go."""
+def difference(accepted: PageInventory, now: PageInventory) -> Difference:
+    """Return what changed. Scripts of the hosts that are `changing` now may change in content, but neither come nor go."""
     before, after = _by_key(accepted), _by_key(now)
     told: list[str] = []
     for key in before.keys() | after.keys():
-        told += _changes(before.get(key, frozenset()), after.get(key, frozenset()), changing)
+        told += _changes(before.get(key, frozenset()), after.get(key, frozenset()), now)
     return Difference(tuple(sorted(set(told))), tuple(_headers(accepted.headers, now.headers)))
 
 
@@ -107,12 +117,12 @@ def _by_key(inventory: PageInventory) -> dict[tuple[str, str], frozenset[PageScr
     return {key: frozenset(s for s in inventory.scripts if s.key == key) for key in keys}
 
 
-def _changes(before: frozenset[PageScript], after: frozenset[PageScript], changing: Sequence[str]) -> Iterator[str]:
+def _changes(before: frozenset[PageScript], after: frozenset[PageScript], now: PageInventory) -> Iterator[str]:
     """Yield how the scripts of one place differ: come, gone, or one that is now another."""
     gone = _others(before, {s.sha256 for s in after})
     come = _others(after, {s.sha256 for s in before})
     same = [(one, other) for one in before for other in after if one.sha256 == other.sha256]
-    if before and after and matches(urlsplit(min(after, key=_hash).source).hostname or "", changing):
+    if before and after and now.may_change(min(after, key=_hash)):
         if any(s.integrity for s in before) and not all(s.integrity for s in after):
             yield f"changed: {min(after, key=_hash).title} has lost its integrity attribute"
         return

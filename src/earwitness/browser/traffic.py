@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from earwitness.browser.gateway import Trouble
+from earwitness.probes.hosts import host_of
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, ConsoleMessage, Request, Response, WebError
@@ -47,12 +47,12 @@ class WebRequest:
 
     @property
     def host(self) -> str:
-        return _host_of(self.url)
+        return host_of(self.url)
 
     @property
     def culprit(self) -> str:
         """The host whose doing it is if it failed: that of the page, where the page itself forbids the request."""
-        return _host_of(self.frame) if self.failure in _FORBIDDEN else self.host
+        return host_of(self.frame) if self.failure in _FORBIDDEN else self.host
 
     @property
     def address(self) -> str:
@@ -227,13 +227,6 @@ class Traffic:
     def _line(self, kind: str, text: str, url: str) -> None:
         if len(self.console) < _MOST_LINES:
             self.console.append(ConsoleLine(self._elapsed(), kind, text[:_LONGEST_LINE], url))
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""  # a page may ask for what is no address
 
 
 def _frame_of(request: "Request") -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BeforeValidator
@@ -41,6 +42,14 @@ class Owner:
 
     dependency: str
     third_party: bool
+
+
+def host_of(url: str) -> str:
+    """Return the host in a URL; "" if there is none, or it is no address: a page may ask for anything."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def matches(host: str, patterns: Iterable[str]) -> bool:
