@@ -13,7 +13,6 @@ import httpx
 
 from earwitness.alerting.announcing import Announcer
 from earwitness.alerting.dialling import Dialler
-from earwitness.alerting.mail import send_mail
 from earwitness.hooks.base import Announcement, Dialling, HookOutcome, HookRequest, Mail, Message, Reason, Reply, cut
 from earwitness.logs import secrets_in
 from earwitness.model import Failure
@@ -48,6 +47,8 @@ class Senders:
             case HookRequest():
                 return await _ask(self.http, message, seconds)
             case Mail():
+                from earwitness.alerting.mail import send_mail  # noqa: PLC0415  1 MB, where mail is sent.
+
                 return await send_mail(message, self.files, seconds)
             case Announcement():
                 return await self.announcer.announce(message, seconds)
