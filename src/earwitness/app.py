@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -21,7 +21,6 @@ from earwitness.alerting.insistence import Insistence, Ladders
 from earwitness.alerting.notices import Links
 from earwitness.alerting.postroom import Postroom
 from earwitness.alerting.routing import Router
-from earwitness.browser.engine import BrowserEngine
 from earwitness.browser.pages import PageBaselines
 from earwitness.clock import Clock, SystemClock
 from earwitness.commit import CommitLoop, Committed
@@ -53,6 +52,9 @@ from earwitness.telephony.baselines import FOLDER, Baselines
 from earwitness.telephony.switchboard import Switchboard
 from earwitness.ticking import Ticker
 from earwitness.transport.client import WebClient
+
+if TYPE_CHECKING:
+    from earwitness.browser.engine import BrowserEngine
 
 log = structlog.get_logger()
 _SWITCH = 0.001  # seconds after which a thread, such as one that renders metrics, lets the event loop go on; Python's own is 5 ms
@@ -150,7 +152,7 @@ class App:
         self._metrics.reload.set(1)
         self._impairments = Impairments(lambda part, bad: self._metrics.impaired.labels(part).set(bad))
         self._web = WebClient(config.network)
-        self._browser = BrowserEngine(lambda: self._web, config.browser, self._metrics.browser)
+        self._browser: BrowserEngine | None = None
 
     def _wire_work(self, config: Config, store: Store) -> None:
         """Set up what runs probes and judges what they see."""
@@ -202,11 +204,19 @@ class App:
 
     def _ports(self) -> Ports:
         """Return the ports of the configuration in use, with the carriers that it has in common with the one before."""
-        before, lasting = self._ports_in_use, Lasting(self._baselines, self._switchboard, self._browser, self._pages)
+        before, lasting = self._ports_in_use, Lasting(self._baselines, self._switchboard, self._engine(), self._pages)
         self._ports_in_use = Ports(self._config, self._clock, self._web, self._evidence, self._location, lasting)
         if before:
             self._ports_in_use.take_over(before)
         return self._ports_in_use
+
+    def _engine(self) -> "BrowserEngine | None":
+        """Return what runs the browser: made when a configuration first has a probe for it, since it loads a megabyte."""
+        if self._browser is None and any(probe.browser for probe in self._config.probes.values()):
+            from earwitness.browser.engine import BrowserEngine  # noqa: PLC0415
+
+            self._browser = BrowserEngine(lambda: self._web, self._config.browser, self._metrics.browser)
+        return self._browser
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -236,7 +246,8 @@ class App:
         await self._dispatcher.drain(_DRAIN)
 
     async def _close(self) -> None:
-        await self._browser.aclose()
+        if self._browser is not None:
+            await self._browser.aclose()
         await self._close_retired(float("inf"))
         await self._web.aclose()
         await asyncio.to_thread(self._store.close)
@@ -359,7 +370,8 @@ class App:
             await self._close_retired(self._clock.monotonic() - _LONGEST_RUN)
             self._retired.append((self._clock.monotonic(), self._web))
             self._web = WebClient(config.network)
-        self._browser.configure(config.browser)
+        if self._browser is not None:
+            self._browser.configure(config.browser)
         before, self._config, self._rules = self._rules.probes, config, rules
         for name, rule in before.items():
             if _series(rule) != _series(self._rules.probes.get(name)):

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from earwitness.browser.engine import BrowserEngine
 from earwitness.browser.pages import PageBaselines
 from earwitness.clock import Clock
 from earwitness.config.schema import Config
@@ -19,6 +18,7 @@ from earwitness.transport.client import WebClient
 from earwitness.transport.redaction import redacted
 
 if TYPE_CHECKING:
+    from earwitness.browser.engine import BrowserEngine
     from earwitness.telephony.carrier import Carrier
 
 
@@ -28,7 +28,7 @@ class Lasting:
 
     baselines: Baselines | None = None
     switchboard: Switchboard | None = None
-    browser: BrowserEngine | None = None
+    browser: "BrowserEngine | None" = None
     pages: PageBaselines | None = None
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from earwitness.browser.engine import BrowserFailedError
 from earwitness.model import Attribution, Channel, Effect, Failure, Finding, Observation
 from earwitness.probes.browser_spec import BrowserSpec
 from earwitness.probes.context import Kind, RunContext
@@ -17,6 +16,8 @@ async def run(spec: BrowserSpec, ctx: RunContext) -> Observation:
     """
     if ctx.browser is None or ctx.web is None:
         raise RuntimeError("a browser probe needs a browser")
+    from earwitness.browser.engine import BrowserFailedError  # noqa: PLC0415  A megabyte, where there is a browser.
+
     proxy = None if spec.proxy is None else spec.proxy.proxy()
     try:
         async with ctx.browser.visit(spec.allow, proxy, **_window(spec)) as visit:
