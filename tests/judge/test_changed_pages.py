@@ -76,6 +76,24 @@ def test_a_page_that_differs_each_time_is_told_once_and_visited_at_its_own_pace(
     assert len(w.requests) <= 3
 
 
+def test_a_skimmer_that_only_some_visits_meet_is_told_when_it_is_met_again(world):
+    w = world({"page": ("pay", [])})
+    for _ in range(2):
+        w.see("page", CHANGED)
+        for _ in range(8):
+            w.passes("page")
+    assert w.kinds == ["open", "resolve"]
+
+
+def test_what_was_seen_once_and_again_the_next_week_is_seen_once(world):
+    w = world({"page": ("pay", [])})
+    w.see("page", CHANGED)
+    w.passes("page")
+    w.now += 7 * 86400
+    w.see("page", CHANGED)
+    assert w.kinds == []
+
+
 def test_one_changed_page_among_slow_visits_is_not_believed(world):
     """It takes the nuisance's three visits, of which the change was in one."""
     w = world({"page": ("pay", [])})

@@ -47,10 +47,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How a payment page differed from what was accepted, and how many runs told so."""
+    """How a payment page differed from what was accepted."""
 
     what: str
-    times: int = 1
+    at: float  # when the latest run began that told so
+    times: int = 1  # how many runs did
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class ProbeState:
     broken: bool = False  # customers were blocked by it often enough to believe it, and it has not recovered since
     serious_of_late: tuple[float, ...] = ()  # when customers were blocked or diverted, by the starts of the latest runs
     serious_streak: int = 0  # how many runs in a row blocked or diverted customers
-    changes: tuple[Change, ...] = ()  # of its payment page, as runs told them since it was last well, the oldest first
+    changes: tuple[Change, ...] = ()  # of its payment page of late, told yet or not, the oldest first
     tries: tuple[Try, ...] = ()  # the latest calls of a telephone probe, control calls among them
     control_asked_at: float | None = None  # when a control call was last asked for
     told: tuple[str, ...] = ()  # the latest runs that were judged, so that none counts twice
@@ -116,6 +117,7 @@ class ProbeState:
             serious_of_late=tuple(min(moment, at) for moment in self.serious_of_late),
             tries=tuple(replace(t, at=min(t.at, at)) for t in self.tries),
             places=tuple(replace(p, at=min(p.at, at)) for p in self.places),
+            changes=tuple(replace(c, at=min(c.at, at)) for c in self.changes),
         )
 
 
@@ -124,6 +126,7 @@ def _by(moment: float | None, at: float) -> float | None:
 
 
 SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
+_DAY = 86400.0  # seconds for which a change of a payment page is remembered at least
 _LATE = 5  # intervals for which a failure that came and went is remembered
 _TOLD = 16  # runs that are told apart by their ids, and changes of a page by their words
 
@@ -194,13 +197,15 @@ def _well_at(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> fl
 
 
 def _changes(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> tuple[Change, ...]:
-    known = previous.changes if previous and not probe.recovered(rules.resolve_after) else ()
+    """Return them with this run's. One is remembered over visits that find the page as it was: a skimmer may show itself to some."""
+    oldest = probe.started_at - max(_LATE * rules.probes[probe.probe].interval, _DAY)
+    known = tuple(c for c in (previous.changes if previous else ()) if c.at >= oldest)
     if not probe.failing or probe.failed is None or not is_watched(probe):
         return known
-    what = probe.failed.message
+    what, at = probe.failed.message, probe.started_at
     if any(change.what == what for change in known):
-        return tuple(replace(c, times=c.times + 1) if c.what == what else c for c in known)
-    return (*known, Change(what))[-_TOLD:]
+        return tuple(Change(what, at, c.times + 1) if c.what == what else c for c in known)
+    return (*known, Change(what, at))[-_TOLD:]
 
 
 def is_watched(probe: ProbeState) -> bool:

@@ -99,7 +99,9 @@ class HttpExpect(Spec):
         return self
 
 
-_A_GOOD_ANSWER = HttpExpect()  # one for all requests that say nothing: pydantic would copy it for each, which takes 1.7 KB
+_A_GOOD_ANSWER = (
+    HttpExpect()
+)  # one for all requests that say nothing: pydantic would copy it for each, which takes 1.7 KB
 
 
 class RequestSpec(Spec):
