@@ -155,7 +155,8 @@ def left_by(state: State, incident: Incident, probes: Sequence[str], rules: Rule
 
 def left_as_changed(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement | None:
     """Take a page out of its incident that is seen to have changed since: told of something else, it would hide that."""
-    if probe.changed != rules.open_after:
+    told = probe.failed is not None and any(probe.failed.message in entry.text for entry in incident.timeline)
+    if probe.changed != rules.open_after or told:
         return None
     own = incidents.identity(probe.run)
     why = f"{probe.probe} tells of a payment page that changed, which is {own}"

@@ -52,6 +52,12 @@ class Change:
     what: str
     at: float  # when the latest run began that told so
     times: int = 1  # how many runs did
+    of_late: int = 1  # and since the probe was last well
+
+    @property
+    def weight(self) -> int:
+        """How many runs speak for it: one that comes and goes needs one more than one that stays."""
+        return max(self.of_late, self.times - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,9 @@ class ProbeState:
 
     @property
     def changed(self) -> int:
-        """How many runs told of the change of its payment page that the latest failure tells of; 0 if that tells of none."""
+        """How many runs speak for the change of its payment page that the latest failure tells of; 0 if that tells of none."""
         told = self.failed.message if self.failing and self.failed and is_watched(self) else None
-        return next((change.times for change in self.changes if change.what == told), 0)
+        return next((change.weight for change in self.changes if change.what == told), 0)
 
     def comes_and_goes(self, open_after: int) -> bool:
         """Whether it failed more often of late than a confirmed failure has to."""
@@ -200,11 +206,13 @@ def _changes(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> tu
     """Return them with this run's. One is remembered over visits that find the page as it was: a skimmer may show itself to some."""
     oldest = probe.started_at - max(_LATE * rules.probes[probe.probe].interval, _DAY)
     known = tuple(c for c in (previous.changes if previous else ()) if c.at >= oldest)
+    if probe.recovered(rules.resolve_after):
+        known = tuple(c if c.of_late == 0 else replace(c, of_late=0) for c in known)
     if not probe.failing or probe.failed is None or not is_watched(probe):
         return known
     what, at = probe.failed.message, probe.started_at
     if any(change.what == what for change in known):
-        return tuple(Change(what, at, c.times + 1) if c.what == what else c for c in known)
+        return tuple(c if c.what != what else Change(what, at, c.times + 1, c.of_late + 1) for c in known)
     return (*known, Change(what, at))[-_TOLD:]
 
 
