@@ -11,6 +11,7 @@ from earwitness.model import Failure
 from earwitness.transport import guard
 from earwitness.transport.base import Arrival, GuardedTransport
 from earwitness.transport.client_certificate import ClientCertificate
+from earwitness.transport.cookies import keep_cookies, send_cookies
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
 from earwitness.transport.exchange import Exchange, Terms
 from earwitness.transport.redaction import harmless_header, mask_url
@@ -68,7 +69,7 @@ async def follow(
         location = None if limit is None or arrival.status not in REDIRECTS else location_in(arrival.headers)
         if home is None and location is not None:
             home = _Home(request, terms.client, _own_cookie(request, jar))
-        _keep_cookies(jar, arrival, request)
+        keep_cookies(jar, arrival.headers, request)
         if home is None or location is None:
             return arrival
         await arrival.body.aclose()
@@ -90,11 +91,6 @@ async def _send(transport: GuardedTransport, request: httpx.Request, terms: Term
         raise
     trail.exchanges.append(arrival.exchange)
     return arrival
-
-
-def _keep_cookies(jar: httpx.Cookies, arrival: Arrival, request: httpx.Request) -> None:
-    if arrival.has(b"set-cookie"):  # to take an answer apart for the jar costs more than to look
-        jar.extract_cookies(httpx.Response(arrival.status, headers=arrival.headers, request=request))
 
 
 def _check_way(exchange: Exchange, url: httpx.URL, terms: Terms) -> None:
@@ -125,7 +121,7 @@ def _own_cookie(request: httpx.Request, jar: httpx.Cookies) -> str | None:
     if written is None:
         return None
     without = httpx.Request(request.method, request.url)
-    jar.set_cookie_header(without)
+    send_cookies(jar, without)
     return None if without.headers.get("cookie") == written else written
 
 
@@ -137,7 +133,7 @@ def _following(home: _Home, request: httpx.Request, status: int, url: httpx.URL,
     headers = _headers(home, request, url, bare=method != home.request.method)
     content = None if becomes_get else request.content or None
     following = httpx.Request(method, url, headers=headers, content=content)
-    jar.set_cookie_header(following)
+    send_cookies(jar, following)
     if home.cookie is not None and home.has(url):
         following.headers["cookie"] = _together(home.cookie, following.headers.get("cookie", ""))
     return following
