@@ -21,6 +21,7 @@ _NO_ADDRESS = "redirected to what is no address at all"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SEE_OTHER = 303
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_AUTHORITY = re.compile(r"((?:https?:)?)//+", re.IGNORECASE)
 _POST_BECOMES_GET = (301, 302)
 
 
@@ -187,18 +188,27 @@ def location_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return text[:ends].replace("\\", "/") + text[ends:]
 
 
-def _from_root(at: httpx.URL, location: str) -> str:
-    """Return a relative path from the root on: as one, Python's urljoin would leave its empty segments out."""
-    if location[:1] in ("", "/", "?", "#") or _SCHEME.match(location):
+def _spelled_out(at: httpx.URL, location: str) -> str:
+    """Return where a Location points so that Python's urljoin reads it as browsers do (URL Standard). Raises BrokenAnswerError.
+
+    By itself, it takes an address without a host for one of the same host, and leaves out empty segments of relative paths.
+    """
+    found = _AUTHORITY.match(location)
+    if found is not None:
+        rest = location[found.end() :]
+        if rest[:1] in ("", "?", "#"):
+            raise BrokenAnswerError(_NO_ADDRESS, Failure.PROTOCOL_ERROR)
+        return f"{found[1]}//{rest}"
+    path = at.raw_path.partition(b"?")[0].decode("ascii")
+    if location[:1] in ("", "/", "#") or _SCHEME.match(location) or path.startswith("//"):
         return location
-    folder = at.raw_path.partition(b"?")[0].decode("ascii").rpartition("/")[0]
-    return location if folder.startswith("//") else f"{folder}/{location}"
+    return path + location if location.startswith("?") else f"{path.rpartition('/')[0]}/{location}"
 
 
 def pointed_at(at: httpx.URL, location: str) -> httpx.URL:
     """Return where an answer of `at` redirects to. Raises BrokenAnswerError."""
     try:
-        url = at.join(_from_root(at, location))
+        url = at.join(_spelled_out(at, location))
         host = url.host  # which is read only now, and may be none
     except (httpx.InvalidURL, UnicodeError) as error:
         raise BrokenAnswerError(_NO_ADDRESS, Failure.PROTOCOL_ERROR) from error
