@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 from virtual import until
+from web_servers import answering, raw_server
 
 from earwitness.model import Attribution, Effect, Failure, Outcome
 from earwitness.probes import leaving
@@ -135,6 +136,14 @@ async def test_a_page_that_answers_badly_is_told_by_its_status(observe, site):
     seen = await observe({"open": site.url("/")})
     assert (seen.findings[0].failure, seen.findings[0].effect) == (Failure.WRONG_STATUS, Effect.BLOCKED)
     assert "answered 503" in seen.findings[0].message
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+async def test_the_lines_of_a_head_end_as_browsers_take_them(observe, end):
+    lines = ["HTTP/1.1 103 Early Hints", "", "HTTP/1.1 200 OK", "Content-Type: text/html", "", "<p>Pay here</p>"]
+    async with raw_server(answering(end.join(lines).encode())) as port:
+        seen = await observe({"open": f"http://shop.test:{port}/"}, {"expect_text": "Pay here"})
+    assert seen.outcome is Outcome.OK, seen.findings
 
 
 async def test_a_step_past_its_limits_is_a_nuisance_then_blocked(observe, site):

@@ -41,6 +41,8 @@ ACTIONS = [
         "error": {"message": f'Timeout.\n  - fill("{TOKEN}")', "stack": f'fill("{TOKEN}")'},
     },
     {"type": "log", "callId": "3", "message": f'  - unexpected value "{TOKEN}"'},
+    {"type": "after", "callId": "2", "result": {"values": [TOKEN]}},
+    {"type": "after", "callId": "4", "result": {"origins": [{"localStorage": [{"name": "a", "value": TOKEN}]}]}},
     {"type": "frame-snapshot", "snapshot": {"frameId": "f", "html": PAGE}},
     {"type": "frame-snapshot", "snapshot": {"frameId": "f", "html": [[1, 3]]}},
 ]
@@ -107,3 +109,21 @@ def test_one_that_is_too_large_is_not_kept(monkeypatch):
     redaction = Redaction()
     with pytest.raises(TooLargeError):
         redacted_trace(packed(trace_trace=ACTIONS), redaction, redaction.entered)
+
+
+def test_what_was_entered_is_seen_nowhere():
+    """A page shows it beside fields too, and a script may ask for it."""
+    letter, short = "Dear Ann, my code is Kx7", "739"
+    page = ["HTML", {}, ["DIV", {"contenteditable": "true"}, letter], ["P", {}, f"It is {short}, or 17390"]]
+    calls = [
+        {"type": "frame-snapshot", "snapshot": {"frameId": "f", "html": page}},
+        {"type": "before", "callId": "1", "method": "type", "params": {"selector": "css=div", "text": letter}},
+        {"type": "before", "callId": "2", "method": "keyboardInsertText", "params": {"text": short}},
+        {"type": "after", "callId": "3", "result": {"value": {"s": letter}}},
+    ]
+    redaction = Redaction()
+    made = redacted_trace(packed(trace_trace=calls), redaction, redaction.entered)
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        text = archive.read("trace.trace").decode()
+    assert "Kx7" not in text
+    assert "It is ***, or 17390" in text

@@ -1,15 +1,16 @@
 """Runs over a connection that an earlier one left open: they ask who they are told to ask, and say what they waited for."""
 
 import asyncio
+import socket
 import ssl
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from web_servers import free_port, raw_server
+from web_servers import free_port, issued, nginx, raw_server
 
 from earwitness.model import Failure, Outcome
-from earwitness.transport import transfer
+from earwitness.transport import curl, transfer
 
 
 @pytest.fixture(params=["curl"])
@@ -113,6 +114,26 @@ async def test_its_certificate_is_known_though_it_was_shown_when_it_was_made(obs
     assert server.connections == 1
 
 
+@pytest.fixture
+def over_http2(tmp_path, authority):
+    """The port of an nginx that speaks HTTP/2, with a certificate that ends in three days, in front of a silent server."""
+    pem = issued(tmp_path, authority, "shop.test", datetime.now(UTC) + timedelta(days=3), "soon")
+    with nginx(tmp_path, {"soon": pem}) as running, socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen()
+        yield running.secure["soon"]
+
+
+async def test_its_certificate_is_known_though_the_first_request_over_it_had_no_answer(observe, make_web, over_http2):
+    """A connection of HTTP/2 lives on when one of its requests is given up."""
+    web, url = make_web(), f"https://shop.test:{over_http2}"
+    seen = await observe(f"{url}/silent", web, fresh_connection=False, timeout="0.5s")
+    assert Failure.FIRST_BYTE_TIMEOUT in [f.failure for f in seen.findings]
+    seen = await observe(f"{url}/ok", web, fresh_connection=False)
+    assert [f.failure for f in seen.findings] == [Failure.CERTIFICATE_EXPIRING]
+    assert "phase_tls" not in seen.measures, "it is the same connection"
+
+
 async def test_it_is_made_anew_after_a_while(observe, make_web, secure, monkeypatch):
     """Whether a certificate is still good is seen at a handshake."""
     monkeypatch.setattr(transfer, "_KEPT_FOR", 1)
@@ -122,3 +143,24 @@ async def test_it_is_made_anew_after_a_while(observe, make_web, secure, monkeypa
             await observe(f"https://shop.test:{port}/", web, fresh_connection=False)
             await asyncio.sleep(0.05)
     assert server.asked > 5
+
+
+async def test_its_certificate_is_known_however_many_others_were_made_since(
+    observe, make_web, secure, authority, monkeypatch
+):
+    monkeypatch.setattr(curl, "_REMEMBERED", 2)
+    (port, server), web = secure, make_web()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("shop.test").configure_cert(context)
+    for _ in range(3):
+        seen = await observe(f"https://shop.test:{port}/", web, fresh_connection=False)
+        assert [f.failure for f in seen.findings] == [Failure.CERTIFICATE_EXPIRING]
+        async with raw_server(Keeping(), ssl=context) as other:
+            assert not (await observe(f"https://shop.test:{other}/", web, fresh_connection=False)).findings
+    assert server.connections == 1
+
+
+async def test_authorities_that_are_missing_are_our_own_trouble_here_too(observe, make_web, secure, tmp_path):
+    web = make_web(ca_file=tmp_path / "gone.pem")
+    seen = await observe(f"https://shop.test:{secure[0]}/", web, fresh_connection=False)
+    assert [f.failure for f in seen.findings] == [Failure.NO_TRUST_STORE]

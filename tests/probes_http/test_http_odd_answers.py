@@ -60,6 +60,31 @@ async def test_an_odd_head_is_no_fault_of_ours(observe, engine, head):
     assert all(f.attribution is Attribution.TARGET for f in seen.findings)
 
 
+def visits(start):
+    """A redirect after the cookie, and a step after it."""
+    return [{"url": f"{start}first"}, {"steps": [{"name": n, "url": f"{start}{n}"} for n in ("first", "second")]}]
+
+
+@pytest.mark.parametrize("way", [0, 1])
+@pytest.mark.parametrize("cookie", ["city=Zürich".encode(), b"city=Z\xfcrich"])
+async def test_a_cookie_of_any_characters_hides_no_failure(observe, cookie, way):
+    asked = []
+
+    async def shop(reader, writer):
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        if b" /first " in asked[-1]:
+            head = b"HTTP/1.1 302 Found\r\nlocation: /second\r\n" if way == 0 else b"HTTP/1.1 200 OK\r\n"
+            writer.write(head + b"set-cookie: " + cookie + b"\r\ncontent-length: 0\r\n\r\n")
+        else:
+            writer.write(HEAD + b"content-length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with raw_server(shop) as port:
+        seen = await observe(timeout="5s", **visits(f"http://127.0.0.1:{port}/")[way])
+    assert [f.failure for f in seen.findings] == [Failure.WRONG_STATUS]
+    assert "cookie: city=Zürich\r\n" in asked[1].decode().replace("Cookie:", "cookie:")
+
+
 CHARSETS = [
     (b"text/html; charset=utf-7", b"+2AA-"),
     (b"text/html; charset*=utf-8''%ff; charset*0*=x''y", b"hello"),

@@ -11,7 +11,7 @@ from earwitness.model import Failure, Outcome
 from earwitness.transport.base import Reply
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError
 from earwitness.transport.exchange import Terms
-from earwitness.transport.redirects import Trail, follow
+from earwitness.transport.redirects import Trail, follow, location_in, pointed_at
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nwelcome"
 
@@ -293,3 +293,29 @@ async def test_what_the_configuration_names_is_no_fault_of_the_servers(redirecte
     with pytest.raises(error) as caught:
         await redirected(b"http://10.1.2.3/login", **terms)
     assert caught.value.failure in (Failure.ADDRESS_REFUSED, Failure.TOO_MANY_REDIRECTS)
+
+
+LED = {  # where browsers go from https://shop.test/pay?utm=1; None: nowhere
+    "https:///checkout": "https://checkout",
+    "///checkout/a": "https://checkout/a",
+    "HTTPS:\\\\\\checkout": "https://checkout",
+    "https://": None,
+    "//": None,
+    "https://?next=1": None,
+    "//#top": None,
+    "?": "https://shop.test/pay",  # or with the question mark, which asks for the same
+    "?#top": "https://shop.test/pay#top",
+    "?a=b": "https://shop.test/pay?a=b",
+    "https:card": "https://shop.test/card",
+    "/a//b": "https://shop.test/a//b",
+}
+
+
+@pytest.mark.parametrize("location", LED)
+def test_it_leads_where_browsers_go(location):
+    at, said = httpx.URL("https://shop.test/pay?utm=1"), location_in([(b"location", location.encode())])
+    if LED[location] is None:
+        with pytest.raises(BrokenAnswerError, match="no address"):
+            pointed_at(at, said)
+    else:
+        assert str(pointed_at(at, said)) == LED[location]

@@ -1,9 +1,11 @@
 import asyncio
 import re
 import ssl
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from pydantic import ValidationError
@@ -14,6 +16,10 @@ from earwitness.metrics import Metrics
 from earwitness.model import Attribution, Channel, Effect, Failure, Observation, Outcome, Run, Why
 from earwitness.probes.hosts import HostMap, Owner
 from earwitness.probes.tls import TlsSpec
+from earwitness.transport.chain import needed_of
+from earwitness.transport.chain_faults import faults_of
+from earwitness.transport.trust import TrustStore
+from earwitness.transport.x509 import _elements, _inside, certificate_in
 
 HOST = "mail.test"
 
@@ -432,3 +438,56 @@ def test_the_version_of_tls_is_one_series_a_probe():
     assert "probe_http_duration_seconds{" not in shown
     metrics.forget("mail")
     assert "mail" not in metrics.render().decode().replace("earwitness_probe_run_duration", "")
+
+
+def _der(tag, content):
+    size = len(content)
+    length = (
+        bytes([size]) if size < 0x80 else bytes([0x81, size]) if size < 0x100 else b"\x82" + size.to_bytes(2, "big")
+    )
+    return bytes([tag]) + length + content
+
+
+def _odd(tmp_path, change):
+    """Write a certificate of which a library may say that it is none: its parts after `change`, and no signature that is right."""
+    leaf = Issuer("Müller", host=HOST)
+    (whole,) = _elements(leaf.certificate.public_bytes(serialization.Encoding.DER))
+    signed, *signature = _inside(whole)
+    parts = _der(0x30, b"".join(change([part.octets for part in _inside(signed)])))
+    der = _der(0x30, parts + b"".join(part.octets for part in signature))
+    file = tmp_path / "odd.pem"
+    file.write_bytes(leaf.key_pem + ssl.DER_cert_to_PEM_cert(der).encode())
+    return file
+
+
+ODD = {
+    "a version that there is not": lambda parts: [_der(0xA0, _der(2, b"\x04")), *parts[1:]],
+    "fractions of seconds": lambda parts: [*parts[:4], _der(0x30, _der(0x18, b"20260101000000.5Z") * 2), *parts[5:]],
+    "the year 0": lambda parts: [*parts[:4], _der(0x30, _der(0x18, b"00000101000000Z") * 2), *parts[5:]],
+    "UTF-8 where it is not allowed": lambda parts: [part.replace(b"\x0c\x07M", b"\x13\x07M") for part in parts],
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+async def test_a_certificate_that_cannot_be_read_here_is_told_and_blames_nobody(observe, tmp_path, kind):
+    async with tls_server(_odd(tmp_path, ODD[kind])) as port:
+        found = only(await observe("tls", host=HOST, port=port))
+    assert (found.failure, found.attribution) == (Failure.CERTIFICATE_INVALID, Attribution.UNKNOWN)
+    assert "cannot be read here" in found.message
+
+
+def test_hosts_that_are_listed_twice_are_none(tmp_path):
+    """As OpenSSL has it; the library that reads certificates raises."""
+    house = House(tmp_path, HOST, leaf={"uses": [ExtendedKeyUsageOID.SERVER_AUTH]})
+    der = house.leaf.certificate.public_bytes(serialization.Encoding.DER)
+    leaf = x509.load_der_x509_certificate(der.replace(b"\x55\x1d\x25", b"\x55\x1d\x11"))
+    faults = faults_of([leaf], HOST, TrustStore(house.ca_file), datetime.now(UTC))
+    assert Failure.CERTIFICATE_WRONG_NAME in [fault.failure for fault in faults]
+
+
+def test_what_is_needed_of_a_chain_that_cannot_be_read_here_is_all_of_it(tmp_path):
+    """OpenSSL, by which requests are made, takes more."""
+    pem = _odd(tmp_path, ODD["UTF-8 where it is not allowed"]).read_bytes()
+    odd = certificate_in(pem[pem.index(b"-----BEGIN CERT") :])
+    chain = [odd, certificate_in(Issuer("Old root", ca=True, begins=-9 * DAY, ends=-DAY).pem)]
+    assert needed_of(chain, TrustStore(House(tmp_path, HOST).ca_file), datetime.now(UTC)) == chain

@@ -1,4 +1,5 @@
 import json
+import time
 
 import httpx
 import pytest
@@ -244,3 +245,20 @@ def test_what_cannot_be_searched_in_time_is_not_shown():
 def test_the_beginning_of_a_text_costs_the_same_whatever_follows(steps_of):
     short, long = (steps_of(Redaction().beginning, "1 " * size, 2000) for size in (10_000, 500_000))
     assert long < 1.1 * short  # what is loaded once aside
+
+
+PART = 'content-disposition: form-data; filename="n; name="; name="{}"\r\ncontent-type: text/plain\r\n\r\n{}\r\n--x--'
+
+
+@pytest.mark.parametrize(("name", "shown"), [("password", "***"), ("city", "Berlin")])
+def test_masks_the_telling_parts_of_a_form(name, shown):
+    assert Redaction().text(PART.format(name, "Berlin")) == PART.format(name, shown)
+
+
+@pytest.mark.parametrize("beginning", ["content-disposition:name=", "content-disposition:" + "name=a" * 60])
+def test_what_only_looks_like_a_form_holds_nobody_up(beginning):
+    """One search holds up all of the process: nothing else runs until it ends."""
+    text = beginning * (64 * 1024 // len(beginning))
+    began = time.process_time()
+    Redaction().text(text)
+    assert time.process_time() - began < 1.0

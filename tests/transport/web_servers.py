@@ -245,6 +245,7 @@ location = /down {{ return 503 "Card processor unavailable"; }}
 location = /wrong {{ return 200 "Something went wrong"; }}
 location = /moved {{ return 302 /ok; }}
 location = /loop {{ return 302 /loop; }}
+location = /silent {{ proxy_pass http://unix:{folder}/silent; }}
 location = /json {{ default_type application/json; return 200 '{{"status": "ok", "queue": [1, 2], "open": true}}'; }}
 location = /mended {{ if (-f {folder}/broken) {{ return 500 "broken"; }} return 200 "mended"; }}
 """

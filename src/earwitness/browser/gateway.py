@@ -275,7 +275,7 @@ async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> No
 async def _answers(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """Carry the answer to one request, and say that the connection ends with it."""
     for _ in range(_MOST_INTERIM + 1):
-        head = _parsed_answer(await source.readuntil(b"\r\n\r\n"))
+        head = _parsed_answer(await _lines(source))
         if head[0] == _WHO_ARE_YOU:
             raise _AsksWhoWeAreError
         if not 100 <= head[0] < 200:  # no browser waits for interim answers, and one alone would pass for the whole
@@ -285,9 +285,21 @@ async def _answers(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> 
     raise ValueError("it gives interim answers only")
 
 
-def _parsed_answer(raw: bytes) -> tuple[int, bytes]:
+async def _lines(source: asyncio.StreamReader) -> list[bytes]:
+    """Return the lines of an answer's head, each without its end, which may be LF alone (RFC 9112, 2.2). Raises ValueError."""
+    lines: list[bytes] = []
+    left = LARGEST_HEAD
+    while (line := await source.readuntil(b"\n")).rstrip(b"\r\n"):
+        lines.append(line.rstrip(b"\r\n"))
+        left -= len(line)
+        if left < 0:
+            raise ValueError("its head does not end")
+    return lines
+
+
+def _parsed_answer(raw: list[bytes]) -> tuple[int, bytes]:
     """Return the status, and the head with `Connection: close`. Raises ValueError."""
-    first, *lines = raw.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    first, *lines = raw
     status = int(first.split(b" ")[1])
     kept = [line for line in lines if line.partition(b":")[0].strip().lower() not in (b"connection", b"keep-alive")]
     closing = [] if 100 <= status < 200 else [b"Connection: close"]

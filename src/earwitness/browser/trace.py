@@ -39,6 +39,8 @@ _FIELDS = frozenset({"INPUT", "TEXTAREA"})
 _LABELS = frozenset({"button", "checkbox", "radio", "reset", "submit"})  # types of fields into which nobody writes
 _VALUES = ("value", "__playwright_value_", "placeholder")
 _TYPED = ("value", "text", "key", "options")
+_WRITTEN = ("value", "text")  # of these, what may stand elsewhere too
+_PAIRS = frozenset({"headers", "cookies", "localStorage", "queryString", "params"})
 _ENTERS = re.compile(
     r"fill|type|press|insert|select|keyboard", re.IGNORECASE
 )  # what methods that enter something begin with
@@ -60,6 +62,9 @@ def redacted_trace(archive: bytes, redaction: Redaction, shown: Callable[[str], 
         if sum(one.file_size for one in kept) > _LARGEST:
             raise TooLargeError
         for one in kept:
+            if one.filename.endswith(_LINES):
+                trace.learn(before.read(one).decode("utf-8", "replace"))
+        for one in kept:
             text = before.read(one).decode("utf-8", "replace")
             seen = trace.lines(text) if one.filename.endswith(_LINES) else shown(text)
             after.writestr(one.filename, seen)
@@ -72,6 +77,16 @@ class _Trace:
     def __init__(self, redaction: Redaction, shown: Callable[[str], str]) -> None:
         self._redaction, self._shown = redaction, shown
         self._known: dict[str, str] = {}
+        self._entering: set[str] = set()  # ids of the calls that enter something
+
+    def learn(self, text: str) -> None:
+        """Take note of what is entered, which is seen nowhere then: pages show it beside fields too, and calls return it."""
+        for line in text.split("\n"):
+            document = json.loads(line) if '"params"' in line else {}
+            if _enters(document):
+                self._entering.add(str(document.get("callId", "")))
+                for entered in (document["params"].get(key) for key in _WRITTEN):
+                    self._redaction.hide_word(entered if isinstance(entered, str) else "")
 
     def lines(self, text: str) -> str:
         return "".join(f"{json.dumps(self._document(json.loads(line)))}\n" for line in text.split("\n") if line.strip())
@@ -82,10 +97,11 @@ class _Trace:
         return self._known[text]
 
     def _document(self, document: dict[str, Any]) -> dict[str, Any]:
-        params = document.get("params")
-        if isinstance(params, dict) and _ENTERS.match(str(document.get("method", ""))):
-            masked = {key: [] if key == "options" else MASK for key in params if key in _TYPED}
-            document = {**document, "params": {**params, **masked}}
+        if _enters(document):
+            masked = {key: [] if key == "options" else MASK for key in document["params"] if key in _TYPED}
+            document = {**document, "params": {**document["params"], **masked}}
+        elif "result" in document and document.get("callId") in self._entering:
+            document = {**document, "result": {}}
         found: dict[str, Any] = self._value(document, "")
         return found
 
@@ -103,7 +119,7 @@ class _Trace:
         if key == "html":
             tree: list[Any] = self._node(values)
             return tree
-        if key in ("headers", "cookies", "queryString", "params"):
+        if key in _PAIRS:
             return [self._pair(pair, key) for pair in values]
         return [self._value(inner, key) for inner in values]
 
@@ -160,6 +176,11 @@ class _Trace:
             return False
         together = ("".join(pieces), " ".join(piece.strip() for piece in pieces))
         return any(self._text(text) != text for text in together)
+
+
+def _enters(document: dict[str, Any]) -> bool:
+    """Whether it tells of a call that enters something."""
+    return isinstance(document.get("params"), dict) and _ENTERS.match(str(document.get("method", ""))) is not None
 
 
 def _pieces(node: Any) -> Iterator[str]:

@@ -35,6 +35,7 @@ from earwitness.transport.client_certificate import (
     UnusableCertificateError,
     read_client_certificate,
 )
+from earwitness.transport.cookies import keep_cookies, send_cookies
 from earwitness.transport.errors import ExchangeError
 from earwitness.transport.exchange import Certificate, Stage
 from earwitness.transport.redaction import Redaction, is_long, secrets_of_request
@@ -103,9 +104,8 @@ class Visitor:
     def _bring_cookies(self) -> None:
         """Let the jar take the configured cookies as if the first step's host had set them."""
         if self._spec.cookies:
-            lines = [("set-cookie", f"{name}={value}; Path=/") for name, value in self._spec.cookies.items()]
-            request = httpx.Request("GET", self._home)
-            self._jar.extract_cookies(httpx.Response(200, headers=lines, request=request))
+            lines = [(b"set-cookie", f"{name}={value}; Path=/".encode()) for name, value in self._spec.cookies.items()]
+            keep_cookies(self._jar, lines, httpx.Request("GET", self._home))
 
     def _read_certificate(self) -> None:
         """Take up our certificate as it is now: it may have been renewed, or have expired, since the configuration was read."""
@@ -259,7 +259,7 @@ class Visitor:
         elif step.form:
             body["data"] = fill_form(step.form, self._values)
         request = self._web.request(step.method, url, headers, **body)
-        self._jar.set_cookie_header(request)
+        send_cookies(self._jar, request)
         authorization = self._authorization(url, step)
         if authorization is not None and "authorization" not in headers:
             request.headers["authorization"] = authorization

@@ -186,10 +186,6 @@ class Arrival:
     body: Body
     exchange: Exchange
 
-    def has(self, name: bytes) -> bool:
-        """Whether there is a header of this name, which is given in lower case."""
-        return any(known.lower() == name for known, _ in self.headers)
-
 
 class GuardedTransport(httpx.AsyncBaseTransport, ABC):
     """An httpx transport whose every connection goes where the guard lets it.

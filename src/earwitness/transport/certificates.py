@@ -27,5 +27,5 @@ def may_issue(certificate: x509.Certificate) -> bool:
     """Whether a certificate is an authority's, which may issue others."""
     try:
         return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return False

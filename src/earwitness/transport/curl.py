@@ -79,6 +79,7 @@ class CurlTransport(GuardedTransport):
             check_answer(terms.proxy, exchange, transfer.status, transfer.reason.decode("latin-1"))
         except BaseException:
             watch.refresh = _nothing
+            self._remember(transfer, exchange)
             self._drop(transfer)
             raise
         return self._reply(transfer, exchange)
@@ -97,8 +98,7 @@ class CurlTransport(GuardedTransport):
     async def _settle(self, transfer: Transfer, url: httpx.URL, exchange: Exchange, *, direct: bool) -> None:
         """Complete the record up to the headers; raise what kept them from coming. `direct`: without a proxy."""
         transfer.complete()
-        if transfer.keeps and url.scheme == "https":
-            self._remember(transfer, exchange)
+        self._remember(transfer, exchange)
         if transfer.status and transfer.headers_done:
             exchange.verified = True if url.scheme == "https" else None
             return
@@ -109,12 +109,15 @@ class CurlTransport(GuardedTransport):
         raise error or BrokenAnswerError("the connection closed without an answer", Failure.CONNECTION_LOST)
 
     def _remember(self, transfer: Transfer, exchange: Exchange) -> None:
-        """Let the record of a kept connection have the certificates that were shown when it was made."""
-        if not exchange.certificates:
-            exchange.certificates = self._shown.get(transfer.connection, ())
+        """Let the record of a kept connection have the certificates that were shown when it was made, whatever became of that request."""
+        if not transfer.keeps or self._driver is None:
             return
-        self._shown[transfer.connection] = exchange.certificates
-        if len(self._shown) > _REMEMBERED:
+        transfer.read_certificates()
+        known = self._shown.pop(transfer.connection, ())
+        exchange.certificates = exchange.certificates or known
+        if exchange.certificates:
+            self._shown[transfer.connection] = exchange.certificates
+        if len(self._shown) > _REMEMBERED:  # the first is the one that was not used for longest
             del self._shown[next(iter(self._shown))]
 
     @staticmethod

@@ -48,6 +48,14 @@ class BehindProxyError(ConnectFailedError):
         return Attribution.UNKNOWN
 
 
+class UnreadableCertificateError(ConnectFailedError):
+    """A certificate was shown that nothing here can read; some clients may, and nobody here can tell."""
+
+    @property
+    def attribution(self) -> Attribution:
+        return Attribution.UNKNOWN
+
+
 class TimedOutError(ExchangeError, httpx.TimeoutException):
     """A phase, or the whole exchange, took longer than it may."""
 

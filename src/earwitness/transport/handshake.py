@@ -12,8 +12,9 @@ from OpenSSL import SSL
 
 from earwitness.model import Failure
 from earwitness.transport.connection import Connection, no_tls
-from earwitness.transport.errors import ConnectFailedError
+from earwitness.transport.errors import ConnectFailedError, UnreadableCertificateError
 from earwitness.transport.resolver import literal
+from earwitness.transport.x509 import certificate_in
 
 _CHUNK = 16 * 1024  # bytes
 _OLDEST = b"ALL:@SECLEVEL=0"  # so that what is weak is seen, instead of ending the handshake
@@ -35,7 +36,7 @@ class Handshake:
 
 
 async def shake_hands(connection: Connection, server_name: str, alpn: Sequence[str] = ()) -> Handshake:
-    """Do the handshake over an open connection. Raises ConnectFailedError (tls_failed); time limits are the caller's."""
+    """Do the handshake over an open connection. Raises ConnectFailedError (tls_failed, certificate_invalid); time limits are the caller's."""
     stapled: list[bytes] = []
     tls = SSL.Connection(_context(stapled), None)
     if literal(server_name) is None:
@@ -45,14 +46,25 @@ async def shake_hands(connection: Connection, server_name: str, alpn: Sequence[s
     tls.request_ocsp()
     tls.set_connect_state()
     await _pump(tls, connection)
-    chain = tls.get_peer_cert_chain(as_cryptography=True) or []
     return Handshake(
         protocol=tls.get_protocol_version_name(),
         cipher=tls.get_cipher_name() or "",
         alpn=tls.get_alpn_proto_negotiated().decode("ascii", "replace"),
-        chain=tuple(chain),
+        chain=_chain(tls),
         ocsp=b"".join(stapled),
     )
+
+
+def _chain(tls: SSL.Connection) -> tuple[x509.Certificate, ...]:
+    """Return the certificates that were shown, all of which can be read. Raises UnreadableCertificateError."""
+    try:
+        chain = tuple(tls.get_peer_cert_chain(as_cryptography=True) or ())
+        for certificate in chain:
+            certificate_in(certificate.public_bytes(Encoding.PEM))
+    except (ValueError, x509.InvalidVersion) as error:
+        message = f"the server shows a certificate that cannot be read here, though some clients may: {error}"
+        raise UnreadableCertificateError(message, Failure.CERTIFICATE_INVALID) from error
+    return chain
 
 
 def _context(stapled: list[bytes]) -> SSL.Context:

@@ -42,8 +42,8 @@ _QUOTED_FIELD = re.compile(
 )  # JSON in JSON
 _FORM_FIELD = re.compile(r"(?:(?<=[&?;\s\"'])|^)([\w.%\[\]-]{1,64})=([^&;\s\"'<>]+)")
 _PART = re.compile(  # of multipart/form-data: its head up to the empty line, the name in it, and what it holds (RFC 7578)
-    r"""(content-disposition:[^\r\n]{0,500}?\bname="?([^"\r\n;]{1,64})[^\r\n]{0,500}\r?\n(?:[^\r\n]{1,500}\r?\n){0,8}\r?\n)"""
-    r"(.*?)(?=\r?\n--|\Z)",
+    r"""(content-disposition:(?:(?!\bname="?[^"\r\n;])[^\r\n]){0,500}+\bname="?([^"\r\n;]{1,64}+)[^\r\n]{0,500}+\r?\n"""
+    r"""(?:[^\r\n]{1,500}+\r?\n){0,8}+\r?\n)(.*?)(?=\r?\n--|\Z)""",
     re.IGNORECASE | re.DOTALL,
 )
 _INPUT = re.compile(r"<input\b[^<>]{0,2000}>", re.IGNORECASE)

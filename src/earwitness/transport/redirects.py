@@ -11,6 +11,7 @@ from earwitness.model import Failure
 from earwitness.transport import guard
 from earwitness.transport.base import Arrival, GuardedTransport
 from earwitness.transport.client_certificate import ClientCertificate
+from earwitness.transport.cookies import keep_cookies, send_cookies
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
 from earwitness.transport.exchange import Exchange, Terms
 from earwitness.transport.redaction import harmless_header, mask_url
@@ -20,6 +21,7 @@ _NO_ADDRESS = "redirected to what is no address at all"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SEE_OTHER = 303
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_AUTHORITY = re.compile(r"((?:https?:)?)//+", re.IGNORECASE)
 _POST_BECOMES_GET = (301, 302)
 
 
@@ -68,7 +70,7 @@ async def follow(
         location = None if limit is None or arrival.status not in REDIRECTS else location_in(arrival.headers)
         if home is None and location is not None:
             home = _Home(request, terms.client, _own_cookie(request, jar))
-        _keep_cookies(jar, arrival, request)
+        keep_cookies(jar, arrival.headers, request)
         if home is None or location is None:
             return arrival
         await arrival.body.aclose()
@@ -90,11 +92,6 @@ async def _send(transport: GuardedTransport, request: httpx.Request, terms: Term
         raise
     trail.exchanges.append(arrival.exchange)
     return arrival
-
-
-def _keep_cookies(jar: httpx.Cookies, arrival: Arrival, request: httpx.Request) -> None:
-    if arrival.has(b"set-cookie"):  # to take an answer apart for the jar costs more than to look
-        jar.extract_cookies(httpx.Response(arrival.status, headers=arrival.headers, request=request))
 
 
 def _check_way(exchange: Exchange, url: httpx.URL, terms: Terms) -> None:
@@ -125,7 +122,7 @@ def _own_cookie(request: httpx.Request, jar: httpx.Cookies) -> str | None:
     if written is None:
         return None
     without = httpx.Request(request.method, request.url)
-    jar.set_cookie_header(without)
+    send_cookies(jar, without)
     return None if without.headers.get("cookie") == written else written
 
 
@@ -137,7 +134,7 @@ def _following(home: _Home, request: httpx.Request, status: int, url: httpx.URL,
     headers = _headers(home, request, url, bare=method != home.request.method)
     content = None if becomes_get else request.content or None
     following = httpx.Request(method, url, headers=headers, content=content)
-    jar.set_cookie_header(following)
+    send_cookies(jar, following)
     if home.cookie is not None and home.has(url):
         following.headers["cookie"] = _together(home.cookie, following.headers.get("cookie", ""))
     return following
@@ -191,18 +188,27 @@ def location_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return text[:ends].replace("\\", "/") + text[ends:]
 
 
-def _from_root(at: httpx.URL, location: str) -> str:
-    """Return a relative path from the root on: as one, Python's urljoin would leave its empty segments out."""
-    if location[:1] in ("", "/", "?", "#") or _SCHEME.match(location):
+def _spelled_out(at: httpx.URL, location: str) -> str:
+    """Return where a Location points so that Python's urljoin reads it as browsers do (URL Standard). Raises BrokenAnswerError.
+
+    By itself, it takes an address without a host for one of the same host, and leaves out empty segments of relative paths.
+    """
+    found = _AUTHORITY.match(location)
+    if found is not None:
+        rest = location[found.end() :]
+        if rest[:1] in ("", "?", "#"):
+            raise BrokenAnswerError(_NO_ADDRESS, Failure.PROTOCOL_ERROR)
+        return f"{found[1]}//{rest}"
+    path = at.raw_path.partition(b"?")[0].decode("ascii")
+    if location[:1] in ("", "/", "#") or _SCHEME.match(location) or path.startswith("//"):
         return location
-    folder = at.raw_path.partition(b"?")[0].decode("ascii").rpartition("/")[0]
-    return location if folder.startswith("//") else f"{folder}/{location}"
+    return path + location if location.startswith("?") else f"{path.rpartition('/')[0]}/{location}"
 
 
 def pointed_at(at: httpx.URL, location: str) -> httpx.URL:
     """Return where an answer of `at` redirects to. Raises BrokenAnswerError."""
     try:
-        url = at.join(_from_root(at, location))
+        url = at.join(_spelled_out(at, location))
         host = url.host  # which is read only now, and may be none
     except (httpx.InvalidURL, UnicodeError) as error:
         raise BrokenAnswerError(_NO_ADDRESS, Failure.PROTOCOL_ERROR) from error
