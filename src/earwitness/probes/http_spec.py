@@ -137,7 +137,6 @@ class RequestSpec(Spec):
         return self
 
 
-_LARGEST_BODY = 64 * 1024**2  # bytes: it is held in memory, twice for a moment
 _CLEAN_UP_TIME = 5.0  # seconds that a clean-up step gets beyond the time of the flow
 
 
