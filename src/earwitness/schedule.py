@@ -165,9 +165,11 @@ class Due:
 
 def due(probe: str, slots: Slots, last: int, now: int, catch_up: int) -> Due:
     """Return what is to be done about the slots since the last one on record. Times in ms."""
-    newest = slots.latest(now)
-    if newest is None or newest <= last:
+    following = slots.following(last)
+    if following is None or following > now:  # of cron this is one look, and the latest slot many
         return Due(probe, None)
+    newest = slots.latest(now)
+    assert newest is not None
     found = slots.count(last, newest)
     if now - newest > catch_up:
         return Due(probe, None, found, newest)
