@@ -9,6 +9,7 @@ from immutables import Map
 
 from earwitness.judge.layers import Try, with_try
 from earwitness.model import (
+    WATCH_FAILURES,
     Attribution,
     Effect,
     Evidence,
@@ -180,7 +181,9 @@ def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
 
 
 def _failed(seen: Observation, effect: Effect) -> Failed:
-    worst = next(f for f in seen.findings if f.effect is effect)
+    """Take the first of the worst, but a page that changed before what is as bad: what changed it may slow it down, too."""
+    equals = [f for f in seen.findings if f.effect is effect]
+    worst = next((f for f in equals if f.failure in WATCH_FAILURES), equals[0])
     return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency, worst.attribution)
 
 
