@@ -222,7 +222,9 @@ class App:
 
     async def _begin(self) -> None:
         now = self._clock.now()
+        last = await self._store.read(history.last_slots)
         await self._store.write(lambda c: outbox.release_leases(c, now))
+        await self._let_go_of_the_future()
         self._postroom.configure(self._config)
         await self._commit.submit(Reconfigured(self._clock.now()))
         for run in await self._store.read(history.unfinished_runs):
@@ -232,7 +234,7 @@ class App:
         gc.collect()
         gc.freeze()  # what is there now stays: no later collection need look through it
         gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
-        self._schedule.start(self._config.probes, await self._store.read(history.last_slots))
+        self._schedule.start(self._config.probes, last)
         self._started.set()
         log.info("started", url=self.url, probes=len(self._config.probes), data_dir=str(self._data_dir))
         for line in advice_on(self._config):
@@ -287,11 +289,15 @@ class App:
         self.stop()
 
     async def _clock_set_back(self) -> None:
-        """Let nothing wait for the hour that the clock lost."""
+        """Let nothing wait for the hour that the clock lost: slots come a second time, and are to be free by then."""
+        await self._let_go_of_the_future()
         self._schedule.rewind()
-        now = self._clock.now()
-        await self._store.write(lambda c: outbox.bring_forward(c, now, LONGEST_PAUSE))
         self._postroom.wake()
+
+    async def _let_go_of_the_future(self) -> None:
+        now = self._clock.now()
+        await self._store.write(lambda c: history.let_go_of_slots_after(c, round(now * 1000)))
+        await self._store.write(lambda c: outbox.bring_forward(c, now, LONGEST_PAUSE))
 
     async def _ticks(self) -> None:
         """Pass time from when the judge knows the configuration."""

@@ -31,7 +31,8 @@ _MOST_COUNTED = 10_000  # cron slots counted one by one after a long absence
 _MINUTE = 60_000  # ms
 _FURTHEST = 3000 * 86_400_000  # ms; no cron that fires at all stays away for longer
 _GRID = 100  # ms; starts that lie so near to each other share a wake-up and a commit, which cost as much for many as for one
-_TURNS = 100  # a second at least that what is late, or one too many at a moment, begins in; more where more probes run anyway
+_ON_TIME = 1.0  # seconds; no younger slot is missed, however little its probe may catch up
+_TURNS = 100  # a second at least that what is late, or one too many at a moment, begins in; more where more probes run anyway, or could not wait so long
 _AT_ONCE = 5 * _GRID  # ms whose turns may begin together
 _LIFE = timedelta(seconds=1)  # from one sign of life to the next, whether a probe is due or not
 
@@ -165,9 +166,11 @@ class Due:
 
 def due(probe: str, slots: Slots, last: int, now: int, catch_up: int) -> Due:
     """Return what is to be done about the slots since the last one on record. Times in ms."""
-    newest = slots.latest(now)
-    if newest is None or newest <= last:
+    following = slots.following(last)
+    if following is None or following > now:  # of cron this is one look, and the latest slot many
         return Due(probe, None)
+    newest = slots.latest(now)
+    assert newest is not None
     found = slots.count(last, newest)
     if now - newest > catch_up:
         return Due(probe, None, found, newest)
@@ -238,7 +241,7 @@ class Schedule:
                 self._last[name] = self._now()  # a new probe, or new times of an old one, have missed nothing
             self._slots[name] = slots_of(name, probes[name])
         self._probes = dict(probes)
-        self._gap = 1000 / max(_TURNS, sum(1 / probe.interval for probe in probes.values()))
+        self._gap = 1000 / max(_TURNS, sum(1 / min(probe.interval, _catch_up(probe)) for probe in probes.values()))
         self._queue = [(slot, name) for slot, name in self._queue if name in probes and name not in changed]
         self._await(changed)
 
@@ -293,15 +296,22 @@ class Schedule:
     def _wake(self) -> None:
         self.ticked_at = self._clock.monotonic()
         now, room = self._now(), max(1, round(_AT_ONCE / self._gap))
-        while self._queue and self._queue[0][0] <= now:
+        while self._queue and self._queue[0][0] <= now and room > 0:
             _, name = heappop(self._queue)
-            fires = room > 0
-            again = self._slots[name].following(now) if fires else self._soon(now + 2 * _GRID, name)
-            if again is not None:
-                heappush(self._queue, (again, name))
-            if fires:
-                room -= 1
-                self._fire(name)
+            following = self._slots[name].following(now)
+            if following is not None:
+                heappush(self._queue, (following, name))
+            room -= 1
+            self._fire(name)
+        self._put_off(now)
+
+    def _put_off(self, now: int) -> None:
+        """Give turns to what is too much for one moment, first to what may wait least."""
+        waiting = []
+        while self._queue and self._queue[0][0] <= now:
+            waiting.append(heappop(self._queue)[1])
+        for name in sorted(waiting, key=lambda waits: _catch_up(self._probes[waits])):
+            heappush(self._queue, (self._soon(now + 2 * _GRID, name), name))
 
     def _fire(self, name: str) -> None:
         self._tell(name, self._due(name))
@@ -313,7 +323,7 @@ class Schedule:
             self._on_due(found)
 
     def _due(self, name: str) -> Due:
-        return due(name, self._slots[name], self._last[name], self._now(), _catch_up_ms(self._probes[name]))
+        return due(name, self._slots[name], self._last[name], self._now(), round(_catch_up(self._probes[name]) * 1000))
 
     def _now(self) -> int:
         return round(self._clock.now() * 1000)
@@ -323,9 +333,9 @@ def _newest(found: Due) -> int | None:
     return found.slot if found.slot is not None else found.missed_until
 
 
-def _catch_up_ms(probe: ProbeSpec) -> int:
-    seconds = probe.catch_up if probe.catch_up is not None else min(_CATCH_UP, probe.interval)
-    return round(seconds * 1000)
+def _catch_up(probe: ProbeSpec) -> float:
+    """Return how old a slot may be and still be run, in seconds."""
+    return max(_ON_TIME, min(_CATCH_UP, probe.interval) if probe.catch_up is None else probe.catch_up)
 
 
 def _same_times(old: ProbeSpec | None, new: ProbeSpec) -> bool:

@@ -41,5 +41,38 @@ async def test_probes_go_on_and_an_incident_resolves_after_the_clock_was_set_bac
             await daemon.close()
 
 
+async def test_slots_that_come_again_are_run_again(tmp_path, set_clock):
+    """They would all be refused as taken: nobody looks, and nobody says so, for as long as the clock lost."""
+    async with Simulator() as simulator:
+        daemon = Daemon(tmp_path)
+        daemon.configure(web_config(simulator.url, pages=("card",)))
+        await daemon.start()
+        try:
+            await until(lambda: len(daemon.rows("SELECT 1 FROM observations")) >= 8, 30)
+            set_clock("-7")
+            ((newest, began),) = daemon.rows("SELECT max(rowid), max(started_at) FROM runs")
+            later = "SELECT started_at FROM runs WHERE rowid > ? ORDER BY rowid"
+            seen = await until(lambda: daemon.rows(later, newest + 1), 30)  # but for one that had its slot just then
+            assert seen[0][0] < began
+        finally:
+            await daemon.close()
+
+
+async def test_no_slot_stays_taken_that_will_come_again_after_a_start(tmp_path, set_clock):
+    async with Simulator() as simulator:
+        daemon = Daemon(tmp_path)
+        daemon.configure(web_config(simulator.url, pages=("card",)))
+        await daemon.start()
+        try:
+            await until(lambda: daemon.rows("SELECT 1 FROM observations"), 30)
+            await daemon.stop()
+            ((newest,),) = daemon.rows("SELECT max(slot) FROM runs")
+            set_clock("-600")
+            await daemon.start()
+            assert daemon.rows("SELECT 1 FROM runs WHERE slot > ?", newest - 300_000) == []
+        finally:
+            await daemon.close()
+
+
 async def _incidents(daemon, status):
     return (await daemon.api.get("/api/v1/incidents", params={"status": status})).json()

@@ -309,6 +309,19 @@ def test_a_payment_page_that_changed_is_told_as_such_and_is_the_doing_of_no_depe
     assert "Sev3, because the payment page of “Pay”" in watched.reason
 
 
+def test_a_payment_page_that_changed_is_told_though_it_is_slow_besides():
+    """A skimmer takes its time: it was told as slowness of the card processor, at the pace of a nuisance."""
+    world = World(rules_of({"slow": ("pay", ["card"]), "web": ("pay", ["card"])}))
+    world.fails("slow", Effect.NUISANCE, times=3)
+    late = Finding(Failure.SLOW, "pay: took 3 s, expected 2 s", Effect.NUISANCE, dependency="card")
+    changed = Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: an inline script", Effect.NUISANCE)
+    for _ in range(2):
+        world.see("web", late, changed)
+    (watched,) = [incident for incident in world.open if "web" in incident.probes]
+    assert (watched.title, watched.probes) == ("The payment page of “Pay” is not as it was accepted", ("web",))
+    assert "new: an inline script" in watched.reason
+
+
 def test_a_page_that_changed_while_it_recovered_takes_no_cause_from_the_others():
     """As when the processor mends its script: the telephone still fails for the reason that both had."""
     world = World(rules_of({"phone": ("pay", ["card"]), "web": ("pay", ["card"])}))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from judge_world import World, rules_of
 
 from earwitness.judge import State, judge, pace, state
+from earwitness.judge.incidents import with_what_raised_it
 from earwitness.model import (
     DEFAULT_SEVERITY_RULES,
     Attribution,
@@ -202,6 +203,27 @@ def test_what_raised_it_is_among_its_evidence(world, recording):
     assert (incident.severity, incident.evidence) == (Severity.SEV1, (recording,))
     assert incident.observations[-1] == f"run-{w.runs}"
     assert w.transitions[-1].incident.evidence == (recording,), "as it is told"
+
+
+def test_what_raises_an_incident_of_thousands_is_found_without_comparing_each_with_each(world):
+    compared = 0
+
+    class RunId(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    w = world({f"web-{n}": ("shop", ["web"]) for n in range(100)})
+    for name in w.rules.probes:
+        w.fails(name)
+    failed = [replace(p, failed=replace(p.failed, run=RunId(f"later-{p.probe}"))) for p in w.state.probes.values()]
+    raised = with_what_raised_it(w.open[0], failed)
+    assert len(raised.observations) > len(w.open[0].observations)
+    assert compared < 100
 
 
 def test_a_failure_that_comes_and_goes_is_told_and_stays_one_incident(world):

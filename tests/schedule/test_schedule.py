@@ -1,9 +1,11 @@
 import pytest
 from virtual import VirtualClock, until
 
+from earwitness import schedule as schedules
 from earwitness.clock import SystemClock
+from earwitness.config.cron import Cron
 from earwitness.config.schema import ProbeSpec
-from earwitness.schedule import EverySlots, Schedule
+from earwitness.schedule import EverySlots, Schedule, _fires_after
 
 
 def probe(every="1s", **more):
@@ -12,9 +14,9 @@ def probe(every="1s", **more):
     )
 
 
-def cron_probe(cron):
+def cron_probe(cron, **more):
     http = {"url": "http://shop.example/", "timeout": "500ms"}
-    return ProbeSpec.model_validate({"journey": "shop", "cron": cron, "http": http})
+    return ProbeSpec.model_validate({"journey": "shop", "cron": cron, "http": http} | more)
 
 
 @pytest.fixture
@@ -78,6 +80,24 @@ async def test_a_reload_while_it_stops_wakes_nobody(fired):
     schedule.apply({"web": probe()})
     schedule.rewind()
     assert (schedule._timer.get_jobs(), seen) == ([], [])
+
+
+async def test_a_start_and_a_reload_work_little_out_for_cron(fired, monkeypatch):
+    """The event loop waits for it: two thousand expressions took seven seconds at a start, and three at each reload."""
+    start, seen = fired
+    probes = {f"web-{n}": cron_probe(f"{n} 3 * * *") for n in range(50)}
+    looks = []
+
+    def look(*asked):
+        looks.append(asked)
+        return _fires_after(*asked)
+
+    monkeypatch.setattr(schedules, "_remembered", look)
+    monkeypatch.setattr(Cron, "shortest_gap", None)  # it was worked out when the configuration was read
+    schedule = start(probes)
+    schedule.apply(dict(probes))
+    assert (len(schedule._queue), seen) == (50, [])
+    assert len(looks) <= 2 * 50
 
 
 async def test_what_is_due_while_the_configuration_is_reloaded_is_run(fired):
@@ -200,6 +220,29 @@ async def test_too_many_for_one_moment_take_turns(woken):
     assert max(counts) <= 60
     assert sum(counts) == 300
     assert all(found.missed == 0 and found.slot % 60_000 == 0 for found in fired)
+
+
+@pytest.mark.parametrize("patient", [0, 2_000, 7_000])
+@pytest.mark.parametrize("catch_up", ["0s", "1s", "5s"])
+async def test_nobody_waits_for_its_turn_until_its_slot_is_too_old(woken, patient, catch_up):
+    """The last of a crowd would never run: at each of their slots the same ones came too late."""
+    schedule, clock, fired, steps = woken
+    clock.moment = 1_700_000_000.0 // 3600 * 3600 - 1
+    probes = {f"a-{n}": cron_probe("0 * * * *") for n in range(patient)}
+    probes |= {f"b-{n}": cron_probe("0 * * * *", catch_up=catch_up) for n in range(150)}
+    schedule.start(probes, {})
+    steps(700)
+    assert {found.probe for found in fired if found.slot is not None} == probes.keys()
+    assert all(found.missed == 0 for found in fired)
+
+
+async def test_a_crowd_keeps_no_frequent_probe_from_its_slots(woken):
+    schedule, clock, fired, steps = woken
+    clock.moment = 1_700_000_000.0 // 60 * 60 - 1
+    probes = {f"a-{n}": cron_probe("* * * * *") for n in range(1_000)} | {f"b-{n}": probe("5s") for n in range(500)}
+    schedule.start(probes, {})
+    steps(3 * 600)
+    assert [found for found in fired if found.missed] == []
 
 
 async def test_a_clock_set_forward_or_a_machine_that_slept_starts_no_herd(woken):

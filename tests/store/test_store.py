@@ -75,10 +75,16 @@ async def test_a_slot_is_taken_once(store):
     assert await store.write(lambda c: history.begin_runs(c, [a_run("run-3", slot=120_000)], 120.0))
 
 
-async def test_a_slot_that_comes_again_because_the_clock_was_set_back_is_run(store):
-    assert await store.write(lambda c: history.begin_runs(c, [a_run("run-1")], 7200.0))
-    assert await store.write(lambda c: history.begin_runs(c, [a_run("run-2")], 3600.0))
-    assert len(await store.read(history.unfinished_runs)) == 2
+async def test_slots_that_come_again_because_the_clock_was_set_back_are_free(store):
+    made = [a_run("run-1"), a_run("run-2", slot=120_000), a_run("run-3", slot=120_000, probe="card")]
+    skipped = Missed(a_run("run-4", slot=180_000), "skipped", "overlap")
+    await store.write(lambda c: history.begin_runs(c, made, 180.0))
+    await store.write(lambda c: history.record_missed(c, skipped))
+    await store.write(lambda c: history.let_go_of_slots_after(c, 100_000))
+    assert await store.read(history.last_slots) == {"web": 60_000}
+    again = [a_run(f"run-{slot}", slot=slot) for slot in (60_000, 120_000, 180_000)]
+    assert await store.write(lambda c: history.begin_runs(c, again, 180.0)) == {"run-120000", "run-180000"}
+    assert len(await store.read(history.unfinished_runs)) == 5, "what was run before is on record all the same"
 
 
 async def test_a_request_is_taken_once(store):

@@ -203,9 +203,9 @@ class ProbeSpec(Spec):
         found: Spec = next(spec for name in KINDS if (spec := getattr(self, name)) is not None)
         return found
 
-    @property
+    @cached_property
     def interval(self) -> float:
-        """The shortest time between two starts, in seconds."""
+        """The shortest time between two starts, in seconds; of cron, as it was when the configuration was read: sixty firings take milliseconds."""
         if self.every is not None:
             return self.every
         assert self.cron is not None

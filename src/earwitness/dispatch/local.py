@@ -287,7 +287,7 @@ class Dispatcher:
             with self._pulse.felt() as stood_still:
                 async with limit:
                     seen = await work(probe.spec, ctx)
-                told = as_far_as_told(seen, stood_still(), loop.time() - began)
+                told = as_far_as_told(seen, stood_still, loop.time() - began)
             return self._tagged(with_effects(told, self._config, probe))
         except TimeoutError:
             message = "the probe did not end in its own time"

@@ -142,7 +142,8 @@ def attached(
 
 def with_what_raised_it(incident: Incident, members: Sequence[ProbeState]) -> Incident:
     """Add the latest failures of the worst members: the incident has only what they looked like when it was less bad."""
-    failing = [m.failed for m in members if m.failing and m.failed and m.failed.run not in incident.observations]
+    known = frozenset(incident.observations)
+    failing = [m.failed for m in members if m.failing and m.failed and m.failed.run not in known]
     worst = min((failed.effect for failed in failing), key=tuple(Effect).index, default=Effect.NONE)
     added = [failed for failed in failing if failed.effect is worst][:_MOST_ADDED]
     files = tuple(file for failed in added for file in failed.evidence)

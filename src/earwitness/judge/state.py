@@ -229,7 +229,7 @@ def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
 
 
 def _failed(seen: Observation, effect: Effect) -> Failed:
-    """Return the first of the worst findings; of nuisances, a payment page that changed goes before a slow one."""
+    """Return the first of the worst findings; of nuisances, a page that changed before a slow one: what changed it may slow it, too."""
     found = [f for f in seen.findings if f.effect is effect]
     changed = (f for f in found if f.failure in WATCH_FAILURES and effect not in SERIOUS)
     worst = next(changed, found[0])

@@ -11,10 +11,10 @@ from earwitness.store.codec import decode, encode
 from earwitness.store.dialect import insert_if_new, insert_those_new, put
 from earwitness.store.tables import calls, evidence, held, observations, probe_states, runs
 
-_CLOCK_SLACK = 60.0  # seconds
 _NAMED = runs.c.id.in_(bindparam("ids", expanding=True))
 _KNOWN = select(runs.c.id).where(_NAMED)  # composed once: each statement leaves a cycle for the collector
 _END = update(runs).where(_NAMED).values(state="done")
+_LET_GO = update(runs).where(runs.c.probe == bindparam("of"), runs.c.slot > bindparam("after")).values(slot=None)
 _HELD = select(held.c.run).where(held.c.run.in_(bindparam("ids", expanding=True)))
 _FORGET = tuple(
     delete(key.table).where(key.in_(bindparam("ids", expanding=True)))
@@ -36,22 +36,11 @@ def begin_runs(connection: Connection, starting: Sequence[Run], started_at: floa
     """Record that the runs start. Returns the ids of those that may: nobody took their slot, or their request, before."""
     rows = {run.id: _begun_row(run, started_at) for run in starting}
     insert_those_new(connection, runs, list(rows.values()))
-    begun = set(connection.scalars(_KNOWN, {"ids": list(rows)}))
-    late = (run for run in starting if run.id not in begun and run.slot is not None)
-    again = {run.id for run in late if _lies_in_the_future(connection, run, started_at)}
-    insert_those_new(connection, runs, [rows[run] | {"slot": None} for run in again])
-    return begun | again
+    return set(connection.scalars(_KNOWN, {"ids": list(rows)}))
 
 
 def _begun_row(run: Run, started_at: float) -> dict[str, object]:
     return _run_row(run) | {"state": "running", "started_at": started_at, "lateness": started_at - run.scheduled_at}
-
-
-def _lies_in_the_future(connection: Connection, run: Run, now: float) -> bool:
-    """Whether the run on record for this slot was made before the clock was set back: then the slot comes a second time."""
-    same = (runs.c.probe == run.probe) & (runs.c.slot == run.slot)
-    made = connection.scalar(select(func.coalesce(runs.c.started_at, runs.c.scheduled_at)).where(same))
-    return made is not None and made > now + _CLOCK_SLACK
 
 
 def record_missed(connection: Connection, missed: Missed) -> bool:
@@ -89,6 +78,13 @@ def _newest_of_each() -> Select[tuple[str, int]]:
 
 
 _LAST_SLOTS = _newest_of_each()
+
+
+def let_go_of_slots_after(connection: Connection, moment: int) -> None:
+    """After the clock was set back: slots in the future (ms since the epoch) were not taken, and are run when they come."""
+    ahead = [probe for probe, slot in last_slots(connection).items() if slot > moment]
+    if ahead:
+        connection.execute(_LET_GO, [{"of": probe, "after": moment} for probe in ahead])
 
 
 def unfinished_runs(connection: Connection) -> list[Run]:
