@@ -111,6 +111,18 @@ def test_what_no_waiting_changes_is_told_all_the_same():
     assert [found.failure for found in both] == [Failure.WRONG_STATUS], "and the run is a finding, not unknown"
 
 
+@pytest.mark.parametrize(
+    ("driver", "stood_still", "doubted"), [("live", 2.5, True), ("live", 1.0, False), ("recorded", 20.0, False)]
+)
+def test_a_caller_who_listens_and_replies_late_blames_no_line(driver, stood_still, doubted):
+    """A recorded call's keys were sent with the call: nothing that the monitor does meanwhile changes it."""
+    ignored = Finding(Failure.DTMF_IGNORED, "the menu was said again", Effect.BLOCKED)
+    call = replace(seen(ignored), facts={"driver": driver})
+    told = as_far_as_told(call, still(stood_still), took=60.0)
+    assert (told.outcome is Outcome.UNKNOWN) is doubted
+    assert (told == call) is not doubted
+
+
 def test_what_is_the_monitors_own_already_stays_as_it_is():
     ours = Finding(Failure.CONNECT_TIMEOUT, "no proxy answers", Effect.NONE, Attribution.MONITOR)
     assert as_far_as_told(seen(ours), still(8.0), 10.0) == seen(ours)

@@ -31,6 +31,19 @@ _OF_TIME = frozenset(  # what a target is blamed for that was not waited for, or
     }
 )
 
+_OF_REPLIES = (
+    frozenset(  # what a line says to a caller who listens while the call goes on, and replies late or not at all
+        {
+            Failure.EARLY_HANGUP,
+            Failure.WRONG_PROMPT,
+            Failure.PROMPT_MISSING,
+            Failure.PROMPT_TRUNCATED,
+            Failure.DTMF_IGNORED,
+            Failure.MISROUTED,
+        }
+    )
+)
+_LINES_WAIT = 2.0  # seconds for which every line waits for a caller's reply
 
 _Between = Callable[
     [float, float], float
@@ -82,7 +95,12 @@ class Pulse:
 
 def as_far_as_told(seen: Observation, stood_still: _Between, took: float) -> Observation:
     """Return the observation of a run of so many seconds, without what it says of the target's time when the monitor had no eye on it."""
-    doubted = [f for f in seen.findings if _is_of_time(f) and _looked_away(f, seen, stood_still, took)]
+    doubted = [
+        finding
+        for finding in seen.findings
+        if (_is_of_time(finding) and _looked_away(finding, seen, stood_still, took))
+        or (_is_of_replies(finding, seen) and stood_still(0.0, took) >= _LINES_WAIT)
+    ]
     if not doubted:
         return seen
     kept = (finding for finding in seen.findings if finding not in doubted)
@@ -95,6 +113,10 @@ def as_far_as_told(seen: Observation, stood_still: _Between, took: float) -> Obs
 
 def _is_of_time(finding: Finding) -> bool:
     return finding.failure in _OF_TIME and finding.attribution not in _OURS
+
+
+def _is_of_replies(finding: Finding, seen: Observation) -> bool:
+    return finding.failure in _OF_REPLIES and finding.attribution not in _OURS and seen.facts.get("driver") == "live"
 
 
 def _looked_away(finding: Finding, seen: Observation, stood_still: _Between, took: float) -> bool:
