@@ -6,6 +6,7 @@ from earwitness.model import Effect, Failure, Finding, Severity, Why
 
 SLOW = Finding(Failure.SLOW, "it took 9 s", Effect.NUISANCE)
 CHANGED = Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE)
+UNSEEN = Finding(Failure.PAGE_NOT_WATCHED, "a frame does not answer", Effect.NUISANCE)
 
 
 def test_a_payment_page_that_changed_is_looked_at_again_at_once_and_told(world):
@@ -99,3 +100,26 @@ def test_one_changed_page_among_slow_visits_is_not_believed(world):
     w.see("page", SLOW)
     w.see("page", CHANGED)
     assert w.open == []
+
+
+def test_a_page_that_changed_is_told_though_a_part_of_it_could_not_be_looked_over(world):
+    """A skimmer needs only a frame that does not answer, and everybody knew of that."""
+    w = world({"page": ("pay", [])})
+    for _ in range(2):
+        w.see("page", UNSEEN)
+    (unseen,) = w.open
+    for _ in range(2):
+        w.see("page", UNSEEN, CHANGED)
+    (changed,) = w.open
+    assert changed.id != unseen.id
+    assert changed.title == "The payment page of “Pay” is not as it was accepted"
+    assert "skim.js" in changed.reason
+
+
+def test_a_page_that_could_not_be_looked_over_is_worth_no_new_incident_beside_what_is_known(world):
+    w = world({"page": ("pay", [])})
+    for _ in range(3):
+        w.see("page", CHANGED)
+    for _ in range(3):
+        w.see("page", UNSEEN, CHANGED)
+    assert w.kinds == ["open"]

@@ -229,10 +229,14 @@ def _settled(previous: ProbeState | None, latest: Effect) -> Effect:
 
 
 def _failed(seen: Observation, effect: Effect) -> Failed:
-    """Return the first of the worst findings; of nuisances, a page that changed before a slow one: what changed it may slow it, too."""
+    """Return the first of the worst findings; of nuisances, a page that changed before a slow one: what changed it may slow it, too.
+
+    What changed goes before what could not be looked over, which it may have seen to.
+    """
     found = [f for f in seen.findings if f.effect is effect]
-    changed = (f for f in found if f.failure in WATCH_FAILURES and effect not in SERIOUS)
-    worst = next(changed, found[0])
+    watched = [f for f in found if f.failure in WATCH_FAILURES and effect not in SERIOUS]
+    changed = (f for f in watched if f.failure is not Failure.PAGE_NOT_WATCHED)
+    worst = next(changed, (watched or found)[0])
     return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency, worst.attribution)
 
 
