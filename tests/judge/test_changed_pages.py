@@ -1,6 +1,9 @@
 """Payment pages that changed: when it is told, and apart from what."""
 
 from dataclasses import replace
+from zlib import crc32
+
+import pytest
 
 from earwitness.model import Effect, Failure, Finding, Severity, Why
 
@@ -123,3 +126,37 @@ def test_a_page_that_could_not_be_looked_over_is_worth_no_new_incident_beside_wh
     for _ in range(3):
         w.see("page", UNSEEN, CHANGED)
     assert w.kinds == ["open"]
+
+
+@pytest.mark.parametrize("open_after", [1, 2, 3])
+@pytest.mark.parametrize("variants", [20, 40, 1440])
+def test_a_page_of_many_variants_is_not_told_for_ever(world, open_after, variants):
+    """Of too many to be remembered each was new again and again: hundreds of incidents a day, each the end of the one before."""
+    w = world({"page": ("pay", [])}, open_after=open_after)
+    for visit in range(1440):
+        w.now += 59
+        met = crc32(str(visit).encode()) % variants
+        w.see("page", replace(CHANGED, message=f"new: {met}.js"))
+    assert w.kinds.count("open") <= 16
+    assert w.kinds[:1] == ["open"]
+
+
+def test_what_is_known_of_a_changed_page_is_looked_for_only_when_it_has_to_leave(world):
+    """An outage of thousands has a long history, and each run of each of its probes looked through it all."""
+    read = 0
+
+    class Entry(str):
+        __slots__ = ()
+
+        def __contains__(self, text):
+            nonlocal read
+            read += 1
+            return str.__contains__(self, text)
+
+    w = world({"page": ("pay", []), "line": ("talk", [])})
+    w.fails("line", times=2)
+    (outage,) = w.open
+    timeline = tuple(replace(entry, text=Entry(entry.text)) for entry in outage.timeline)
+    w.state = w.state.with_incident(replace(outage, timeline=timeline))
+    w.fails("line", message="something else", times=5)
+    assert read == 0

@@ -155,13 +155,17 @@ def left_by(state: State, incident: Incident, probes: Sequence[str], rules: Rule
 
 def left_as_changed(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement | None:
     """Take a page out of its incident that is seen to have changed since: told of something else, it would hide that."""
-    told = probe.failed is not None and any(probe.failed.message in entry.text for entry in incident.timeline)
-    if probe.changed != rules.open_after or told:
+    if probe.changed != rules.open_after or probe.is_restless or _tells(incident, probe):
         return None
     own = incidents.identity(probe.run)
     why = f"{probe.probe} tells of a payment page that changed, which is {own}"
     left = _without(probe, state, incident, own, why, now)
     return replace(left, state=left.state.with_probe(probe))  # what it was seen to do counts for its own
+
+
+def _tells(incident: Incident, probe: ProbeState) -> bool:
+    """Whether the incident has told of the probe's latest failure."""
+    return probe.failed is not None and any(probe.failed.message in entry.text for entry in incident.timeline)
 
 
 def _without(probe: ProbeState, state: State, incident: Incident, home: str, why: str, now: float) -> Judgement:

@@ -98,6 +98,11 @@ class ProbeState:
         told = self.failed.message if self.failing and self.failed and is_watched(self) else None
         return next((change.weight for change in self.changes if change.what == told), 0)
 
+    @property
+    def is_restless(self) -> bool:
+        """Whether its payment page changes in more ways than can be told apart."""
+        return len(self.changes) >= _MOST_CHANGES
+
     def comes_and_goes(self, open_after: int) -> bool:
         """Whether it failed more often of late than a confirmed failure has to."""
         return len(self.serious_of_late) > open_after
@@ -134,7 +139,8 @@ def _by(moment: float | None, at: float) -> float | None:
 SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
 _DAY = 86400.0  # seconds for which a change of a payment page is remembered at least
 _LATE = 5  # intervals for which a failure that came and went is remembered
-_TOLD = 16  # runs that are told apart by their ids, and changes of a page by their words
+_TOLD = 16  # runs that are told apart by their ids
+_MOST_CHANGES = 16  # of a page, that are told apart by their words
 
 
 def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> ProbeState:
@@ -213,7 +219,7 @@ def _changes(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> tu
     what, at = probe.failed.message, probe.started_at
     if any(change.what == what for change in known):
         return tuple(c if c.what != what else Change(what, at, c.times + 1, c.of_late + 1) for c in known)
-    return (*known, Change(what, at))[-_TOLD:]
+    return (*known, Change(what, at))[-_MOST_CHANGES:]
 
 
 def is_watched(probe: ProbeState) -> bool:
