@@ -160,3 +160,34 @@ def test_what_is_known_of_a_changed_page_is_looked_for_only_when_it_has_to_leave
     w.state = w.state.with_incident(replace(outage, timeline=timeline))
     w.fails("line", message="something else", times=5)
     assert read == 0
+
+
+@pytest.mark.parametrize("first", ["page", "line"])
+def test_a_changed_page_is_not_told_as_the_slowness_of_what_it_needs(world, first):
+    """One visit in between that met the slowness alone made it the card processor's, and ended the incident that told of the skimmer."""
+    w = world({"page": ("pay", ["card"]), "line": ("talk", ["card"])})
+    for probe, seen, times in sorted((("page", CHANGED, 2), ("line", SLOW, 3)), key=lambda row: row[0] != first):
+        for _ in range(times):
+            w.see(probe, seen)
+    for _ in range(3):
+        w.see("page", SLOW)
+        w.see("line", SLOW)
+    watched = w.state.incident_of("page")
+    assert watched.title == "The payment page of “Pay” is not as it was accepted"
+    w.passes("page")
+    w.see("line", SLOW)
+    watched = w.state.incident_of("page")
+    assert (watched.probes, watched.cause.dependency) == (("page",), None)
+    assert w.kinds.count("open") == 2
+    assert "resolve" not in w.kinds
+
+
+def test_a_changed_page_that_then_blocks_customers_belongs_to_the_outage(world):
+    w = world({"page": ("pay", ["card"]), "line": ("talk", ["card"])})
+    for _ in range(2):
+        w.see("page", CHANGED)
+    for _ in range(3):
+        w.fails("line")
+        w.fails("page")
+    (outage,) = w.open
+    assert (set(outage.probes), outage.cause.dependency) == ({"line", "page"}, "card")

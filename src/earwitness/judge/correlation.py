@@ -21,6 +21,11 @@ def serious(probe: ProbeState) -> bool:
     return probe.effect in SERIOUS
 
 
+def _is_its_own(probe: ProbeState, rules: Rules) -> bool:
+    """Whether its payment page alone is amiss: it has changed, or cannot be looked over, and nothing worse than slowness came with that."""
+    return is_watched(probe) or (not serious(probe) and probe.stays_changed(rules.open_after))
+
+
 def recent(probe: ProbeState, rules: Rules, now: float) -> bool:
     """Whether the probe's latest decided run is young enough to speak for now: two of its intervals."""
     rule = rules.probes[probe.probe]
@@ -43,18 +48,20 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
     incident do not contradict it when they recover one by one, only when others that failed before still fail afterwards.
     """
     seeds = _without_the_well(tuple(sorted(set(seeds), key=rules.order.__getitem__)), state)
-    seeds = tuple(name for name in seeds if not is_watched(state.probes[name])) or seeds
+    seeds = tuple(name for name in seeds if not _is_its_own(state.probes[name], rules)) or seeds
     groups = _explanations(_shared(_needs(name, state, rules) for name in seeds), seeds, state, rules, since, now)
     accused = _accused(seeds, state, rules, since)
     if accused is not None:
         uncontradicted = [g for g in groups if g.cause.dependency == accused]
         groups = uncontradicted or [_despite_passes(accused, seeds, state, rules, since, now)]
     elif not any(len(g.members) > 1 for g in groups):
-        ways = _shared(() if is_watched(state.probes[name]) else rules.probes[name].reaches for name in seeds)
+        ways = _shared(() if _is_its_own(state.probes[name], rules) else rules.probes[name].reaches for name in seeds)
         reached = _explanations(ways, seeds, state, rules, since, now)
         groups = [g for g in reached if len(g.members) > 1] or groups
     if not groups:
-        suspects = {d for name in seeds for d in rules.probes[name].depends_on if not is_watched(state.probes[name])}
+        suspects = {
+            d for name in seeds for d in rules.probes[name].depends_on if not _is_its_own(state.probes[name], rules)
+        }
         against = _contradicting(state, rules, suspects, seeds, since)
         return Group(Cause(None, 0.0, seeds, against), seeds, since)
     best = max(groups, key=lambda g: len(g.members))
@@ -110,7 +117,7 @@ def _accused(seeds: tuple[str, ...], state: State, rules: Rules, since: float) -
 
 def _needs(name: str, state: State, rules: Rules) -> tuple[str, ...]:
     """Return what the probe depends on, as declared or as it turned out. A page that changed needs nothing: it works."""
-    if is_watched(state.probes[name]):
+    if _is_its_own(state.probes[name], rules):
         return ()
     declared, blamed = rules.probes[name].depends_on, _blamed(name, state, rules)
     return declared if blamed is None or blamed in declared else (*declared, blamed)
@@ -118,7 +125,11 @@ def _needs(name: str, state: State, rules: Rules) -> tuple[str, ...]:
 
 def explains(dependency: str | None, name: str, state: State, rules: Rules) -> bool:
     """Whether the probe needs the dependency, or goes that way, and its finding blames no other."""
-    if dependency is None or is_watched(state.probes[name]) or _blamed(name, state, rules) not in (None, dependency):
+    if (
+        dependency is None
+        or _is_its_own(state.probes[name], rules)
+        or _blamed(name, state, rules) not in (None, dependency)
+    ):
         return False
     return dependency in _needs(name, state, rules) or dependency in rules.probes[name].reaches
 
@@ -158,7 +169,9 @@ def _explained_by(
 
 def _fails_so(probe: ProbeState, is_serious: bool, rules: Rules, now: float) -> bool:
     """Whether it fails now, and keeps customers from their goal or does not, as is said."""
-    return probe.failing and serious(probe) is is_serious and recent(probe, rules, now) and not is_watched(probe)
+    return (
+        probe.failing and serious(probe) is is_serious and recent(probe, rules, now) and not _is_its_own(probe, rules)
+    )
 
 
 def _despite_passes(

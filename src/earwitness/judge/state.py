@@ -98,6 +98,10 @@ class ProbeState:
         told = self.failed.message if self.failing and self.failed and is_watched(self) else None
         return next((change.weight for change in self.changes if change.what == told), 0)
 
+    def stays_changed(self, open_after: int) -> bool:
+        """Whether a change of its payment page is believed, and the probe was not well since."""
+        return any(change.of_late and change.weight >= open_after for change in self.changes)
+
     @property
     def is_restless(self) -> bool:
         """Whether its payment page changes in more ways than can be told apart."""
