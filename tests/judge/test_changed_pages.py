@@ -191,3 +191,37 @@ def test_a_changed_page_that_then_blocks_customers_belongs_to_the_outage(world):
         w.fails("page")
     (outage,) = w.open
     assert (set(outage.probes), outage.cause.dependency) == ({"line", "page"}, "card")
+
+
+def test_what_was_told_before_the_incident_ended_is_told_again_when_it_is_back(world):
+    """Slowness opened the incident of the change again, under whose history the same skimmer hid."""
+    w = world({"page": ("pay", [])})
+    for seen in (CHANGED, CHANGED, None, None, SLOW, SLOW, SLOW):
+        w.see("page", *([seen] if seen else []))
+    assert w.kinds == ["open", "resolve", "reopen"]
+    (slow,) = w.open
+    for _ in range(2):
+        w.see("page", SLOW, CHANGED)
+    (changed,) = w.open
+    assert changed.id != slow.id
+    assert w.kinds[3:] == ["resolve", "open"]
+
+
+def test_the_incident_that_a_changed_page_leaves_names_the_one_that_it_has_then(world):
+    """Its own ended a moment ago and is opened again, so there is no other."""
+    w = world({"page": ("pay", ["card"]), "line": ("talk", ["card"])})
+    for seen in (SLOW, SLOW, SLOW):
+        w.see("line", seen)
+    for seen in (CHANGED, CHANGED, None, None):
+        w.see("page", *([seen] if seen else []))
+    own = next(t.incident for t in w.transitions if t.kind.value == "resolve")
+    w.see("line", SLOW)
+    for _ in range(2):
+        w.see("page", SLOW)
+        w.see("line", SLOW)
+    assert w.state.incident_of("page") == w.state.incident_of("line")
+    for _ in range(2):
+        w.see("page", SLOW, CHANGED)
+    left, again = w.transitions[-2:]
+    assert (again.kind.value, again.incident.id) == ("reopen", own.id)
+    assert left.text == f"page tells of a payment page that changed, which is {own.id}"

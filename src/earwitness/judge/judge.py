@@ -19,6 +19,7 @@ from earwitness.judge.members import (
     reassess,
     second_opinions,
     strangers,
+    tells_of_another_change,
     workaround_runs,
 )
 from earwitness.judge.pace import evident_home
@@ -86,9 +87,8 @@ def _observed(state: State, seen: Observation, rules: Rules) -> Judgement:
 def _judged(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgement:
     incident = state.incident_of(probe.probe)
     if incident:
-        apart = left_as_changed(state, incident, probe, rules, now)
-        if apart:
-            return apart.then(_opened(apart.state, _by_itself(probe), probe, rules, now))
+        if tells_of_another_change(incident, probe, rules):
+            return _told_apart(state, incident, probe, rules, now)
         return member_seen(state, incident, probe, rules, now)
     if probe.failing:
         return _new_failure(state, probe, rules, now)
@@ -116,8 +116,13 @@ def _new_failure(state: State, probe: ProbeState, rules: Rules, now: float) -> J
     return _opened(state, fresh, probe, rules, now)
 
 
-def _by_itself(probe: ProbeState) -> Group:
-    return Group(Cause(None, 0.0, (probe.probe,)), (probe.probe,), probe.started_at)
+def _told_apart(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement:
+    """Let the page that changed leave the incident for one of its own: a new one, or that which ended a moment ago."""
+    group = Group(Cause(None, 0.0, (probe.probe,)), (probe.probe,), probe.started_at)
+    again = _ended_lately(state, group, probe, rules, now)
+    own = again.id if again else incidents.identity(probe.run)
+    left = left_as_changed(state, incident, probe, own, now)
+    return left.then(_opened(left.state, group, probe, rules, now))
 
 
 def _opened(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> Judgement:

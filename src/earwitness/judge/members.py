@@ -153,19 +153,22 @@ def left_by(state: State, incident: Incident, probes: Sequence[str], rules: Rule
     return parted.then(reassess(parted.state, rest, rules, now))
 
 
-def left_as_changed(state: State, incident: Incident, probe: ProbeState, rules: Rules, now: float) -> Judgement | None:
-    """Take a page out of its incident that is seen to have changed since: told of something else, it would hide that."""
-    if probe.changed != rules.open_after or probe.is_restless or _tells(incident, probe):
-        return None
-    own = incidents.identity(probe.run)
+def tells_of_another_change(incident: Incident, probe: ProbeState, rules: Rules) -> bool:
+    """Whether the probe is of a page that is seen to have changed since: its incident, told of something else, would hide that."""
+    return probe.changed == rules.open_after and not probe.is_restless and not _tells(incident, probe)
+
+
+def left_as_changed(state: State, incident: Incident, probe: ProbeState, own: str, now: float) -> Judgement:
+    """Take a page that changed out of its incident, for `own`."""
     why = f"{probe.probe} tells of a payment page that changed, which is {own}"
     left = _without(probe, state, incident, own, why, now)
     return replace(left, state=left.state.with_probe(probe))  # what it was seen to do counts for its own
 
 
 def _tells(incident: Incident, probe: ProbeState) -> bool:
-    """Whether the incident has told of the probe's latest failure."""
-    return probe.failed is not None and any(probe.failed.message in entry.text for entry in incident.timeline)
+    """Whether the incident has told of the probe's latest failure since it opened, or opened again."""
+    since = (entry for entry in incident.timeline if entry.at >= incident.began_at)
+    return probe.failed is not None and any(probe.failed.message in entry.text for entry in since)
 
 
 def _without(probe: ProbeState, state: State, incident: Incident, home: str, why: str, now: float) -> Judgement:
