@@ -225,3 +225,29 @@ def test_the_incident_that_a_changed_page_leaves_names_the_one_that_it_has_then(
     left, again = w.transitions[-2:]
     assert (again.kind.value, again.incident.id) == ("reopen", own.id)
     assert left.text == f"page tells of a payment page that changed, which is {own.id}"
+
+
+def test_the_incident_that_a_changed_page_leaves_is_that_of_the_others(world):
+    """It went on saying that customers could not pay well, though only the line was left."""
+    w = world({"page": ("pay", ["card"]), "line": ("talk", ["card"])})
+    for _ in range(3):
+        w.see("page", SLOW)
+        w.see("line", SLOW)
+    assert w.open[0].title == "Card: customers finish “Pay”, but are annoyed"
+    for _ in range(2):
+        w.see("page", CHANGED)
+    slow = w.state.incident_of("line")
+    assert (slow.probes, slow.journeys) == (("line",), ("talk",))
+    assert slow.title == "Customers finish “Talk”, but are annoyed", "one probe alone shows no cause"
+    assert "page" not in slow.reason
+
+
+def test_an_incident_whose_others_are_well_ends_when_a_changed_page_leaves_it(world):
+    w = world({"page": ("pay", ["card"]), "line": ("talk", ["card"])})
+    for _ in range(3):
+        w.see("page", SLOW)
+        w.see("line", SLOW)
+    w.passes("line", "line")
+    for _ in range(2):
+        w.see("page", CHANGED)
+    assert [i.probes for i in w.open] == [("page",)]

@@ -121,7 +121,7 @@ def _told_apart(state: State, incident: Incident, probe: ProbeState, rules: Rule
     group = Group(Cause(None, 0.0, (probe.probe,)), (probe.probe,), probe.started_at)
     again = _ended_lately(state, group, probe, rules, now)
     own = again.id if again else incidents.identity(probe.run)
-    left = left_as_changed(state, incident, probe, own, now)
+    left = left_as_changed(state, incident, probe, own, rules, now)
     return left.then(_opened(left.state, group, probe, rules, now))
 
 

@@ -117,7 +117,7 @@ def _moved(state: State, incident: Incident, probe: ProbeState, rules: Rules, no
     home, joined = home_of(state.without_incident(incident.id), group, rules, probe, now)
     if home is None or joined is None:
         return None
-    shrunk = _without(probe, state, incident, home.id, f"{probe.probe} belongs to {home.id} now", now)
+    shrunk = _without(probe, state, incident, home.id, f"{probe.probe} belongs to {home.id} now", rules, now)
     attached = attach(shrunk.state, home, probe, joined, rules, now)
     return Judgement(attached.state, [*shrunk.transitions, *attached.transitions], attached.requests)
 
@@ -143,11 +143,16 @@ def strangers(state: State, incident: Incident, rules: Rules) -> list[str]:
 
 
 def left_by(state: State, incident: Incident, probes: Sequence[str], rules: Rules, now: float) -> Judgement:
-    """Let probes go that have nothing to do with the incident, and judge it anew without them."""
+    """Let probes go that have nothing to do with the incident, none of which is left that joined so."""
+    why = f"{', '.join(probes)} failed beside it only: what they all reach works for others"
+    return _let_go(state, replace(incident, joined=()), probes, why, rules, now)
+
+
+def _let_go(state: State, incident: Incident, probes: Sequence[str], why: str, rules: Rules, now: float) -> Judgement:
+    """Go on without these probes, and judge the incident anew."""
     left = tuple(name for name in incident.probes if name not in probes)
     journeys = tuple(dict.fromkeys(rules.probes[n].journey for n in left if n in rules.probes))
-    why = f"{', '.join(probes)} failed beside it only: what they all reach works for others"
-    rest = replace(incident, probes=left, journeys=journeys, joined=())
+    rest = replace(incident, probes=left, journeys=journeys)
     rest, noted = incidents.noted(rest, now, TransitionKind.NOTE, why)
     parted = Judgement(state.with_incident(rest), [noted])
     return parted.then(reassess(parted.state, rest, rules, now))
@@ -158,10 +163,12 @@ def tells_of_another_change(incident: Incident, probe: ProbeState, rules: Rules)
     return probe.changed == rules.open_after and not probe.is_restless and not _tells(incident, probe)
 
 
-def left_as_changed(state: State, incident: Incident, probe: ProbeState, own: str, now: float) -> Judgement:
+def left_as_changed(
+    state: State, incident: Incident, probe: ProbeState, own: str, rules: Rules, now: float
+) -> Judgement:
     """Take a page that changed out of its incident, for `own`."""
     why = f"{probe.probe} tells of a payment page that changed, which is {own}"
-    left = _without(probe, state, incident, own, why, now)
+    left = _without(probe, state, incident, own, why, rules, now)
     return replace(left, state=left.state.with_probe(probe))  # what it was seen to do counts for its own
 
 
@@ -171,13 +178,13 @@ def _tells(incident: Incident, probe: ProbeState) -> bool:
     return probe.failed is not None and any(probe.failed.message in entry.text for entry in since)
 
 
-def _without(probe: ProbeState, state: State, incident: Incident, home: str, why: str, now: float) -> Judgement:
+def _without(
+    probe: ProbeState, state: State, incident: Incident, home: str, why: str, rules: Rules, now: float
+) -> Judgement:
     """Let the probe leave the incident for another; it ends when it has no others."""
-    left = tuple(name for name in incident.probes if name != probe.probe)
-    if not left:
+    if incident.probes == (probe.probe,):
         return Judgement(state.without_incident(incident.id), [incidents.resolved(incident, now, why, home)])
-    changed, noted = incidents.noted(replace(incident, probes=left), now, TransitionKind.NOTE, why)
-    return Judgement(state.with_incident(changed), [noted])
+    return _let_go(state, incident, [probe.probe], why, rules, now)
 
 
 def reassess(state: State, incident: Incident, rules: Rules, now: float, why: str = "") -> Judgement:
@@ -198,7 +205,7 @@ def _reassessed(state: State, incident: Incident, rules: Rules, now: float, why:
     severity = worst_of(journeys).severity
     same = severity is incident.severity and group.cause.dependency == incident.cause.dependency
     grown = incident.id in state.pace and state.pace[incident.id].grown
-    stale = _is_stale(incident, journeys, places_of(group, state)[0])
+    stale = _is_stale(incident, journeys, places_of(group, state)[0]) or _names_others(incident)
     if same and incident.better_since is None and not grown and not stale:
         return Judgement(state)
     if worse(incident.severity, severity) and not any(state.probes[name].failing for name in members):
@@ -221,6 +228,11 @@ def _is_stale(incident: Incident, journeys: Sequence[Judged], failing_from: tupl
     before = {harm.journey: harm for harm in told.harms}
     changed = (_ways(j.harm) != _ways(before[j.harm.journey]) for j in journeys if j.harm.journey in before)
     return failing_from != told.failing_from or any(changed)
+
+
+def _names_others(incident: Incident) -> bool:
+    """Whether the argument names a journey whose probes have left the incident."""
+    return incident.argument is not None and any(h.journey not in incident.journeys for h in incident.argument.harms)
 
 
 def _ways(harm: Harm) -> tuple[object, ...]:
