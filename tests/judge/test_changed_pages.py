@@ -251,3 +251,46 @@ def test_an_incident_whose_others_are_well_ends_when_a_changed_page_leaves_it(wo
     for _ in range(2):
         w.see("page", CHANGED)
     assert [i.probes for i in w.open] == [("page",)]
+
+
+def test_a_slow_page_whose_skimmer_is_another_at_each_visit_is_told(world):
+    """No two visits find the same change, and none of them ever left the incident of the slowness."""
+    w = world({"page": ("pay", [])})
+    for _ in range(3):
+        w.see("page", SLOW)
+    for visit in range(30):
+        w.see("page", SLOW, replace(CHANGED, message=f"new: {visit}.js"))
+    assert w.kinds == ["open", "resolve", "open"], "told once"
+    assert w.open[0].title == "The payment page of “Pay” is not as it was accepted"
+
+
+def test_a_page_that_is_now_and_then_another_is_not_told_while_it_is_well_in_between(world):
+    """As where a script does not load once in a while, and each time another one."""
+    w = world({"page": ("pay", [])})
+    for visit in range(9):
+        w.see("page", replace(CHANGED, message=f"gone: {visit}.js"))
+        w.passes("page", "page")
+    assert w.kinds == []
+
+
+def test_a_page_that_is_another_at_each_visit_is_told_once_however_its_incident_began(world):
+    w = world({"page": ("pay", ["card"]), "line": ("talk", ["card"])})
+    for _ in range(3):
+        w.see("line", SLOW)
+    w.see("page", SLOW)
+    for visit in range(6):
+        w.see("page", replace(CHANGED, message=f"new: {visit}.js"))
+    w.see("page", SLOW)
+    w.see("line", SLOW)
+    assert w.state.incident_of("page") != w.state.incident_of("line")
+    assert w.kinds.count("open") == 2
+    assert "resolve" not in w.kinds
+
+
+def test_a_page_that_is_another_at_each_changed_visit_is_told_at_the_third(world):
+    w = world({"page": ("pay", [])})
+    for visit in range(3):
+        assert w.kinds == []
+        w.passes("page")
+        w.see("page", replace(CHANGED, message=f"new: {visit}.js"))
+    assert w.kinds == ["open"]

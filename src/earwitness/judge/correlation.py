@@ -23,7 +23,7 @@ def serious(probe: ProbeState) -> bool:
 
 def _is_its_own(probe: ProbeState, rules: Rules) -> bool:
     """Whether its payment page alone is amiss: it has changed, or cannot be looked over, and nothing worse than slowness came with that."""
-    return is_watched(probe) or (not serious(probe) and probe.stays_changed(rules.open_after))
+    return is_watched(probe) or (not serious(probe) and probe.stays_changed(rules))
 
 
 def recent(probe: ProbeState, rules: Rules, now: float) -> bool:

@@ -160,7 +160,10 @@ def _let_go(state: State, incident: Incident, probes: Sequence[str], why: str, r
 
 def tells_of_another_change(incident: Incident, probe: ProbeState, rules: Rules) -> bool:
     """Whether the probe is of a page that is seen to have changed since: its incident, told of something else, would hide that."""
-    return probe.changed == rules.open_after and not probe.is_restless and not _tells(incident, probe)
+    if probe.changed == rules.open_after and not probe.is_restless:
+        return not _tells(incident, [probe.failed.message] if probe.failed else [])
+    anew = probe.changed_anew == rules.nuisance_open_after
+    return anew and not _tells(incident, [change.what for change in probe.changes])
 
 
 def left_as_changed(
@@ -172,10 +175,10 @@ def left_as_changed(
     return replace(left, state=left.state.with_probe(probe))  # what it was seen to do counts for its own
 
 
-def _tells(incident: Incident, probe: ProbeState) -> bool:
-    """Whether the incident has told of the probe's latest failure since it opened, or opened again."""
-    since = (entry for entry in incident.timeline if entry.at >= incident.began_at)
-    return probe.failed is not None and any(probe.failed.message in entry.text for entry in since)
+def _tells(incident: Incident, messages: Sequence[str]) -> bool:
+    """Whether the incident has told of one of these failures since it opened, or opened again."""
+    since = [entry.text for entry in incident.timeline if entry.at >= incident.began_at]
+    return any(message in text for message in messages for text in since)
 
 
 def _without(

@@ -98,9 +98,17 @@ class ProbeState:
         told = self.failed.message if self.failing and self.failed and is_watched(self) else None
         return next((change.weight for change in self.changes if change.what == told), 0)
 
-    def stays_changed(self, open_after: int) -> bool:
-        """Whether a change of its payment page is believed, and the probe was not well since."""
-        return any(change.of_late and change.weight >= open_after for change in self.changes)
+    @property
+    def changed_anew(self) -> int:
+        """How many visits since it was last well found its payment page changed, each in another way; 0 if two found the same."""
+        once = is_watched(self) and all(change.times == 1 for change in self.changes)
+        return sum(change.of_late for change in self.changes) if once and self.failing else 0
+
+    def stays_changed(self, rules: Rules) -> bool:
+        """Whether its payment page is believed to have changed, and the probe was not well since."""
+        of_late = [change for change in self.changes if change.of_late]
+        repeated = any(change.weight >= rules.open_after for change in of_late)
+        return repeated or sum(change.of_late for change in of_late) >= rules.nuisance_open_after
 
     @property
     def is_restless(self) -> bool:
