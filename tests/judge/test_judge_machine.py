@@ -206,7 +206,7 @@ class JudgeMachine(RuleBasedStateMachine):
         if found == "unknown":
             findings = (Finding(Failure.MONITOR_ERROR, "cannot tell", Effect.NONE, Attribution.MONITOR),)
         elif found == "changed":
-            findings = (Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE),)
+            findings = (Finding(Failure.PAGE_SCRIPTS_CHANGED, f"new: {took % 3}.js", Effect.NUISANCE),)
         elif found is not None:
             findings = (Finding(Failure.WRONG_BODY, "it broke", found),)
         seen = Observation(run, self.now - took, float(took), findings, facts=facts)
