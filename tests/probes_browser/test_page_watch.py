@@ -100,6 +100,21 @@ async def test_lost_security_headers_are_told_as_such(watch, accept, shop):
     assert {e.name for e in seen.evidence} == {"page-watch.json", "page-watch.txt"}
 
 
+async def test_a_changed_page_is_told_though_nobody_can_tell_how_its_journey_went_on(accept, observe, shop, pages):
+    await accept()
+    shop.faults.turn_on("shop-script-added")
+    steps = (
+        {"open": f"{shop.url}/shop/card"},
+        {"fill": {"Name on the card": "Ada"}},
+        {"open": "http://169.254.169.254/"},
+    )
+    seen = await observe(*steps, pages=pages, watch="payment_page", name="pay")
+    assert (seen.outcome, [f.failure for f in seen.findings]) == (Outcome.FINDING, [Failure.PAGE_SCRIPTS_CHANGED])
+    shop.faults.turn_off("shop-script-added")
+    seen = await observe(*steps, pages=pages, watch="payment_page", name="pay")
+    assert (seen.outcome, [f.failure for f in seen.findings]) == (Outcome.UNKNOWN, [Failure.ADDRESS_REFUSED])
+
+
 async def test_scripts_and_headers_that_changed_at_once_are_told_in_one_breath(watch, accept, shop):
     """Of the findings of a run, an alert tells the first."""
     await accept()

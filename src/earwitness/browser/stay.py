@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -159,21 +159,31 @@ class Stay:
     # --- what is told ------------------------------------------------------------------------------------------------
 
     async def _told(self) -> list[Finding]:
+        """Return what is told. That the page changed holds whatever became of the journey, whose end a skimmer may spoil."""
         found = without_doubt(self.journey.findings)
-        if self.visit.cut_short and (found or self.blame.crashed):  # what we ended says nothing of the target
-            return [Finding(Failure.PAGE_CRASHED, self.visit.cut_short, Effect.NONE, Attribution.UNKNOWN)]
-        if self.blame.crashed and not found:
-            message = "the page's process crashed after the last step: the page may do that, or this machine"
-            return [Finding(Failure.PAGE_CRASHED, message, Effect.NONE, Attribution.UNKNOWN)]
-        assert self.ctx.web is not None
-        if any(f.failure in UNREACHED for f in found) and not await self.ctx.web.uplink.works():
-            return [uplink_down(found[0])]
+        watched = self.watch.findings if self.watch else []
+        changed = [f for f in watched if f.failure is not Failure.PAGE_NOT_WATCHED]
+        nobodys = await self._nobodys(found)
+        if nobodys is not None:
+            return without_doubt([nobodys, *changed])
         named = {f.dependency for f in found}
         return [
-            *found,
-            *(self.watch.findings if self.watch else ()),
+            *without_doubt([*found, *changed]),
+            *(f for f in watched if f not in changed),
             *(f for f in self._of_dependencies() if f.dependency not in named),
         ]
+
+    async def _nobodys(self, found: Sequence[Finding]) -> Finding | None:
+        """Return what kept the journey from being seen to its end, instead of what was found in it, where something did."""
+        if self.visit.cut_short and (found or self.blame.crashed):  # what we ended says nothing of the target
+            return Finding(Failure.PAGE_CRASHED, self.visit.cut_short, Effect.NONE, Attribution.UNKNOWN)
+        if self.blame.crashed and not found:
+            message = "the page's process crashed after the last step: the page may do that, or this machine"
+            return Finding(Failure.PAGE_CRASHED, message, Effect.NONE, Attribution.UNKNOWN)
+        assert self.ctx.web is not None
+        if any(f.failure in UNREACHED for f in found) and not await self.ctx.web.uplink.works():
+            return uplink_down(found[0])
+        return None
 
     def _of_dependencies(self) -> Iterator[Finding]:
         """Yield what requests to dependencies did beside the steps: failed, or took long. The worst of each dependency."""
