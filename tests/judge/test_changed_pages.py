@@ -5,7 +5,7 @@ from zlib import crc32
 
 import pytest
 
-from earwitness.model import Effect, Failure, Finding, Severity, Why
+from earwitness.model import Commanded, Effect, Failure, Finding, Severity, Why
 
 SLOW = Finding(Failure.SLOW, "it took 9 s", Effect.NUISANCE)
 CHANGED = Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE)
@@ -294,3 +294,34 @@ def test_a_page_that_is_another_at_each_changed_visit_is_told_at_the_third(world
         w.passes("page")
         w.see("page", replace(CHANGED, message=f"new: {visit}.js"))
     assert w.kinds == ["open"]
+
+
+@pytest.mark.parametrize("open_after", [1, 2])
+def test_an_outage_that_comes_and_goes_is_not_ended_by_a_change_of_its_page(world, open_after):
+    """The change took the outage's place, as bad as that was, and ended it."""
+    w = world({"page": ("pay", [])}, open_after=open_after)
+    w.fails("page", times=2)
+    (outage,) = w.open
+    for _ in range(2):
+        w.see("page", CHANGED)
+        w.fails("page")
+    w.see("page", CHANGED)
+    assert w.open[0].id == outage.id
+    assert w.kinds[0] == "open"
+    assert {"resolve", "lower"}.isdisjoint(w.kinds)
+    w.see("page", CHANGED)
+    assert w.kinds[-2:] == ["resolve", "open"]
+    assert [i.severity for i in w.open] == [Severity.SEV3]
+
+
+@pytest.mark.parametrize("open_after", [1, 2, 3])
+def test_a_changed_page_stays_where_people_merged_it(world, open_after):
+    w = world({"page": ("pay", []), "line": ("talk", [])}, open_after=open_after)
+    for _ in range(3):
+        w.see("line", SLOW)
+        w.see("page", CHANGED)
+    slow, changed = w.state.incident_of("line"), w.state.incident_of("page")
+    w.tell(Commanded(w.now, changed.id, "merge", "Kim", into=slow.id))
+    for _ in range(5):
+        w.see("page", CHANGED)
+    assert [i.id for i in w.open] == [slow.id]

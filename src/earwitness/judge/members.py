@@ -160,8 +160,10 @@ def _let_go(state: State, incident: Incident, probes: Sequence[str], why: str, r
 
 def tells_of_another_change(incident: Incident, probe: ProbeState, rules: Rules) -> bool:
     """Whether the probe is of a page that is seen to have changed since: its incident, told of something else, would hide that."""
-    if probe.changed == rules.open_after and not probe.is_restless:
-        return not _tells(incident, [probe.failed.message] if probe.failed else [])
+    if probe.change is None or probe.latest_effect is not probe.effect:  # it may yet be what the incident is of
+        return False
+    if probe.changed >= rules.open_after and not probe.is_restless:
+        return not probe.change.told and not _tells(incident, [probe.change.what])
     anew = probe.changed_anew == rules.nuisance_open_after
     return anew and not _tells(incident, [change.what for change in probe.changes])
 
@@ -169,10 +171,16 @@ def tells_of_another_change(incident: Incident, probe: ProbeState, rules: Rules)
 def left_as_changed(
     state: State, incident: Incident, probe: ProbeState, own: str, rules: Rules, now: float
 ) -> Judgement:
-    """Take a page that changed out of its incident, for `own`."""
+    """Take a page that changed out of its incident, for `own`. What it was seen to do counts there."""
     why = f"{probe.probe} tells of a payment page that changed, which is {own}"
     left = _without(probe, state, incident, own, why, rules, now)
-    return replace(left, state=left.state.with_probe(probe))  # what it was seen to do counts for its own
+    return replace(left, state=left.state.with_probe(_with_told(probe, incident)))
+
+
+def _with_told(probe: ProbeState, incident: Incident) -> ProbeState:
+    """Return the probe, which leaves the incident, with what that told of its payment page: another need not say it again."""
+    told = tuple(replace(c, told=c.told or _tells(incident, [c.what])) for c in probe.changes)
+    return replace(probe, changes=told)
 
 
 def _tells(incident: Incident, messages: Sequence[str]) -> bool:
@@ -281,7 +289,10 @@ def absorb(state: State, absorbed: Incident, survivor: Incident, why: str, rules
     """Let the probes of one incident go on in another of the same environment; its end names the survivor."""
     ended = incidents.resolved(absorbed, now, f"merged into {survivor.id}: {why}", survivor.id)
     grown, told = incidents.merged(survivor, absorbed, why, now)
-    merged = Judgement(state.dissolved(absorbed.id).with_incident(grown), [ended, told])
+    dissolved = state.dissolved(absorbed.id)
+    for probe in [p for name in absorbed.probes if (p := state.probes.get(name)) and p.changes]:
+        dissolved = dissolved.with_probe(_with_told(probe, absorbed))
+    merged = Judgement(dissolved.with_incident(grown), [ended, told])
     return merged.then(reassess(merged.state, grown, rules, now, "merged"))
 
 

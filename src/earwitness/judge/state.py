@@ -53,6 +53,7 @@ class Change:
     at: float  # when the latest run began that told so
     times: int = 1  # how many runs did
     of_late: int = 1  # and since the probe was last well
+    told: bool = False  # whether an incident that the probe has left told of it
 
     @property
     def weight(self) -> int:
@@ -93,10 +94,15 @@ class ProbeState:
         return self.failed.effect if self.failed else Effect.NONE
 
     @property
-    def changed(self) -> int:
-        """How many runs speak for the change of its payment page that the latest failure tells of; 0 if that tells of none."""
+    def change(self) -> Change | None:
+        """The change of its payment page that the latest failure tells of."""
         told = self.failed.message if self.failing and self.failed and is_watched(self) else None
-        return next((change.weight for change in self.changes if change.what == told), 0)
+        return next((change for change in self.changes if change.what == told), None)
+
+    @property
+    def changed(self) -> int:
+        """How many runs speak for that change; 0 if there is none."""
+        return self.change.weight if self.change else 0
 
     @property
     def changed_anew(self) -> int:
@@ -230,7 +236,9 @@ def _changes(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> tu
         return known
     what, at = probe.failed.message, probe.started_at
     if any(change.what == what for change in known):
-        return tuple(c if c.what != what else Change(what, at, c.times + 1, c.of_late + 1) for c in known)
+        return tuple(
+            c if c.what != what else replace(c, at=at, times=c.times + 1, of_late=c.of_late + 1) for c in known
+        )
     return (*known, Change(what, at))[-_MOST_CHANGES:]
 
 
