@@ -325,3 +325,14 @@ def test_a_changed_page_stays_where_people_merged_it(world, open_after):
     for _ in range(5):
         w.see("page", CHANGED)
     assert [i.id for i in w.open] == [slow.id]
+
+
+def test_a_change_that_is_met_in_one_slow_spell_after_another_is_told(world):
+    """With the end of each incident it was forgotten."""
+    w = world({"page": ("pay", [])})
+    for _ in range(3):
+        w.now += 1000
+        for seen in (SLOW, SLOW, SLOW, CHANGED, None, None):
+            w.see("page", *([seen] if seen else []))
+    titles = [t.incident.title for t in w.transitions if t.kind.value == "open"]
+    assert titles[-1] == "The payment page of “Pay” is not as it was accepted"

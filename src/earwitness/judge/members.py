@@ -11,7 +11,7 @@ from earwitness.judge.correlation import Group, correlate, home_of, in_common, k
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.pace import all_recovered, judged_in_full, makes_worse, put_off, waits
 from earwitness.judge.severity import Judged, judged_journeys, places_of, workaround_probes, worst_of
-from earwitness.judge.state import ProbeState, State
+from earwitness.judge.state import ProbeState, State, tells
 from earwitness.model import Awaited, Harm, Incident, Request, Rules, Severity, TransitionKind, Why, worse
 
 CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is worth three extra runs
@@ -163,9 +163,9 @@ def tells_of_another_change(incident: Incident, probe: ProbeState, rules: Rules)
     if probe.change is None or probe.latest_effect is not probe.effect:  # it may yet be what the incident is of
         return False
     if probe.changed >= rules.open_after and not probe.is_restless:
-        return not probe.change.told and not _tells(incident, [probe.change.what])
+        return not probe.change.told and not tells(incident, [probe.change.what])
     anew = probe.changed_anew == rules.nuisance_open_after
-    return anew and not _tells(incident, [change.what for change in probe.changes])
+    return anew and not tells(incident, [change.what for change in probe.changes])
 
 
 def left_as_changed(
@@ -179,14 +179,8 @@ def left_as_changed(
 
 def _with_told(probe: ProbeState, incident: Incident) -> ProbeState:
     """Return the probe, which leaves the incident, with what that told of its payment page: another need not say it again."""
-    told = tuple(replace(c, told=c.told or _tells(incident, [c.what])) for c in probe.changes)
+    told = tuple(replace(c, told=c.told or tells(incident, [c.what])) for c in probe.changes)
     return replace(probe, changes=told)
-
-
-def _tells(incident: Incident, messages: Sequence[str]) -> bool:
-    """Whether the incident has told of one of these failures since it opened, or opened again."""
-    since = [entry.text for entry in incident.timeline if entry.at >= incident.began_at]
-    return any(message in text for message in messages for text in since)
 
 
 def _without(

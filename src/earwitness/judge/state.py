@@ -1,6 +1,6 @@
 """What the judge remembers: each probe's standing, and the open incidents."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Self
@@ -266,6 +266,17 @@ def _failed(seen: Observation, effect: Effect) -> Failed:
     return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency, worst.attribution)
 
 
+def tells(incident: Incident, messages: Sequence[str]) -> bool:
+    """Whether the incident has told of one of these failures since it opened, or opened again."""
+    since = [entry.text for entry in incident.timeline if entry.at >= incident.began_at]
+    return any(message in text for message in messages for text in since)
+
+
+def _not_told(changes: tuple[Change, ...], incident: Incident) -> tuple[Change, ...]:
+    """Return what is still to be told after the incident has ended."""
+    return tuple(replace(c, of_late=0) for c in changes if not c.told and not tells(incident, [c.what]))
+
+
 MANY = 50  # probes: an incident of more is not judged in full by each run
 
 
@@ -366,7 +377,13 @@ class State:
         for name in incident.probes:
             if name in probes:
                 streak = 0 if probes[name].failing else probes[name].streak
-                probes[name] = replace(probes[name], streak=streak, serious_streak=0, serious_of_late=(), changes=())
+                probes[name] = replace(
+                    probes[name],
+                    streak=streak,
+                    serious_streak=0,
+                    serious_of_late=(),
+                    changes=_not_told(probes[name].changes, incident),
+                )
         return replace(
             self,
             probes=probes.finish(),
