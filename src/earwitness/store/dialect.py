@@ -16,10 +16,9 @@ def insert_if_new(connection: Connection, table: Table, row: Mapping[str, object
     return connection.execute(_if_new(connection.dialect.name, table), row).rowcount == 1
 
 
-def insert_those_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert those of the rows of which no unique key is already there. Any other error is raised."""
-    if rows:
-        connection.execute(_if_new(connection.dialect.name, table), rows)
+def insert_those_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> int:
+    """Insert those of the rows of which no unique key is already there, and return how many. Any other error is raised."""
+    return connection.execute(_if_new(connection.dialect.name, table), rows).rowcount if rows else 0
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:

@@ -35,7 +35,8 @@ class Missed:
 def begin_runs(connection: Connection, starting: Sequence[Run], started_at: float) -> set[str]:
     """Record that the runs start. Returns the ids of those that may: nobody took their slot, or their request, before."""
     rows = {run.id: _begun_row(run, started_at) for run in starting}
-    insert_those_new(connection, runs, list(rows.values()))
+    if insert_those_new(connection, runs, list(rows.values())) == len(rows):
+        return set(rows)
     return set(connection.scalars(_KNOWN, {"ids": list(rows)}))
 
 
