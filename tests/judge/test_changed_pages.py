@@ -336,3 +336,20 @@ def test_a_change_that_is_met_in_one_slow_spell_after_another_is_told(world):
             w.see("page", *([seen] if seen else []))
     titles = [t.incident.title for t in w.transitions if t.kind.value == "open"]
     assert titles[-1] == "The payment page of “Pay” is not as it was accepted"
+
+
+@pytest.mark.parametrize(
+    ("then", "title"),
+    [
+        (SLOW, "Customers finish “Pay”, but are annoyed"),
+        (CHANGED, "The payment page of “Pay” is not as it was accepted"),
+    ],
+)
+def test_a_slow_page_is_not_called_changed_for_one_visit(world, then, title):
+    w = world({"page": ("pay", [])})
+    for seen in (SLOW, SLOW, CHANGED):
+        w.see("page", seen)
+    assert w.kinds == []
+    assert [r.probe for r in w.requests] == ["page"], "it is looked at again at once"
+    w.see("page", then)
+    assert [i.title for i in w.open] == [title]

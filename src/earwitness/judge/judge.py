@@ -168,8 +168,8 @@ def _believed(state: State, group: Group, rules: Rules) -> bool:
     """Whether the failures confirm each other, one of them repeated itself, or one comes and goes."""
     members = [state.probes[name] for name in group.members]
     if not any(serious(m) for m in members):
-        repeated = any(m.changed >= rules.open_after for m in members)
-        return repeated or any(max(m.streak, m.changed_anew) >= rules.nuisance_open_after for m in members)
+        enough = rules.nuisance_open_after
+        return any(m.stays_changed(rules) if is_watched(m) else m.streak >= enough for m in members)
     together = group.cause.dependency is not None and len(members) >= rules.open_after
     repeated = any(m.serious_streak >= rules.open_after for m in members)
     return together or repeated or any(m.comes_and_goes(rules.open_after) for m in members)
