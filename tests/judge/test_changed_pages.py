@@ -5,7 +5,9 @@ from zlib import crc32
 
 import pytest
 
-from earwitness.model import Commanded, Effect, Failure, Finding, Severity, Why
+from earwitness.judge.state import ProbeState, State
+from earwitness.model import Commanded, Effect, Failure, Finding, Incident, Severity, Why
+from earwitness.store.codec import decode, encode
 
 SLOW = Finding(Failure.SLOW, "it took 9 s", Effect.NUISANCE)
 CHANGED = Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE)
@@ -353,3 +355,14 @@ def test_a_slow_page_is_not_called_changed_for_one_visit(world, then, title):
     assert [r.probe for r in w.requests] == ["page"], "it is looked at again at once"
     w.see("page", then)
     assert [i.title for i in w.open] == [title]
+
+
+def test_what_was_told_of_a_page_is_known_after_a_restart(world):
+    """The state is read from the store: each change is told once all the same."""
+    w = world({"page": ("pay", [])})
+    other = replace(CHANGED, message="new: banner.js")
+    for seen in (CHANGED, CHANGED, other, other, CHANGED, CHANGED, other):
+        w.see("page", seen)
+        probes = [decode(ProbeState, encode(probe)) for probe in w.state.probes.values()]
+        w.state = State.of(probes, [decode(Incident, encode(incident)) for incident in w.open])
+    assert w.kinds == ["open", "resolve", "open"]

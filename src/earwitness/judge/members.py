@@ -152,7 +152,8 @@ def _let_go(state: State, incident: Incident, probes: Sequence[str], why: str, r
     """Go on without these probes, and judge the incident anew."""
     left = tuple(name for name in incident.probes if name not in probes)
     journeys = tuple(dict.fromkeys(rules.probes[n].journey for n in left if n in rules.probes))
-    rest = replace(incident, probes=left, journeys=journeys)
+    joined = tuple(name for name in incident.joined if name not in probes)
+    rest = replace(incident, probes=left, journeys=journeys, joined=joined)
     rest, noted = incidents.noted(rest, now, TransitionKind.NOTE, why)
     parted = Judgement(state.with_incident(rest), [noted])
     return parted.then(reassess(parted.state, rest, rules, now))
@@ -237,7 +238,8 @@ def _is_stale(incident: Incident, journeys: Sequence[Judged], failing_from: tupl
 
 def _names_others(incident: Incident) -> bool:
     """Whether the argument names a journey whose probes have left the incident."""
-    return incident.argument is not None and any(h.journey not in incident.journeys for h in incident.argument.harms)
+    harms = incident.argument.harms if incident.argument else ()
+    return not {harm.journey for harm in harms}.issubset(incident.journeys)
 
 
 def _ways(harm: Harm) -> tuple[object, ...]:
