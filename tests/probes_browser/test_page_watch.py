@@ -100,6 +100,18 @@ async def test_lost_security_headers_are_told_as_such(watch, accept, shop):
     assert {e.name for e in seen.evidence} == {"page-watch.json", "page-watch.txt"}
 
 
+async def test_what_is_missing_from_a_visit_that_met_our_own_trouble_is_not_gone(accept, observe, shop, pages):
+    """Our resolver or uplink may have kept the script from coming."""
+    shop.faults.turn_on("shop-script-added")
+    await accept()
+    shop.faults.turn_off("shop-script-added")
+    steps = ({"open": f"{shop.url}/shop/card"}, {"fill": {"Name on the card": "Ada"}})
+    watched = {"pages": pages, "watch": "payment_page", "name": "pay"}
+    assert "gone: " in (await observe(*steps, **watched)).findings[0].message
+    seen = await observe(*steps, {"open": "http://169.254.169.254/"}, **watched)
+    assert (seen.outcome, [f.failure for f in seen.findings]) == (Outcome.UNKNOWN, [Failure.ADDRESS_REFUSED])
+
+
 async def test_a_changed_page_is_told_though_nobody_can_tell_how_its_journey_went_on(accept, observe, shop, pages):
     await accept()
     shop.faults.turn_on("shop-script-added")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from playwright.async_api import Error as BrowserError
@@ -28,6 +28,8 @@ class PageWatch:
     findings: list[Finding] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     note: str = "not taken: the journey did not get there"
+    _found: Difference = field(default_factory=Difference)
+    _step: str = ""
 
     async def take(self, step: str) -> None:
         """Take the inventory now, and compare it. What cannot be looked at is told: a skimmer may see to that."""
@@ -60,7 +62,7 @@ class PageWatch:
         accepted = baselines.accepted(now.probe)
         if not self.whole:  # what is missing is not gone, and what is no whole inventory is nothing to accept
             found = difference(accepted, now) if accepted else Difference()
-            return Difference(tuple(line for line in found.scripts if not line.startswith("gone: ")), found.headers)
+            return found.without_gone
         accept = baselines.accepting(now)
         if accepted is None:
             baselines.propose(now)
@@ -76,6 +78,16 @@ class PageWatch:
         return found
 
     async def _tell(self, found: Difference, step: str) -> None:
+        self._found, self._step = found, step
+        self.findings += self._told(found, step)
+        await self._keep(found)
+
+    @property
+    def in_doubt(self) -> list[Finding]:
+        """What is told of a visit whose journey met trouble of our own: it may have kept scripts from coming, and brings none."""
+        return list(self._told(self._found.without_gone, self._step))
+
+    def _told(self, found: Difference, step: str) -> Iterator[Finding]:
         of_headers = (
             f"; nor are its security headers: {_listed(found.headers)}" if found.scripts and found.headers else ""
         )
@@ -85,7 +97,9 @@ class PageWatch:
         ):
             if lines:  # of two findings, people are told of the first
                 message = f"{what} are not those that were accepted: {_listed(lines)}{also}; {self.note.removeprefix('changed; ')}"
-                self.findings.append(Finding(failure, message, Effect(self.spec.effect), step=step))
+                yield Finding(failure, message, Effect(self.spec.effect), step=step)
+
+    async def _keep(self, found: Difference) -> None:
         assert self.inventory is not None
         document = {"difference": asdict(found), "inventory": asdict(self.inventory)}
         text = "\n".join(["Scripts:", *found.scripts, "", "Security headers:", *found.headers, ""])

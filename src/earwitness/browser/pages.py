@@ -102,6 +102,11 @@ class Difference:
     def __bool__(self) -> bool:
         return bool(self.scripts or self.headers)
 
+    @property
+    def without_gone(self) -> "Difference":
+        """What holds though not all of the page may have come: what is missing is not gone."""
+        return Difference(tuple(line for line in self.scripts if not line.startswith("gone: ")), self.headers)
+
 
 def difference(accepted: PageInventory, now: PageInventory) -> Difference:
     """Return what changed. Scripts of the hosts that are `changing` now may change in content, but neither come nor go."""

@@ -162,16 +162,17 @@ class Stay:
         """Return what is told. That the page changed holds whatever became of the journey, whose end a skimmer may spoil."""
         found = without_doubt(self.journey.findings)
         watched = self.watch.findings if self.watch else []
-        changed = [f for f in watched if f.failure is not Failure.PAGE_NOT_WATCHED]
         nobodys = await self._nobodys(found)
         if nobodys is not None:
-            return without_doubt([nobodys, *changed])
+            return self._doubted([nobodys])
         named = {f.dependency for f in found}
-        return [
-            *without_doubt([*found, *changed]),
-            *(f for f in watched if f not in changed),
-            *(f for f in self._of_dependencies() if f.dependency not in named),
-        ]
+        others = [f for f in self._of_dependencies() if f.dependency not in named]
+        if any(f.attribution not in _THEIRS for f in found):
+            return [*self._doubted(found), *others]
+        return [*found, *watched, *others]
+
+    def _doubted(self, found: list[Finding]) -> list[Finding]:
+        return without_doubt([*found, *(self.watch.in_doubt if self.watch else ())])
 
     async def _nobodys(self, found: Sequence[Finding]) -> Finding | None:
         """Return what kept the journey from being seen to its end, instead of what was found in it, where something did."""
