@@ -8,6 +8,7 @@ from typing import Self
 from immutables import Map
 
 from earwitness.judge.layers import Try, with_try
+from earwitness.judge.page_changes import A_DAY, MOST_CHANGES, Change, remembered, seen_again
 from earwitness.model import (
     WATCH_FAILURES,
     Attribution,
@@ -43,22 +44,6 @@ class Place:
     location: str
     failing: bool
     at: float  # when that run began
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """How a payment page differed from what was accepted."""
-
-    what: str
-    at: float  # when the latest run began that told so
-    times: int = 1  # how many runs did
-    of_late: int = 1  # and since the probe was last well
-    told: bool = False  # whether an incident that the probe has left told of it
-
-    @property
-    def weight(self) -> int:
-        """How many runs speak for it: one that comes and goes needs one more than one that stays."""
-        return max(self.of_late, self.times - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +104,7 @@ class ProbeState:
     @property
     def is_restless(self) -> bool:
         """Whether its payment page changes in more ways than can be told apart."""
-        return len(self.changes) >= _MOST_CHANGES
+        return len(self.changes) >= MOST_CHANGES
 
     def comes_and_goes(self, open_after: int) -> bool:
         """Whether it failed more often of late than a confirmed failure has to."""
@@ -155,10 +140,8 @@ def _by(moment: float | None, at: float) -> float | None:
 
 
 SERIOUS = (Effect.BLOCKED, Effect.DIVERTED)
-_DAY = 86400.0  # seconds for which a change of a payment page is remembered at least
 _LATE = 5  # intervals for which a failure that came and went is remembered
 _TOLD = 16  # runs that are told apart by their ids
-_MOST_CHANGES = 16  # of a page, that are told apart by their words
 
 
 def after(previous: ProbeState | None, seen: Observation, rules: Rules) -> ProbeState:
@@ -227,19 +210,13 @@ def _well_at(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> fl
 
 
 def _changes(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> tuple[Change, ...]:
-    """Return them with this run's. One is remembered over visits that find the page as it was: a skimmer may show itself to some."""
-    oldest = probe.started_at - max(_LATE * rules.probes[probe.probe].interval, _DAY)
-    known = tuple(c for c in (previous.changes if previous else ()) if c.at >= oldest)
-    if probe.recovered(rules.resolve_after):
-        known = tuple(c if c.of_late == 0 else replace(c, of_late=0) for c in known)
+    """Return them with this run's."""
+    patience = max(_LATE * rules.probes[probe.probe].interval, A_DAY)
+    known = previous.changes if previous else ()
+    known = remembered(known, probe.started_at - patience, well=probe.recovered(rules.resolve_after))
     if not probe.failing or probe.failed is None or not is_watched(probe):
         return known
-    what, at = probe.failed.message, probe.started_at
-    if any(change.what == what for change in known):
-        return tuple(
-            c if c.what != what else replace(c, at=at, times=c.times + 1, of_late=c.of_late + 1) for c in known
-        )
-    return (*known, Change(what, at))[-_MOST_CHANGES:]
+    return seen_again(known, probe.failed.message, probe.started_at)
 
 
 def is_watched(probe: ProbeState) -> bool:
