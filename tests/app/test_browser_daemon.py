@@ -99,8 +99,7 @@ async def test_a_card_form_that_fails_is_an_incident_of_the_card_processor(stage
             assert secret.encode() not in file.read_bytes(), file
 
 
-async def test_a_missing_browser_is_told_at_load_and_impairs_the_monitor(tmp_path):
-    daemon = Daemon(tmp_path)
+async def test_a_missing_browser_is_told_at_load_and_impairs_the_monitor(daemon):
     made = config("http://127.0.0.1:9999")
     daemon.configure({**made, "browser": {"executable": "/nowhere/chromium"}})
     told = await cli("validate", "--config", daemon.config)
@@ -110,11 +109,9 @@ async def test_a_missing_browser_is_told_at_load_and_impairs_the_monitor(tmp_pat
     seen = await daemon.observation(await daemon.look("checkout"))
     assert (seen["outcome"], seen["findings"][0]["failure"]) == ("unknown", "browser_failed")
     assert 'earwitness_monitor_impaired{component="browser"} 1.0' in (await daemon.api.get("/metrics")).text
-    await daemon.close()
 
 
-async def test_a_browser_probe_that_a_reload_brings_gets_its_browser(tmp_path):
-    daemon = Daemon(tmp_path)
+async def test_a_browser_probe_that_a_reload_brings_gets_its_browser(daemon):
     made = {**config("http://127.0.0.1:9999"), "browser": {"executable": "/nowhere/chromium"}}
     daemon.configure(
         {**made, "probes": {"port": {"journey": "pay", "every": "7d", "tcp": {"host": "127.0.0.1", "port": 9}}}}
@@ -125,4 +122,3 @@ async def test_a_browser_probe_that_a_reload_brings_gets_its_browser(tmp_path):
     seen = await daemon.observation(await daemon.look("checkout"))
     assert [f["failure"] for f in seen["findings"]] == ["browser_failed"]
     assert seen["findings"][0]["message"].startswith("/nowhere/chromium cannot be executed")
-    await daemon.close()

@@ -3,11 +3,8 @@
 from pathlib import Path
 
 import pytest
-from daemon import Daemon
 from shop_config import web_config
 from virtual import until
-
-from earwitness.simulator.server import Simulator
 
 LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
@@ -25,53 +22,40 @@ def set_clock(tmp_path, monkeypatch):
     return offset.write_text
 
 
-async def test_probes_go_on_and_an_incident_resolves_after_the_clock_was_set_back(tmp_path, set_clock):
-    async with Simulator() as simulator:
-        daemon = Daemon(tmp_path)
-        daemon.configure(web_config(simulator.url, pages=("card",)))
-        await daemon.start()
-        try:
-            simulator.faults.turn_on("card-processor-down")
-            await until(lambda: _incidents(daemon, "open"), 30)
-            set_clock("-600")
-            simulator.faults.turn_off("card-processor-down")
-            await until(lambda: _incidents(daemon, "resolved"), 30)
-            assert (await daemon.api.get("/healthz")).status_code == 200
-        finally:
-            await daemon.close()
+async def test_probes_go_on_and_an_incident_resolves_after_the_clock_was_set_back(daemon, set_clock, simulator):
+    await _watch_the_card_page(daemon, simulator)
+    simulator.faults.turn_on("card-processor-down")
+    await until(lambda: _incidents(daemon, "open"), 30)
+    set_clock("-600")
+    simulator.faults.turn_off("card-processor-down")
+    await until(lambda: _incidents(daemon, "resolved"), 30)
+    assert (await daemon.api.get("/healthz")).status_code == 200
 
 
-async def test_slots_that_come_again_are_run_again(tmp_path, set_clock):
+async def test_slots_that_come_again_are_run_again(daemon, set_clock, simulator):
     """They would all be refused as taken: nobody looks, and nobody says so, for as long as the clock lost."""
-    async with Simulator() as simulator:
-        daemon = Daemon(tmp_path)
-        daemon.configure(web_config(simulator.url, pages=("card",)))
-        await daemon.start()
-        try:
-            await until(lambda: len(daemon.rows("SELECT 1 FROM observations")) >= 8, 30)
-            set_clock("-7")
-            ((newest, began),) = daemon.rows("SELECT max(rowid), max(started_at) FROM runs")
-            later = "SELECT started_at FROM runs WHERE rowid > ? ORDER BY rowid"
-            seen = await until(lambda: daemon.rows(later, newest + 1), 30)  # but for one that had its slot just then
-            assert seen[0][0] < began
-        finally:
-            await daemon.close()
+    await _watch_the_card_page(daemon, simulator)
+    await until(lambda: len(daemon.rows("SELECT 1 FROM observations")) >= 8, 30)
+    set_clock("-7")
+    ((newest, began),) = daemon.rows("SELECT max(rowid), max(started_at) FROM runs")
+    later = "SELECT started_at FROM runs WHERE rowid > ? ORDER BY rowid"
+    seen = await until(lambda: daemon.rows(later, newest + 1), 30)  # but for one that had its slot just then
+    assert seen[0][0] < began
 
 
-async def test_no_slot_stays_taken_that_will_come_again_after_a_start(tmp_path, set_clock):
-    async with Simulator() as simulator:
-        daemon = Daemon(tmp_path)
-        daemon.configure(web_config(simulator.url, pages=("card",)))
-        await daemon.start()
-        try:
-            await until(lambda: daemon.rows("SELECT 1 FROM observations"), 30)
-            await daemon.stop()
-            ((newest,),) = daemon.rows("SELECT max(slot) FROM runs")
-            set_clock("-600")
-            await daemon.start()
-            assert daemon.rows("SELECT 1 FROM runs WHERE slot > ?", newest - 300_000) == []
-        finally:
-            await daemon.close()
+async def test_no_slot_stays_taken_that_will_come_again_after_a_start(daemon, set_clock, simulator):
+    await _watch_the_card_page(daemon, simulator)
+    await until(lambda: daemon.rows("SELECT 1 FROM observations"), 30)
+    await daemon.stop()
+    ((newest,),) = daemon.rows("SELECT max(slot) FROM runs")
+    set_clock("-600")
+    await daemon.start()
+    assert daemon.rows("SELECT 1 FROM runs WHERE slot > ?", newest - 300_000) == []
+
+
+async def _watch_the_card_page(daemon, simulator):
+    daemon.configure(web_config(simulator.url, pages=("card",)))
+    await daemon.start()
 
 
 async def _incidents(daemon, status):

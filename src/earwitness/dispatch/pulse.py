@@ -31,23 +31,20 @@ _OF_TIME = frozenset(  # what a target is blamed for that was not waited for, or
     }
 )
 
-_OF_REPLIES = (
-    frozenset(  # what a line says to a caller who listens while the call goes on, and replies late or not at all
-        {
-            Failure.EARLY_HANGUP,
-            Failure.WRONG_PROMPT,
-            Failure.PROMPT_MISSING,
-            Failure.PROMPT_TRUNCATED,
-            Failure.DTMF_IGNORED,
-            Failure.MISROUTED,
-        }
-    )
+_OF_REPLIES = frozenset(  # what a line says to a caller who listens live, and replies late or not at all
+    {
+        Failure.EARLY_HANGUP,
+        Failure.WRONG_PROMPT,
+        Failure.PROMPT_MISSING,
+        Failure.PROMPT_TRUNCATED,
+        Failure.DTMF_IGNORED,
+        Failure.MISROUTED,
+    }
 )
 _LINES_WAIT = 2.0  # seconds for which every line waits for a caller's reply
 
-_Between = Callable[
-    [float, float], float
-]  # seconds into the run, from one moment to another -> seconds of them that the loop stood still
+_Between = Callable[[float, float], float]
+"""From one moment to another, in seconds into the run: for how many of them the loop stood still."""
 
 
 class Pulse:

@@ -55,7 +55,7 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
         uncontradicted = [g for g in groups if g.cause.dependency == accused]
         groups = uncontradicted or [_despite_passes(accused, seeds, state, rules, since, now)]
     elif not any(len(g.members) > 1 for g in groups):
-        ways = _shared(() if _is_its_own(state.probes[name], rules) else rules.probes[name].reaches for name in seeds)
+        ways = _shared(_reaches(name, state, rules) for name in seeds)
         reached = _explanations(ways, seeds, state, rules, since, now)
         groups = [g for g in reached if len(g.members) > 1] or groups
     if not groups:
@@ -123,15 +123,16 @@ def _needs(name: str, state: State, rules: Rules) -> tuple[str, ...]:
     return declared if blamed is None or blamed in declared else (*declared, blamed)
 
 
+def _reaches(name: str, state: State, rules: Rules) -> tuple[str, ...]:
+    """Return the hosts and numbers that the probe goes to. Those of a page that changed explain nothing: it works."""
+    return () if _is_its_own(state.probes[name], rules) else rules.probes[name].reaches
+
+
 def explains(dependency: str | None, name: str, state: State, rules: Rules) -> bool:
     """Whether the probe needs the dependency, or goes that way, and its finding blames no other."""
-    if (
-        dependency is None
-        or _is_its_own(state.probes[name], rules)
-        or _blamed(name, state, rules) not in (None, dependency)
-    ):
+    if dependency is None or _blamed(name, state, rules) not in (None, dependency):
         return False
-    return dependency in _needs(name, state, rules) or dependency in rules.probes[name].reaches
+    return dependency in _needs(name, state, rules) or dependency in _reaches(name, state, rules)
 
 
 def _shared(of_each: Iterable[tuple[str, ...]]) -> list[str]:
