@@ -270,7 +270,7 @@ def redirected(make_web, monkeypatch):
 
         monkeypatch.setattr(transport, "_open", opened)
         request = httpx.Request("GET", "http://1.1.1.1/pay")
-        return await follow(transport, httpx.Cookies(), request, Terms(**terms), Trail(), 1)
+        return await follow(transport, httpx.Cookies(), request, Terms(**terms), Trail(), 1, None)
 
     return redirected
 

@@ -282,6 +282,6 @@ async def test_without_tls_there_is_no_http3_to_insist_on(make_web):
     async with raw_server(answering(OK)) as port:
         request.url = request.url.copy_with(port=port)
         web = make_web()
-        arrival = await web.transport.send(request, replace(web.terms(), version="3", timeout=5.0))
+        arrival = await web.transport.send(request, replace(web.terms(), version="3"), 5.0)
         assert (arrival.status, arrival.exchange.http_version) == (200, "1.1")
         await arrival.body.aclose()

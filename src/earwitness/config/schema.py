@@ -198,7 +198,7 @@ class ProbeSpec(Spec):
     def kind(self) -> Kind:
         return next(kind for name, kind in KINDS.items() if getattr(self, name) is not None)
 
-    @property
+    @cached_property
     def spec(self) -> Spec:
         found: Spec = next(spec for name in KINDS if (spec := getattr(self, name)) is not None)
         return found
@@ -211,7 +211,7 @@ class ProbeSpec(Spec):
         assert self.cron is not None
         return self.cron.shortest_gap(ZoneInfo(self.timezone), datetime.now(UTC))
 
-    @property
+    @cached_property
     def budget(self) -> float:
         """How long a run may take, in seconds."""
         return self.kind.budget(self.spec)

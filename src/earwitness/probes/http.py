@@ -11,7 +11,10 @@ from earwitness.probes.http_spec import HttpSpec
 from earwitness.probes.http_step import Visit
 from earwitness.probes.http_terms import FAMILIES
 from earwitness.probes.http_visit import Visitor
+from earwitness.transport.exchange import Stage
 from earwitness.transport.redaction import Redaction
+
+_PHASES = {stage: f"phase_{stage}" for stage in Stage}
 
 
 @dataclass(slots=True)
@@ -48,7 +51,7 @@ async def run(spec: HttpSpec, ctx: RunContext) -> Observation:
     """
     if ctx.web is None:
         raise RuntimeError("an HTTP probe needs a web client")
-    web, redaction = ctx.web, Redaction(spec.secrets())
+    web, redaction = ctx.web, Redaction(ctx.memo.once(spec, "secrets", lambda: tuple(spec.secrets())))
     tries: list[_Try] = []
     bests: list[_Try] = []
     for family in FAMILIES[spec.ip]:
@@ -138,7 +141,7 @@ def _measures(best: _Try) -> dict[str, float]:
     for visit in best.visits:
         for exchange in visit.trail.exchanges:
             for stage, seconds in exchange.phases.items():
-                measures[f"phase_{stage}"] = measures.get(f"phase_{stage}", 0.0) + seconds
+                measures[_PHASES[stage]] = measures.get(_PHASES[stage], 0.0) + seconds
     measures |= {f"step_{v.step.name}": v.duration for v in best.visits if v.step.name and v.request is not None}
     answer = best.reached.answer
     if answer is not None:

@@ -41,7 +41,7 @@ character sets, take quadratic time, or give characters that nothing can be writ
 
 @dataclass(frozen=True)
 class Answer:
-    """The last answer of a step, read to its end. `headers` are as they came, `seconds` is the whole step.
+    """The last answer of a step, read to its end. `raw_headers` are as they came, `seconds` is the whole step.
 
     `redaction` knows what its text may not show.
     """
@@ -50,16 +50,22 @@ class Answer:
     url: httpx.URL
     status: int
     reason: str
-    headers: httpx.Headers
+    raw_headers: Sequence[tuple[bytes, bytes]]
     body: bytes
     seconds: float
     certificates: Sequence[Certificate] = ()
     redaction: Redaction = field(default_factory=Redaction)
 
     @cached_property
+    def headers(self) -> httpx.Headers:
+        """The headers by their names. To sort them takes longer than most checks, which need none."""
+        return httpx.Headers(self.raw_headers)
+
+    @cached_property
     def text(self) -> str:
         """The body as text; what does not fit its character set becomes U+FFFD."""
-        return self.body.decode(_charset(self.headers.get("content-type", "")), "replace")
+        named = b", ".join(value for name, value in self.raw_headers if name.lower() == b"content-type")
+        return self.body.decode(_charset(named), "replace")
 
     def excerpt(self, text: str) -> str:
         """Return the beginning of a text on one line, without what nobody may see, in quotes."""
@@ -79,9 +85,9 @@ class Answer:
 
 
 @lru_cache(maxsize=256)
-def _charset(content_type: str) -> str:
+def _charset(content_type: bytes) -> str:
     """Return the codec of the character set that is named, of UTF-8 where none or none of the web's is."""
-    named = _CHARSET.search(content_type)
+    named = _CHARSET.search(content_type.decode("latin-1"))
     try:
         codec = codecs.lookup(named[1]).name if named else "utf-8"
     except LookupError:
@@ -151,7 +157,7 @@ def _check_redirect(step: "StepSpec", answer: Answer) -> Iterator[Finding]:
     if step.follow_redirects:
         where, what = answer.url, "to end at"
     else:
-        location = location_in(answer.headers.raw) if answer.status in REDIRECTS else None
+        location = location_in(answer.raw_headers) if answer.status in REDIRECTS else None
         if location is None:
             message = f"expected a redirect to {answer.redaction.url(wanted)}, got {answer.status_line}"
             yield Finding(Failure.WRONG_REDIRECT, message, step.harm)

@@ -7,7 +7,7 @@ from earwitness.model import Failure, Finding
 from earwitness.probes.http_fields import parsed_url
 from earwitness.probes.http_spec import HttpSpec, StepSpec
 from earwitness.transport.base import ascii_host
-from earwitness.transport.exchange import Exchange, Terms
+from earwitness.transport.exchange import Exchange, Stage, Terms
 
 FAMILIES: dict[str, tuple[int | None, ...]] = {"any": (None,), "4": (4,), "6": (6,), "both": (4, 6)}
 
@@ -24,6 +24,14 @@ def terms_of(spec: HttpSpec, terms: Terms, family: int | None) -> Terms:
         name_server=spec.resolver,
         proxy=None if spec.proxy is None else spec.proxy.proxy(),
     )
+
+
+def terms_of_step(terms: Terms, step: StepSpec) -> Terms:
+    """Return the terms of the section with what one of its steps says."""
+    limits = {Stage.CONNECT: step.timeouts.connect, Stage.TLS: step.timeouts.tls}
+    limits[Stage.PROCESSING] = step.timeouts.first_byte
+    known = {stage: limit for stage, limit in limits.items() if limit is not None}
+    return replace(terms, limits=known, body_limit=step.body_limit)
 
 
 def check_version(terms: Terms, exchange: Exchange, step: StepSpec) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from earwitness.probes.context import RunContext
 from earwitness.probes.http_capture import captured
 from earwitness.probes.http_checks import Answer, check_head, check_rest
 from earwitness.probes.http_fields import parsed_url
-from earwitness.probes.http_oauth2 import Token, basic, read_token, refused_by
+from earwitness.probes.http_oauth2 import OAuth2Spec, Token, basic, read_token, refused_by
 from earwitness.probes.http_prepared import Prepared
 from earwitness.probes.http_spec import HttpSpec, StepSpec
 from earwitness.probes.http_step import Visit, finding_of, host_of
@@ -26,7 +26,7 @@ from earwitness.probes.http_templates import (
     fill_json,
     fill_url,
 )
-from earwitness.probes.http_terms import check_version, terms_of
+from earwitness.probes.http_terms import check_version, terms_of, terms_of_step
 from earwitness.probes.leaving import LEAVING, leave
 from earwitness.transport.base import Arrival
 from earwitness.transport.chain import as_utc, needed_of
@@ -37,7 +37,7 @@ from earwitness.transport.client_certificate import (
 )
 from earwitness.transport.cookies import keep_cookies, send_cookies
 from earwitness.transport.errors import ExchangeError
-from earwitness.transport.exchange import Certificate, Stage
+from earwitness.transport.exchange import Certificate, Terms
 from earwitness.transport.redaction import Redaction, is_long, secrets_of_request
 from earwitness.transport.redirects import follow, same_origin
 
@@ -57,6 +57,7 @@ class Visitor:
     ) -> None:
         self._suffix = f" over IPv{family}" if spec.ip == "both" else ""
         self._spec, self._ctx, self._web, self._redaction = spec, ctx, web, redaction
+        self._family = family
         self._jar = httpx.Cookies()
         self._terms = ctx.memo.once(spec, ("terms", family), lambda: terms_of(spec, web.terms(spec.allow), family))
         self._home = parsed_url(spec.flow[0].url)  # where credentials belong
@@ -129,7 +130,18 @@ class Visitor:
     async def _fetch_token(self) -> bool:
         oauth2 = self._spec.oauth2
         assert oauth2 is not None
-        step = StepSpec.model_validate(
+        visit = self._begin(self._ctx.memo.once(self._spec, "token", lambda: self._token_step(oauth2)))
+        visit.signs_in = True
+        await self._send(visit)
+        self._token = self._read_token(visit)
+        self._settle(visit)
+        self._fetched = True
+        if self._token is not None:
+            self._ctx.tokens.put(oauth2, self._token)
+        return self._token is not None
+
+    def _token_step(self, oauth2: OAuth2Spec) -> StepSpec:
+        return StepSpec.model_validate(
             {
                 "name": "token",
                 "url": oauth2.token_url,
@@ -141,15 +153,6 @@ class Visitor:
                 "follow_redirects": False,  # one that keeps the form would carry the client's secret wherever it leads
             }
         )
-        visit = self._begin(step)
-        visit.signs_in = True
-        await self._send(visit)
-        self._token = self._read_token(visit)
-        self._settle(visit)
-        self._fetched = True
-        if self._token is not None:
-            self._ctx.tokens.put(oauth2, self._token)
-        return self._token is not None
 
     def _read_token(self, visit: Visit) -> Token | None:
         if visit.answer is None or visit.findings:
@@ -267,20 +270,12 @@ class Visitor:
 
     async def _exchange(self, visit: Visit, request: httpx.Request) -> None:
         step = visit.step
+        terms, redirects = self._terms_for(request, step), step.redirects if step.follow_redirects else None
         left = self._until - asyncio.get_running_loop().time()
-        limits = {Stage.CONNECT: step.timeouts.connect, Stage.TLS: step.timeouts.tls}
-        limits[Stage.PROCESSING] = step.timeouts.first_byte
-        terms = replace(
-            self._terms,
-            timeout=max(0.001, self._spec.time_of(step, left)),
-            limits={stage: limit for stage, limit in limits.items() if limit is not None},
-            body_limit=step.body_limit,
-            client=self._certificate if self._trusted(request.url, step) else None,
-        )
+        seconds = max(0.001, self._spec.time_of(step, left))
         try:
-            redirects = step.redirects if step.follow_redirects else None
             try:
-                arrival = await follow(self._web.transport, self._jar, request, terms, visit.trail, redirects)
+                arrival = await follow(self._web.transport, self._jar, request, terms, visit.trail, redirects, seconds)
             finally:
                 for asked in visit.trail.asked:
                     self._hide(secrets_of_request(asked))
@@ -288,6 +283,12 @@ class Visitor:
         except httpx.TransportError as error:
             visit.findings.append(finding_of(error, step))
             visit.lacks = bool(step.capture)
+
+    def _terms_for(self, request: httpx.Request, step: StepSpec) -> Terms:
+        terms = self._ctx.memo.once(step, ("terms", self._family), lambda: terms_of_step(self._terms, step))
+        if self._certificate is None or not self._trusted(request.url, step):
+            return terms
+        return replace(terms, client=self._certificate)
 
     async def _read(self, arrival: Arrival, visit: Visit, request: httpx.Request) -> None:
         """Read the body and check everything; what breaks off the body leaves the head to be judged."""
@@ -306,7 +307,7 @@ class Visitor:
             url=arrival.url,
             status=arrival.status,
             reason=arrival.reason,
-            headers=httpx.Headers(arrival.headers),
+            raw_headers=arrival.headers,
             body=bytes(body),
             seconds=self._ctx.elapsed - visit.started,
             certificates=[c for shown in visit.trail.exchanges for c in self._needed(shown.certificates, visit.step)],

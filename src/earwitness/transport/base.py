@@ -4,7 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Self
@@ -57,11 +57,9 @@ class Reply:
 class Watch:
     """Ends the block it is around when the stage under way, or the whole exchange, takes too long."""
 
-    def __init__(self, exchange: Exchange, terms: Terms, deadline: float | None) -> None:
+    def __init__(self, exchange: Exchange, terms: Terms) -> None:
         self._exchange = exchange
         self._limits = terms.limits
-        self._deadline = deadline
-        self._whole = terms.timeout
         self._late: tuple[Stage, float] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.refresh: Callable[[], None] = lambda: None  # an engine that must be asked where it is sets this
@@ -79,10 +77,10 @@ class Watch:
         Waking as often as the smallest limit makes sure to see a stage before its own limit is up.
         """
         self.refresh()
-        now, stage = self._loop.time(), self._exchange.stage
+        now, stage, until = self._loop.time(), self._exchange.stage, self._exchange.until
         limit = self._limits.get(stage)
-        if self._deadline is not None and now >= self._deadline:
-            self._end(stage, self._whole or 0.0)
+        if until is not None and now >= until:
+            self._end(stage, self._exchange.limit or 0.0)
         elif limit is not None and stage in self._exchange.began and now >= self._exchange.began[stage] + limit:
             self._end(stage, limit)
         else:
@@ -90,8 +88,8 @@ class Watch:
 
     def _arm(self, now: float, stage: Stage, limit: float | None) -> asyncio.TimerHandle | None:
         wakes = [now + seconds for seconds in self._limits.values()]
-        if self._deadline is not None:
-            wakes.append(self._deadline)
+        if self._exchange.until is not None:
+            wakes.append(self._exchange.until)
         if limit is not None and stage in self._exchange.began:
             wakes.append(self._exchange.began[stage] + limit)
         return self._loop.call_at(min(wakes), self._look) if wakes else None
@@ -116,22 +114,13 @@ class Watch:
 class Body(httpx.AsyncByteStream):
     """The body, unpacked, counted and cut off where the terms say so."""
 
-    def __init__(
-        self,
-        reply: Reply,
-        exchange: Exchange,
-        terms: Terms,
-        encoding: str,
-        deadline: float | None,
-    ) -> None:
+    def __init__(self, reply: Reply, exchange: Exchange, terms: Terms, encoding: str) -> None:
         self._reply = reply
         self._exchange = exchange
         self._limit = terms.body_limit
         self._came = 0  # bytes before they were unpacked
         self._encoding = encoding  # which matters to who reads the body alone
         self._closed = False
-        self._deadline = deadline  # on the loop's clock
-        self._whole = terms.timeout or 0.0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -152,10 +141,10 @@ class Body(httpx.AsyncByteStream):
     async def _next(self) -> bytes | None:
         """Return the next chunk as it came, None after the last. Raises TimedOutError."""
         try:
-            async with _NO_LIMIT if self._reply.at_hand() else asyncio.timeout_at(self._deadline):
+            async with _NO_LIMIT if self._reply.at_hand() else asyncio.timeout_at(self._exchange.until):
                 return await anext(self._reply.chunks, None)
         except TimeoutError as error:
-            raise too_late(Stage.TRANSFER, self._whole) from error
+            raise too_late(Stage.TRANSFER, self._exchange.limit or 0.0) from error
 
     def _counted(self, piece: bytes) -> bytes:
         self._exchange.size += len(piece)
@@ -190,8 +179,7 @@ class Arrival:
 class GuardedTransport(httpx.AsyncBaseTransport, ABC):
     """An httpx transport whose every connection goes where the guard lets it.
 
-    For httpx a request's terms are in its extensions under TERMS; without them httpx's own read timeout is for the whole
-    exchange. The record is in the response's extensions under EXCHANGE.
+    For httpx a request's terms are in its extensions under TERMS, and httpx's own read timeout is for the whole exchange. The record is in the response's extensions under EXCHANGE.
     """
 
     def __init__(self, resolver: Resolver, trust: TrustStore, route: Callable[[Address, int], bool] = routable) -> None:
@@ -206,10 +194,8 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         """Send the request to one of `addresses` and return when the headers are there. Raises ExchangeError."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        terms: Terms = request.extensions.get(TERMS, Terms())
-        if terms.timeout is None:
-            terms = replace(terms, timeout=request.extensions.get("timeout", {}).get("read"))
-        arrival = await self.send(request, terms)
+        seconds = request.extensions.get("timeout", {}).get("read")
+        arrival = await self.send(request, request.extensions.get(TERMS, Terms()), seconds)
         # The body that we hand on is unpacked, so httpx must not try again.
         kept = [(name, value) for name, value in arrival.headers if name.lower() != b"content-encoding"]
         extensions = {
@@ -219,20 +205,20 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         }
         return httpx.Response(arrival.status, headers=kept, stream=arrival.body, extensions=extensions)
 
-    async def send(self, request: httpx.Request, terms: Terms) -> Arrival:
+    async def send(self, request: httpx.Request, terms: Terms, seconds: float | None) -> Arrival:
         """Send a request on these terms and return when the head of the answer is there.
 
-        Raises ExchangeError, with the record of what was seen until then.
+        All of it, the body included, must end within so many `seconds`. Raises ExchangeError, with the record of what was
+        seen until then.
         """
         loop = asyncio.get_running_loop()
-        deadline = None if terms.timeout is None else loop.time() + terms.timeout
-        exchange = Exchange(host=ascii_host(request.url))
+        exchange = Exchange(ascii_host(request.url), seconds, None if seconds is None else loop.time() + seconds)
         try:
             with by_way_of_proxy(terms.proxy, exchange):
-                async with Watch(exchange, terms, deadline) as watch:
+                async with Watch(exchange, terms) as watch:
                     addresses = await self._addresses(request.url, terms, exchange)
                     reply = await self._open(request, addresses, terms, exchange, watch)
-            return _arrived(request.url, reply, exchange, terms, deadline)
+            return _arrived(request.url, reply, exchange, terms)
         except ExchangeError as error:
             exchange.ended = loop.time()
             error.exchange = exchange
@@ -265,10 +251,10 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         return await resolver.resolve(host, terms.family)
 
 
-def _arrived(url: httpx.URL, reply: Reply, exchange: Exchange, terms: Terms, deadline: float | None) -> Arrival:
+def _arrived(url: httpx.URL, reply: Reply, exchange: Exchange, terms: Terms) -> Arrival:
     exchange.headers = tuple(reply.headers)
     encoding = b",".join(value for name, value in reply.headers if name.lower() == b"content-encoding")
-    body = Body(reply, exchange, terms, encoding.decode("latin-1"), deadline)
+    body = Body(reply, exchange, terms, encoding.decode("latin-1"))
     return Arrival(url, reply.status, reply.reason.decode("latin-1"), reply.headers, body, exchange)
 
 

@@ -38,13 +38,12 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an exchange may do. Times are seconds; `timeout` is for all of it, name lookup to last byte."""
+    """What an exchange may do. How long it may take in all is no part of them: of a flow it is what is left."""
 
     allow: tuple[Network, ...] = ()
     deny: tuple[Network, ...] = ()  # whatever is allowed, by a proxy too
     fresh: bool = True  # a connection of its own, used once
-    timeout: float | None = None
-    limits: Mapping[Stage, float] = field(default_factory=dict)
+    limits: Mapping[Stage, float] = field(default_factory=dict)  # seconds
     body_limit: int = 1024**2  # bytes after decompression
     header_limit: int = 64 * 1024  # bytes of the status line and all headers
     version: str | None = None  # of HTTP: 1.1, 2 or 3; None is what server and transport agree on
@@ -76,6 +75,8 @@ class Exchange:
     """What was seen of one request and its answer; complete once the body was read or an error was raised."""
 
     host: str = ""
+    limit: float | None = None  # seconds that all of it may take, name lookup to last byte
+    until: float | None = None  # when they are over, on the loop's clock
     began: dict[Stage, float] = field(default_factory=dict)  # on the loop's clock
     ended: float | None = None
     address: str | None = None

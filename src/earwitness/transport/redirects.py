@@ -53,20 +53,21 @@ async def follow(
     terms: Terms,
     trail: Trail,
     limit: int | None,
+    seconds: float | None,
 ) -> Arrival:
     """Return the last answer with its body unread, after at most `limit` redirects; None follows none.
 
-    `terms.timeout` is for all hops and the body together, `terms.client` for the origin of the request alone. Cookies are
+    `seconds` are for all hops and the body together, `terms.client` is for the origin of the request alone. Cookies are
     kept in the jar. Raises ExchangeError, or httpx.LocalProtocolError where the request cannot be sent.
     """
     loop = asyncio.get_running_loop()
-    deadline = None if terms.timeout is None else loop.time() + terms.timeout
+    deadline = None if seconds is None else loop.time() + seconds
     home: _Home | None = None
     for _ in range((limit or 0) + 1):
         if home is not None:
-            left = None if deadline is None else max(0.001, deadline - loop.time())
-            terms = replace(terms, timeout=left, client=home.client if home.has(request.url) else None)
-        arrival = await _send(transport, request, terms, trail)
+            seconds = None if deadline is None else max(0.001, deadline - loop.time())
+            terms = replace(terms, client=home.client if home.has(request.url) else None)
+        arrival = await _send(transport, request, terms, trail, seconds)
         location = None if limit is None or arrival.status not in REDIRECTS else location_in(arrival.headers)
         if home is None and location is not None:
             home = _Home(request, terms.client, _own_cookie(request, jar))
@@ -83,9 +84,11 @@ async def follow(
     raise BrokenAnswerError(f"more than {limit} redirects: {way}", Failure.TOO_MANY_REDIRECTS)
 
 
-async def _send(transport: GuardedTransport, request: httpx.Request, terms: Terms, trail: Trail) -> Arrival:
+async def _send(
+    transport: GuardedTransport, request: httpx.Request, terms: Terms, trail: Trail, seconds: float | None
+) -> Arrival:
     try:
-        arrival = await transport.send(request, terms)
+        arrival = await transport.send(request, terms, seconds)
     except ExchangeError as error:
         if error.exchange is not None:
             trail.exchanges.append(error.exchange)

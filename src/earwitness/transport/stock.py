@@ -55,7 +55,7 @@ class _PinnedBackend(httpcore.AsyncNetworkBackend):
 
     def _share(self) -> float | None:
         """Return the seconds that one of the addresses may take, so that one that takes nobody leaves some for the next."""
-        known = [limit for limit in (self._terms.timeout, self._terms.limits.get(Stage.CONNECT)) if limit is not None]
+        known = [limit for limit in (self._exchange.limit, self._terms.limits.get(Stage.CONNECT)) if limit is not None]
         return min(known) / len(self._addresses) if known else None
 
     async def _connect(

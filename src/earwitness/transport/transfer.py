@@ -29,6 +29,7 @@ _WANTED = {
     "3": pycurl.CURL_HTTP_VERSION_3ONLY,
 }
 _STATUS_LINE = re.compile(rb"HTTP/\S+\s+(\d{3})([^\r\n]*)")
+_LINE_ENDS = (b"\r", b"\n")
 _SUPPRESS_CONNECT_HEADERS = 265  # pycurl has no name for this option of libcurl
 
 
@@ -87,7 +88,7 @@ class Transfer:
         self.headers: list[tuple[bytes, bytes]] = []
         self.status = 0
         self.headers_done = False
-        self._begins = True  # whether the next line is the first of an answer
+        self._head: list[bytes] = []  # the lines of an answer, up to the empty one
         self.reason = b""
         self.sized = 0  # bytes of status lines and headers
         self.answered: asyncio.Future[None] = self._loop.create_future()
@@ -180,43 +181,47 @@ class Transfer:
         return opened
 
     def _on_connected(self, address: str, _local: str, _port: int, _local_port: int) -> int:
-        """Check once more before the request is sent: the connection may have been opened on someone else's terms."""
+        """Check once more before the request is sent over a connection that may have been opened on someone else's terms."""
         try:
-            check(_address(address), self._allow, self._terms.deny)
+            if self.keeps:
+                check(_address(address), self._allow, self._terms.deny)
         except Exception as error:  # noqa: BLE001  # Kept, as above.
             self._keep(error)
             return int(pycurl.PREREQFUNC_ABORT)
         self._ready = self._loop.time()
         return int(pycurl.PREREQFUNC_OK)
 
-    def _on_header(self, line: bytes) -> int:
+    def _on_header(self, line: bytes) -> int | None:
+        """Take a line; None takes it whole. What can wait is left to the end of the head, since this is called for each."""
         try:
-            self._read_header(line)
+            self._read_line(line)
         except Exception as error:  # noqa: BLE001  # Kept, as above.
             self._keep(error)
             return -1
-        return len(line)
+        return None
 
-    def _read_header(self, line: bytes) -> None:
+    def _read_line(self, line: bytes) -> None:
         self.sized += len(line)
         if self.sized > self._terms.header_limit:
             limit = self._terms.header_limit
             raise BrokenAnswerError(f"the headers are larger than {limit} bytes", Failure.PROTOCOL_ERROR)
         if self.headers_done:
             return  # a trailer
-        if self._begins:
-            self._begins = False
+        if not self._head:
             self.status, self.reason = _status(line)
-        elif line.strip(b"\r\n"):
-            name, _, value = line.rstrip(b"\r\n").partition(b":")
-            self.headers.append((name.strip(), value.strip()))
-        elif self.status < 200:
-            self.headers.clear()  # an interim answer; the real one follows
-            self._begins = True
-        else:
-            self.headers_done = True
-            if not self.answered.done():
-                self.answered.set_result(None)
+        self._head.append(line)
+        if line[:1] in _LINE_ENDS:
+            self._read_head()
+
+    def _read_head(self) -> None:
+        lines, self._head = self._head[1:-1], []
+        if self.status < 200:  # an interim answer; the real one follows
+            return
+        split = (line.partition(b":") for line in lines)
+        self.headers = [(name.strip(), value.strip()) for name, _, value in split]
+        self.headers_done = True
+        if not self.answered.done():
+            self.answered.set_result(None)
 
     def _on_write(self, data: bytes) -> int:
         if len(self._waiting) >= _HIGH_WATER:
