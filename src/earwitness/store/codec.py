@@ -17,7 +17,7 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {
 
 def encode(value: object) -> str:
     """Return the JSON text of a stored kind of value."""
-    return _ADAPTERS[type(value)].dump_json(value).decode()
+    return _ADAPTERS[type(value)].serializer.to_json(value).decode()
 
 
 def decode(kind: type[T], text: str | bytes) -> T:
