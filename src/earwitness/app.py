@@ -400,7 +400,7 @@ class App:
 
 def _series(of: ProbeRule | Run | None) -> tuple[str, ...] | None:
     """Return what the configuration puts into the labels of a probe's series."""
-    return None if of is None else (of.journey, of.channel.value, of.environment)
+    return None if of is None else (of.journey, of.channel, of.environment)
 
 
 async def run_daemon(config_path: Path, data_dir: Path, mask: SecretMask, location: str) -> None:

@@ -114,6 +114,8 @@ def _told(visits: Sequence[Visit]) -> list[Finding]:
 
 def _worded(best: _Try, tries: Sequence[_Try]) -> Iterator[Finding]:
     """Yield the findings; those of a named step say which, since alerts show the message alone."""
+    if not best.findings:
+        return
     named = {visit.name: visit.step.name for one in tries for visit in one.visits if visit.step.name}
     for finding in best.findings:
         step = named.get(finding.step or "")

@@ -80,8 +80,11 @@ class Answer:
 
     @property
     def status_line(self) -> str:
-        known = self.status in HTTPStatus.__members__.values()
-        return f"{self.status} {self.reason or (HTTPStatus(self.status).phrase if known else '')}".strip()
+        return f"{self.status} {self.reason or _phrase(self.status)}".strip()
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
 
 
 @lru_cache(maxsize=256)

@@ -5,6 +5,7 @@ from typing import Self
 
 import httpx
 
+from earwitness.transport.exchange import WRITTEN
 from earwitness.transport.redaction import secrets_of_request
 
 
@@ -17,4 +18,5 @@ class Prepared:
 
     @classmethod
     def of(cls, request: httpx.Request) -> Self:
+        request.extensions.setdefault(WRITTEN, None)
         return cls(request, tuple(dict.fromkeys(secrets_of_request(request))))

@@ -363,6 +363,8 @@ class Visitor:
 
     def _settle(self, visit: Visit) -> None:
         """Give each finding its step and its owner, take out of it what nobody may see, and say nothing twice."""
+        if not visit.findings:
+            return
         said = {(f.failure, f.message) for other in self.visits if other is not visit for f in other.findings}
         settled = [
             self._ctx.hosts.attributed(

@@ -60,43 +60,34 @@ class Watch:
     def __init__(self, exchange: Exchange, terms: Terms) -> None:
         self._exchange = exchange
         self._limits = terms.limits
-        self._late: tuple[Stage, float] | None = None
+        self._late: float | None = None  # the limit that the stage under way has passed, in seconds
         self._timer: asyncio.TimerHandle | None = None
         self.refresh: Callable[[], None] = lambda: None  # an engine that must be asked where it is sets this
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._timeout = asyncio.timeout(None)
+        self._timeout = asyncio.timeout_at(self._exchange.until)
         await self._timeout.__aenter__()
-        self._look()
+        if self._limits:
+            self._look()
         return self
 
     def _look(self) -> None:
-        """End the block if a limit is passed, else look again when the next one may be.
+        """End the block if the stage has passed its limit, else look again when one of them may be passed.
 
         Waking as often as the smallest limit makes sure to see a stage before its own limit is up.
         """
         self.refresh()
-        now, stage, until = self._loop.time(), self._exchange.stage, self._exchange.until
-        limit = self._limits.get(stage)
-        if until is not None and now >= until:
-            self._end(stage, self._exchange.limit or 0.0)
-        elif limit is not None and stage in self._exchange.began and now >= self._exchange.began[stage] + limit:
-            self._end(stage, limit)
-        else:
-            self._timer = self._arm(now, stage, limit)
-
-    def _arm(self, now: float, stage: Stage, limit: float | None) -> asyncio.TimerHandle | None:
+        now, stage = self._loop.time(), self._exchange.stage
+        limit, began = self._limits.get(stage), self._exchange.began.get(stage)
+        if limit is not None and began is not None and now >= began + limit:
+            self._late = limit
+            self._timeout.reschedule(now)
+            return
         wakes = [now + seconds for seconds in self._limits.values()]
-        if self._exchange.until is not None:
-            wakes.append(self._exchange.until)
-        if limit is not None and stage in self._exchange.began:
-            wakes.append(self._exchange.began[stage] + limit)
-        return self._loop.call_at(min(wakes), self._look) if wakes else None
-
-    def _end(self, stage: Stage, seconds: float) -> None:
-        self._late = (stage, seconds)
-        self._timeout.reschedule(self._loop.time())
+        if limit is not None and began is not None:
+            wakes.append(began + limit)
+        self._timer = self._loop.call_at(min(wakes), self._look)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -106,9 +97,8 @@ class Watch:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as timeout:
-            if self._late is None:
-                raise
-            raise too_late(*self._late) from timeout
+            late = self._exchange.limit if self._late is None else self._late
+            raise too_late(self._exchange.stage, late or 0.0) from timeout
 
 
 class Body(httpx.AsyncByteStream):
@@ -239,7 +229,7 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         if terms.proxy is not None:
             _check_beyond_proxy(ascii_host(url), terms)
         at, allow = (url, terms.allow) if terms.proxy is None else (terms.proxy.url, terms.proxy.allow)
-        addresses = await self._looked_up(ascii_host(at), terms)
+        addresses = await self._looked_up(exchange.host if at is url else ascii_host(at), terms)
         exchange.ended = loop.time()
         return guard.usable(addresses, port_of(at), allow, self._route, terms.deny)
 

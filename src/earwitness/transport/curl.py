@@ -1,5 +1,6 @@
 """The transport on libcurl: the cheapest way to a fresh connection, and the one that times each phase."""
 
+import asyncio
 import os
 import time
 from collections.abc import Sequence
@@ -73,24 +74,27 @@ class CurlTransport(GuardedTransport):
         transfer = Transfer(request, body, terms, exchange)
         watch.refresh = transfer.measure
         try:
-            self._start(transfer, request.url, addresses, terms.proxy)
+            self._start(transfer, exchange.host, request.url, addresses, terms.proxy)
             await transfer.answered
             await self._settle(transfer, request.url, exchange, direct=terms.proxy is None)
             check_answer(terms.proxy, exchange, transfer.status, transfer.reason.decode("latin-1"))
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                transfer.measure()  # how far it came in its time
             watch.refresh = _nothing
             self._remember(transfer, exchange)
             self._drop(transfer)
             raise
         return self._reply(transfer, exchange)
 
-    def _start(self, transfer: Transfer, url: httpx.URL, addresses: Sequence[Address], proxy: Proxy | None) -> None:
+    def _start(
+        self, transfer: Transfer, host: str, url: httpx.URL, addresses: Sequence[Address], proxy: Proxy | None
+    ) -> None:
         if url.scheme == "https":
             transfer.handle.setopt(pycurl.CAINFO, self._trust.bundle())
-        at = url if proxy is None else proxy.url
         if proxy is not None and proxy.url.scheme == "https":
             transfer.handle.setopt(pycurl.PROXY_CAINFO, self._trust.bundle())
-        host = ascii_host(at)
+        at, host = (url, host) if proxy is None else (proxy.url, ascii_host(proxy.url))
         if literal(host) is None:
             transfer.pin(host, port_of(at), addresses)
         self.driver().add(transfer.handle, transfer.on_done)

@@ -13,6 +13,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 TERMS = "earwitness.terms"  # key of the request's extensions
+WRITTEN = "earwitness.written"  # in those of a request that nothing changes any more: what it is on the wire, once that is known
 EXCHANGE = "earwitness.exchange"  # key of the response's extensions
 
 

@@ -12,7 +12,7 @@ import pycurl
 
 from earwitness.model import Failure
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
-from earwitness.transport.exchange import Address, Exchange, Proxy, Stage, Terms
+from earwitness.transport.exchange import WRITTEN, Address, Exchange, Proxy, Stage, Terms
 from earwitness.transport.guard import check
 from earwitness.transport.trust import read_pem
 
@@ -29,7 +29,7 @@ _WANTED = {
     "3": pycurl.CURL_HTTP_VERSION_3ONLY,
 }
 _STATUS_LINE = re.compile(rb"HTTP/\S+\s+(\d{3})([^\r\n]*)")
-_LINE_ENDS = (b"\r", b"\n")
+_LINE_ENDS = b"\r\n"
 _SUPPRESS_CONNECT_HEADERS = 265  # pycurl has no name for this option of libcurl
 
 
@@ -44,6 +44,20 @@ def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, ...]:
     lines = [name + b": " + value if value else name + b";" for name, value in sent]
     own = [b"accept", b"user-agent", b"content-type"]
     return (*lines, b"Expect:", *(name + b":" for name in own if name not in given))
+
+
+def _written(request: httpx.Request) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the request's URL and header lines; those of one that is sent again and again are written once."""
+    written: tuple[bytes, tuple[bytes, ...]] | None = request.extensions.get(WRITTEN)
+    if written is None:
+        url = request.url
+        host = url.raw_host.decode("ascii")
+        host = f"[{host}]" if ":" in host else host
+        port = "" if url.port is None else f":{url.port}"
+        written = f"{url.scheme}://{host}{port}".encode() + url.raw_path, _lines(tuple(request.headers.raw))
+        if WRITTEN in request.extensions:
+            request.extensions[WRITTEN] = written
+    return written
 
 
 @lru_cache(maxsize=4096)
@@ -75,7 +89,10 @@ def _connected(opened: socket.socket) -> bool:
 class Transfer:
     """The state of one request. Only callbacks of libcurl, and the task that owns it, touch it."""
 
-    def __init__(self, request: httpx.Request, body: bytes, terms: Terms, exchange: Exchange) -> None:
+    def __init__(
+        self, request: httpx.Request, body: bytes, terms: Terms, exchange: Exchange, *, certificates: bool = True
+    ) -> None:
+        """`certificates`: whether to write out those that the server shows."""
         self._loop = asyncio.get_running_loop()
         self._terms = terms
         self._exchange = exchange
@@ -101,21 +118,20 @@ class Transfer:
         self._kept: BaseException | None = None
         self._sockets: list[socket.socket] = []
         self._configure(request, body)
+        if self._tls and certificates:
+            self.handle.setopt(pycurl.OPT_CERTINFO, 1)
 
     # --- what libcurl is told ---
 
     def _configure(self, request: httpx.Request, body: bytes) -> None:
-        url, option = request.url, self.handle.setopt
-        host = url.raw_host.decode("ascii")
-        host = f"[{host}]" if ":" in host else host
-        port = "" if url.port is None else f":{url.port}"
-        option(pycurl.URL, f"{url.scheme}://{host}{port}".encode() + url.raw_path)
+        (url, lines), option = _written(request), self.handle.setopt
+        option(pycurl.URL, url)
         option(pycurl.PATH_AS_IS, 1)
         option(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         option(pycurl.FOLLOWLOCATION, 0)
         option(pycurl.NOSIGNAL, 1)
-        option(pycurl.HTTP_VERSION, self._version(url.scheme))
-        option(pycurl.HTTPHEADER, _lines(tuple(request.headers.raw)))
+        option(pycurl.HTTP_VERSION, self._version())
+        option(pycurl.HTTPHEADER, lines)
         option(pycurl.CONNECTTIMEOUT_MS, _NEVER_MS)
         # On a kept connection libcurl sends again by itself when the server hangs up: twice dialled, twice paid.
         option(pycurl.FRESH_CONNECT, int(not self.keeps or request.method not in _REPEATABLE))
@@ -123,7 +139,6 @@ class Transfer:
         if self.keeps:
             option(pycurl.MAXLIFETIME_CONN, _KEPT_FOR)
         option(pycurl.SSL_SESSIONID_CACHE, 0)
-        option(pycurl.OPT_CERTINFO, int(self._tls))
         option(pycurl.OPENSOCKETFUNCTION, self._on_open_socket)
         option(pycurl.PREREQFUNCTION, self._on_connected)
         option(pycurl.HEADERFUNCTION, self._on_header)
@@ -134,10 +149,10 @@ class Transfer:
             option(pycurl.SSLCERT, str(self._terms.client.certificate))
             option(pycurl.SSLKEY, str(self._terms.client.key))
 
-    def _version(self, scheme: str) -> int:
-        if self._terms.version == "2" and scheme == "http":
+    def _version(self) -> int:
+        if self._terms.version == "2" and not self._tls:
             return int(pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
-        if self._terms.version == "3" and scheme == "http":  # where a redirect led; QUIC is never without TLS
+        if self._terms.version == "3" and not self._tls:  # where a redirect led; QUIC is never without TLS
             return int(pycurl.CURL_HTTP_VERSION_1_1)
         return int(_WANTED[self._terms.version])
 
@@ -210,7 +225,7 @@ class Transfer:
         if not self._head:
             self.status, self.reason = _status(line)
         self._head.append(line)
-        if line[:1] in _LINE_ENDS:
+        if line[0] in _LINE_ENDS:
             self._read_head()
 
     def _read_head(self) -> None:
