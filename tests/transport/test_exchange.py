@@ -12,7 +12,7 @@ from web_servers import answering, hang, raw_server
 
 from earwitness.model import Failure
 from earwitness.transport.errors import ExchangeError
-from earwitness.transport.exchange import EXCHANGE, TERMS, Stage, Terms
+from earwitness.transport.exchange import EXCHANGE, TERMS, WRITTEN, Stage, Terms
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -42,6 +42,19 @@ async def test_times_every_phase(web):
     assert all(seconds >= 0 for seconds in exchange.phases.values())
     assert exchange.phases[Stage.PROCESSING] > 0
     assert (exchange.address, exchange.http_version, exchange.size) == ("127.0.0.1", "1.1", 2)
+
+
+@pytest.mark.parametrize(("extensions", "heard"), [({}, [b"1", b"2"]), ({WRITTEN: None}, [b"1", b"1"])])
+async def test_only_a_request_that_nothing_changes_is_written_once(make_web, extensions, heard):
+    web = make_web()
+    async with raw_server(echo) as port:
+        request = httpx.Request("GET", f"http://127.0.0.1:{port}/", headers={"x-n": "1"}, extensions=extensions)
+        first = await web.transport.send(request, web.terms(), 5.0)
+        heads = [b"".join([piece async for piece in first.body])]
+        request.headers["x-n"] = "2"
+        second = await web.transport.send(request, web.terms(), 5.0)
+        heads.append(b"".join([piece async for piece in second.body]))
+    assert [head.partition(b"x-n: ")[2][:1] for head in heads] == heard
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,8 @@ class Visitor:
         )
         self._last_url = arrival.url
         self._hide_cookies()
-        missed = [] if broken is not None else await _searched(answer, lambda: list(self._capture(visit.step, answer)))
+        captures = broken is None and visit.step.capture
+        missed = await _searched(answer, lambda: list(self._capture(visit.step, answer))) if captures else []
         visit.lacks = bool(missed if broken is None else visit.step.capture)
         visit.findings += check_version(self._terms, exchange, visit.step)
         visit.findings += check_head(visit.step, answer, self._ctx.clock.now())

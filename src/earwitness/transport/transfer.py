@@ -114,6 +114,7 @@ class Transfer:
             bytearray()
         )  # of the body; a chunk may be a byte, and an object for each would be forty times the body
         self._paused = False
+        self._complete = False
         self._arrived = asyncio.Event()
         self._kept: BaseException | None = None
         self._sockets: list[socket.socket] = []
@@ -318,9 +319,10 @@ class Transfer:
         self._sockets.clear()
 
     def complete(self) -> None:
-        """Fill in the record's last entries; the handle is of no use afterwards."""
-        if self.handle.closed:
+        """Fill in the record's last entries; the handle is of no use afterwards. Of an answer that had ended, they stand there already."""
+        if self.handle.closed or self._complete:
             return
+        self._complete = self.ended is not None
         self.measure()
         self.release_sockets()
         self._exchange.ended = self._began + self.handle.getinfo(pycurl.TOTAL_TIME)
