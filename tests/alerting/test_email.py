@@ -303,6 +303,23 @@ async def test_who_is_stopped_as_the_server_answers_stops(storage, answer):
         assert ended == asked, turns
 
 
+async def test_who_is_stopped_while_the_server_says_nothing_stops_at_once(storage):
+    reached, told = asyncio.Event(), asyncio.Event()
+
+    async def hang(line):
+        if line.startswith(b"RCPT"):
+            reached.set()
+            await told.wait()
+
+    async with mail_server(hang) as mail, asyncio.timeout(10):
+        sending = asyncio.create_task(send_mail(mail, storage.path, 8.0))
+        await reached.wait()
+        sending.cancel()
+        ended, _ = await asyncio.wait([sending], timeout=2)
+        told.set()
+    assert ended, "a daemon that stops would wait for it"
+
+
 async def test_a_mail_that_was_taken_is_taken_however_long_the_server_takes_to_say_goodbye(storage):
     told = asyncio.Event()
 
