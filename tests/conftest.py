@@ -1,7 +1,11 @@
-"""What a test that hangs was waiting for: pytest's own time-out (see pyproject.toml) shows threads, but no task of asyncio."""
+"""What a test that hangs was waiting for: pytest's own time-out (see pyproject.toml) shows threads, but no task of asyncio.
+
+And the signals that every process of the tests starts with, wherever they are started.
+"""
 
 import asyncio
 import os
+import signal
 import threading
 
 import pytest
@@ -11,6 +15,8 @@ _STDERR = pytest.StashKey[int]()
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background; what tests start would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_STDERR] = os.dup(2)  # before the output of tests is captured
 
 
@@ -34,7 +40,8 @@ def pytest_runtest_protocol(item):
 def _tell(test, stderr):
     with os.fdopen(stderr, "w", closefd=False) as told:
         print(f"\n{test} hangs; its tasks:", file=told)
-        for task in tuple(asyncio.tasks._all_tasks):  # of every loop; all_tasks() tells those of a loop in this thread
+        known = tuple(asyncio.tasks._all_tasks)  # of every loop; all_tasks() tells those of a loop in this thread
+        for task in (task for task in known if not task.done()):
             print(repr(task), *_waits_at(task.get_coro()), sep="\n  ", file=told)
 
 

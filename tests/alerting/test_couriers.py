@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 from judge_world import World, rules_of
+from sqlalchemy import text
 from virtual import VirtualClock, until
 
 from earwitness.alerting.couriers import GIVE_UP, LONGEST_PAUSE, Courier, Hook, pause_before
@@ -212,6 +213,23 @@ async def test_a_courier_that_is_stopped_in_the_middle_leaves_no_lease(courier, 
     await asyncio.gather(delivering, return_exceptions=True)
     assert await states(store) == [("open", "pending")]
     assert await store.write(lambda c: outbox.lease(c, "on-call", "next", clock.now(), 30.0))
+
+
+async def test_a_courier_that_is_stopped_while_the_store_refuses_stops(courier, store, clock):
+    asked = asyncio.Event()
+
+    async def hang(_request):
+        asked.set()
+        await asyncio.Event().wait()
+
+    courier._senders = Senders(httpx.AsyncClient(transport=httpx.MockTransport(hang)), Path)
+    await owe(store, clock, resolve=False)
+    running = asyncio.create_task(courier.run())
+    await asked.wait()
+    await store.write(lambda c: c.execute(text("DROP TABLE attempts")))
+    running.cancel()
+    ended, _ = await asyncio.wait([running], timeout=5)
+    assert ended, "it goes on, and whoever stopped it waits for ever"
 
 
 async def test_what_waits_for_an_earlier_delivery_is_not_due(courier, store, clock, receiver):

@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import json
 import ssl
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from email import message_from_bytes, policy
 
@@ -10,6 +11,7 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult
 from pydantic import ValidationError
 from told import held, opened, resolved
+from web_servers import raw_server
 
 from earwitness.alerting.mail import send_mail
 from earwitness.alerting.senders import Senders, converse
@@ -255,6 +257,80 @@ async def test_a_server_that_is_not_there_or_says_nothing_is_tried_again(section
     gone = await send_mail(mail, storage.path, 5.0)
     assert isinstance(gone, HookOutcome)
     assert (gone.result, gone.reason) == ("retry", Reason.CONNECTION)
+
+
+@asynccontextmanager
+async def mail_server(answered):
+    """Yield a mail of ours to a server that takes everything, and awaits `answered` with a command when it has answered it."""
+
+    async def serve(reader, writer):
+        answers = {b"DATA\r\n": b"354 go on\r\n", b"QUIT\r\n": b"221 bye\r\n"}
+        text = False  # whether what comes is the mail itself
+        writer.write(b"220 mail.test\r\n")
+        await answered(b"")
+        while line := await reader.readline():
+            if not text or line == b".\r\n":
+                text = line == b"DATA\r\n"
+                writer.write(answers.get(line, b"250 OK\r\n"))
+                await answered(line)
+
+    async with raw_server(serve) as port:
+        spec = EmailSpec(**SECTION, host="127.0.0.1", port=port, security="none")
+        yield next(KIND.talk(spec, Parcel("k", KIND.render(spec, opened()), 0.0)))
+
+
+async def stopped(storage, answer, turns):
+    """Stop sending so many turns of the loop after this answer; return whether it was still asked to stop, and whether it did."""
+    asked = []
+
+    async def stop(line):
+        if line.startswith(answer) and bool(line) == bool(answer):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asked.append(sending.cancel())
+
+    async with mail_server(stop) as mail, asyncio.timeout(10):
+        sending = asyncio.create_task(send_mail(mail, storage.path, 8.0))
+        await asyncio.wait([sending])
+    return any(asked), sending.cancelled()
+
+
+@pytest.mark.parametrize("answer", [b"", b"EHLO", b"MAIL", b"RCPT", b"DATA", b".\r\n", b"QUIT"])
+async def test_who_is_stopped_as_the_server_answers_stops(storage, answer):
+    """asyncio.wait_for of Python 3.11 forgets that it was cancelled when it has what it waited for: the courier would go on for ever."""
+    for turns in range(12):
+        asked, ended = await stopped(storage, answer, turns)
+        assert ended == asked, turns
+
+
+async def test_who_is_stopped_while_the_server_says_nothing_stops_at_once(storage):
+    reached, told = asyncio.Event(), asyncio.Event()
+
+    async def hang(line):
+        if line.startswith(b"RCPT"):
+            reached.set()
+            await told.wait()
+
+    async with mail_server(hang) as mail, asyncio.timeout(10):
+        sending = asyncio.create_task(send_mail(mail, storage.path, 8.0))
+        await reached.wait()
+        sending.cancel()
+        ended, _ = await asyncio.wait([sending], timeout=2)
+        told.set()
+    assert ended, "a daemon that stops would wait for it"
+
+
+async def test_a_mail_that_was_taken_is_taken_however_long_the_server_takes_to_say_goodbye(storage):
+    told = asyncio.Event()
+
+    async def hang_at_the_end(line):
+        if line.startswith(b".\r\n"):
+            await told.wait()
+
+    async with mail_server(hang_at_the_end) as mail, asyncio.timeout(10):
+        answer = await send_mail(mail, storage.path, 0.5)
+        told.set()
+    assert answer == Reply(250, body=b"OK")
 
 
 def test_a_line_break_in_a_title_makes_no_header():

@@ -161,7 +161,8 @@ class House:
         running = asyncio.create_task(postroom.run())
         await until(self._all_tried, 60)
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        ended, _ = await asyncio.wait([running], timeout=30)
+        assert ended, "a courier goes on though it was stopped"
         await web.aclose()
         return {row["hook"]: row["trail"][0] for row in await self.trail()}
 

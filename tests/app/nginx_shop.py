@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from daemon import PATIENCE
 from web_servers import free_port, issued
 
 GOOD = 'return 200 "Payment accepted";'
@@ -84,4 +85,4 @@ def nginx_shop(folder: Path, names: list[str]):
         yield shop
     finally:
         shop.process.terminate()
-        shop.process.communicate()
+        shop.process.communicate(timeout=PATIENCE)

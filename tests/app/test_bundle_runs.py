@@ -5,7 +5,6 @@ import json
 import zipfile
 from dataclasses import replace
 
-from daemon import Daemon
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -33,8 +32,7 @@ def _config(address):
     }
 
 
-async def test_the_bundle_holds_the_runs_of_the_workaround_that_decided_the_severity(tmp_path):
-    daemon = Daemon(tmp_path)
+async def test_the_bundle_holds_the_runs_of_the_workaround_that_decided_the_severity(daemon):
     listener = listen("127.0.0.1", 0)
     routes = [Route("/pay", _answers), Route("/bank", _answers)]
     async with served(Starlette(routes=routes), listener, grace=1):
@@ -48,7 +46,6 @@ async def test_the_bundle_holds_the_runs_of_the_workaround_that_decided_the_seve
 
         await until(decided)
         reply = await daemon.api.get(f"/api/v1/incidents/{found['id']}/evidence.zip")
-        await daemon.close()
     with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
         runs = json.loads(archive.read("observations.json"))
     assert {(run["probe"], run["role"], run["outcome"]) for run in runs} == {

@@ -372,9 +372,14 @@ async def test_a_check_that_is_interrupted_cleans_up_after_its_flows(tmp_path, k
             yaml.safe_dump({"environment": "production", "journeys": {"pay": {}}, "probes": {"p": probe}})
         )
         process = await asyncio.create_subprocess_exec(PROGRAM, "check", "--config", config, stderr=subprocess.PIPE)
-        async with asyncio.timeout(PATIENCE):
-            await paying.wait()
-            process.send_signal(signal.SIGINT)
-            _, said = await process.communicate()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await paying.wait()
+                process.send_signal(signal.SIGINT)
+                _, said = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await asyncio.wait_for(process.wait(), PATIENCE)
     assert [path for path in heard if path in (b"/pay", b"/logout")] == [b"/pay", b"/logout"], said.decode()
     assert b"Traceback" not in said

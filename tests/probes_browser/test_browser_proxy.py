@@ -37,7 +37,7 @@ def tinyproxy(folder):
         yield port, log
     finally:
         process.terminate()
-        process.wait()
+        process.wait(timeout=30)
 
 
 def only(seen):

@@ -30,6 +30,7 @@ from cryptography.x509.oid import NameOID
 from dnslib import AAAA, QTYPE, RCODE, RR, A
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
 
+_PATIENCE = 30.0  # seconds in which whatever is told to end does so
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -53,7 +54,18 @@ async def raw_server(handler: Handler, host: str = "127.0.0.1", port: int = 0, *
         server.close()
         for writer in serving.values():
             writer.transport.abort()
-        await asyncio.gather(*serving)
+        await _ended(serving)
+
+
+async def _ended(handlers) -> None:
+    """Wait until all have ended, and raise what one of them did. Fails where one waits for what will not come any more."""
+    if not handlers:
+        return
+    _, stuck = await asyncio.wait(handlers, timeout=_PATIENCE)
+    for task in stuck:
+        task.cancel()
+    assert not stuck, f"{len(stuck)} connections were closed, and their handlers still wait for something else"
+    await asyncio.gather(*handlers)
 
 
 def answering(*pieces: bytes, then: Handler | None = None) -> Handler:
@@ -307,11 +319,11 @@ def nginx(folder: Path, certificates: dict[str, Path]) -> Iterator[Nginx]:
         if _listening(process, plain):
             break
         process.kill()
-        trouble = process.communicate()[1]
+        trouble = process.communicate(timeout=_PATIENCE)[1]
     else:
         pytest.fail(f"nginx does not start: {trouble.decode()}")
     try:
         yield Nginx(folder, plain, {name: port for name, (port, _) in secure.items()})
     finally:
         process.terminate()
-        process.communicate()
+        process.communicate(timeout=_PATIENCE)

@@ -131,7 +131,7 @@ class Courier:
         try:
             return await self._store.write(lambda c: self._next(c, token))
         except asyncio.CancelledError:  # it may be ours by now
-            await self._store.write(lambda c: outbox.unlease(c, token))
+            await self._let_go(lambda c: outbox.unlease(c, token))
             raise
 
     def _next(self, connection: Connection, token: str) -> _Taken | None:
@@ -180,7 +180,14 @@ class Courier:
         """Leave no lease behind when we are stopped in the middle: whoever comes next may go on at once."""
         now = self._clock.now()
         attempt = Attempt("retry", Reason.INTERRUPTED.value, "stopped during the attempt", now)
-        await self._store.write(lambda c: outbox.settle(c, delivery.seq, token, attempt, now))
+        await self._let_go(lambda c: outbox.settle(c, delivery.seq, token, attempt, now))
+
+    async def _let_go(self, write: Callable[[Connection], object]) -> None:
+        """Write that a lease is free as we are stopped. Raises nothing of the store: it would take the cancellation's place, which is lost then."""
+        try:
+            await self._store.write(write)
+        except Exception:  # The lease runs out all the same.
+            log.exception("lease_not_given_back", hook=self.hook.name)
 
     async def _body(self, delivery: Delivery, token: str) -> bytes | None:
         """Return the frozen body; rendered and frozen by the first attempt. None: the lease was lost.
@@ -228,7 +235,7 @@ class Courier:
         try:
             taken = await self._store.write(record)
         except asyncio.CancelledError:
-            await self._store.write(lambda c: outbox.unlease(c, following))
+            await self._let_go(lambda c: outbox.unlease(c, following))
             raise
         self._told(self.hook.name, attempt.outcome, replace(outcome, reason=Reason(attempt.reason)))
         log.info(

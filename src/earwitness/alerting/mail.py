@@ -1,6 +1,7 @@
 """Mail by SMTP (RFC 5321), over STARTTLS (RFC 3207) or TLS from the first byte (RFC 8314), off the event loop by being async."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from email.message import EmailMessage
@@ -14,18 +15,20 @@ from earwitness.hooks.base import DEFERRED, HookOutcome, Mail, MailServer, Reaso
 from earwitness.model import Evidence
 
 log = structlog.get_logger()
+_FAREWELL = 1.0  # seconds that a server has to answer our goodbye
 
 
 async def send_mail(mail: Mail, files: Callable[[str], Path], seconds: float) -> Reply | HookOutcome:
     """Return the server's answer with its SMTP code as status and its words as body, or why there is none."""
     try:
-        async with asyncio.timeout(seconds):
-            message = await asyncio.to_thread(compose, mail, files)
-            return await _hand_over(mail, message, seconds)
-    except (TimeoutError, aiosmtplib.SMTPTimeoutError):
+        with contextlib.closing(_client(mail.server)) as smtp:
+            async with asyncio.timeout(seconds):
+                message = await asyncio.to_thread(compose, mail, files)
+                answer = await _handed_over(smtp, mail, message)
+            await _say_goodbye(smtp)  # out of that time: what was taken is taken, however long the server takes to part
+            return answer
+    except TimeoutError:
         return HookOutcome("retry", Reason.TIMEOUT, f"no answer within {seconds:g} s")
-    except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused) as refusal:
-        return _said(refusal)
     except (aiosmtplib.SMTPException, OSError) as error:
         return _unreached(error)
 
@@ -48,21 +51,36 @@ def _unreached(error: Exception) -> HookOutcome:
     return HookOutcome("retry", Reason.CONNECTION, type(error).__name__)
 
 
-async def _hand_over(mail: Mail, message: EmailMessage, seconds: float) -> Reply:
-    server = mail.server
-    smtp = aiosmtplib.SMTP(
+def _client(server: MailServer) -> aiosmtplib.SMTP:
+    """Return a client without a time limit: with one it asks asyncio.wait_for, which in Python 3.11 may forget that it was cancelled."""
+    return aiosmtplib.SMTP(
         hostname=server.host,
         port=server.port,
-        timeout=seconds,
+        timeout=None,
         use_tls=server.security == "tls",
         start_tls=server.security == "starttls",
         tls_context=None if server.security == "none" else _context(server),
     )
-    async with smtp:
+
+
+async def _handed_over(smtp: aiosmtplib.SMTP, mail: Mail, message: EmailMessage) -> Reply:
+    """Return what the server said to the mail, or to one of our first words."""
+    server = mail.server
+    try:
+        await smtp.connect()
         if server.username is not None and server.password is not None:
             await smtp.login(server.username, server.password.reveal())
         refused, answer = await smtp.sendmail(mail.sender, list(mail.recipients), message.as_bytes(policy=SMTP))
+    except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused) as refusal:
+        return _said(refusal)
     return _taken(mail, {address: code for address, (code, _) in refused.items()}, answer)
+
+
+async def _say_goodbye(smtp: aiosmtplib.SMTP) -> None:
+    """Wait a moment for the answer; without it the connection is closed all the same."""
+    with contextlib.suppress(TimeoutError, aiosmtplib.SMTPException):
+        async with asyncio.timeout(_FAREWELL):
+            await smtp.quit()
 
 
 def _taken(mail: Mail, refused: dict[str, int], answer: str) -> Reply:
