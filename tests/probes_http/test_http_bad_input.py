@@ -272,6 +272,26 @@ async def test_names_what_is_wrong_with_tls(observe, authority, tmp_path, case):
     assert ("does not send" in finding.message) == (case in ("incomplete chain", "unknown issuer")), finding.message
 
 
+@pytest.mark.parametrize("case", ["expired", "wrong name", "unknown issuer", "incomplete chain"])
+async def test_a_certificate_that_turns_bad_is_seen_at_once_and_in_full(observe, make_web, authority, tmp_path, case):
+    """What a server showed a moment ago is not written out again, unless it is refused."""
+    contexts = {name: context_of(authority, tmp_path, name) for name in ("good", case)}
+    shown, web = ["good"], make_web()
+    listening = context_of(authority, tmp_path, "good")
+    listening.sni_callback = lambda tls, _name, _context: setattr(tls, "context", contexts[shown[-1]])
+    async with raw_server(answering(HEAD + b"content-length: 0\r\n\r\n"), ssl=listening) as port:
+        good = [await observe(f"https://shop.test:{port}/", web, timeout="5s") for _ in range(2)]
+        shown.append(case)
+        seen = await observe(f"https://shop.test:{port}/", web, timeout="5s")
+    assert [(one.outcome, one.facts["certificate_subject"]) for one in good] == [
+        (Outcome.OK, good[0].facts["certificate_subject"])
+    ] * 2
+    (finding,) = seen.findings
+    assert (finding.failure, finding.attribution) == (Failure.CERTIFICATE_INVALID, Attribution.TARGET)
+    assert finding.message.startswith(TLS[case][1]), finding.message
+    assert ("does not send" in finding.message) == (case in ("incomplete chain", "unknown issuer")), finding.message
+
+
 async def test_an_international_name_is_not_said_to_be_another(observe, zone, authority):
     zone.addresses["xn--zhlung-bua.test"] = ["127.0.0.1"]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import pycurl
@@ -16,6 +17,7 @@ from earwitness.transport.multi import MultiDriver
 from earwitness.transport.oserrors import connect_failure
 from earwitness.transport.proxies import check_answer
 from earwitness.transport.resolver import literal
+from earwitness.transport.shown import Shown, ShownLately
 from earwitness.transport.transfer import Transfer
 from earwitness.transport.trust import diagnose, look
 
@@ -57,6 +59,10 @@ class CurlTransport(GuardedTransport):
     _driver: MultiDriver | None = None
     _shown: dict[int, tuple[Certificate, ...]]  # by connection
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._lately = ShownLately()
+
     def driver(self) -> MultiDriver:
         if self._driver is None:
             self._driver, self._shown = MultiDriver(), {}
@@ -70,13 +76,32 @@ class CurlTransport(GuardedTransport):
     async def _open(
         self, request: httpx.Request, addresses: Sequence[Address], terms: Terms, exchange: Exchange, watch: Watch
     ) -> Reply:
+        known: Shown = {}
+        if request.url.scheme == "https" and terms.fresh and terms.proxy is None:
+            known = self._lately.by_address(exchange.host, port_of(request.url), terms.version, addresses)
+        try:
+            return await self._opened(request, addresses, terms, exchange, watch, known)
+        except ConnectFailedError as error:
+            if not known or error.failure is not Failure.CERTIFICATE_INVALID:
+                raise
+        return await self._opened(request, addresses, terms, exchange, watch, {})  # what it shows now must be seen
+
+    async def _opened(
+        self,
+        request: httpx.Request,
+        addresses: Sequence[Address],
+        terms: Terms,
+        exchange: Exchange,
+        watch: Watch,
+        known: Shown,
+    ) -> Reply:
         body = await request.aread()
-        transfer = Transfer(request, body, terms, exchange)
+        transfer = Transfer(request, body, terms, exchange, known)
         watch.refresh = transfer.measure
         try:
             self._start(transfer, exchange.host, request.url, addresses, terms.proxy)
             await transfer.answered
-            await self._settle(transfer, request.url, exchange, direct=terms.proxy is None)
+            await self._settle(transfer, request.url, exchange, terms, explain=terms.proxy is None and not known)
             check_answer(terms.proxy, exchange, transfer.status, transfer.reason.decode("latin-1"))
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
@@ -99,17 +124,21 @@ class CurlTransport(GuardedTransport):
             transfer.pin(host, port_of(at), addresses)
         self.driver().add(transfer.handle, transfer.on_done)
 
-    async def _settle(self, transfer: Transfer, url: httpx.URL, exchange: Exchange, *, direct: bool) -> None:
-        """Complete the record up to the headers; raise what kept them from coming. `direct`: without a proxy."""
+    async def _settle(
+        self, transfer: Transfer, url: httpx.URL, exchange: Exchange, terms: Terms, *, explain: bool
+    ) -> None:
+        """Complete the record up to the headers; raise what kept them from coming. `explain`: a certificate that is refused."""
         transfer.complete()
         self._remember(transfer, exchange)
         if transfer.status and transfer.headers_done:
             exchange.verified = True if url.scheme == "https" else None
+            if transfer.wrote_out:
+                self._lately.take(exchange, port_of(url), terms.version)
             return
         error = transfer.error(lambda code, text: _explained(code, text, transfer, exchange))
         if isinstance(error, ExchangeError) and error.failure is Failure.CERTIFICATE_INVALID:
             exchange.verified = False
-            error = await self._refused(error, transfer, url, exchange) if direct else error
+            error = await self._refused(error, transfer, url, exchange) if explain else error
         raise error or BrokenAnswerError("the connection closed without an answer", Failure.CONNECTION_LOST)
 
     def _remember(self, transfer: Transfer, exchange: Exchange) -> None:

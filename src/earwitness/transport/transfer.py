@@ -14,6 +14,8 @@ from earwitness.model import Failure
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
 from earwitness.transport.exchange import WRITTEN, Address, Exchange, Proxy, Stage, Terms
 from earwitness.transport.guard import check
+from earwitness.transport.resolver import literal
+from earwitness.transport.shown import Shown
 from earwitness.transport.trust import read_pem
 
 _HIGH_WATER = 128 * 1024  # bytes that may wait for their reader before libcurl is told to pause
@@ -89,15 +91,13 @@ def _connected(opened: socket.socket) -> bool:
 class Transfer:
     """The state of one request. Only callbacks of libcurl, and the task that owns it, touch it."""
 
-    def __init__(
-        self, request: httpx.Request, body: bytes, terms: Terms, exchange: Exchange, *, certificates: bool = True
-    ) -> None:
-        """`certificates`: whether to write out those that the server shows."""
+    def __init__(self, request: httpx.Request, body: bytes, terms: Terms, exchange: Exchange, known: Shown) -> None:
+        """`known`: what the server's addresses have just shown, and need not write out again; empty if that is not known."""
         self._loop = asyncio.get_running_loop()
         self._terms = terms
         self._exchange = exchange
         self._allow = terms.allow if terms.proxy is None else terms.proxy.allow
-        self._tls = request.url.scheme == "https"
+        self._tls, self._known = request.url.scheme == "https", known
         self.keeps = not terms.fresh and not _goes_its_own_way(terms)  # whether others may go over its connection later
         self._began = self._loop.time()
         self._ready: float | None = None  # when the connection was there, on the loop's clock
@@ -119,8 +119,6 @@ class Transfer:
         self._kept: BaseException | None = None
         self._sockets: list[socket.socket] = []
         self._configure(request, body)
-        if self._tls and certificates:
-            self.handle.setopt(pycurl.OPT_CERTINFO, 1)
 
     # --- what libcurl is told ---
 
@@ -140,6 +138,7 @@ class Transfer:
         if self.keeps:
             option(pycurl.MAXLIFETIME_CONN, _KEPT_FOR)
         option(pycurl.SSL_SESSIONID_CACHE, 0)
+        option(pycurl.OPT_CERTINFO, int(self._tls and not self._known))
         option(pycurl.OPENSOCKETFUNCTION, self._on_open_socket)
         option(pycurl.PREREQFUNCTION, self._on_connected)
         option(pycurl.HEADERFUNCTION, self._on_header)
@@ -332,9 +331,19 @@ class Transfer:
     def read_certificates(self) -> None:
         if not self._tls or self._exchange.certificates:
             return
+        if self._known:
+            address = literal(self._exchange.address or "")
+            if address is not None and Stage.PROCESSING in self._exchange.began:
+                self._exchange.certificates = self._known.get(address, ())
+            return
         shown = self.handle.getinfo_raw(pycurl.INFO_CERTINFO)
         pems = (value for certificate in shown for name, value in certificate if name == b"Cert")
         self._exchange.certificates = tuple(facts for facts in map(read_pem, pems) if facts is not None)
+
+    @property
+    def wrote_out(self) -> bool:
+        """Whether the certificates of the record are those of this handshake."""
+        return self._tls and not self._known and not self.keeps
 
     @property
     def connection(self) -> int:
