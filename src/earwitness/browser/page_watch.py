@@ -91,13 +91,14 @@ class PageWatch:
         of_headers = (
             f"; nor are its security headers: {_listed(found.headers)}" if found.scripts and found.headers else ""
         )
-        for failure, lines, what, also in (
-            (Failure.PAGE_SCRIPTS_CHANGED, found.scripts, "the scripts of the payment page", of_headers),
-            (Failure.SECURITY_HEADERS_CHANGED, found.headers, "the security headers of the payment page", ""),
+        headers = Difference(headers=found.headers)
+        for failure, lines, what, also, told in (
+            (Failure.PAGE_SCRIPTS_CHANGED, found.scripts, "the scripts of the payment page", of_headers, found),
+            (Failure.SECURITY_HEADERS_CHANGED, found.headers, "the security headers of the payment page", "", headers),
         ):
             if lines:  # of two findings, people are told of the first
                 message = f"{what} are not those that were accepted: {_listed(lines)}{also}; {self.note.removeprefix('changed; ')}"
-                yield Finding(failure, message, Effect(self.spec.effect), step=step)
+                yield Finding(failure, message, Effect(self.spec.effect), step=step, differences=told.known_by)
 
     async def _keep(self, found: Difference) -> None:
         assert self.inventory is not None

@@ -1,24 +1,26 @@
 """How a payment page was seen to differ from what was accepted, remembered over visits that find it as it was.
 
-A skimmer may show itself to some visitors only, and a page may be delivered in several versions: each is known by the words of its finding.
+A skimmer may show itself to some visitors only, and a page may be delivered in several versions: so each difference is followed by itself,
+whatever else a visit met.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 A_DAY = 86400.0  # seconds for which a change is remembered at least
-MOST_CHANGES = 16  # that are told apart
+MOST_WAYS = 16  # in which a page may be met within a day while a further one is told
+MOST_CHANGES = 128  # that are remembered: four visits full of them
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How a payment page differed from what was accepted."""
+    """One difference of a payment page from what was accepted."""
 
     what: str
-    at: float  # when the latest run began that told so
+    at: float  # when the latest run began that met it
     times: int = 1  # how many runs did
     of_late: int = 1  # and since the probe was last well
-    told: bool = False  # whether an incident that the probe has left told of it
+    told: bool = False  # whether an incident told of it that the probe is in, or left for the one that it is in
 
     @property
     def weight(self) -> int:
@@ -27,17 +29,33 @@ class Change:
 
 
 def remembered(known: Iterable[Change], oldest: float, *, well: bool) -> tuple[Change, ...]:
-    """Return those that were seen since. `well`: the page was found as accepted often enough to be believed."""
-    young = (change for change in known if change.at >= oldest)
-    return tuple(replace(change, of_late=0) if well and change.of_late else change for change in young)
+    """Return those that were met since, and those that an incident told of. `well`: the page was found as accepted often enough to be believed."""
+    kept = (change for change in known if change.told or change.at >= oldest)
+    return tuple(replace(c, of_late=0) if c.of_late and (well or c.at < oldest) else c for c in kept)
 
 
-def seen_again(known: tuple[Change, ...], what: str, at: float) -> tuple[Change, ...]:
-    """Return them with what a run tells that began at that moment."""
-    if all(change.what != what for change in known):
-        return (*known, Change(what, at))[-MOST_CHANGES:]
-    return tuple(_once_more(change, at) if change.what == what else change for change in known)
+def seen_again(known: tuple[Change, ...], differences: Iterable[str], at: float) -> tuple[Change, ...]:
+    """Return them with what a run met that began at that moment; of too many, those that were met last."""
+    met, before = dict.fromkeys(differences), {change.what for change in known}
+    others = [change for change in known if change.what not in met]
+    again = [_once_more(change, at) for change in known if change.what in met]
+    return (*others, *again, *(Change(what, at) for what in met if what not in before))[-MOST_CHANGES:]
 
 
 def _once_more(change: Change, at: float) -> Change:
     return replace(change, at=at, times=change.times + 1, of_late=change.of_late + 1)
+
+
+def all_told(changes: Iterable[Change], these: Collection[Change]) -> tuple[Change, ...]:
+    """Return them when an incident told of these."""
+    return tuple(replace(change, told=change.told or change in these) for change in changes)
+
+
+def ways(changes: Iterable[Change], since: float) -> int:
+    """Return in how many ways the page was met since then: what comes together, and never without, is one."""
+    return len({change.at for change in changes if change.at >= since})
+
+
+def restless(changes: Collection[Change], since: float) -> bool:
+    """Whether the page was met in more ways since then than can be told apart, or in ways that fill the memory."""
+    return ways(changes, since) >= MOST_WAYS or sum(change.at >= since for change in changes) >= MOST_CHANGES
