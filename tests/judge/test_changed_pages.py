@@ -6,7 +6,21 @@ from zlib import crc32
 import pytest
 
 from earwitness.judge.state import ProbeState, State
-from earwitness.model import ClockSetBack, Commanded, Effect, Failure, Finding, Incident, Severity, Why
+from earwitness.model import (
+    ClockSetBack,
+    Commanded,
+    Effect,
+    Failure,
+    Finding,
+    Incident,
+    Match,
+    QuietBegun,
+    QuietKind,
+    QuietPeriod,
+    Severity,
+    Ticked,
+    Why,
+)
 from earwitness.store.codec import decode, encode
 
 SLOW = Finding(Failure.SLOW, "it took 9 s", Effect.NUISANCE)
@@ -430,6 +444,33 @@ def test_a_page_whose_many_changes_were_told_is_looked_at_again_only_while_that_
     for _ in range(5):
         w.see("page", changed("skim.js"))
     assert len(w.requests) == asked
+
+
+def test_of_two_versions_that_come_by_turns_in_a_maintenance_both_are_told_when_it_ends(world):
+    """The incident of the first had ended by then, and nobody was told of it any more; so it is where quiet hours hold both back."""
+    w = world({"page": ("pay", [])})
+    deploy = Match(probe=("page",))
+    w.tell(
+        QuietBegun(w.now, QuietPeriod("q", QuietKind.MAINTENANCE, deploy, w.now, w.now + 100, w.now, "Kim", "deploy"))
+    )
+    for script in ("skim.js", "skim.js", "banner.js", "banner.js"):
+        w.see("page", changed(script))
+    w.now += 200
+    w.tell(Ticked(w.now))
+    told = w.transitions[-1]
+    assert told.kind.value == "unmute"
+    assert "new: banner.js; other visits met: skim.js)" in told.text
+    for script in ("skim.js", "banner.js") * 5:
+        w.see("page", changed(script))
+    assert w.transitions[-1] is told
+
+
+def test_of_what_other_visits_met_an_incident_names_the_latest(world):
+    w = world({"page": ("pay", [])})
+    for number in range(6):
+        for _ in range(2):
+            w.see("page", changed(f"{number}.js"))
+    assert "(page: new: 5.js; other visits met: 4.js; 3.js; 2.js; and 2 more)" in w.open[0].reason
 
 
 def test_what_is_remembered_of_a_page_is_bounded(world):
