@@ -4,33 +4,16 @@ from dataclasses import replace
 from zlib import crc32
 
 import pytest
+from judge_world import CHANGED, SLOW, UNSEEN
 
 from earwitness.judge.state import ProbeState, State
 from earwitness.model import (
-    ClockSetBack,
     Commanded,
-    Effect,
-    Failure,
-    Finding,
     Incident,
-    Match,
-    QuietBegun,
-    QuietKind,
-    QuietPeriod,
     Severity,
-    Ticked,
     Why,
 )
 from earwitness.store.codec import decode, encode
-
-SLOW = Finding(Failure.SLOW, "it took 9 s", Effect.NUISANCE)
-CHANGED = Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE)
-UNSEEN = Finding(Failure.PAGE_NOT_WATCHED, "a frame does not answer", Effect.NUISANCE)
-
-
-def changed(*scripts):
-    """Return what is found where these scripts are new."""
-    return replace(CHANGED, message=f"new: {', '.join(scripts)}", differences=scripts)
 
 
 def test_a_payment_page_that_changed_is_looked_at_again_at_once_and_told(world):
@@ -364,158 +347,3 @@ def test_what_was_told_of_a_page_is_known_after_a_restart(world):
         probes = [decode(ProbeState, encode(probe)) for probe in w.state.probes.values()]
         w.state = State.of(probes, [decode(Incident, encode(incident)) for incident in w.open])
     assert w.kinds == ["open", "resolve", "open"]
-
-
-# --- each difference by itself ---------------------------------------------------------------------------------------
-
-
-def test_a_skimmer_is_told_though_each_visit_that_meets_it_meets_something_else_too(world):
-    """No two findings had the same words, and with clean visits between nobody was told."""
-    w = world({"page": ("pay", [])})
-    for visit in range(3):
-        assert w.kinds == []
-        w.see("page", changed("skim.js", f"{visit}.js"))
-        w.passes("page", "page")
-    assert w.kinds[0] == "open"
-
-
-def test_five_scripts_that_come_by_turns_are_five_changes_and_hide_no_sixth(world):
-    """Their thirty-two combinations were more than can be told apart."""
-    w = world({"page": ("pay", [])})
-    for visit in range(200):
-        optional = [f"{number}.js" for number in range(5) if crc32(f"{visit} {number}".encode()) % 2]
-        w.see("page", changed("banner.js", *optional))
-    assert w.kinds.count("open") <= 6
-    before = len(w.transitions)
-    for visit in range(2):
-        w.see("page", changed("banner.js", "skim.js", f"{visit}.js"))
-    assert [t.kind.value for t in w.transitions[before:]] == ["resolve", "open"]
-    assert "skim.js" in w.open[0].reason
-
-
-@pytest.mark.parametrize("known", [changed("banner.js"), UNSEEN])
-def test_a_skimmer_that_is_another_at_each_visit_is_told_beside_what_is_known(world, known):
-    """Once two visits had found the same banner, no number of others counted."""
-    w = world({"page": ("pay", [])})
-    for _ in range(3):
-        w.see("page", known)
-    for visit in range(12):
-        w.see("page", changed(*known.differences, f"skim{visit}.js"))
-    assert w.kinds == ["open", "resolve", "open"], "told once"
-    assert "skim2.js" in w.open[0].reason
-
-
-def test_a_change_that_the_message_does_not_name_any_more_is_told(world):
-    """A message is cut: one long policy that changed hid all that changed after it."""
-    w = world({"page": ("pay", [])})
-    for _ in range(2):
-        w.see("page", replace(CHANGED, message="long...", differences=("long",)))
-    for _ in range(2):
-        w.see("page", replace(CHANGED, message="long...", differences=("long", "skim.js")))
-    assert w.kinds == ["open", "resolve", "open"]
-
-
-def test_much_that_changes_at_once_is_one_visit_and_one_way(world):
-    """As where the shop's developers deliver: it is no third visit, and no page that changes too often to be told apart."""
-    w = world({"page": ("pay", [])})
-    bundles = [f"bundle{number}.js" for number in range(30)]
-    w.see("page", changed(*bundles))
-    w.passes("page", "page")
-    assert w.kinds == []
-    for _ in range(2):
-        w.see("page", changed(*bundles))
-    for _ in range(2):
-        w.see("page", changed(*bundles, "skim.js"))
-    assert w.kinds == ["open", "resolve", "open"]
-
-
-def test_a_page_whose_many_changes_were_told_is_looked_at_again_only_while_that_may_say_more(world):
-    """They fill the memory and are no restlessness; nor is each visit followed by another at once for what cannot be told apart."""
-    w = world({"page": ("pay", [])})
-    for visit in range(4):
-        w.now += 2 * 86400
-        for _ in range(2):
-            w.see("page", changed(*(f"{visit}-{number}.js" for number in range(33))))
-    assert w.kinds.count("open") == 4
-    for _ in range(2):
-        w.see("page", changed("skim.js"))
-    assert w.kinds.count("open") == 5
-    asked = len(w.requests)
-    for _ in range(5):
-        w.see("page", changed("skim.js"))
-    assert len(w.requests) == asked
-
-
-def test_of_two_versions_that_come_by_turns_in_a_maintenance_both_are_told_when_it_ends(world):
-    """The incident of the first had ended by then, and nobody was told of it any more; so it is where quiet hours hold both back."""
-    w = world({"page": ("pay", [])})
-    deploy = Match(probe=("page",))
-    w.tell(
-        QuietBegun(w.now, QuietPeriod("q", QuietKind.MAINTENANCE, deploy, w.now, w.now + 100, w.now, "Kim", "deploy"))
-    )
-    for script in ("skim.js", "skim.js", "banner.js", "banner.js"):
-        w.see("page", changed(script))
-    w.now += 200
-    w.tell(Ticked(w.now))
-    told = w.transitions[-1]
-    assert told.kind.value == "unmute"
-    assert "new: banner.js; other visits met: skim.js)" in told.text
-    for script in ("skim.js", "banner.js") * 5:
-        w.see("page", changed(script))
-    assert w.transitions[-1] is told
-
-
-def test_of_what_other_visits_met_an_incident_names_the_latest(world):
-    w = world({"page": ("pay", [])})
-    for number in range(6):
-        for _ in range(2):
-            w.see("page", changed(f"{number}.js"))
-    assert "(page: new: 5.js; other visits met: 4.js; 3.js; 2.js; and 2 more)" in w.open[0].reason
-
-
-def test_what_is_remembered_of_a_page_is_bounded(world):
-    w = world({"page": ("pay", [])})
-    for visit in range(50):
-        w.see("page", changed(*(f"{visit}-{number}.js" for number in range(33))))
-    assert w.kinds == ["open"]
-    assert len(w.state.probes["page"].changes) == 128
-
-
-def test_what_was_told_before_the_end_is_told_again_though_the_clock_was_set_back_since(world):
-    """By the clock, what was told before the incident opened again was told since."""
-    w = world({"page": ("pay", [])})
-    for seen in (CHANGED, CHANGED, None, None, SLOW, SLOW, SLOW):
-        w.see("page", *([seen] if seen else []))
-    w.now -= 30
-    w.tell(ClockSetBack(w.now))
-    for _ in range(2):
-        w.see("page", SLOW, CHANGED)
-    assert w.kinds == ["open", "resolve", "reopen", "resolve", "open"]
-
-
-def test_a_change_is_told_once_however_long_it_is_not_met_while_its_incident_is_open(world):
-    w = world({"page": ("pay", [])})
-    for seen, times in ((changed("banner.js"), 2), (SLOW, 1), (changed("banner.js"), 2)):
-        w.now += 2 * 86400
-        for _ in range(times):
-            w.see("page", seen)
-    assert w.kinds == ["open"]
-
-
-def test_what_an_incident_told_that_people_took_the_page_out_of_is_told_again(world):
-    """Split off while it was well it is of no incident, and what was told of it then is not known in the next."""
-    w = world({"page": ("pay", []), "line": ("talk", [])})
-    for _ in range(3):
-        w.see("line", SLOW)
-        w.see("page", CHANGED)
-    slow, other = w.state.incident_of("line"), w.state.incident_of("page")
-    w.tell(Commanded(w.now, other.id, "merge", "Kim", into=slow.id))
-    w.passes("page", "page")
-    w.tell(Commanded(w.now, slow.id, "split", "Kim", probes=("page",)))
-    assert w.state.incident_of("page") is None
-    for _ in range(3):
-        w.see("page", SLOW)
-    before = w.state.incident_of("page")
-    for _ in range(2):
-        w.see("page", SLOW, CHANGED)
-    assert w.state.incident_of("page").id != before.id

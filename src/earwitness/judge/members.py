@@ -10,6 +10,7 @@ from earwitness.judge.control import request_of
 from earwitness.judge.correlation import Group, correlate, home_of, in_common, kind_of, passed_since, serious
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.pace import all_recovered, judged_in_full, makes_worse, put_off, waits
+from earwitness.judge.page_changes import patience
 from earwitness.judge.severity import Judged, judged_journeys, places_of, workaround_probes, worst_of
 from earwitness.judge.state import ProbeState, State
 from earwitness.model import Awaited, Harm, Incident, Request, Rules, Severity, TransitionKind, Why, worse
@@ -263,9 +264,17 @@ def held_at_the_worse(
 
 def _has_to_stay_well(state: State, incident: Incident, members: list[str], rules: Rules, now: float) -> bool:
     """What came back twice is not told as resolved again until it has passed for as long as it may come back."""
+    if any(_comes_and_goes(state.probes[name], rules) for name in members):
+        return True
     if incident.relapses < _FLAPS:
         return False
     return any(now - state.probes[name].since < rules.reopen_within for name in members)
+
+
+def _comes_and_goes(probe: ProbeState, rules: Rules) -> bool:
+    """Whether its payment page, now well, was found changed in the same way in one spell after another: who visits it next may meet that."""
+    young = probe.started_at - patience(rules.probes[probe.probe].interval)
+    return not serious(probe) and any(c.told and c.gone > _FLAPS and c.at >= young for c in probe.changes)
 
 
 def resolve(state: State, incident: Incident, now: float, why: str) -> Judgement:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 A_DAY = 86400.0  # seconds for which a change is remembered at least
+_VISITS = 5  # or for so many, if they take longer
 MOST_WAYS = 16  # in which a page may be met within a day while a further one is told
 MOST_CHANGES = 128  # that are remembered: four visits full of them
 
@@ -20,6 +21,7 @@ class Change:
     at: float  # when the latest run began that met it
     times: int = 1  # how many runs did
     of_late: int = 1  # and since the probe was last well
+    gone: int = 0  # how often the page was well after it was met
     told: bool = False  # whether an incident told of it that the probe is in, or left for the one that it is in
 
     @property
@@ -28,10 +30,19 @@ class Change:
         return max(self.of_late, self.times - 1)
 
 
+def patience(interval: float) -> float:
+    """Return for how many seconds a change is remembered that is met no more, of a page that is visited so often."""
+    return max(_VISITS * interval, A_DAY)
+
+
 def remembered(known: Iterable[Change], oldest: float, *, well: bool) -> tuple[Change, ...]:
     """Return those that were met since, and those that an incident told of. `well`: the page was found as accepted often enough to be believed."""
     kept = (change for change in known if change.told or change.at >= oldest)
-    return tuple(replace(c, of_late=0) if c.of_late and (well or c.at < oldest) else c for c in kept)
+    return tuple(_not_of_late(c, well=well) if c.of_late and (well or c.at < oldest) else c for c in kept)
+
+
+def _not_of_late(change: Change, *, well: bool) -> Change:
+    return replace(change, of_late=0, gone=change.gone + well)
 
 
 def seen_again(known: tuple[Change, ...], differences: Iterable[str], at: float) -> tuple[Change, ...]:

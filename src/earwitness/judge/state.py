@@ -8,7 +8,7 @@ from typing import Self
 from immutables import Map
 
 from earwitness.judge.layers import Try, with_try
-from earwitness.judge.page_changes import A_DAY, Change, all_told, remembered, restless, seen_again, ways
+from earwitness.judge.page_changes import A_DAY, Change, all_told, patience, remembered, restless, seen_again, ways
 from earwitness.model import (
     WATCH_FAILURES,
     Attribution,
@@ -211,9 +211,9 @@ def _well_at(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> fl
 
 def _changes(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> tuple[Change, ...]:
     """Return them with this run's."""
-    patience = max(_LATE * rules.probes[probe.probe].interval, A_DAY)
     known = previous.changes if previous else ()
-    known = remembered(known, probe.started_at - patience, well=probe.recovered(rules.resolve_after))
+    oldest = probe.started_at - patience(rules.probes[probe.probe].interval)
+    known = remembered(known, oldest, well=probe.recovered(rules.resolve_after))
     if not probe.failing or probe.failed is None or not is_watched(probe):
         return known
     return seen_again(known, probe.failed.differences, probe.started_at)
@@ -358,13 +358,13 @@ class State:
         )
 
     def begun_anew(self, names: Iterable[str]) -> "State":
-        """These probes are of no incident any more. What was not told of their payment pages is still to be told."""
+        """These probes are of no incident any more. What their payment pages show from here on is to be told, again too."""
         probes = self.probes.mutate()
         for name in names:
             if (probe := probes.get(name)) is not None:
                 streak = 0 if probe.failing else probe.streak
-                untold = tuple(replace(change, of_late=0) for change in probe.changes if not change.told)
-                probes[name] = replace(probe, streak=streak, serious_streak=0, serious_of_late=(), changes=untold)
+                known = tuple(replace(change, of_late=0, told=False) for change in probe.changes)
+                probes[name] = replace(probe, streak=streak, serious_streak=0, serious_of_late=(), changes=known)
         return replace(self, probes=probes.finish())
 
     def with_all_told(self, names: Iterable[str]) -> "State":
