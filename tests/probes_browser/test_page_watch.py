@@ -80,6 +80,18 @@ async def test_a_script_that_nobody_accepted_is_told_with_the_difference(watch, 
     assert (await watch()).findings == ()
 
 
+async def test_a_change_is_told_though_the_disk_keeps_nothing(watch, accept, shop, tmp_path):
+    """It is found by what was accepted; that it cannot be accepted now is no reason to hide it."""
+    await accept()
+    (tmp_path / "pages/proposed").rmdir()
+    (tmp_path / "pages/proposed").write_text("a disk that refuses")
+    shop.faults.turn_on("shop-script-added")
+    seen = await watch()
+    assert [f.failure for f in seen.findings] == [Failure.PAGE_SCRIPTS_CHANGED]
+    assert "/shop/extra.js" in seen.findings[0].message
+    assert seen.findings[0].message.endswith("; not kept: the disk refuses")
+
+
 async def test_a_script_of_another_content_is_told_unless_its_host_may_change(watch, accept, shop):
     await accept()
     shop.faults.turn_on("card-script-changed")

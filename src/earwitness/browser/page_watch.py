@@ -50,32 +50,31 @@ class PageWatch:
             await self._compare(baselines, self.inventory, step)
 
     async def _compare(self, baselines: PageBaselines, now: PageInventory, step: str) -> None:
-        try:
-            found = await asyncio.to_thread(self._compared, baselines, now)
-        except OSError:
-            self.note = "not kept: the disk refuses"
-            return
+        found = await asyncio.to_thread(self._compared, baselines, now)
         if found:
             await self._tell(found, step)
 
     def _compared(self, baselines: PageBaselines, now: PageInventory) -> Difference:
         accepted = baselines.accepted(now.probe)
+        found = difference(accepted, now) if accepted else Difference()
         if not self.whole:  # what is missing is not gone, and what is no whole inventory is nothing to accept
-            found = difference(accepted, now) if accepted else Difference()
             return found.without_gone
-        accept = baselines.accepting(now)
-        if accepted is None:
-            baselines.propose(now)
-            self.note = f"no inventory is accepted yet; to accept this one, run: {accept}"
-            return Difference()
-        found = difference(accepted, now)
-        if found:
-            baselines.propose(now)
-            self.note = f"changed; if it is meant, run: {accept}"
-        else:
-            baselines.discard(now.probe)
-            self.note = "as accepted"
+        try:
+            self.note = self._kept(baselines, now, found, known=accepted is not None)
+        except OSError:
+            self.note = "not kept: the disk refuses"
         return found
+
+    def _kept(self, baselines: PageBaselines, now: PageInventory, found: Difference, *, known: bool) -> str:
+        """Let it wait for somebody's word if it is not as accepted; return what became of it. Raises OSError."""
+        if known and not found:
+            baselines.discard(now.probe)
+            return "as accepted"
+        baselines.propose(now)
+        accept = baselines.accepting(now)
+        if known:
+            return f"changed; if it is meant, run: {accept}"
+        return f"no inventory is accepted yet; to accept this one, run: {accept}"
 
     async def _tell(self, found: Difference, step: str) -> None:
         self._found, self._step = found, step
