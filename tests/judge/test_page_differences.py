@@ -70,6 +70,28 @@ def test_an_outage_is_over_though_the_page_was_changed_now_and_then_before_it(wo
     assert w.open == []
 
 
+def test_an_outage_is_over_though_people_merged_a_page_into_it_that_is_changed_now_and_then(world):
+    w = world({"page": ("pay", []), "line": ("talk", [])})
+    returns(w, 3)
+    w.fails("line", times=2)
+    w.tell(Commanded(w.now, w.state.incident_of("page").id, "merge", "Kim", into=w.state.incident_of("line").id))
+    w.passes("page", "page", "line", "line")
+    assert w.open == []
+
+
+def test_a_page_that_is_changed_now_and_then_is_not_told_as_the_slowness_of_what_it_needs(world):
+    """Its incident went on in that of the slowness, which then stayed open for the page's sake, and hid the skimmer."""
+    w = world({"page": ("pay", ["card"]), "line": ("talk", ["card"])})
+    returns(w, 3)
+    own = w.state.incident_of("page")
+    for _ in range(3):
+        w.see("line", SLOW)
+        w.see("page", SLOW)
+    assert w.state.incident_of("page").id == own.id != w.state.incident_of("line").id
+    w.passes("line", "line")
+    assert w.state.incident_of("line") is None
+
+
 def test_a_new_configuration_ends_no_incident_that_is_to_stay_well_first(world):
     """It said that the last failing probe was removed."""
     w = world({"page": ("pay", [])})

@@ -10,7 +10,7 @@ from earwitness.judge.control import request_of
 from earwitness.judge.correlation import Group, correlate, home_of, in_common, kind_of, passed_since, serious
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.pace import all_recovered, judged_in_full, makes_worse, put_off, waits
-from earwitness.judge.page_changes import patience
+from earwitness.judge.page_changes import anew, restless, ways
 from earwitness.judge.severity import Judged, judged_journeys, places_of, workaround_probes, worst_of
 from earwitness.judge.state import ProbeState, State
 from earwitness.model import Awaited, Harm, Incident, Request, Rules, Severity, TransitionKind, Why, worse
@@ -82,7 +82,7 @@ def _looked_at_again(state: State, incident: Incident, probe: ProbeState, rules:
 def _undecided(state: State, incident: Incident, probe: ProbeState, rules: Rules) -> list[str]:
     """Return the probes to look at again: one that passes or fails otherwise for the first time; then those that still count as failing."""
     if probe.failing:
-        odd = probe.untold and probe.changed_ways <= CONFIRMATIONS_PER_CAUSE
+        odd = probe.untold and ways(probe.changes, probe.started_at) <= CONFIRMATIONS_PER_CAUSE
         return [probe.probe] if odd or probe.latest_effect is not probe.effect else []
     unsure = [probe.probe] if probe.streak < rules.resolve_after else []
     if probe.streak != 1:
@@ -163,10 +163,10 @@ def _let_go(state: State, incident: Incident, probes: Sequence[str], why: str, r
 def tells_of_another_change(probe: ProbeState, rules: Rules) -> bool:
     """Whether the probe is of a page that is seen to have changed since: its incident, told of something else, would hide that."""
     unsettled = probe.latest_effect is not probe.effect  # it may yet be what the incident is of
-    if unsettled or not probe.untold or probe.is_restless:
+    if unsettled or not probe.untold or restless(probe.changes, probe.started_at):
         return False
     believed = any(change.weight >= rules.open_after for change in probe.untold)
-    return believed or probe.changed_anew == rules.nuisance_open_after
+    return believed or anew(probe.changes) == rules.nuisance_open_after
 
 
 def left_as_changed(
@@ -264,17 +264,11 @@ def held_at_the_worse(
 
 def _has_to_stay_well(state: State, incident: Incident, members: list[str], rules: Rules, now: float) -> bool:
     """What came back twice is not told as resolved again until it has passed for as long as it may come back."""
-    if any(_comes_and_goes(state.probes[name], rules) for name in members):
+    if not kind_of(incident, state) and any(state.probes[name].is_changed_now_and_then(rules) for name in members):
         return True
     if incident.relapses < _FLAPS:
         return False
     return any(now - state.probes[name].since < rules.reopen_within for name in members)
-
-
-def _comes_and_goes(probe: ProbeState, rules: Rules) -> bool:
-    """Whether its payment page, now well, was found changed in the same way in one spell after another: who visits it next may meet that."""
-    young = probe.started_at - patience(rules.probes[probe.probe].interval)
-    return not serious(probe) and any(c.told and c.gone > _FLAPS and c.at >= young for c in probe.changes)
 
 
 def resolve(state: State, incident: Incident, now: float, why: str) -> Judgement:

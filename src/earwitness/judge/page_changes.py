@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 A_DAY = 86400.0  # seconds for which a change is remembered at least
 _VISITS = 5  # or for so many, if they take longer
+_RETURNS = 2  # times that a change was gone before it counts as one that comes and goes
 MOST_WAYS = 16  # in which a page may be met within a day while a further one is told
 MOST_CHANGES = 128  # that are remembered: four visits full of them
 
@@ -62,11 +63,29 @@ def all_told(changes: Iterable[Change], these: Collection[Change]) -> tuple[Chan
     return tuple(replace(change, told=change.told or change in these) for change in changes)
 
 
-def ways(changes: Iterable[Change], since: float) -> int:
-    """Return in how many ways the page was met since then: what comes together, and never without, is one."""
-    return len({change.at for change in changes if change.at >= since})
+def believed(changes: Iterable[Change], after: int, other_each_time_after: int) -> bool:
+    """Whether of late so many runs met the same change, or so many met one each time."""
+    of_late = [change for change in changes if change.of_late]
+    repeated = any(change.weight >= after for change in of_late)
+    return repeated or len({change.at for change in of_late}) >= other_each_time_after
 
 
-def restless(changes: Collection[Change], since: float) -> bool:
-    """Whether the page was met in more ways since then than can be told apart, or in ways that fill the memory."""
-    return ways(changes, since) >= MOST_WAYS or sum(change.at >= since for change in changes) >= MOST_CHANGES
+def now_and_then(changes: Iterable[Change], since: float) -> bool:
+    """Whether an incident told of one that was met since then, and that came back more than once after the page had been well."""
+    return any(change.told and change.gone > _RETURNS and change.at >= since for change in changes)
+
+
+def anew(changes: Iterable[Change]) -> int:
+    """Return how many visits of late met the page changed in a way that no other visit did."""
+    return len({change.at for change in changes if change.of_late and change.times == 1})
+
+
+def ways(changes: Iterable[Change], now: float) -> int:
+    """Return in how many ways the page was met within a day: what comes together, and never without, is one."""
+    return len({change.at for change in changes if change.at >= now - A_DAY})
+
+
+def restless(changes: Collection[Change], now: float) -> bool:
+    """Whether the page was met in more ways within a day than can be told apart, or in ways that fill the memory."""
+    full = sum(change.at >= now - A_DAY for change in changes) >= MOST_CHANGES
+    return full or ways(changes, now) >= MOST_WAYS

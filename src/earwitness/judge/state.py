@@ -8,7 +8,15 @@ from typing import Self
 from immutables import Map
 
 from earwitness.judge.layers import Try, with_try
-from earwitness.judge.page_changes import A_DAY, Change, all_told, patience, remembered, restless, seen_again, ways
+from earwitness.judge.page_changes import (
+    Change,
+    all_told,
+    believed,
+    now_and_then,
+    patience,
+    remembered,
+    seen_again,
+)
 from earwitness.model import (
     WATCH_FAILURES,
     Attribution,
@@ -85,26 +93,15 @@ class ProbeState:
         shown = self.failed.differences if self.failing and self.failed and is_watched(self) else ()
         return tuple(change for change in self.changes if change.what in shown and not change.told)
 
-    @property
-    def changed_anew(self) -> int:
-        """How many visits since it was last well found its payment page changed in a way that no other visit did."""
-        return len({change.at for change in self.changes if change.of_late and change.times == 1})
-
-    @property
-    def changed_ways(self) -> int:
-        """In how many ways its payment page was met within a day."""
-        return ways(self.changes, self.started_at - A_DAY)
-
     def stays_changed(self, rules: Rules) -> bool:
-        """Whether its payment page is believed to have changed, and the probe was not well since."""
-        of_late = [change for change in self.changes if change.of_late]
-        repeated = any(change.weight >= rules.open_after for change in of_late)
-        return repeated or len({change.at for change in of_late}) >= rules.nuisance_open_after
+        """Whether its payment page is believed to have changed, and the probe was not well since, or not for long enough."""
+        return believed(self.changes, rules.open_after, rules.nuisance_open_after) or self.is_changed_now_and_then(
+            rules
+        )
 
-    @property
-    def is_restless(self) -> bool:
-        """Whether its payment page changes in more ways than can be told apart."""
-        return restless(self.changes, self.started_at - A_DAY)
+    def is_changed_now_and_then(self, rules: Rules) -> bool:
+        """Whether its incident told of a change that comes and goes: however well it looks, who visits it next may meet that."""
+        return now_and_then(self.changes, self.started_at - patience(rules.probes[self.probe].interval))
 
     def comes_and_goes(self, open_after: int) -> bool:
         """Whether it failed more often of late than a confirmed failure has to."""
