@@ -26,8 +26,7 @@ LABEL = {
     Severity.SEV3: "Sev3",
     Severity.NONPROD: "Non-production defect",
 }
-_MOST_NAMED = 10  # probes in a sentence
-_MOST_OTHERS = 3  # changes of a payment page that other visits met
+_MOST_NAMED = 10  # probes in a sentence, or changes of a payment page
 _CHANGED = "the payment page of “{}” is not as it was accepted"
 _NOT_WATCHED = "the payment page of “{}” could not be looked over"
 _HARM = {
@@ -137,8 +136,8 @@ def _found(probe: ProbeState, failed: Failed) -> str:
     others = [c.what for c in reversed(probe.changes) if c.what not in failed.differences and (c.told or c.of_late)]
     if not others or not is_watched(probe):
         return failed.message
-    more = [f"and {len(others) - _MOST_OTHERS} more"] if len(others) > _MOST_OTHERS else []
-    return f"{failed.message}; other visits met: {'; '.join([*others[:_MOST_OTHERS], *more])}"
+    more = [f"and {len(others) - _MOST_NAMED} more"] if len(others) > _MOST_NAMED else []
+    return f"{failed.message}; other visits met: {'; '.join([*others[:_MOST_NAMED], *more])}"
 
 
 def _place(worst: Judged) -> str:

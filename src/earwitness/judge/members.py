@@ -301,7 +301,8 @@ def joined_by_cause(judged: Judgement, rules: Rules, now: float) -> Judgement:
         title = rules.dependencies[incident.cause.dependency or ""].title
         since = min(older.failing_since, younger.failing_since)
         if in_common(judged.state, rules, (*older.probes, *younger.probes), since, now):
-            judged = judged.then(absorb(judged.state, younger, older, f"both are caused by {title}", rules, now))
+            state = judged.state.with_no_more_told(younger.probes)
+            judged = judged.then(absorb(state, younger, older, f"both are caused by {title}", rules, now))
             continue
         for one in (older, younger):
             judged = judged.then(reassess(judged.state, one, rules, now))

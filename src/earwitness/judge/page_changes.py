@@ -58,11 +58,6 @@ def _once_more(change: Change, at: float) -> Change:
     return replace(change, at=at, times=change.times + 1, of_late=change.of_late + 1)
 
 
-def all_told(changes: Iterable[Change], these: Collection[Change]) -> tuple[Change, ...]:
-    """Return them when an incident told of these."""
-    return tuple(replace(change, told=change.told or change in these) for change in changes)
-
-
 def believed(changes: Iterable[Change], after: int, other_each_time_after: int) -> bool:
     """Whether of late so many runs met the same change, or so many met one each time."""
     of_late = [change for change in changes if change.of_late]

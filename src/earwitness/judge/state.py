@@ -1,6 +1,6 @@
 """What the judge remembers: each probe's standing, and the open incidents."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Self
@@ -10,7 +10,6 @@ from immutables import Map
 from earwitness.judge.layers import Try, with_try
 from earwitness.judge.page_changes import (
     Change,
-    all_told,
     believed,
     now_and_then,
     patience,
@@ -88,10 +87,14 @@ class ProbeState:
         return self.failed.effect if self.failed else Effect.NONE
 
     @property
+    def shown(self) -> tuple[str, ...]:
+        """In what its payment page differs, as the latest run found it."""
+        return self.failed.differences if self.failing and self.failed and is_watched(self) else ()
+
+    @property
     def untold(self) -> tuple[Change, ...]:
-        """The changes of its payment page that the latest failure shows and its incident, if it has one, did not tell of."""
-        shown = self.failed.differences if self.failing and self.failed and is_watched(self) else ()
-        return tuple(change for change in self.changes if change.what in shown and not change.told)
+        """What of it no incident told that the probe is in, or was in just before."""
+        return tuple(change for change in self.changes if change.what in self.shown and not change.told)
 
     def stays_changed(self, rules: Rules) -> bool:
         """Whether its payment page is believed to have changed, and the probe was not well since, or not for long enough."""
@@ -238,16 +241,8 @@ def _failed(seen: Observation, effect: Effect) -> Failed:
     changed = (f for f in watched if f.failure is not Failure.PAGE_NOT_WATCHED)
     worst = next(changed, (watched or found)[0])
     differences = (worst.differences or (worst.message,)) if worst.failure in WATCH_FAILURES else ()
-    return Failed(
-        seen.run.id,
-        effect,
-        worst.message,
-        seen.evidence,
-        worst.failure,
-        worst.dependency,
-        worst.attribution,
-        differences,
-    )
+    told = Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency, worst.attribution)
+    return replace(told, differences=differences)
 
 
 MANY = 50  # probes: an incident of more is not judged in full by each run
@@ -366,10 +361,18 @@ class State:
 
     def with_all_told(self, names: Iterable[str]) -> "State":
         """An incident tells of all that the payment pages of these probes show."""
+        return self._telling(names, lambda change, shown: change.told or change.what in shown)
+
+    def with_no_more_told(self, names: Iterable[str]) -> "State":
+        """People heard of no more of these payment pages than what they show: what an incident told before reached nobody, or is not what it is of."""
+        return self._telling(names, lambda change, shown: change.told and change.what in shown)
+
+    def _telling(self, names: Iterable[str], told: Callable[[Change, Collection[str]], bool]) -> "State":
         probes = self.probes.mutate()
         for name in names:
-            if (probe := probes.get(name)) is not None and probe.untold:
-                probes[name] = replace(probe, changes=all_told(probe.changes, probe.untold))
+            if (probe := probes.get(name)) is not None and probe.changes:
+                changes = tuple(replace(change, told=told(change, probe.shown)) for change in probe.changes)
+                probes[name] = replace(probe, changes=changes)
         return replace(self, probes=probes.finish())
 
     def _without_holders(self, incident: Incident | None) -> Map[str, str]:
