@@ -76,9 +76,12 @@ def test_a_page_that_changes_again_before_the_first_change_is_accepted_is_told_a
     assert w.kinds == ["open", "resolve", "open"], "each is told once"
 
 
-def test_a_page_that_differs_each_time_is_told_once_and_visited_at_its_own_pace(world):
+@pytest.mark.parametrize("interval", [60.0, 86400.0])
+def test_a_page_that_differs_each_time_is_told_once_and_visited_at_its_own_pace(world, interval):
     w = world({"page": ("pay", [])})
+    w.rules = replace(w.rules, probes={"page": replace(w.rules.probes["page"], interval=interval)})
     for number in range(20):
+        w.now += interval
         w.see("page", replace(CHANGED, message=f"new: {number}.js"))
     assert w.kinds == ["open"]
     assert len(w.requests) <= 3

@@ -76,8 +76,8 @@ def anew(changes: Iterable[Change]) -> int:
 
 
 def ways(changes: Iterable[Change], now: float) -> int:
-    """Return in how many ways the page was met within a day: what comes together, and never without, is one."""
-    return len({change.at for change in changes if change.at >= now - A_DAY})
+    """Return in how many ways the page was met of late, or within a day: what comes together, and never without, is one."""
+    return len({change.at for change in changes if change.of_late or change.at >= now - A_DAY})
 
 
 def restless(changes: Collection[Change], now: float) -> bool:
