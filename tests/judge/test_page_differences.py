@@ -18,6 +18,15 @@ from earwitness.model import (
     Ticked,
 )
 
+
+def muted(w, seconds):
+    """Nobody is told of the page for so long."""
+    period = QuietPeriod(
+        "q", QuietKind.MAINTENANCE, Match(probe=("page",)), w.now, w.now + seconds, w.now, "Kim", "deploy"
+    )
+    w.tell(QuietBegun(w.now, period))
+
+
 # --- what comes and goes ---------------------------------------------------------------------------------------------
 
 
@@ -187,10 +196,7 @@ def test_a_page_whose_many_changes_were_told_is_looked_at_again_only_while_that_
 def test_of_two_versions_that_come_by_turns_in_a_maintenance_both_are_told_when_it_ends(world):
     """The incident of the first had ended by then, and nobody was told of it any more; so it is where quiet hours hold both back."""
     w = world({"page": ("pay", [])})
-    deploy = Match(probe=("page",))
-    w.tell(
-        QuietBegun(w.now, QuietPeriod("q", QuietKind.MAINTENANCE, deploy, w.now, w.now + 100, w.now, "Kim", "deploy"))
-    )
+    muted(w, 100)
     for script in ("skim.js", "skim.js", "banner.js", "banner.js"):
         w.see("page", changed(script))
     w.now += 200
@@ -206,10 +212,7 @@ def test_of_two_versions_that_come_by_turns_in_a_maintenance_both_are_told_when_
 def test_a_change_of_which_nobody_heard_for_an_outage_after_it_is_told_when_that_is_over(world):
     """Its incident opened muted, and told of the outage when that ended; what it had told to nobody counted as told."""
     w = world({"page": ("pay", [])})
-    deploy = Match(probe=("page",))
-    w.tell(
-        QuietBegun(w.now, QuietPeriod("q", QuietKind.MAINTENANCE, deploy, w.now, w.now + 100, w.now, "Kim", "deploy"))
-    )
+    muted(w, 100)
     for _ in range(2):
         w.see("page", CHANGED)
     w.fails("page", times=2)
@@ -224,6 +227,40 @@ def test_a_change_of_which_nobody_heard_for_an_outage_after_it_is_told_when_that
         w.see("page", SLOW, CHANGED)
     assert w.kinds[-2:] == ["resolve", "open"]
     assert "skim.js" in w.open[0].reason
+
+
+def test_a_change_that_took_the_place_of_an_outage_while_nobody_was_told_is_told(world):
+    """The incident was as bad as people knew it when it was unmuted, so nothing seemed to be new."""
+    w = world({"page": ("pay", [])}, open_after=3)
+    for _ in range(3):
+        w.see("page", SLOW)
+    muted(w, 100)
+    w.fails("page", times=3)
+    for _ in range(4):
+        w.see("page", CHANGED)
+    w.now += 200
+    w.tell(Ticked(w.now))
+    w.see("page", CHANGED)
+    told = [t.text for t in w.transitions if t.kind.value in ("open", "unmute") and t.incident.muted is None]
+    assert any("skim.js" in text for text in told)
+
+
+def test_a_change_is_told_though_its_incident_was_unmuted_as_slowness(world):
+    """Its reason was of the latest failure that it was judged by."""
+    w = world({"page": ("pay", [])})
+    muted(w, 100)
+    for _ in range(2):
+        w.see("page", CHANGED)
+    w.see("page", SLOW, location="there")
+    w.see("page", SLOW)
+    w.see("page", SLOW, location="there")
+    w.see("page", CHANGED)
+    w.now += 200
+    w.tell(Ticked(w.now))
+    assert (w.kinds[-1], "skim.js" in w.transitions[-1].text) == ("unmute", False)
+    for _ in range(2):
+        w.see("page", CHANGED)
+    assert w.kinds[-2:] == ["resolve", "open"]
 
 
 def test_of_what_other_visits_met_an_incident_names_the_latest(world):

@@ -217,7 +217,7 @@ def _reassessed(state: State, incident: Incident, rules: Rules, now: float, why:
     changed, transitions = incidents.reassessed(patient, group.cause, verdict, now, why)
     if not transitions and (grown or stale or patient.better_since != incident.better_since):
         changed = incidents.argued(patient, group.cause, verdict)  # it names all, or says why it stays as it is
-    if changed.severity is not incident.severity:
+    if changed.severity is not incident.severity and changed.muted is None:
         state = state.with_all_told(members)
     return Judgement(state.with_incident(changed), transitions)
 
@@ -301,7 +301,7 @@ def joined_by_cause(judged: Judgement, rules: Rules, now: float) -> Judgement:
         title = rules.dependencies[incident.cause.dependency or ""].title
         since = min(older.failing_since, younger.failing_since)
         if in_common(judged.state, rules, (*older.probes, *younger.probes), since, now):
-            state = judged.state.with_no_more_told(younger.probes)
+            state = judged.state.with_told_only(younger.probes, "")
             judged = judged.then(absorb(state, younger, older, f"both are caused by {title}", rules, now))
             continue
         for one in (older, younger):

@@ -1,6 +1,6 @@
 """What the judge remembers: each probe's standing, and the open incidents."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Self
@@ -90,6 +90,10 @@ class ProbeState:
     def shown(self) -> tuple[str, ...]:
         """In what its payment page differs, as the latest run found it."""
         return self.failed.differences if self.failing and self.failed and is_watched(self) else ()
+
+    def shown_in(self, text: str) -> tuple[str, ...]:
+        """The same, if the text is of that run's failure."""
+        return self.shown if self.failed and self.failed.message in text else ()
 
     @property
     def untold(self) -> tuple[Change, ...]:
@@ -361,17 +365,17 @@ class State:
 
     def with_all_told(self, names: Iterable[str]) -> "State":
         """An incident tells of all that the payment pages of these probes show."""
-        return self._telling(names, lambda change, shown: change.told or change.what in shown)
+        return self._telling(names, lambda change, probe: change.told or change.what in probe.shown)
 
-    def with_no_more_told(self, names: Iterable[str]) -> "State":
-        """People heard of no more of these payment pages than what they show: what an incident told before reached nobody, or is not what it is of."""
-        return self._telling(names, lambda change, shown: change.told and change.what in shown)
+    def with_told_only(self, names: Iterable[str], text: str) -> "State":
+        """People heard of these payment pages no more than this text says: what an incident told before reached nobody."""
+        return self._telling(names, lambda change, probe: change.told and change.what in probe.shown_in(text))
 
-    def _telling(self, names: Iterable[str], told: Callable[[Change, Collection[str]], bool]) -> "State":
+    def _telling(self, names: Iterable[str], told: Callable[[Change, ProbeState], bool]) -> "State":
         probes = self.probes.mutate()
         for name in names:
             if (probe := probes.get(name)) is not None and probe.changes:
-                changes = tuple(replace(change, told=told(change, probe.shown)) for change in probe.changes)
+                changes = tuple(replace(change, told=told(change, probe)) for change in probe.changes)
                 probes[name] = replace(probe, changes=changes)
         return replace(self, probes=probes.finish())
 
