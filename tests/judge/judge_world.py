@@ -1,6 +1,6 @@
 """A small world for the judge: journeys and probes told in a line, and time that only moves when told to."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from earwitness.alerting.routing import Router, route
 from earwitness.config.alerting import MatchSpec
@@ -25,6 +25,16 @@ from earwitness.model import (
 
 HOOK = "on-call"
 ROUTER = Router([route(MatchSpec(), (HOOK,))])  # one hook, which takes everything
+
+
+SLOW = Finding(Failure.SLOW, "it took 9 s", Effect.NUISANCE)
+CHANGED = Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE)
+UNSEEN = Finding(Failure.PAGE_NOT_WATCHED, "a frame does not answer", Effect.NUISANCE)
+
+
+def changed(*scripts):
+    """Return what is found where these scripts are new."""
+    return replace(CHANGED, message=f"new: {', '.join(scripts)}", differences=scripts)
 
 
 def is_told(transition, *, knows):

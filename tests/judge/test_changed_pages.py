@@ -4,14 +4,16 @@ from dataclasses import replace
 from zlib import crc32
 
 import pytest
+from judge_world import CHANGED, SLOW, UNSEEN
 
 from earwitness.judge.state import ProbeState, State
-from earwitness.model import Commanded, Effect, Failure, Finding, Incident, Severity, Why
+from earwitness.model import (
+    Commanded,
+    Incident,
+    Severity,
+    Why,
+)
 from earwitness.store.codec import decode, encode
-
-SLOW = Finding(Failure.SLOW, "it took 9 s", Effect.NUISANCE)
-CHANGED = Finding(Failure.PAGE_SCRIPTS_CHANGED, "new: skim.js", Effect.NUISANCE)
-UNSEEN = Finding(Failure.PAGE_NOT_WATCHED, "a frame does not answer", Effect.NUISANCE)
 
 
 def test_a_payment_page_that_changed_is_looked_at_again_at_once_and_told(world):
@@ -74,9 +76,12 @@ def test_a_page_that_changes_again_before_the_first_change_is_accepted_is_told_a
     assert w.kinds == ["open", "resolve", "open"], "each is told once"
 
 
-def test_a_page_that_differs_each_time_is_told_once_and_visited_at_its_own_pace(world):
+@pytest.mark.parametrize("interval", [60.0, 86400.0])
+def test_a_page_that_differs_each_time_is_told_once_and_visited_at_its_own_pace(world, interval):
     w = world({"page": ("pay", [])})
+    w.rules = replace(w.rules, probes={"page": replace(w.rules.probes["page"], interval=interval)})
     for number in range(20):
+        w.now += interval
         w.see("page", replace(CHANGED, message=f"new: {number}.js"))
     assert w.kinds == ["open"]
     assert len(w.requests) <= 3
@@ -141,27 +146,6 @@ def test_a_page_of_many_variants_is_not_told_for_ever(world, open_after, variant
         w.see("page", replace(CHANGED, message=f"new: {met}.js"))
     assert w.kinds.count("open") <= 16
     assert w.kinds[:1] == ["open"]
-
-
-def test_what_is_known_of_a_changed_page_is_looked_for_only_when_it_has_to_leave(world):
-    """An outage of thousands has a long history, and each run of each of its probes looked through it all."""
-    read = 0
-
-    class Entry(str):
-        __slots__ = ()
-
-        def __contains__(self, text):
-            nonlocal read
-            read += 1
-            return str.__contains__(self, text)
-
-    w = world({"page": ("pay", []), "line": ("talk", [])})
-    w.fails("line", times=2)
-    (outage,) = w.open
-    timeline = tuple(replace(entry, text=Entry(entry.text)) for entry in outage.timeline)
-    w.state = w.state.with_incident(replace(outage, timeline=timeline))
-    w.fails("line", message="something else", times=5)
-    assert read == 0
 
 
 @pytest.mark.parametrize("first", ["page", "line"])

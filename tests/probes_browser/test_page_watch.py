@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from earwitness.browser.pages import PageBaselines, PageInventory, PageScript, difference
+from earwitness.browser.pages import Difference, PageBaselines, PageInventory, PageScript, difference
 from earwitness.browser.scripts import ScriptListener
 from earwitness.browser.workers import WorkerListener
 from earwitness.model import Effect, Failure, Outcome
@@ -80,6 +80,18 @@ async def test_a_script_that_nobody_accepted_is_told_with_the_difference(watch, 
     assert (await watch()).findings == ()
 
 
+async def test_a_change_is_told_though_the_disk_keeps_nothing(watch, accept, shop, tmp_path):
+    """It is found by what was accepted; that it cannot be accepted now is no reason to hide it."""
+    await accept()
+    (tmp_path / "pages/proposed").rmdir()
+    (tmp_path / "pages/proposed").write_text("a disk that refuses")
+    shop.faults.turn_on("shop-script-added")
+    seen = await watch()
+    assert [f.failure for f in seen.findings] == [Failure.PAGE_SCRIPTS_CHANGED]
+    assert "/shop/extra.js" in seen.findings[0].message
+    assert seen.findings[0].message.endswith("; not kept: the disk refuses")
+
+
 async def test_a_script_of_another_content_is_told_unless_its_host_may_change(watch, accept, shop):
     await accept()
     shop.faults.turn_on("card-script-changed")
@@ -136,6 +148,8 @@ async def test_scripts_and_headers_that_changed_at_once_are_told_in_one_breath(w
     assert "nor are its security headers: gone: content-security-policy" in scripts.message
     assert scripts.message.count("changed") == 0
     assert headers.failure is Failure.SECURITY_HEADERS_CHANGED
+    assert len(scripts.differences) > len(headers.differences) > 0
+    assert set(headers.differences) < set(scripts.differences)
 
 
 async def test_nonces_and_scripts_that_hold_only_data_are_no_change(observe, site, pages):
@@ -198,6 +212,17 @@ def script(**changes):
 def test_what_counts_as_a_difference(before, after, said):
     made = [PageInventory("p", "https://a/", 0.0, tuple(scripts)) for scripts in (before, after)]
     assert list(difference(*made).scripts) == said
+
+
+@pytest.mark.parametrize("more", [0, 40])
+def test_each_difference_is_known_again_however_long_and_many_they_are(more):
+    """A message is cut, and names three: what is beyond was as if it were not there."""
+    policy = "script-src " + "https://shop.example " * 200
+    lines = tuple(f"new: {number}.js" for number in range(more))
+    one, other = (Difference((*lines, f"new: z{n}.js"), (f"csp: {policy}{n}.example",)) for n in (1, 2))
+    assert len(set(one.known_by)) == min(more, 31) + 2
+    assert len(set(one.known_by) & set(other.known_by)) == min(more, 32)
+    assert sum(map(len, one.known_by)) < 1500
 
 
 def test_files_that_are_no_inventory_count_as_none(tmp_path, pages):
@@ -304,6 +329,17 @@ async def test_addresses_that_are_none_break_nothing(look, markup, pages):
     seen = await look(FORM + markup)
     assert (seen.outcome, seen.findings, seen.measures["page_watched"]) == (Outcome.OK, (), 1.0)
     assert len(pages.proposal("p").inventory.document()) < 10_000
+
+
+async def test_what_nobody_is_to_see_is_in_no_difference(observe, site, pages):
+    site.pages["/AB-77.js"] = "1"
+    steps = ({"open": site.url("/")}, {"fill": {"Name": "Ada"}})
+    for markup in (FORM, FORM + "<script src='/AB-77.js'></script>"):
+        site.pages["/"] = markup
+        seen = await observe(*steps, pages=pages, watch="payment_page", redact=lambda text: text.replace("AB-77", "~"))
+        pages.accept(pages.proposal("p"))
+    (told,) = seen.findings[0].differences
+    assert "/~.js, loaded by" in told
 
 
 async def test_scripts_without_number_are_told(look):

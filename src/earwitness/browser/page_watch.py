@@ -50,32 +50,31 @@ class PageWatch:
             await self._compare(baselines, self.inventory, step)
 
     async def _compare(self, baselines: PageBaselines, now: PageInventory, step: str) -> None:
-        try:
-            found = await asyncio.to_thread(self._compared, baselines, now)
-        except OSError:
-            self.note = "not kept: the disk refuses"
-            return
+        found = await asyncio.to_thread(self._compared, baselines, now)
         if found:
             await self._tell(found, step)
 
     def _compared(self, baselines: PageBaselines, now: PageInventory) -> Difference:
         accepted = baselines.accepted(now.probe)
+        found = difference(accepted, now) if accepted else Difference()
         if not self.whole:  # what is missing is not gone, and what is no whole inventory is nothing to accept
-            found = difference(accepted, now) if accepted else Difference()
             return found.without_gone
-        accept = baselines.accepting(now)
-        if accepted is None:
-            baselines.propose(now)
-            self.note = f"no inventory is accepted yet; to accept this one, run: {accept}"
-            return Difference()
-        found = difference(accepted, now)
-        if found:
-            baselines.propose(now)
-            self.note = f"changed; if it is meant, run: {accept}"
-        else:
-            baselines.discard(now.probe)
-            self.note = "as accepted"
+        try:
+            self.note = self._kept(baselines, now, found, known=accepted is not None)
+        except OSError:
+            self.note = "not kept: the disk refuses"
         return found
+
+    def _kept(self, baselines: PageBaselines, now: PageInventory, found: Difference, *, known: bool) -> str:
+        """Let it wait for somebody's word if it is not as accepted; return what became of it. Raises OSError."""
+        if known and not found:
+            baselines.discard(now.probe)
+            return "as accepted"
+        baselines.propose(now)
+        accept = baselines.accepting(now)
+        if known:
+            return f"changed; if it is meant, run: {accept}"
+        return f"no inventory is accepted yet; to accept this one, run: {accept}"
 
     async def _tell(self, found: Difference, step: str) -> None:
         self._found, self._step = found, step
@@ -91,13 +90,14 @@ class PageWatch:
         of_headers = (
             f"; nor are its security headers: {_listed(found.headers)}" if found.scripts and found.headers else ""
         )
-        for failure, lines, what, also in (
-            (Failure.PAGE_SCRIPTS_CHANGED, found.scripts, "the scripts of the payment page", of_headers),
-            (Failure.SECURITY_HEADERS_CHANGED, found.headers, "the security headers of the payment page", ""),
+        headers = Difference(headers=found.headers)
+        for failure, lines, what, also, told in (
+            (Failure.PAGE_SCRIPTS_CHANGED, found.scripts, "the scripts of the payment page", of_headers, found),
+            (Failure.SECURITY_HEADERS_CHANGED, found.headers, "the security headers of the payment page", "", headers),
         ):
             if lines:  # of two findings, people are told of the first
                 message = f"{what} are not those that were accepted: {_listed(lines)}{also}; {self.note.removeprefix('changed; ')}"
-                yield Finding(failure, message, Effect(self.spec.effect), step=step)
+                yield Finding(failure, message, Effect(self.spec.effect), step=step, differences=told.known_by)
 
     async def _keep(self, found: Difference) -> None:
         assert self.inventory is not None

@@ -17,6 +17,8 @@ from earwitness.probes.hosts import host_of, matches
 
 THE_PAGE = "the page"  # what the page's own document is called, whatever its address is on this visit
 _SHOWN = 12  # characters of a hash that a person is shown
+_MOST_KNOWN = 32  # differences of one visit that are told apart
+_LONGEST = 200  # characters of one that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,24 @@ class Difference:
         return bool(self.scripts or self.headers)
 
     @property
+    def known_by(self) -> tuple[str, ...]:
+        """By what each line is known again, in brief; of very many, all that come late together."""
+        lines = [_in_brief(line) for line in (*self.scripts, *self.headers)]
+        late = "\n".join(lines[_MOST_KNOWN:])
+        return (*lines[:_MOST_KNOWN], *([f"others: {_digest(late)}"] if late else []))
+
+    @property
     def without_gone(self) -> "Difference":
         """What holds though not all of the page may have come: what is missing is not gone."""
         return Difference(tuple(line for line in self.scripts if not line.startswith("gone: ")), self.headers)
+
+
+def _in_brief(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}... ({_digest(line)})"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_SHOWN]
 
 
 def difference(accepted: PageInventory, now: PageInventory) -> Difference:

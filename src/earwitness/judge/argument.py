@@ -17,7 +17,7 @@ from earwitness.judge.severity import (
     times_at,
     worst_of,
 )
-from earwitness.judge.state import State
+from earwitness.judge.state import Failed, ProbeState, State, is_watched
 from earwitness.model import WATCH_FAILURES, Argument, Cause, Effect, Failure, Rules, Severity, Workaround, WouldBe
 
 LABEL = {
@@ -26,7 +26,7 @@ LABEL = {
     Severity.SEV3: "Sev3",
     Severity.NONPROD: "Non-production defect",
 }
-_MOST_NAMED = 10  # probes in a sentence
+_MOST_NAMED = 10  # probes in a sentence, or changes of a payment page
 _CHANGED = "the payment page of “{}” is not as it was accepted"
 _NOT_WATCHED = "the payment page of “{}” could not be looked over"
 _HARM = {
@@ -125,10 +125,19 @@ def _said(journey: Judged, state: State, rules: Rules, production: bool) -> str:
     failing = journey.harm.failing
     probes = (state.probes[name] for name in failing[:_MOST_NAMED])
     more = [f"and {len(failing) - _MOST_NAMED} more probes"] if len(failing) > _MOST_NAMED else []
-    seen = "; ".join([*(f"{p.probe}: {p.failed.message}" for p in probes if p.failed), *more])
+    seen = "; ".join([*(f"{p.probe}: {_found(p, p.failed)}" for p in probes if p.failed), *more])
     title = rules.journeys[journey.harm.journey].title
     harm = _harm(journey, state, rules) if production else f"“{title}” fails"
     return f"{harm} ({seen})"
+
+
+def _found(probe: ProbeState, failed: Failed) -> str:
+    """Return what failed; of a payment page also how other visits met it: the incident that told so may have ended before people heard of it."""
+    others = [c.what for c in reversed(probe.changes) if c.what not in failed.differences and (c.told or c.of_late)]
+    if not others or not is_watched(probe):
+        return failed.message
+    more = [f"and {len(others) - _MOST_NAMED} more"] if len(others) > _MOST_NAMED else []
+    return f"{failed.message}; other visits met: {'; '.join([*others[:_MOST_NAMED], *more])}"
 
 
 def _place(worst: Judged) -> str:

@@ -13,6 +13,7 @@ from earwitness.judge.state import State
 from earwitness.model import Incident, Rules, TransitionKind
 
 _CHANGED = "the configuration changed"
+_PASSES = "the configuration of its probes changed, which pass again"
 
 
 def ticked(state: State, at: float, rules: Rules) -> Judgement:
@@ -52,8 +53,6 @@ def _refitted(state: State, incident: Incident, rules: Rules, at: float) -> Judg
     left = tuple(name for name in incident.probes if name in rules.probes and name in state.probes)
     if not left:
         return resolve(state, incident, at, "its probes were removed from the configuration")
-    if all(state.probes[name].recovered(rules.resolve_after) for name in left):
-        return resolve(state, incident, at, "its last failing probe was removed from the configuration")
     fitted = replace(
         incident,
         probes=left,
@@ -62,6 +61,9 @@ def _refitted(state: State, incident: Incident, rules: Rules, at: float) -> Judg
     )
     if fitted == incident and incident.cause.dependency in (None, *rules.dependencies):
         return reassess(state, incident, rules, at, _CHANGED)
+    if all(state.probes[name].recovered(rules.resolve_after) for name in left):
+        gone = "its last failing probe was removed from the configuration"
+        return resolve(state, incident, at, _PASSES if left == incident.probes else gone)
     group = replace(correlate(state, rules, left, incident.failing_since, at), members=left)
     verdict = assess(group, state, rules, at, incident.began_at)
     changed, transitions = incidents.reassessed(fitted, group.cause, verdict, at, _CHANGED)

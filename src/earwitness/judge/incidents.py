@@ -110,9 +110,9 @@ def flaps(incident: Incident) -> Incident:
 
 
 def _only_comes_and_goes(members: list[ProbeState], rules: Rules) -> bool:
-    """Whether no member failed twice in a row, and one is believed because it fails again and again."""
+    """Whether no member failed twice in a row, and one is believed because it, or a change of its page, is met again and again."""
     repeated = any(m.streak >= rules.open_after for m in members)
-    return not repeated and any(m.comes_and_goes(rules.open_after) for m in members)
+    return not repeated and any(m.comes_and_goes(rules.open_after) or any(c.gone for c in m.untold) for m in members)
 
 
 def _reason(verdict: Verdict, incident: Incident) -> str:

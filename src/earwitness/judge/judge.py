@@ -87,7 +87,7 @@ def _observed(state: State, seen: Observation, rules: Rules) -> Judgement:
 def _judged(state: State, probe: ProbeState, rules: Rules, now: float) -> Judgement:
     incident = state.incident_of(probe.probe)
     if incident:
-        if tells_of_another_change(incident, probe, rules):
+        if tells_of_another_change(probe, rules):
             return _told_apart(state, incident, probe, rules, now)
         return member_seen(state, incident, probe, rules, now)
     if probe.failing:
@@ -138,7 +138,7 @@ def _opened(state: State, group: Group, probe: ProbeState, rules: Rules, now: fl
         incident, told = incidents.reopened(again, group, state, verdict, rules, now)
         state = replace(state, ended=state.ended.delete(again.id))
     wanted = [*workaround_runs(incident, rules, now, incident.journeys), *second_opinions(state, incident, rules, now)]
-    return Judgement(state.with_incident(incident), [told], wanted)
+    return Judgement(state.with_incident(incident).with_all_told(incident.probes), [told], wanted)
 
 
 def _ended_lately(state: State, group: Group, probe: ProbeState, rules: Rules, now: float) -> Incident | None:

@@ -10,8 +10,9 @@ from earwitness.judge.control import request_of
 from earwitness.judge.correlation import Group, correlate, home_of, in_common, kind_of, passed_since, serious
 from earwitness.judge.judgement import Judgement
 from earwitness.judge.pace import all_recovered, judged_in_full, makes_worse, put_off, waits
+from earwitness.judge.page_changes import anew, restless, ways
 from earwitness.judge.severity import Judged, judged_journeys, places_of, workaround_probes, worst_of
-from earwitness.judge.state import ProbeState, State, tells
+from earwitness.judge.state import ProbeState, State
 from earwitness.model import Awaited, Harm, Incident, Request, Rules, Severity, TransitionKind, Why, worse
 
 CONFIRMATIONS_PER_CAUSE = 3  # however many probes fail, a candidate cause is worth three extra runs
@@ -81,7 +82,7 @@ def _looked_at_again(state: State, incident: Incident, probe: ProbeState, rules:
 def _undecided(state: State, incident: Incident, probe: ProbeState, rules: Rules) -> list[str]:
     """Return the probes to look at again: one that passes or fails otherwise for the first time; then those that still count as failing."""
     if probe.failing:
-        odd = 0 < probe.changed < rules.open_after and len(probe.changes) <= CONFIRMATIONS_PER_CAUSE
+        odd = probe.untold and ways(probe.changes, probe.started_at) <= CONFIRMATIONS_PER_CAUSE
         return [probe.probe] if odd or probe.latest_effect is not probe.effect else []
     unsure = [probe.probe] if probe.streak < rules.resolve_after else []
     if probe.streak != 1:
@@ -159,14 +160,13 @@ def _let_go(state: State, incident: Incident, probes: Sequence[str], why: str, r
     return parted.then(reassess(parted.state, rest, rules, now))
 
 
-def tells_of_another_change(incident: Incident, probe: ProbeState, rules: Rules) -> bool:
+def tells_of_another_change(probe: ProbeState, rules: Rules) -> bool:
     """Whether the probe is of a page that is seen to have changed since: its incident, told of something else, would hide that."""
-    if probe.change is None or probe.latest_effect is not probe.effect:  # it may yet be what the incident is of
+    unsettled = probe.latest_effect is not probe.effect  # it may yet be what the incident is of
+    if unsettled or not probe.untold or restless(probe.changes, probe.started_at):
         return False
-    if probe.changed >= rules.open_after and not probe.is_restless:
-        return not probe.change.told and not tells(incident, [probe.change.what])
-    anew = probe.changed_anew == rules.nuisance_open_after
-    return anew and not tells(incident, [change.what for change in probe.changes])
+    believed = any(change.weight >= rules.open_after for change in probe.untold)
+    return believed or anew(probe.changes) == rules.nuisance_open_after
 
 
 def left_as_changed(
@@ -175,13 +175,7 @@ def left_as_changed(
     """Take a page that changed out of its incident, for `own`. What it was seen to do counts there."""
     why = f"{probe.probe} tells of a payment page that changed, which is {own}"
     left = _without(probe, state, incident, own, why, rules, now)
-    return replace(left, state=left.state.with_probe(_with_told(probe, incident)))
-
-
-def _with_told(probe: ProbeState, incident: Incident) -> ProbeState:
-    """Return the probe, which leaves the incident, with what that told of its payment page: another need not say it again."""
-    told = tuple(replace(c, told=c.told or tells(incident, [c.what])) for c in probe.changes)
-    return replace(probe, changes=told)
+    return replace(left, state=left.state.with_probe(probe))
 
 
 def _without(
@@ -223,6 +217,8 @@ def _reassessed(state: State, incident: Incident, rules: Rules, now: float, why:
     changed, transitions = incidents.reassessed(patient, group.cause, verdict, now, why)
     if not transitions and (grown or stale or patient.better_since != incident.better_since):
         changed = incidents.argued(patient, group.cause, verdict)  # it names all, or says why it stays as it is
+    if changed.severity is not incident.severity and changed.muted is None:
+        state = state.with_all_told(members)
     return Judgement(state.with_incident(changed), transitions)
 
 
@@ -268,6 +264,8 @@ def held_at_the_worse(
 
 def _has_to_stay_well(state: State, incident: Incident, members: list[str], rules: Rules, now: float) -> bool:
     """What came back twice is not told as resolved again until it has passed for as long as it may come back."""
+    if not kind_of(incident, state) and any(state.probes[name].is_changed_now_and_then(rules) for name in members):
+        return True
     if incident.relapses < _FLAPS:
         return False
     return any(now - state.probes[name].since < rules.reopen_within for name in members)
@@ -285,10 +283,7 @@ def absorb(state: State, absorbed: Incident, survivor: Incident, why: str, rules
     """Let the probes of one incident go on in another of the same environment; its end names the survivor."""
     ended = incidents.resolved(absorbed, now, f"merged into {survivor.id}: {why}", survivor.id)
     grown, told = incidents.merged(survivor, absorbed, why, now)
-    dissolved = state.dissolved(absorbed.id)
-    for probe in [p for name in absorbed.probes if (p := state.probes.get(name)) and p.changes]:
-        dissolved = dissolved.with_probe(_with_told(probe, absorbed))
-    merged = Judgement(dissolved.with_incident(grown), [ended, told])
+    merged = Judgement(state.dissolved(absorbed.id).with_incident(grown), [ended, told])
     return merged.then(reassess(merged.state, grown, rules, now, "merged"))
 
 
@@ -306,7 +301,8 @@ def joined_by_cause(judged: Judgement, rules: Rules, now: float) -> Judgement:
         title = rules.dependencies[incident.cause.dependency or ""].title
         since = min(older.failing_since, younger.failing_since)
         if in_common(judged.state, rules, (*older.probes, *younger.probes), since, now):
-            judged = judged.then(absorb(judged.state, younger, older, f"both are caused by {title}", rules, now))
+            state = judged.state.with_told_only(younger.probes, "")
+            judged = judged.then(absorb(state, younger, older, f"both are caused by {title}", rules, now))
             continue
         for one in (older, younger):
             judged = judged.then(reassess(judged.state, one, rules, now))

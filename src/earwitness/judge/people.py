@@ -80,11 +80,11 @@ def _opened_of(state: State, whole: Incident, probes: tuple[str, ...], command: 
     since = min(state.probes[name].since for name in probes)
     group = replace(correlate(state, rules, probes, since, command.at), members=probes)
     if all(state.probes[name].recovered(rules.resolve_after) for name in probes):
-        return Judgement(state)  # what passes needs no incident
+        return Judgement(state.begun_anew(probes))  # what passes needs no incident
     trigger = next(state.probes[name] for name in probes if state.probes[name].failed)
     verdict = assess(group, state, rules, command.at, whole.began_at)
     opened, told = incidents.opened(group, trigger, state, verdict, rules, command.at)
     identity = incidents.identity(f"{whole.id} {len(whole.timeline)}")
     apart = tuple(name for name in (*whole.parted, *whole.probes) if name not in probes)
     opened = replace(opened, id=identity, split_from=whole.id, parted=apart)
-    return Judgement(state.with_incident(opened), [replace(told, incident=opened)])
+    return Judgement(state.with_incident(opened).with_all_told(probes), [replace(told, incident=opened)])

@@ -84,6 +84,8 @@ def quietened(judged: Judgement, rules: Rules, now: float, *, everywhere: bool) 
         changed, told = _with(incident, wanted, now, fresh=fresh)
         if fresh:
             transitions = [_muted(t, changed) if t.incident.id == key else t for t in transitions]
+        if any(transition.kind is TransitionKind.UNMUTE for transition in told):
+            state = state.with_told_only(changed.probes, changed.reason)
         state, transitions = state.with_incident(changed), [*transitions, *told]
     return Judgement(state, transitions, judged.requests)
 

@@ -1,6 +1,6 @@
 """What the judge remembers: each probe's standing, and the open incidents."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Self
@@ -8,7 +8,14 @@ from typing import Self
 from immutables import Map
 
 from earwitness.judge.layers import Try, with_try
-from earwitness.judge.page_changes import A_DAY, MOST_CHANGES, Change, remembered, seen_again
+from earwitness.judge.page_changes import (
+    Change,
+    believed,
+    now_and_then,
+    patience,
+    remembered,
+    seen_again,
+)
 from earwitness.model import (
     WATCH_FAILURES,
     Attribution,
@@ -35,6 +42,7 @@ class Failed:
     failure: Failure | None = None  # an earlier version did not keep it
     dependency: str | None = None  # whose host it was that failed
     attribution: Attribution = Attribution.TARGET
+    differences: tuple[str, ...] = ()  # of its payment page, where that is what failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class ProbeState:
     broken: bool = False  # customers were blocked by it often enough to believe it, and it has not recovered since
     serious_of_late: tuple[float, ...] = ()  # when customers were blocked or diverted, by the starts of the latest runs
     serious_streak: int = 0  # how many runs in a row blocked or diverted customers
-    changes: tuple[Change, ...] = ()  # of its payment page of late, told yet or not, the oldest first
+    changes: tuple[Change, ...] = ()  # of its payment page of late, told yet or not, those met last at the end
     tries: tuple[Try, ...] = ()  # the latest calls of a telephone probe, control calls among them
     control_asked_at: float | None = None  # when a control call was last asked for
     told: tuple[str, ...] = ()  # the latest runs that were judged, so that none counts twice
@@ -79,32 +87,28 @@ class ProbeState:
         return self.failed.effect if self.failed else Effect.NONE
 
     @property
-    def change(self) -> Change | None:
-        """The change of its payment page that the latest failure tells of."""
-        told = self.failed.message if self.failing and self.failed and is_watched(self) else None
-        return next((change for change in self.changes if change.what == told), None)
+    def shown(self) -> tuple[str, ...]:
+        """In what its payment page differs, as the latest run found it."""
+        return self.failed.differences if self.failing and self.failed and is_watched(self) else ()
+
+    def shown_in(self, text: str) -> tuple[str, ...]:
+        """The same, if the text is of that run's failure."""
+        return self.shown if self.failed and self.failed.message in text else ()
 
     @property
-    def changed(self) -> int:
-        """How many runs speak for that change; 0 if there is none."""
-        return self.change.weight if self.change else 0
-
-    @property
-    def changed_anew(self) -> int:
-        """How many visits since it was last well found its payment page changed, each in another way; 0 if two found the same."""
-        once = is_watched(self) and all(change.times == 1 for change in self.changes)
-        return sum(change.of_late for change in self.changes) if once and self.failing else 0
+    def untold(self) -> tuple[Change, ...]:
+        """What of it no incident told that the probe is in, or was in just before."""
+        return tuple(change for change in self.changes if change.what in self.shown and not change.told)
 
     def stays_changed(self, rules: Rules) -> bool:
-        """Whether its payment page is believed to have changed, and the probe was not well since."""
-        of_late = [change for change in self.changes if change.of_late]
-        repeated = any(change.weight >= rules.open_after for change in of_late)
-        return repeated or sum(change.of_late for change in of_late) >= rules.nuisance_open_after
+        """Whether its payment page is believed to have changed, and the probe was not well since, or not for long enough."""
+        return believed(self.changes, rules.open_after, rules.nuisance_open_after) or self.is_changed_now_and_then(
+            rules
+        )
 
-    @property
-    def is_restless(self) -> bool:
-        """Whether its payment page changes in more ways than can be told apart."""
-        return len(self.changes) >= MOST_CHANGES
+    def is_changed_now_and_then(self, rules: Rules) -> bool:
+        """Whether its incident told of a change that comes and goes: however well it looks, who visits it next may meet that."""
+        return now_and_then(self.changes, self.started_at - patience(rules.probes[self.probe].interval))
 
     def comes_and_goes(self, open_after: int) -> bool:
         """Whether it failed more often of late than a confirmed failure has to."""
@@ -211,12 +215,12 @@ def _well_at(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> fl
 
 def _changes(previous: ProbeState | None, probe: ProbeState, rules: Rules) -> tuple[Change, ...]:
     """Return them with this run's."""
-    patience = max(_LATE * rules.probes[probe.probe].interval, A_DAY)
     known = previous.changes if previous else ()
-    known = remembered(known, probe.started_at - patience, well=probe.recovered(rules.resolve_after))
+    oldest = probe.started_at - patience(rules.probes[probe.probe].interval)
+    known = remembered(known, oldest, well=probe.recovered(rules.resolve_after))
     if not probe.failing or probe.failed is None or not is_watched(probe):
         return known
-    return seen_again(known, probe.failed.message, probe.started_at)
+    return seen_again(known, probe.failed.differences, probe.started_at)
 
 
 def is_watched(probe: ProbeState) -> bool:
@@ -240,18 +244,9 @@ def _failed(seen: Observation, effect: Effect) -> Failed:
     watched = [f for f in found if f.failure in WATCH_FAILURES and effect not in SERIOUS]
     changed = (f for f in watched if f.failure is not Failure.PAGE_NOT_WATCHED)
     worst = next(changed, (watched or found)[0])
-    return Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency, worst.attribution)
-
-
-def tells(incident: Incident, messages: Sequence[str]) -> bool:
-    """Whether the incident has told of one of these failures since it opened, or opened again."""
-    since = [entry.text for entry in incident.timeline if entry.at >= incident.began_at]
-    return any(message in text for message in messages for text in since)
-
-
-def _not_told(changes: tuple[Change, ...], incident: Incident) -> tuple[Change, ...]:
-    """Return what is still to be told after the incident has ended."""
-    return tuple(replace(c, of_late=0) for c in changes if not c.told and not tells(incident, [c.what]))
+    differences = (worst.differences or (worst.message,)) if worst.failure in WATCH_FAILURES else ()
+    told = Failed(seen.run.id, effect, worst.message, seen.evidence, worst.failure, worst.dependency, worst.attribution)
+    return replace(told, differences=differences)
 
 
 MANY = 50  # probes: an incident of more is not judged in full by each run
@@ -350,24 +345,39 @@ class State:
 
     def without_incident(self, incident_id: str) -> "State":
         """The incident is over: what its probes did before says nothing about what they do from here on."""
-        incident, probes = self.incidents[incident_id], self.probes.mutate()
-        for name in incident.probes:
-            if name in probes:
-                streak = 0 if probes[name].failing else probes[name].streak
-                probes[name] = replace(
-                    probes[name],
-                    streak=streak,
-                    serious_streak=0,
-                    serious_of_late=(),
-                    changes=_not_told(probes[name].changes, incident),
-                )
+        incident = self.incidents[incident_id]
         return replace(
-            self,
-            probes=probes.finish(),
+            self.begun_anew(incident.probes),
             incidents=self.incidents.delete(incident_id),
             holders=self._without_holders(incident),
             pace=self._without_pace(incident_id),
         )
+
+    def begun_anew(self, names: Iterable[str]) -> "State":
+        """These probes are of no incident any more. What their payment pages show from here on is to be told, again too."""
+        probes = self.probes.mutate()
+        for name in names:
+            if (probe := probes.get(name)) is not None:
+                streak = 0 if probe.failing else probe.streak
+                known = tuple(replace(change, of_late=0, told=False) for change in probe.changes)
+                probes[name] = replace(probe, streak=streak, serious_streak=0, serious_of_late=(), changes=known)
+        return replace(self, probes=probes.finish())
+
+    def with_all_told(self, names: Iterable[str]) -> "State":
+        """An incident tells of all that the payment pages of these probes show."""
+        return self._telling(names, lambda change, probe: change.told or change.what in probe.shown)
+
+    def with_told_only(self, names: Iterable[str], text: str) -> "State":
+        """People heard of these payment pages no more than this text says: what an incident told before reached nobody."""
+        return self._telling(names, lambda change, probe: change.told and change.what in probe.shown_in(text))
+
+    def _telling(self, names: Iterable[str], told: Callable[[Change, ProbeState], bool]) -> "State":
+        probes = self.probes.mutate()
+        for name in names:
+            if (probe := probes.get(name)) is not None and probe.changes:
+                changes = tuple(replace(change, told=told(change, probe)) for change in probe.changes)
+                probes[name] = replace(probe, changes=changes)
+        return replace(self, probes=probes.finish())
 
     def _without_holders(self, incident: Incident | None) -> Map[str, str]:
         if incident is None:

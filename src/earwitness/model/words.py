@@ -298,6 +298,9 @@ class Finding:
     step: str | None = None
     at: float | None = None  # seconds into the run, or into the recording for a call
     dependency: str | None = None  # whose host it was that failed, where the configuration names it
+    differences: tuple[
+        str, ...
+    ] = ()  # of a payment page: by what each difference is known again; the message names some
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,10 @@ class RunContext:
         name, note = self._shown(step.name), self._shown(step.note)
         return step if (name, note) == (step.name, step.note) else replace(step, name=name, note=note)
 
+    def _found(self, finding: Finding) -> Finding:
+        differences = tuple(map(self._shown, finding.differences))
+        return replace(finding, message=self._shown(finding.message), differences=differences)
+
     def observe(
         self,
         *,
@@ -195,7 +199,7 @@ class RunContext:
             run=self.run,
             started_at=self.started_at,
             duration=self.elapsed,
-            findings=tuple(replace(f, message=self._shown(f.message)) for f in findings),
+            findings=tuple(map(self._found, findings)),
             steps=tuple(map(self._told, steps)),
             evidence=tuple(evidence),
             facts={**facts, **lost},
