@@ -9,7 +9,7 @@ import pytest
 from earwitness.browser.pages import Difference, PageBaselines, PageInventory, PageScript, difference
 from earwitness.browser.scripts import ScriptListener
 from earwitness.browser.workers import WorkerListener
-from earwitness.model import Effect, Failure, Outcome
+from earwitness.model import Attribution, Effect, Failure, Outcome
 
 
 @pytest.fixture
@@ -90,6 +90,19 @@ async def test_a_change_is_told_though_the_disk_keeps_nothing(watch, accept, sho
     assert [f.failure for f in seen.findings] == [Failure.PAGE_SCRIPTS_CHANGED]
     assert "/shop/extra.js" in seen.findings[0].message
     assert seen.findings[0].message.endswith("; not kept: the disk refuses")
+
+
+async def test_a_baseline_that_cannot_be_read_is_our_own_trouble_until_another_is_accepted(watch, accept, tmp_path):
+    await accept()
+    (file,) = (tmp_path / "pages" / "accepted").iterdir()
+    file.write_text(file.read_text()[:100])
+    seen = await watch()
+    (finding,) = seen.findings
+    assert (seen.outcome, finding.attribution) == (Outcome.UNKNOWN, Attribution.MONITOR)
+    assert finding.message.startswith("what was accepted of the payment page cannot be read")
+    assert "to accept this one, run: earwitness baseline accept --probe pay" in finding.message
+    await accept()
+    assert (await watch()).outcome is Outcome.OK
 
 
 async def test_a_script_of_another_content_is_told_unless_its_host_may_change(watch, accept, shop):

@@ -9,7 +9,7 @@ from playwright.async_api import Error as BrowserError
 
 from earwitness.browser.inventory import PageWatcher
 from earwitness.browser.pages import Difference, PageBaselines, PageInventory, difference
-from earwitness.model import Effect, Evidence, Failure, Finding
+from earwitness.model import Attribution, Effect, Evidence, Failure, Finding
 from earwitness.probes.browser_spec import WatchSpec
 from earwitness.probes.context import RunContext
 
@@ -53,6 +53,10 @@ class PageWatch:
         found = await asyncio.to_thread(self._compared, baselines, now)
         if found:
             await self._tell(found, step)
+        elif await asyncio.to_thread(baselines.is_broken, now.probe):
+            how = self.note.rpartition("; ")[2]
+            message = f"what was accepted of the payment page cannot be read, and nothing is held against it; {how}"
+            self.findings.append(Finding(Failure.MONITOR_ERROR, message, Effect.NONE, Attribution.MONITOR, step=step))
 
     def _compared(self, baselines: PageBaselines, now: PageInventory) -> Difference:
         accepted = baselines.accepted(now.probe)

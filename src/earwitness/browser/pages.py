@@ -220,7 +220,12 @@ class PageBaselines:
         self._data_dir = folder.parent
 
     def accepted(self, probe: str) -> PageInventory | None:
+        """Return what people accepted; None where that is nothing, or cannot be read."""
         return PageInventory.read(read_json(self._accepted / f"{probe}.json"))
+
+    def is_broken(self, probe: str) -> bool:
+        """Whether what people accepted cannot be read."""
+        return (self._accepted / f"{probe}.json").exists() and self.accepted(probe) is None
 
     def proposal(self, probe: str) -> PageProposal | None:
         inventory = PageInventory.read(read_json(self._proposed / f"{probe}.json"))
