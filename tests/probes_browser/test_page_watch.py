@@ -137,6 +137,25 @@ async def test_what_is_missing_from_a_visit_that_met_our_own_trouble_is_not_gone
     assert (seen.outcome, [f.failure for f in seen.findings]) == (Outcome.UNKNOWN, [Failure.ADDRESS_REFUSED])
 
 
+async def test_a_script_that_our_own_name_server_kept_from_coming_is_not_gone(observe, site, zone, pages):
+    watched = {"pages": pages, "watch": "payment_page", "name": "pay"}
+    site.pages["/"] = f"<script src='{site.url('/tag.js', 'tags.test')}'></script>"
+    site.scripts["/tag.js?"] = "console.log('a tag')"
+    zone.addresses["tags.test"] = ["127.0.0.1"]
+    await observe({"open": site.url("/")}, **watched)
+    pages.accept(pages.proposal("pay"))
+    zone.failing.add("tags.test")
+    try:
+        seen = await observe({"open": site.url("/")}, **watched)
+        assert (seen.outcome, seen.findings) == (Outcome.OK, ())
+        site.pages["/"] += "<script>steal()</script>"
+        (finding,) = (await observe({"open": site.url("/")}, **watched)).findings
+    finally:
+        zone.failing.remove("tags.test")
+    assert "new: " in finding.message
+    assert "gone: " not in finding.message
+
+
 async def test_a_changed_page_is_told_though_nobody_can_tell_how_its_journey_went_on(accept, observe, shop, pages):
     await accept()
     shop.faults.turn_on("shop-script-added")

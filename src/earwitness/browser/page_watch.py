@@ -14,6 +14,7 @@ from earwitness.probes.browser_spec import WatchSpec
 from earwitness.probes.context import RunContext
 
 _MOST_TOLD = 3  # differences that a message names
+_OF_CHANGE = (Failure.PAGE_SCRIPTS_CHANGED, Failure.SECURITY_HEADERS_CHANGED)
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class PageWatch:
         accepted = baselines.accepted(now.probe)
         found = difference(accepted, now) if accepted else Difference()
         if not self.whole:  # what is missing is not gone, and what is no whole inventory is nothing to accept
-            return found.without_gone
+            return found.without_missing
         try:
             self.note = self._kept(baselines, now, found, known=accepted is not None)
         except OSError:
@@ -88,7 +89,11 @@ class PageWatch:
     @property
     def in_doubt(self) -> list[Finding]:
         """What is told of a visit whose journey met trouble of our own: it may have kept scripts from coming, and brings none."""
-        return list(self._told(self._found.without_gone, self._step))
+        return list(self._told(self._found.without_missing, self._step))
+
+    def told_in_doubt(self) -> list[Finding]:
+        """Return what is told of a visit whose journey went well though our own trouble kept something of the page from coming."""
+        return [*(f for f in self.findings if f.failure not in _OF_CHANGE), *self.in_doubt]
 
     def _told(self, found: Difference, step: str) -> Iterator[Finding]:
         of_headers = (

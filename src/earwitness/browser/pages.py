@@ -6,6 +6,7 @@ pages/proposed/PROBE.json    the latest one that differs from it, or the first
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ THE_PAGE = "the page"  # what the page's own document is called, whatever its ad
 _SHOWN = 12  # characters of a hash that a person is shown
 _MOST_KNOWN = 32  # differences of one visit that are told apart
 _LONGEST = 200  # characters of one that are kept
+_UNREAD = "that could not be read"
+_MISSING = re.compile(rf"^gone: |^changed: .* is now {_UNREAD}$|^new: .* with other content \({_UNREAD}\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +115,9 @@ class Difference:
         return (*lines[:_MOST_KNOWN], *([f"others: {_digest(late)}"] if late else []))
 
     @property
-    def without_gone(self) -> "Difference":
-        """What holds though not all of the page may have come: what is missing is not gone."""
-        return Difference(tuple(line for line in self.scripts if not line.startswith("gone: ")), self.headers)
+    def without_missing(self) -> "Difference":
+        """What holds though not all of the page may have come: a script that is missing is not gone, and of no other content."""
+        return Difference(tuple(line for line in self.scripts if not _MISSING.search(line)), self.headers)
 
 
 def _in_brief(line: str) -> str:
@@ -181,7 +184,7 @@ def _hash(script: PageScript) -> str:
 
 
 def _short(script: PageScript) -> str:
-    return script.sha256[:_SHOWN] or "that could not be read"
+    return script.sha256[:_SHOWN] or _UNREAD
 
 
 def _headers(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:

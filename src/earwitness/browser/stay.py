@@ -161,7 +161,6 @@ class Stay:
     async def _told(self) -> list[Finding]:
         """Return what is told. That the page changed holds whatever became of the journey, whose end a skimmer may spoil."""
         found = without_doubt(self.journey.findings)
-        watched = self.watch.findings if self.watch else []
         nobodys = await self._nobodys(found)
         if nobodys is not None:
             return self._doubted([nobodys])
@@ -169,7 +168,13 @@ class Stay:
         others = [f for f in self._of_dependencies() if f.dependency not in named]
         if any(f.attribution not in _THEIRS for f in found):
             return [*self._doubted(found), *others]
-        return [*found, *watched, *others]
+        return [*found, *self._watched(), *others]
+
+    def _watched(self) -> list[Finding]:
+        if self.watch is None:
+            return []
+        ours = any(trouble.attribution not in _THEIRS for trouble in self.traffic.troubles)
+        return self.watch.told_in_doubt() if ours else self.watch.findings
 
     def _doubted(self, found: list[Finding]) -> list[Finding]:
         return without_doubt([*found, *(self.watch.in_doubt if self.watch else ())])
