@@ -15,8 +15,8 @@ _OURS = (Attribution.MONITOR, Attribution.UNKNOWN)
 
 def with_effects(seen: Observation, config: Config, probe: ProbeSpec) -> Observation:
     """Return the observation with the effects that the configuration declares."""
-    declared = _declared(config, probe)
-    if not declared or not seen.findings:
+    declared = _declared(config, probe) if seen.findings else {}
+    if not declared:
         return seen
     steps = _steps_with_their_own(probe)
     return replace(seen, findings=tuple(_with_effect(f, declared, steps) for f in seen.findings))
