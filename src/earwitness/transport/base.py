@@ -30,6 +30,7 @@ _LATE = {
 _PORTS = {"http": 80, "https": 443}
 _THIS_MACHINE = IPv4Address("127.0.0.1")  # what localhost means (RFC 6761), the proxy's machine included
 _OVERHEAD = 64 * 1024  # bytes by which a packed body may be larger than what it unpacks to
+_SECOND_LOOK = 5.0  # seconds for what was wrong with a refused certificate
 _NO_LIMIT = nullcontext()  # to arm a timer for each chunk costs more than to take it
 
 
@@ -88,6 +89,15 @@ class Watch:
         if limit is not None and began is not None:
             wakes.append(began + limit)
         self._timer = self._loop.call_at(min(wakes), self._look)
+
+    def rest(self) -> float:
+        """End the block no more, since its outcome is known. Returns until when, on the loop's clock, reasons for it may be looked for."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._timeout.expired():
+            self._timeout.reschedule(None)
+        soon, until = self._loop.time() + _SECOND_LOOK, self._exchange.until
+        return soon if until is None else min(soon, until)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
