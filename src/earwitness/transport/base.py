@@ -30,6 +30,8 @@ _LATE = {
 _PORTS = {"http": 80, "https": 443}
 _THIS_MACHINE = IPv4Address("127.0.0.1")  # what localhost means (RFC 6761), the proxy's machine included
 _OVERHEAD = 64 * 1024  # bytes by which a packed body may be larger than what it unpacks to
+_LOOKS = 10  # within the smallest limit of a stage, to see which one is under way
+_OFTEN = 0.01  # seconds; no more often than that
 _SECOND_LOOK = 5.0  # seconds for what was wrong with a refused certificate
 _NO_LIMIT = nullcontext()  # to arm a timer for each chunk costs more than to take it
 
@@ -76,7 +78,7 @@ class Watch:
     def _look(self) -> None:
         """End the block if the stage has passed its limit, else look again when one of them may be passed.
 
-        Waking as often as the smallest limit makes sure to see a stage before its own limit is up.
+        For an engine that is asked where it is, a stage begins when it is first seen: late by a part of the smallest limit.
         """
         self.refresh()
         now, stage = self._loop.time(), self._exchange.stage
@@ -85,10 +87,10 @@ class Watch:
             self._late = limit
             self._timeout.reschedule(now)
             return
-        wakes = [now + seconds for seconds in self._limits.values()]
+        wake = now + max(_OFTEN, min(self._limits.values()) / _LOOKS)
         if limit is not None and began is not None:
-            wakes.append(began + limit)
-        self._timer = self._loop.call_at(min(wakes), self._look)
+            wake = min(wake, began + limit)
+        self._timer = self._loop.call_at(wake, self._look)
 
     def rest(self) -> float:
         """End the block no more, since its outcome is known. Returns until when, on the loop's clock, reasons for it may be looked for."""
