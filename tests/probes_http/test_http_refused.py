@@ -106,6 +106,7 @@ async def test_a_refusal_is_told_in_time_however_long_it_takes_to_see_why(
         seen = await observe(url, web, **limit)
     (finding,) = seen.findings
     assert finding.failure is Failure.CERTIFICATE_INVALID, finding.message
+    assert seen.measures["phase_tls"] == pytest.approx(1.6, abs=0.7), "to see why is no part of it"
     assert seen.duration < 7.0
     assert farm.requests == 1
 

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from types import TracebackType
-from typing import Self
 
 import httpx
 
@@ -65,15 +64,15 @@ class Watch:
         self._limits = terms.limits
         self._late: float | None = None  # the limit that the stage under way has passed, in seconds
         self._timer: asyncio.TimerHandle | None = None
+        self.decided: float | None = None  # when the outcome was known, if reasons for it were looked for afterwards
         self.refresh: Callable[[], None] = lambda: None  # an engine that must be asked where it is sets this
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeout = asyncio.timeout_at(self._exchange.until)
         await self._timeout.__aenter__()
         if self._limits:
             self._look()
-        return self
 
     def _look(self) -> None:
         """End the block if the stage has passed its limit, else look again when one of them may be passed.
@@ -98,7 +97,8 @@ class Watch:
             self._timer.cancel()
         if not self._timeout.expired():
             self._timeout.reschedule(None)
-        soon, until = self._loop.time() + _SECOND_LOOK, self._exchange.until
+        self.decided = self.decided or self._loop.time()
+        soon, until = self.decided + _SECOND_LOOK, self._exchange.until
         return soon if until is None else min(soon, until)
 
     async def __aexit__(
@@ -215,14 +215,15 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         """
         loop = asyncio.get_running_loop()
         exchange = Exchange(ascii_host(request.url), seconds, None if seconds is None else loop.time() + seconds)
+        watch = Watch(exchange, terms)
         try:
             with by_way_of_proxy(terms.proxy, exchange):
-                async with Watch(exchange, terms) as watch:
+                async with watch:
                     addresses = await self._addresses(request.url, terms, exchange)
                     reply = await self._open(request, addresses, terms, exchange, watch)
             return _arrived(request.url, reply, exchange, terms)
         except ExchangeError as error:
-            exchange.ended = loop.time()
+            exchange.ended = watch.decided or loop.time()
             error.exchange = exchange
             error.request = request
             raise
