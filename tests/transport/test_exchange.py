@@ -205,6 +205,16 @@ async def test_a_phase_has_a_limit_of_its_own(web, scheme, stage, failure):
     assert caught.value.failure is failure
 
 
+async def test_the_limit_of_a_phase_begins_when_the_phase_does(web):
+    terms = Terms(allow=web.terms().allow, limits={Stage.TLS: 2.0})
+    async with raw_server(hang) as port:
+        with pytest.raises(ExchangeError, match=r"the TLS handshake did not end within 2 s") as caught:
+            await web.client(timeout=20).get(f"https://127.0.0.1:{port}/", extensions={TERMS: terms})
+    phases = caught.value.exchange.phases
+    assert phases[Stage.CONNECT] < 1.0, "it was there at once"
+    assert phases[Stage.TLS] == pytest.approx(2.0, abs=0.5)
+
+
 async def test_a_connection_that_nobody_takes_is_timed_out(web):
     """A listener with a full queue drops the handshake, as a firewall would."""
     import socket  # noqa: PLC0415

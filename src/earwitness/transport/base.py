@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from types import TracebackType
-from typing import Self
 
 import httpx
 
@@ -30,6 +29,9 @@ _LATE = {
 _PORTS = {"http": 80, "https": 443}
 _THIS_MACHINE = IPv4Address("127.0.0.1")  # what localhost means (RFC 6761), the proxy's machine included
 _OVERHEAD = 64 * 1024  # bytes by which a packed body may be larger than what it unpacks to
+_LOOKS = 10  # within the smallest limit of a stage, to see which one is under way
+_OFTEN = 0.01  # seconds; no more often than that
+_SECOND_LOOK = 5.0  # seconds for what was wrong with a refused certificate
 _NO_LIMIT = nullcontext()  # to arm a timer for each chunk costs more than to take it
 
 
@@ -62,20 +64,20 @@ class Watch:
         self._limits = terms.limits
         self._late: float | None = None  # the limit that the stage under way has passed, in seconds
         self._timer: asyncio.TimerHandle | None = None
+        self.decided: float | None = None  # when the outcome was known, if reasons for it were looked for afterwards
         self.refresh: Callable[[], None] = lambda: None  # an engine that must be asked where it is sets this
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeout = asyncio.timeout_at(self._exchange.until)
         await self._timeout.__aenter__()
         if self._limits:
             self._look()
-        return self
 
     def _look(self) -> None:
         """End the block if the stage has passed its limit, else look again when one of them may be passed.
 
-        Waking as often as the smallest limit makes sure to see a stage before its own limit is up.
+        For an engine that is asked where it is, a stage begins when it is first seen: late by a part of the smallest limit.
         """
         self.refresh()
         now, stage = self._loop.time(), self._exchange.stage
@@ -84,10 +86,20 @@ class Watch:
             self._late = limit
             self._timeout.reschedule(now)
             return
-        wakes = [now + seconds for seconds in self._limits.values()]
+        wake = now + max(_OFTEN, min(self._limits.values()) / _LOOKS)
         if limit is not None and began is not None:
-            wakes.append(began + limit)
-        self._timer = self._loop.call_at(min(wakes), self._look)
+            wake = min(wake, began + limit)
+        self._timer = self._loop.call_at(wake, self._look)
+
+    def rest(self) -> float:
+        """End the block no more, since its outcome is known. Returns until when, on the loop's clock, reasons for it may be looked for."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._timeout.expired():
+            self._timeout.reschedule(None)
+        self.decided = self.decided or self._loop.time()
+        soon, until = self.decided + _SECOND_LOOK, self._exchange.until
+        return soon if until is None else min(soon, until)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -203,14 +215,15 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
         """
         loop = asyncio.get_running_loop()
         exchange = Exchange(ascii_host(request.url), seconds, None if seconds is None else loop.time() + seconds)
+        watch = Watch(exchange, terms)
         try:
             with by_way_of_proxy(terms.proxy, exchange):
-                async with Watch(exchange, terms) as watch:
+                async with watch:
                     addresses = await self._addresses(request.url, terms, exchange)
                     reply = await self._open(request, addresses, terms, exchange, watch)
             return _arrived(request.url, reply, exchange, terms)
         except ExchangeError as error:
-            exchange.ended = loop.time()
+            exchange.ended = watch.decided or loop.time()
             error.exchange = exchange
             error.request = request
             raise

@@ -81,10 +81,37 @@ class CurlTransport(GuardedTransport):
             known = self._lately.by_address(exchange.host, port_of(request.url), terms.version, addresses)
         try:
             return await self._opened(request, addresses, terms, exchange, watch, known)
-        except ConnectFailedError as error:
-            if not known or error.failure is not Failure.CERTIFICATE_INVALID:
+        except ConnectFailedError as refusal:
+            if not known or refusal.failure is not Failure.CERTIFICATE_INVALID:
                 raise
-        return await self._opened(request, addresses, terms, exchange, watch, {})  # what it shows now must be seen
+            seen = await self._seen_again(request, addresses, terms, exchange, watch)
+            if seen is None:
+                raise
+            raise seen from refusal
+
+    async def _seen_again(
+        self, request: httpx.Request, addresses: Sequence[Address], terms: Terms, exchange: Exchange, watch: Watch
+    ) -> ConnectFailedError | None:
+        """Return the refusal of the certificate that is shown now, which the record then has; None if that one is none to refuse.
+
+        Nothing is sent: who was refused has had the answer that counts, and the next handshake may be another server's.
+        """
+        again = Exchange(exchange.host)
+        transfer = Transfer(request, b"", terms, again, {})
+        transfer.handle.setopt(pycurl.CONNECT_ONLY, 1)
+        try:
+            async with asyncio.timeout_at(watch.rest()):
+                self._start(transfer, again.host, request.url, addresses, None)
+                await transfer.answered
+                await self._settle(transfer, request.url, again, terms, watch)
+        except (ExchangeError, TimeoutError) as error:
+            if not isinstance(error, ConnectFailedError) or error.failure is not Failure.CERTIFICATE_INVALID:
+                return None
+            exchange.certificates = again.certificates
+            return error
+        finally:
+            self._drop(transfer)
+        return None
 
     async def _opened(
         self,
@@ -101,7 +128,8 @@ class CurlTransport(GuardedTransport):
         try:
             self._start(transfer, exchange.host, request.url, addresses, terms.proxy)
             await transfer.answered
-            await self._settle(transfer, request.url, exchange, terms, explain=terms.proxy is None and not known)
+            explains = terms.proxy is None and not known
+            await self._settle(transfer, request.url, exchange, terms, watch if explains else None)
             check_answer(terms.proxy, exchange, transfer.status, transfer.reason.decode("latin-1"))
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
@@ -125,9 +153,9 @@ class CurlTransport(GuardedTransport):
         self.driver().add(transfer.handle, transfer.on_done)
 
     async def _settle(
-        self, transfer: Transfer, url: httpx.URL, exchange: Exchange, terms: Terms, *, explain: bool
+        self, transfer: Transfer, url: httpx.URL, exchange: Exchange, terms: Terms, watch: Watch | None
     ) -> None:
-        """Complete the record up to the headers; raise what kept them from coming. `explain`: a certificate that is refused."""
+        """Complete the record up to the headers; raise what kept them from coming. Without a watch no refused certificate is explained."""
         transfer.complete()
         self._remember(transfer, exchange)
         if transfer.status and transfer.headers_done:
@@ -138,7 +166,7 @@ class CurlTransport(GuardedTransport):
         error = transfer.error(lambda code, text: _explained(code, text, transfer, exchange))
         if isinstance(error, ExchangeError) and error.failure is Failure.CERTIFICATE_INVALID:
             exchange.verified = False
-            error = await self._refused(error, transfer, url, exchange) if explain else error
+            error = await self._refused(error, transfer, url, exchange, watch) if watch else error
         raise error or BrokenAnswerError("the connection closed without an answer", Failure.CONNECTION_LOST)
 
     def _remember(self, transfer: Transfer, exchange: Exchange) -> None:
@@ -154,10 +182,12 @@ class CurlTransport(GuardedTransport):
             del self._shown[next(iter(self._shown))]
 
     @staticmethod
-    async def _refused(error: ExchangeError, transfer: Transfer, url: httpx.URL, exchange: Exchange) -> ExchangeError:
+    async def _refused(
+        error: ExchangeError, transfer: Transfer, url: httpx.URL, exchange: Exchange, watch: Watch
+    ) -> ExchangeError:
         """Return the refusal of a certificate with the reason that its facts give."""
         if not exchange.certificates and exchange.address is not None:
-            seen = await look(exchange.address, port_of(url), ascii_host(url))
+            seen = await look(exchange.address, port_of(url), ascii_host(url), watch.rest())
             exchange.certificates = () if seen is None else (seen,)
         said = f"{error}, OpenSSL verify code {transfer.verify_code}"
         return ConnectFailedError(

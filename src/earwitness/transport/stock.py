@@ -84,14 +84,14 @@ class StockTransport(GuardedTransport):
         addresses: Sequence[Address],
         terms: Terms,
         exchange: Exchange,
-        watch: Watch,  # noqa: ARG002  # The record is kept up to date by httpcore's trace.
+        watch: Watch,
     ) -> Reply:
         secure = request.url.scheme == "https"
         backend = _PinnedBackend(addresses, terms, exchange)
         context = self._trust.context(terms.client) if secure else None
         pool = httpcore.AsyncConnectionPool(ssl_context=context, network_backend=backend)
         try:
-            response = await self._answered(pool, request, exchange)
+            response = await self._answered(pool, request, exchange, watch)
         except BaseException:
             await pool.aclose()
             await backend.aclose()
@@ -100,7 +100,7 @@ class StockTransport(GuardedTransport):
         return self._reply(pool, backend, response, exchange)
 
     async def _answered(
-        self, pool: httpcore.AsyncConnectionPool, request: httpx.Request, exchange: Exchange
+        self, pool: httpcore.AsyncConnectionPool, request: httpx.Request, exchange: Exchange, watch: Watch
     ) -> httpcore.Response:
         loop = asyncio.get_running_loop()
 
@@ -112,14 +112,17 @@ class StockTransport(GuardedTransport):
             with _translated(exchange):
                 return await pool.handle_async_request(_outgoing(request, await request.aread(), trace))
         except ssl.SSLCertVerificationError as error:
-            raise await self._refused(error, request.url, exchange) from error
+            raise await self._refused(error, request.url, exchange, watch) from error
 
     @staticmethod
-    async def _refused(error: ssl.SSLCertVerificationError, url: httpx.URL, exchange: Exchange) -> ExchangeError:
+    async def _refused(
+        error: ssl.SSLCertVerificationError, url: httpx.URL, exchange: Exchange, watch: Watch
+    ) -> ExchangeError:
         exchange.verified = False
-        seen = None if exchange.address is None else await look(exchange.address, port_of(url), ascii_host(url))
+        host, until = ascii_host(url), watch.rest()
+        seen = None if exchange.address is None else await look(exchange.address, port_of(url), host, until)
         exchange.certificates = () if seen is None else (seen,)
-        message = diagnose(exchange.certificates, ascii_host(url), time.time(), error.verify_message, error.verify_code)
+        message = diagnose(exchange.certificates, host, time.time(), error.verify_message, error.verify_code)
         return ConnectFailedError(message, Failure.CERTIFICATE_INVALID)
 
     @staticmethod

@@ -342,8 +342,8 @@ class Transfer:
 
     @property
     def wrote_out(self) -> bool:
-        """Whether the certificates of the record are those of this handshake."""
-        return self._tls and not self._known and not self.keeps
+        """Whether the certificates of the record are those that its address has shown in this handshake."""
+        return self._tls and not self._known and not self.keeps and self._terms.proxy is None
 
     @property
     def connection(self) -> int:

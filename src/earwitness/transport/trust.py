@@ -24,7 +24,6 @@ _SYSTEM_BUNDLES = (
     "/etc/ssl/cert.pem",  # BSD, macOS
 )
 _DAY = 86400.0
-_LOOK_TIMEOUT = 5.0  # seconds for the second look at a refused certificate
 
 
 class TrustStore:
@@ -95,13 +94,13 @@ def read_der(der: bytes) -> Certificate | None:
     return read_pem(ssl.DER_cert_to_PEM_cert(der).encode("ascii"))
 
 
-async def look(address: str, port: int, host: str) -> Certificate | None:
-    """Return the certificate that a server presents to one who verifies nothing, or None if it presents none now."""
+async def look(address: str, port: int, host: str, until: float) -> Certificate | None:
+    """Return the certificate that a server presents to one who verifies nothing, or None if it presents none by `until` (the loop's clock)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        async with asyncio.timeout(_LOOK_TIMEOUT):
+        async with asyncio.timeout_at(until):
             _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=host)
     except (OSError, TimeoutError):
         return None
