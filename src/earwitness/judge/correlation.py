@@ -242,12 +242,24 @@ def home_of(
             continue
         if serious(probe) is not kind_of(incident, state) or probe.probe in incident.parted:
             continue
-        if incident.cause.dependency == group.cause.dependency or set(group.members) & set(incident.probes):
+        if _may_have_its_cause(incident, group, state, rules):
             members = (*incident.probes, probe.probe)
             joined = in_common(state, rules, members, min(incident.failing_since, group.since), now)
             if joined is not None:
                 return incident, joined
     return None, None
+
+
+def _may_have_its_cause(incident: Incident, group: Group, state: State, rules: Rules) -> bool:
+    """Whether the group's cause may be the incident's: it is, or they have probes in common, or all of the incident's probes need it.
+
+    What the incident says of its cause may be older than what is known by now: what spoke against it may fail too.
+    """
+    cause = group.cause.dependency
+    if incident.cause.dependency == cause or not set(group.members).isdisjoint(incident.probes):
+        return True
+    known = all(name in rules.probes and name in state.probes for name in incident.probes)
+    return known and all(explains(cause, name, state, rules) for name in incident.probes)
 
 
 def in_common(state: State, rules: Rules, members: tuple[str, ...], since: float, now: float) -> Group | None:
