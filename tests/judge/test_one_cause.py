@@ -1,15 +1,49 @@
 """One cause is one incident, also where what is known of it changes without anything being told."""
 
 import pytest
+from judge_world import SLOW
 
-from earwitness.model import JourneyRule
+from earwitness.model import Effect, JourneyRule
 
+CARDS = {"web": ("pay", ["cards"]), "line": ("talk", ["cards"])}
 BEHIND_A_GATEWAY = {
     "call": ("talk", ["cards", "gateway"]),
     "both": ("both", ["cards", "bank", "gateway"]),
     "web": ("pay", ["cards", "gateway"]),
     "bank": ("bank", ["bank", "gateway"]),
 }
+
+
+def test_an_outage_that_is_only_a_nuisance_by_now_joins_the_nuisance_of_its_cause(world):
+    """Its severity comes and goes, and stays at the worse for a while, so that nothing was told of it."""
+    w = world(CARDS)
+    w.fails("web", times=2)
+    for _ in range(2):
+        w.see("web", SLOW)
+    w.fails("web", times=2)
+    for _ in range(3):
+        w.see("line", SLOW)
+    assert [i.probes for i in w.open] == [("web",), ("line",)]
+    for _ in range(2):
+        w.see("web", SLOW)
+    (incident,) = w.open
+    assert incident.probes == ("web", "line")
+    assert incident.severity.value == "sev1", "it was better for a moment only"
+
+
+def test_an_incident_that_is_an_outage_by_now_joins_the_outage_of_its_cause(world):
+    w = world(CARDS)
+    w.fails("web", times=2)
+    for _ in range(2):
+        w.see("web", SLOW)
+    w.fails("web", times=2)
+    for _ in range(2):
+        w.see("web", SLOW)
+    w.fails("line", times=2)
+    assert [i.probes for i in w.open] == [("web",), ("line",)]
+    w.fails("web", Effect.DIVERTED, times=2)
+    (incident,) = w.open
+    assert incident.probes == ("web", "line")
 
 
 @pytest.mark.parametrize("workarounds", [(), ("bank",)])

@@ -287,12 +287,13 @@ def absorb(state: State, absorbed: Incident, survivor: Incident, why: str, rules
     return merged.then(reassess(merged.state, grown, rules, now, "merged"))
 
 
-def joined_by_cause(judged: Judgement, rules: Rules, now: float) -> Judgement:
+def joined_by_cause(judged: Judgement, turned: Sequence[str], rules: Rules, now: float) -> Judgement:
     """Let the older of two incidents that turned out to have one cause absorb the younger, unless people parted them.
 
+    Looked at are the incidents that something is told of, and those that `turned`, which may be of another kind of failure now.
     Where the cause that both were told with cannot explain both, they are judged anew: one of them has another.
     """
-    for key in dict.fromkeys(t.incident.id for t in judged.transitions):
+    for key in dict.fromkeys([*(t.incident.id for t in judged.transitions), *turned]):
         incident = judged.state.incidents.get(key)
         twin = _twin(judged.state, incident) if incident else None
         if incident is None or twin is None:
