@@ -1,9 +1,11 @@
 """One cause is one incident, also where what is known of it changes without anything being told."""
 
-import pytest
-from judge_world import SLOW
+from dataclasses import replace
 
-from earwitness.model import Effect, JourneyRule
+import pytest
+from judge_world import CHANGED, SLOW, World, rules_of
+
+from earwitness.model import DependencyRule, Effect, JourneyRule
 
 CARDS = {"web": ("pay", ["cards"]), "line": ("talk", ["cards"])}
 BEHIND_A_GATEWAY = {
@@ -65,3 +67,24 @@ def test_what_fails_joins_the_incident_whose_cause_was_unknown_only_while_what_f
     assert set(incident.probes) == set(BEHIND_A_GATEWAY)
     assert w.kinds.count("open") == 1
     assert "resolve" not in w.kinds
+
+
+def test_a_page_that_has_nothing_to_do_with_its_incident_is_told_again_by_another():
+    """What was told of it was of the incident that it left."""
+    rules = rules_of({"bank": ("bank", ["sepa"]), "page": ("shop", []), "web": ("pay", ["cards"])})
+    probes = {name: replace(rule, reaches=("host",)) for name, rule in rules.probes.items()}
+    w = World(replace(rules, probes=probes, dependencies=rules.dependencies | {"host": DependencyRule("Host")}))
+    w.fails("bank", times=2)
+    w.fails("page")
+    w.passes("page", "bank", "bank")
+    w.see("page", CHANGED)
+    assert "payment page" in w.open[0].reason
+    w.fails("page")
+    w.fails("bank")
+    w.passes("web", "bank")
+    assert w.state.incident_of("page") is None, "the web gets through to their host"
+    w.fails("page", times=2)
+    assert w.kinds[-1] == "open"
+    for _ in range(2):
+        w.see("page", CHANGED)
+    assert w.kinds[-2:] == ["resolve", "open"], "the outage is over, and the change is told"

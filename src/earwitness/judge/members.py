@@ -144,8 +144,12 @@ def strangers(state: State, incident: Incident, rules: Rules) -> list[str]:
 
 
 def left_by(state: State, incident: Incident, probes: Sequence[str], rules: Rules, now: float) -> Judgement:
-    """Let probes go that have nothing to do with the incident, none of which is left that joined so."""
+    """Let probes go that have nothing to do with the incident, none of which is left that joined so.
+
+    What it told of their payment pages is no word of the incidents that they may be in from here on.
+    """
     why = f"{', '.join(probes)} failed beside it only: what they all reach works for others"
+    state = state.with_told_only(probes, "")
     return _let_go(state, replace(incident, joined=()), probes, why, rules, now)
 
 
