@@ -88,3 +88,17 @@ def test_a_page_that_has_nothing_to_do_with_its_incident_is_told_again_by_anothe
     for _ in range(2):
         w.see("page", CHANGED)
     assert w.kinds[-2:] == ["resolve", "open"], "the outage is over, and the change is told"
+
+
+def test_no_cause_is_named_where_only_a_changed_page_is_left_of_an_outage(world):
+    """The cause was one that the other probe needs, "and fails", though that was well: and so was shared with another incident."""
+    w = world({"page": ("shop", ["cards"]), "web": ("pay", ["cards"])})
+    w.fails("page")
+    w.fails("web")
+    (incident,) = w.open
+    assert incident.cause.dependency == "cards"
+    w.passes("web", "web", "page")
+    w.see("page", CHANGED)
+    (incident,) = w.open
+    assert incident.cause.dependency is None
+    assert "Cards" not in incident.reason

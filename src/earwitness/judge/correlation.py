@@ -48,7 +48,7 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
     incident do not contradict it when they recover one by one, only when others that failed before still fail afterwards.
     """
     seeds = _without_the_well(tuple(sorted(set(seeds), key=rules.order.__getitem__)), state)
-    seeds = tuple(name for name in seeds if not _is_its_own(state.probes[name], rules)) or seeds
+    seeds = _without_changed_pages(seeds, state, rules)
     groups = _explanations(_shared(_needs(name, state, rules) for name in seeds), seeds, state, rules, since, now)
     accused = _accused(seeds, state, rules, since)
     if accused is not None:
@@ -93,6 +93,18 @@ def _without_the_well(seeds: tuple[str, ...], state: State) -> tuple[str, ...]:
         if p.well_at is not None and earlier and failed_at[earlier - 1] > p.well_at:
             well.add(p.probe)
     return tuple(name for name in seeds if name not in well) if well else seeds
+
+
+def _without_changed_pages(seeds: tuple[str, ...], state: State, rules: Rules) -> tuple[str, ...]:
+    """Leave out the pages that changed, which nothing explains, unless nothing else still fails: then nothing else is to be explained."""
+    own = dict.fromkeys(name for name in seeds if _is_its_own(state.probes[name], rules))
+    if not own:
+        return seeds
+    others = tuple(name for name in seeds if name not in own)
+    well = all(state.probes[name].recovered(rules.resolve_after) for name in others)
+    if well and any(state.probes[name].failing for name in own):
+        return tuple(own)
+    return others or seeds
 
 
 def _blamed(name: str, state: State, rules: Rules) -> str | None:
