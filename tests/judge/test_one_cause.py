@@ -48,17 +48,22 @@ def test_an_incident_that_is_an_outage_by_now_joins_the_outage_of_its_cause(worl
     assert incident.probes == ("web", "line")
 
 
+@pytest.mark.parametrize("seen", [[], [CHANGED]])
 @pytest.mark.parametrize("workarounds", [(), ("bank",)])
-def test_what_fails_joins_the_incident_whose_cause_was_unknown_only_while_what_fails_now_passed(world, workarounds):
+def test_what_fails_joins_the_incident_whose_cause_was_unknown_only_while_what_fails_now_passed(
+    world, workarounds, seen
+):
     """Where it was a workaround of that, people were paged for one that became part of the other at once."""
     w = world(
         BEHIND_A_GATEWAY, journeys={"pay": JourneyRule("Pay"), "talk": JourneyRule("Talk", workarounds=workarounds)}
     )
     w.fails("call")
     w.fails("both")
-    w.passes("web")
+    for finding in seen:
+        w.see("call", finding)
+    w.passes("web", "bank")
     w.fails("both")
-    assert [i.cause.dependency for i in w.open] == [None], "the web gets through to the cards"
+    assert [i.cause.dependency for i in w.open] == [None], "the web and the bank get through"
     w.now += 3600
     w.fails("web")
     w.fails("bank")

@@ -263,15 +263,18 @@ def home_of(
 
 
 def _may_have_its_cause(incident: Incident, group: Group, state: State, rules: Rules) -> bool:
-    """Whether the group's cause may be the incident's: it is, or they have probes in common, or all of the incident's probes need it.
+    """Whether the group's cause may be the incident's: it is, or they have probes in common, or all of the incident's need it.
 
-    What the incident says of its cause may be older than what is known by now: what spoke against it may fail too.
+    What the incident says of its cause may be older than what is known by now: what spoke against it may fail too. Pages that
+    changed are left out, as where its cause is looked for.
     """
     cause = group.cause.dependency
     if incident.cause.dependency == cause or not set(group.members).isdisjoint(incident.probes):
         return True
-    known = all(name in rules.probes and name in state.probes for name in incident.probes)
-    return known and all(explains(cause, name, state, rules) for name in incident.probes)
+    if not all(name in rules.probes and name in state.probes for name in incident.probes):
+        return False
+    others = [name for name in incident.probes if not _is_its_own(state.probes[name], rules)]
+    return bool(others) and all(explains(cause, name, state, rules) for name in others)
 
 
 def in_common(state: State, rules: Rules, members: tuple[str, ...], since: float, now: float) -> Group | None:
