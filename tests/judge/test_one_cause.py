@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 from judge_world import CHANGED, SLOW, World, rules_of
 
-from earwitness.model import DependencyRule, Effect, JourneyRule
+from earwitness.model import (
+    DEFAULT_SEVERITY_RULES,
+    DependencyRule,
+    Effect,
+    JourneyRule,
+    Severity,
+    SeverityMatch,
+    SeverityRule,
+)
 
 CARDS = {"web": ("pay", ["cards"]), "line": ("talk", ["cards"])}
 BEHIND_A_GATEWAY = {
@@ -107,3 +115,28 @@ def test_no_cause_is_named_where_only_a_changed_page_is_left_of_an_outage(world)
     (incident,) = w.open
     assert incident.cause.dependency is None
     assert "Cards" not in incident.reason
+
+
+def test_three_incidents_of_one_cause_become_one_at_once(world):
+    """A run of the workaround had two of them judged anew; they joined, and the third stayed beside them."""
+    needs = {"call": ("pay", ["cards"]), "web": ("pay", ["cards"]), "both": ("both", ["cards"]), "bank": ("bank", [])}
+    annoying = SeverityRule("severity_rules[0]", SeverityMatch(True, effect=(Effect.NUISANCE,)), Severity.SEV2)
+    w = world(
+        needs,
+        journeys={"pay": JourneyRule("Pay", workarounds=("bank",))},
+        severity_rules=(annoying, *DEFAULT_SEVERITY_RULES),
+    )
+    w.fails("call")
+    w.passes("web")
+    w.fails("call")
+    w.passes("both")
+    w.fails("web", times=2)
+    w.passes("both")
+    w.fails("web")
+    for _ in range(2):
+        w.see("both", CHANGED)
+    w.fails("both", times=2)
+    assert [i.cause.dependency for i in w.open] == [None, None, "cards"]
+    w.passes("bank")
+    (incident,) = w.open
+    assert set(incident.probes) == {"call", "web", "both"}
