@@ -271,10 +271,14 @@ def _may_have_its_cause(incident: Incident, group: Group, state: State, rules: R
     cause = group.cause.dependency
     if incident.cause.dependency == cause or not set(group.members).isdisjoint(incident.probes):
         return True
-    if not all(name in rules.probes and name in state.probes for name in incident.probes):
+    needing = (explains(cause, name, state, rules) for name in incident.probes)  # false of a page that changed
+    return all(_needs_or_is_its_own(cause, name, state, rules) for name in incident.probes) and any(needing)
+
+
+def _needs_or_is_its_own(cause: str | None, name: str, state: State, rules: Rules) -> bool:
+    if name not in rules.probes or name not in state.probes:
         return False
-    others = [name for name in incident.probes if not _is_its_own(state.probes[name], rules)]
-    return bool(others) and all(explains(cause, name, state, rules) for name in others)
+    return explains(cause, name, state, rules) or _is_its_own(state.probes[name], rules)
 
 
 def in_common(state: State, rules: Rules, members: tuple[str, ...], since: float, now: float) -> Group | None:
