@@ -296,7 +296,7 @@ def joined_by_cause(judged: Judgement, turned: Sequence[str], rules: Rules, now:
     """Let the older of two incidents that turned out to have one cause absorb the younger, unless people parted them.
 
     Looked at are the incidents that something is told of, and those that `turned`, which may be of another kind of failure now.
-    Where the cause that both were told with cannot explain both, they are judged anew: one of them has another.
+    Where the cause that both were told with cannot explain both, they are judged anew: one may have another, or each the same at its time.
     """
     wanted = deque(dict.fromkeys([*(t.incident.id for t in judged.transitions), *turned]))
     apart: set[frozenset[str]] = set()
