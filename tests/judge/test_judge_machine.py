@@ -9,7 +9,7 @@ from judge_world import is_told
 
 from earwitness.alerting.routing import FOLLOW_UPS
 from earwitness.judge import State, judge, stopped_by
-from earwitness.judge.correlation import kind_of
+from earwitness.judge.correlation import in_common, kind_of
 from earwitness.model import (
     Attribution,
     Channel,
@@ -354,13 +354,18 @@ class JudgeMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_cause_has_one_open_incident_unless_people_split_it(self):
+        """Or it explains each by itself and not both: it was seen to work after the one began to fail and before the other did."""
         open_ = [i for i in self.state.incidents.values() if i.cause.dependency is not None]
         for a in open_:
             for b in open_:
                 same = (a.environment, a.cause.dependency) == (b.environment, b.cause.dependency)
                 if a.id < b.id and same and kind_of(a, self.state) is kind_of(b, self.state):
                     apart = set(a.parted) & set(b.probes) or set(b.parted) & set(a.probes)
-                    assert apart or a.split_from or b.split_from
+                    assert apart or a.split_from or b.split_from or not self._explained_together(a, b)
+
+    def _explained_together(self, a, b):
+        since = min(a.failing_since, b.failing_since)
+        return in_common(self.state, self.rules, (*a.probes, *b.probes), since, self.now) is not None
 
     @invariant()
     def only_what_people_split_is_kept_apart(self):

@@ -48,7 +48,7 @@ def correlate(state: State, rules: Rules, seeds: Iterable[str], since: float, no
     incident do not contradict it when they recover one by one, only when others that failed before still fail afterwards.
     """
     seeds = _without_the_well(tuple(sorted(set(seeds), key=rules.order.__getitem__)), state)
-    seeds = tuple(name for name in seeds if not _is_its_own(state.probes[name], rules)) or seeds
+    seeds = _without_changed_pages(seeds, state, rules)
     groups = _explanations(_shared(_needs(name, state, rules) for name in seeds), seeds, state, rules, since, now)
     accused = _accused(seeds, state, rules, since)
     if accused is not None:
@@ -93,6 +93,18 @@ def _without_the_well(seeds: tuple[str, ...], state: State) -> tuple[str, ...]:
         if p.well_at is not None and earlier and failed_at[earlier - 1] > p.well_at:
             well.add(p.probe)
     return tuple(name for name in seeds if name not in well) if well else seeds
+
+
+def _without_changed_pages(seeds: tuple[str, ...], state: State, rules: Rules) -> tuple[str, ...]:
+    """Leave out the pages that changed, which nothing explains, unless nothing else still fails: then nothing else is to be explained."""
+    own = dict.fromkeys(name for name in seeds if _is_its_own(state.probes[name], rules))
+    if not own:
+        return seeds
+    others = tuple(name for name in seeds if name not in own)
+    well = all(state.probes[name].recovered(rules.resolve_after) for name in others)
+    if well and any(state.probes[name].failing for name in own):
+        return tuple(own)
+    return others or seeds
 
 
 def _blamed(name: str, state: State, rules: Rules) -> str | None:
@@ -242,12 +254,31 @@ def home_of(
             continue
         if serious(probe) is not kind_of(incident, state) or probe.probe in incident.parted:
             continue
-        if incident.cause.dependency == group.cause.dependency or set(group.members) & set(incident.probes):
+        if _may_have_its_cause(incident, group, state, rules):
             members = (*incident.probes, probe.probe)
             joined = in_common(state, rules, members, min(incident.failing_since, group.since), now)
             if joined is not None:
                 return incident, joined
     return None, None
+
+
+def _may_have_its_cause(incident: Incident, group: Group, state: State, rules: Rules) -> bool:
+    """Whether the group's cause may be the incident's: it is, or they have probes in common, or all of the incident's need it.
+
+    What the incident says of its cause may be older than what is known by now: what spoke against it may fail too. Pages that
+    changed are left out, as where its cause is looked for.
+    """
+    cause = group.cause.dependency
+    if incident.cause.dependency == cause or not set(group.members).isdisjoint(incident.probes):
+        return True
+    needing = (explains(cause, name, state, rules) for name in incident.probes)  # false of a page that changed
+    return all(_needs_or_is_its_own(cause, name, state, rules) for name in incident.probes) and any(needing)
+
+
+def _needs_or_is_its_own(cause: str | None, name: str, state: State, rules: Rules) -> bool:
+    if name not in rules.probes or name not in state.probes:
+        return False
+    return explains(cause, name, state, rules) or _is_its_own(state.probes[name], rules)
 
 
 def in_common(state: State, rules: Rules, members: tuple[str, ...], since: float, now: float) -> Group | None:

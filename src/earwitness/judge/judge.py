@@ -47,10 +47,26 @@ from earwitness.model import (
 def judge(state: State, event: Event, rules: Rules) -> Judgement:
     """Return the new state, what changed for people, and the runs that are wanted."""
     judged = _judge(state, event, rules)
+    turned = _turned(state, judged.state, event)
     observed = isinstance(event, Observed)
-    if observed and not judged.transitions:
+    if observed and not judged.transitions and not turned:
         return judged
-    return quiet.quietened(joined_by_cause(judged, rules, event.at), rules, event.at, everywhere=not observed)
+    joined = joined_by_cause(judged, turned, rules, event.at)
+    return quiet.quietened(joined, rules, event.at, everywhere=not observed)
+
+
+def _turned(before: State, after_it: State, event: Event) -> tuple[str, ...]:
+    """Return the incident, if any, of which this run turned a probe from a nuisance into an outage, or back.
+
+    Nothing is told of that where the severity stays, as one does that is held at the worse; but it may have a twin now.
+    """
+    if not isinstance(event, Observed):
+        return ()
+    name = event.observation.run.probe
+    was, is_, home = before.probes.get(name), after_it.probes.get(name), after_it.holders.get(name)
+    if home is None or was is None or is_ is None or serious(was) is serious(is_):
+        return ()
+    return (home,)
 
 
 def _judge(state: State, event: Event, rules: Rules) -> Judgement:

@@ -1,6 +1,7 @@
 """Incidents that are open: what joins them, what their probes say, and how they end."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -144,8 +145,12 @@ def strangers(state: State, incident: Incident, rules: Rules) -> list[str]:
 
 
 def left_by(state: State, incident: Incident, probes: Sequence[str], rules: Rules, now: float) -> Judgement:
-    """Let probes go that have nothing to do with the incident, none of which is left that joined so."""
+    """Let probes go that have nothing to do with the incident, none of which is left that joined so.
+
+    What it told of their payment pages is no word of the incidents that they may be in from here on.
+    """
     why = f"{', '.join(probes)} failed beside it only: what they all reach works for others"
+    state = state.with_told_only(probes, "")
     return _let_go(state, replace(incident, joined=()), probes, why, rules, now)
 
 
@@ -287,36 +292,47 @@ def absorb(state: State, absorbed: Incident, survivor: Incident, why: str, rules
     return merged.then(reassess(merged.state, grown, rules, now, "merged"))
 
 
-def joined_by_cause(judged: Judgement, rules: Rules, now: float) -> Judgement:
+def joined_by_cause(judged: Judgement, turned: Sequence[str], rules: Rules, now: float) -> Judgement:
     """Let the older of two incidents that turned out to have one cause absorb the younger, unless people parted them.
 
-    Where the cause that both were told with cannot explain both, they are judged anew: one of them has another.
+    Looked at are the incidents that something is told of, and those that `turned`, which may be of another kind of failure now.
+    Where the cause that both were told with cannot explain both, they are judged anew: one may have another, or each the same at its time.
     """
-    for key in dict.fromkeys(t.incident.id for t in judged.transitions):
-        incident = judged.state.incidents.get(key)
-        twin = _twin(judged.state, incident) if incident else None
+    wanted = deque(dict.fromkeys([*(t.incident.id for t in judged.transitions), *turned]))
+    apart: set[frozenset[str]] = set()
+    while wanted:
+        incident = judged.state.incidents.get(wanted[0])
+        twin = _twin(judged.state, incident, apart) if incident else None
         if incident is None or twin is None:
+            wanted.popleft()
             continue
         older, younger = sorted((incident, twin), key=lambda i: (i.opened_at, i.failing_since, i.id))
-        title = rules.dependencies[incident.cause.dependency or ""].title
-        since = min(older.failing_since, younger.failing_since)
-        if in_common(judged.state, rules, (*older.probes, *younger.probes), since, now):
-            state = judged.state.with_told_only(younger.probes, "")
-            judged = judged.then(absorb(state, younger, older, f"both are caused by {title}", rules, now))
-            continue
-        for one in (older, younger):
-            judged = judged.then(reassess(judged.state, one, rules, now))
+        wanted.append(twin.id)  # it lives on, or has another cause now: each may have a third for its twin
+        apart.add(frozenset((older.id, younger.id)))
+        judged = judged.then(_joined(judged.state, older, younger, rules, now))
     return judged
 
 
-def _twin(state: State, incident: Incident) -> Incident | None:
+def _joined(state: State, older: Incident, younger: Incident, rules: Rules, now: float) -> Judgement:
+    """Make one incident of two of one cause, or judge both anew."""
+    since = min(older.failing_since, younger.failing_since)
+    if in_common(state, rules, (*older.probes, *younger.probes), since, now):
+        title = rules.dependencies[older.cause.dependency or ""].title
+        state = state.with_told_only(younger.probes, "")
+        return absorb(state, younger, older, f"both are caused by {title}", rules, now)
+    first = reassess(state, older, rules, now)
+    return first.then(reassess(first.state, younger, rules, now))
+
+
+def _twin(state: State, incident: Incident, apart: Collection[frozenset[str]]) -> Incident | None:
+    """Return an incident with the same cause, for which that was not tried yet."""
     if incident.cause.dependency is None:
         return None
     for other in state.open_incidents():
         same = (other.environment, other.cause.dependency) == (incident.environment, incident.cause.dependency)
         if not same or other.id == incident.id or _parted(incident, other):
             continue
-        if kind_of(other, state) is kind_of(incident, state):
+        if frozenset((other.id, incident.id)) not in apart and kind_of(other, state) is kind_of(incident, state):
             return other
     return None
 
