@@ -198,7 +198,9 @@ async def test_a_running_courier_delivers_as_soon_as_it_is_woken(courier, store,
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_courier_that_is_stopped_in_the_middle_leaves_no_lease(courier, store, clock):
+@pytest.fixture
+def asked(courier):
+    """Let the receiver hang; set once it was asked."""
     asked = asyncio.Event()
 
     async def hang(_request):
@@ -206,6 +208,10 @@ async def test_a_courier_that_is_stopped_in_the_middle_leaves_no_lease(courier, 
         await asyncio.Event().wait()
 
     courier._senders = Senders(httpx.AsyncClient(transport=httpx.MockTransport(hang)), Path)
+    return asked
+
+
+async def test_a_courier_that_is_stopped_in_the_middle_leaves_no_lease(courier, store, clock, asked):
     await owe(store, clock, resolve=False)
     delivering = asyncio.create_task(courier.deliver_next())
     await asked.wait()
@@ -215,14 +221,7 @@ async def test_a_courier_that_is_stopped_in_the_middle_leaves_no_lease(courier, 
     assert await store.write(lambda c: outbox.lease(c, "on-call", "next", clock.now(), 30.0))
 
 
-async def test_a_courier_that_is_stopped_while_the_store_refuses_stops(courier, store, clock):
-    asked = asyncio.Event()
-
-    async def hang(_request):
-        asked.set()
-        await asyncio.Event().wait()
-
-    courier._senders = Senders(httpx.AsyncClient(transport=httpx.MockTransport(hang)), Path)
+async def test_a_courier_that_is_stopped_while_the_store_refuses_stops(courier, store, clock, asked):
     await owe(store, clock, resolve=False)
     running = asyncio.create_task(courier.run())
     await asked.wait()

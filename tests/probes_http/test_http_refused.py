@@ -75,14 +75,19 @@ async def delayed(port, seconds):
 
     async def relay(reader, writer):
         await asyncio.sleep(seconds[-1])
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            await asyncio.gather(carry(reader, back), carry(there, writer))
-        finally:
-            back.transport.abort()
+        await connect(reader, writer, port)
 
     async with raw_server(relay) as taken:
         yield taken
+
+
+async def connect(reader, writer, port):
+    """Carry what comes to the server at `port`, and what it says back."""
+    there, back = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        await asyncio.gather(carry(reader, back), carry(there, writer))
+    finally:
+        back.transport.abort()
 
 
 async def carry(reader, writer):
@@ -132,12 +137,8 @@ async def tunnelling_to(port):
 
     async def tunnel(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
-        there, back = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        try:
-            await asyncio.gather(carry(reader, back), carry(there, writer))
-        finally:
-            back.transport.abort()
+        await connect(reader, writer, port)
 
     async with raw_server(tunnel) as taken:
         yield taken

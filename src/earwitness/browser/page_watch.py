@@ -31,6 +31,7 @@ class PageWatch:
     note: str = "not taken: the journey did not get there"
     _found: Difference = field(default_factory=Difference)
     _step: str = ""
+    _broken: bool = False  # whether what was accepted cannot be read
 
     async def take(self, step: str) -> None:
         """Take the inventory now, and compare it. What cannot be looked at is told: a skimmer may see to that."""
@@ -54,13 +55,14 @@ class PageWatch:
         found = await asyncio.to_thread(self._compared, baselines, now)
         if found:
             await self._tell(found, step)
-        elif await asyncio.to_thread(baselines.is_broken, now.probe):
+        elif self._broken:
             how = self.note.rpartition("; ")[2]
             message = f"what was accepted of the payment page cannot be read, and nothing is held against it; {how}"
             self.findings.append(Finding(Failure.MONITOR_ERROR, message, Effect.NONE, Attribution.MONITOR, step=step))
 
     def _compared(self, baselines: PageBaselines, now: PageInventory) -> Difference:
         accepted = baselines.accepted(now.probe)
+        self._broken = accepted is None and baselines.is_broken(now.probe)
         found = difference(accepted, now) if accepted else Difference()
         if not self.whole:  # what is missing is not gone, and what is no whole inventory is nothing to accept
             return found.without_missing

@@ -14,7 +14,6 @@ from earwitness.model import Failure
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
 from earwitness.transport.exchange import WRITTEN, Address, Exchange, Proxy, Stage, Terms
 from earwitness.transport.guard import check
-from earwitness.transport.resolver import literal
 from earwitness.transport.shown import Shown
 from earwitness.transport.trust import read_pem
 
@@ -332,9 +331,9 @@ class Transfer:
         if not self._tls or self._exchange.certificates:
             return
         if self._known:
-            address = literal(self._exchange.address or "")
+            address = self._exchange.address
             if address is not None and Stage.PROCESSING in self._exchange.began:
-                self._exchange.certificates = self._known.get(address, ())
+                self._exchange.certificates = self._known.get(_address(address), ())
             return
         shown = self.handle.getinfo_raw(pycurl.INFO_CERTINFO)
         pems = (value for certificate in shown for name, value in certificate if name == b"Cert")
