@@ -19,7 +19,7 @@ from earwitness.probes import http_json
 from earwitness.probes.http_json import JSON_NUMBER, UnsearchableError, values_at
 from earwitness.transport.cards import MASK
 from earwitness.transport.errors import BrokenAnswerError
-from earwitness.transport.exchange import Certificate
+from earwitness.transport.exchange import Certificate, values_of
 from earwitness.transport.redaction import Redaction, is_long, sensitive_header
 from earwitness.transport.redirects import REDIRECTS, location_in, pointed_at
 
@@ -64,8 +64,8 @@ class Answer:
     @cached_property
     def text(self) -> str:
         """The body as text; what does not fit its character set becomes U+FFFD."""
-        named = b", ".join(value for name, value in self.raw_headers if name.lower() == b"content-type")
-        return self.body.decode(_charset(named), "replace")
+        named = values_of(self.raw_headers, b"content-type")
+        return self.body.decode(_charset(b", ".join(named)), "replace")
 
     def excerpt(self, text: str) -> str:
         """Return the beginning of a text on one line, without what nobody may see, in quotes."""

@@ -14,7 +14,7 @@ from earwitness.model import Failure
 from earwitness.transport import guard
 from earwitness.transport.decoding import decoder
 from earwitness.transport.errors import BrokenAnswerError, ConnectFailedError, ExchangeError, TimedOutError
-from earwitness.transport.exchange import EXCHANGE, TERMS, Address, Exchange, Stage, Terms
+from earwitness.transport.exchange import EXCHANGE, TERMS, Address, Exchange, Stage, Terms, values_of
 from earwitness.transport.proxies import by_way_of_proxy
 from earwitness.transport.resolver import Resolver, literal, routable
 from earwitness.transport.trust import TrustStore
@@ -256,7 +256,7 @@ class GuardedTransport(httpx.AsyncBaseTransport, ABC):
 
 def _arrived(url: httpx.URL, reply: Reply, exchange: Exchange, terms: Terms) -> Arrival:
     exchange.headers = tuple(reply.headers)
-    encoding = b",".join(value for name, value in reply.headers if name.lower() == b"content-encoding")
+    encoding = b",".join(values_of(reply.headers, b"content-encoding"))
     body = Body(reply, exchange, terms, encoding.decode("latin-1"))
     return Arrival(url, reply.status, reply.reason.decode("latin-1"), reply.headers, body, exchange)
 

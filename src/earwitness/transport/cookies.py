@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import httpx
 
+from earwitness.transport.exchange import values_of
+
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NO_MONTH = re.compile(  # the shape of a date, at which Python's jar raises, and forgets all cookies of the answer
     r"\w{3}, \d\d (?!jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE
@@ -13,7 +15,7 @@ _NO_MONTH = re.compile(  # the shape of a date, at which Python's jar raises, an
 
 def keep_cookies(jar: httpx.Cookies, headers: Iterable[tuple[bytes, bytes]], request: httpx.Request) -> None:
     """Take the cookies of an answer to the request into the jar."""
-    lines = [_text(value) for name, value in headers if name.lower() == b"set-cookie"]
+    lines = map(_text, values_of(headers, b"set-cookie"))
     read = [(b"set-cookie", _plain(line).encode()) for line in lines if not _CONTROL.search(line)]
     if read:  # to take an answer apart for the jar costs more than to look
         jar.extract_cookies(httpx.Response(200, headers=read, request=request))

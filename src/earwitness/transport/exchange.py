@@ -1,6 +1,6 @@
 """The record of one exchange with a web server, filled in while it happens, and the terms it happens on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -15,6 +15,11 @@ Network = IPv4Network | IPv6Network
 TERMS = "earwitness.terms"  # key of the request's extensions
 WRITTEN = "earwitness.written"  # in those of a request that nothing changes any more: what it is on the wire, once that is known
 EXCHANGE = "earwitness.exchange"  # key of the response's extensions
+
+
+def values_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """Return what the headers of this name (in lower case) say, in their order."""
+    return [value for named, value in headers if named.lower() == name]
 
 
 class Stage(StrEnum):

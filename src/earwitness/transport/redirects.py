@@ -13,7 +13,7 @@ from earwitness.transport.base import Arrival, GuardedTransport
 from earwitness.transport.client_certificate import ClientCertificate
 from earwitness.transport.cookies import keep_cookies, send_cookies
 from earwitness.transport.errors import BrokenAnswerError, ExchangeError
-from earwitness.transport.exchange import Exchange, Terms
+from earwitness.transport.exchange import Exchange, Terms, values_of
 from earwitness.transport.redaction import harmless_header, mask_url
 from earwitness.transport.resolver import literal
 
@@ -179,7 +179,7 @@ def _referer(written: str, to: httpx.URL) -> str:
 
 def location_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Return where an answer points, as browsers read it: the first Location that is not empty. None: there is none."""
-    found = next((value for name, value in headers if name.lower() == b"location" and value.strip()), None)
+    found = next((value for value in values_of(headers, b"location") if value.strip()), None)
     if found is None:
         return None
     try:
